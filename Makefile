@@ -1,0 +1,40 @@
+# Two commands do everything: make demo, make test. Each can be run again after any interruption.
+.PHONY: help demo test check fast-test cluster-test bench clean-hosts clean venv
+PYTHON ?= python3
+MASTERS ?= 1
+NODES ?= 2
+VENV := .venv/.ready
+
+help:            ## this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
+
+$(VENV): pyproject.toml scripts/venv
+	PYTHON="$(PYTHON)" sh scripts/venv
+
+venv: $(VENV)    ## the virtual environment that all others use
+
+demo: $(VENV)    ## the main job: record a live cluster, seal it, install it with the network cut
+	.venv/bin/python -m tests.demo --masters $(MASTERS) --nodes $(NODES)
+
+test: $(VENV)    ## everything: linters, types, unit, contract, architecture, and real clusters
+	$(MAKE) --no-print-directory check fast-test cluster-test
+
+check: $(VENV)   ## ruff and mypy
+	.venv/bin/ruff check .
+	.venv/bin/mypy
+
+fast-test: $(VENV) ## unit, contract and architecture tests, under three minutes
+	.venv/bin/python -m tests.testbed engine
+	.venv/bin/pytest -q tests/unit tests/contract tests/architecture
+
+cluster-test: $(VENV) ## tests on real clusters
+	.venv/bin/pytest -v tests/cluster
+
+bench: $(VENV)   ## ratios against peers, measured in one run: build/bench.json, docs/benchmarks.md
+	.venv/bin/python -m tests.bench
+
+clean-hosts: $(VENV) ## remove every container and network that we made, and nothing else
+	.venv/bin/python -m tests.testbed down --all
+
+clean:           ## remove what was built here; the cache stays
+	rm -rf build dist

@@ -1,0 +1,1 @@
+"""The build: Kubefile, bases, temporary cluster, recording, packing, freezing. Never frozen itself."""

@@ -1,0 +1,191 @@
+"""The whole build, read from top to bottom."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+from bundler.bases.build import BaseBuilder
+from bundler.bases.download import Downloader
+from bundler.bases.pins import given_pins
+from bundler.bases.recipe import find_recipe
+from bundler.capture import Recording, Settings, record
+from bundler.cluster.container import remove_orphans
+from bundler.cluster.host_image import host_image
+from bundler.cluster.ownership import LABEL, Owner
+from bundler.engine import Engine, ImageInfo
+from bundler.errors import BuildFailed
+from bundler.file_store import FileStore
+from bundler.files import ClusterFiles, collect
+from bundler.image import Source, build_image, commands_of, read_source
+from bundler.image_list import listed_images
+from bundler.image_lock import all_blobs
+from bundler.kubefile.dockerfile import KUBERNETES_LABEL, PINS_LABEL
+from bundler.layer_sizes import is_layer, unpacked_size
+from bundler.options import BuildOptions
+from bundler.pack.artifact import seal
+from bundler.pack.runtimes import stub_runtime
+from bundler.pack.stub_runtime import StubRuntime
+from bundler.pull_progress import PullProgress
+from bundler.recordings import recording_directory
+from installer_stub.bundle.cluster_files import EMPTY, cluster_manifest
+from installer_stub.bundle.model import INTERNAL_REGISTRY, BundleInfo
+from installer_stub.phases.base import Artifact, Reporter
+from installer_stub.ui.transfer import duration, size
+from installer_stub.version import VERSION
+from registry_snapshot.oci.manifest import descriptor_of
+from registry_snapshot.oci.media_types import OCI_MANIFEST
+from registry_snapshot.record.credentials import DockerCredentials
+from registry_snapshot.record.mirrors import Mirrors
+from registry_snapshot.record.recorder import Recorder
+from registry_snapshot.store.disk import DiskBlobStore
+
+# What docker sets in every image; the installer has a PATH of its own.
+_DOCKER_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_OURS: Final = frozenset({PINS_LABEL})
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """What a build made: the figures of its closing lines. Sizes in bytes."""
+
+    path: Path
+    info: BundleInfo
+    size: int
+    images: int
+    blobs: int
+    seconds: float
+
+    def lines(self) -> tuple[str, ...]:
+        """Return the closing summary."""
+        return (
+            f"sealed {self.info.title} into {self.path}: {size(self.size)} in {duration(self.seconds)}",
+            f"  {self.images} images: {size(self.info.images_size)} as stored, {size(self.info.images_unpacked_size)} unpacked",
+            f"  cluster files: {size(self.info.files_size)} on a host; blobs in all: {self.blobs}",
+            f"next: copy it to the site, then ./{self.path.name} --master ADDRESS --node ADDRESS",
+        )
+
+
+def build(options: BuildOptions, engine: Engine, reporter: Reporter) -> Built:
+    """Build ``options.tag`` from its context into ``options.output``. Raises BuildError, RegistryError."""
+    began = time.monotonic()
+    cache, owner = options.cache, Owner.current()
+    source = read_source(options.context, options.kubefile, options.build_args)
+    mirrors = _mirrors(options)
+    credentials = DockerCredentials.load(options.docker_config / "config.json" if options.docker_config else None)
+    if removed := remove_orphans(engine, owner):
+        reporter.step(f"removed {removed} things that a killed build had left in docker")
+
+    image = cluster_image(options, engine, source, mirrors, reporter)
+    blobs = DiskBlobStore(cache / "store")
+    reporter.step("taking the cluster files out of the image")
+    with engine.archive(image.id, "/cluster", {LABEL: str(owner)}) as archive:
+        files = collect(archive, FileStore(blobs, cache / "compressed"), reporter)
+    stub = stub_runtime(cache, options.runtime, reporter)
+    info = bundle_info(options, image, files, blobs)
+
+    settings = Settings(
+        host_image(engine, reporter, options.host_image), options.platforms, options.settle_timeout, options.quiet_period, options.keep
+    )
+    with (
+        recording_directory(cache) as directory,
+        Recorder(directory, blobs, mirrors, credentials, options.platforms, progress=PullProgress(reporter)) as recorder,
+    ):
+        recording = record(
+            engine,
+            owner,
+            recorder,
+            blobs,
+            info=info,
+            stub=Artifact(stub_size=stub.size, open_stub=stub.open, stub_digest=stub.digest),
+            listed=listed_images(files.files, blobs),
+            settings=settings,
+            reporter=reporter,
+        )
+    return _seal(options, info, recording, blobs=blobs, stub=stub, reporter=reporter, began=began)
+
+
+def cluster_image(options: BuildOptions, engine: Engine, source: Source, mirrors: Mirrors, reporter: Reporter) -> ImageInfo:
+    """Return the Kubefile's image, its bases built first where they are recipes."""
+    downloader = Downloader(options.cache / "downloads", reporter, rewrite=mirrors.rewrite, ca_files=mirrors.ca_files)
+    builder = BaseBuilder(engine, downloader, options.cache, reporter, given_pins(options.pins))
+    bases: dict[str, str] = {}
+    for name in source.bases:
+        recipe = find_recipe(name, options.platforms[0])
+        if recipe is not None:
+            reporter.step(f"base {recipe.title}")
+            bases[name] = builder.tag(recipe)
+    reporter.step(f"building the cluster image from {source.kubefile.file}")
+    tag = f"{INTERNAL_REGISTRY}/image/{options.name}:{options.version}"
+    return build_image(engine, source, tag=tag, bases=bases, platform=str(options.platforms[0]), reporter=reporter)
+
+
+def bundle_info(options: BuildOptions, image: ImageInfo, files: ClusterFiles, blobs: DiskBlobStore) -> BundleInfo:
+    """Return what is known of the bundle before anything ran; the images' sizes are still zero."""
+    kubernetes = image.labels.get(KUBERNETES_LABEL, "")
+    if not kubernetes or not any(file.path == "bin/kubeadm" for file in files.files):
+        raise BuildFailed("the image has no Kubernetes in it", "begin the Kubefile with a base: FROM kubernetes:v1.36.3 (airseal base list)")
+    manifest = cluster_manifest(files.files)
+    blobs.put(EMPTY)
+    blobs.put(manifest)
+    return BundleInfo(
+        name=options.name,
+        version=options.version,
+        kubernetes=kubernetes,
+        platforms=tuple(map(str, options.platforms)),
+        cluster=descriptor_of(manifest, OCI_MANIFEST),
+        commands=commands_of(image),
+        environment=_environment(image.environment),
+        labels={name: text for name, text in image.labels.items() if not name.startswith("internal.airseal.") or name in _OURS},
+        images_size=0,
+        images_unpacked_size=0,
+        files_size=files.size,
+        airseal=VERSION,
+    )
+
+
+def _seal(
+    options: BuildOptions,
+    info: BundleInfo,
+    recording: Recording,
+    *,
+    blobs: DiskBlobStore,
+    stub: StubRuntime,
+    reporter: Reporter,
+    began: float,
+) -> Built:
+    """Put everything into one file and return the figures."""
+    images = all_blobs([image.descriptor for image in recording.snapshot.images], blobs, options.platforms)
+    layers = [blob for blob in images.values() if is_layer(blob)]
+    reporter.step(f"measuring {len(layers)} layers")
+    info = replace(
+        info,
+        images_size=sum(blob.size for blob in images.values()),
+        images_unpacked_size=unpacked_size(layers, blobs, options.cache / "unpacked", reporter),
+    )
+    digests = {**images, **all_blobs([info.cluster], blobs, options.platforms)}
+    seal(
+        options.output,
+        info=info,
+        lock=recording.lock,
+        images=[(image.reference, image.descriptor) for image in recording.snapshot.images],
+        blobs=blobs,
+        digests=sorted(digests),
+        runtime=stub,
+        reporter=reporter,
+    )
+    size = options.output.stat().st_size
+    return Built(options.output, info, size, len(recording.snapshot.images), len(digests), time.monotonic() - began)
+
+
+def _mirrors(options: BuildOptions) -> Mirrors:
+    mirrors = Mirrors.load(options.mirrors) if options.mirrors else Mirrors()
+    return mirrors.with_overrides(options.mirror, options.ca)
+
+
+def _environment(environment: Mapping[str, str]) -> dict[str, str]:
+    return {name: text for name, text in environment.items() if (name, text) != ("PATH", _DOCKER_PATH)}
+

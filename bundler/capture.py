@@ -1,0 +1,197 @@
+"""The recording: a real cluster comes up from the cluster files, and every image that it pulls is written down.
+
+The phases are those that install a site. Their registry is the recorder, on this machine's address in the temporary
+network; containerd has no other place to ask, so nothing is pulled that was not seen.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+
+from bundler.cluster.connection import DockerConnection
+from bundler.cluster.container import TemporaryHost, TemporaryNetwork, check_reachable
+from bundler.cluster.ownership import Owner
+from bundler.cluster.pull_watch import PullWatch, pull_failures
+from bundler.cluster.usage import KINDS, Object, Usage, usage
+from bundler.engine import Engine
+from bundler.errors import ClusterFailed, Interrupted, RecordingIncomplete
+from bundler.image_lock import lock_of
+from installer_stub.bundle.model import BundleInfo, ImageLock
+from installer_stub.decide import build_plan
+from installer_stub.errors import InstallerError, NotAccepted
+from installer_stub.errors import Interrupted as PhasesInterrupted
+from installer_stub.facts.gather import gather_all
+from installer_stub.host.connection import Connection
+from installer_stub.host.model import Host
+from installer_stub.kube.acceptance import accept
+from installer_stub.kube.kubectl import Kubectl
+from installer_stub.kube.settle import settle
+from installer_stub.options import POD_CIDR, SERVICE_CIDR
+from installer_stub.phases.base import Artifact, Context, Reporter
+from installer_stub.phases.pipeline import RECORD
+from installer_stub.phases.runner import AGAIN, run
+from installer_stub.plan import ImageSource
+from registry_snapshot.errors import RegistryError, StoreError
+from registry_snapshot.oci.descriptor import Platform
+from registry_snapshot.oci.reference import Reference
+from registry_snapshot.record.recorder import Recorder
+from registry_snapshot.record.snapshot import Snapshot
+from registry_snapshot.serve.app import RegistryApp
+from registry_snapshot.serve.http_server import RegistryServer
+from registry_snapshot.store.disk import DiskBlobStore
+from registry_snapshot.store.image_set import ImageSet
+
+_LOOK = "the temporary cluster is removed unless you build with --keep-cluster"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How to record. Times in seconds."""
+
+    host_image: str
+    platforms: tuple[Platform, ...]
+    settle_timeout: float
+    quiet_period: float
+    keep: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """What the cluster used, and why."""
+
+    snapshot: Snapshot
+    lock: ImageLock
+
+
+@dataclass(frozen=True, slots=True)
+class _Choices:
+    """What an operator would have chosen."""
+
+    hosts: tuple[Host, ...]
+    pod_cidr: str = POD_CIDR
+    service_cidr: str = SERVICE_CIDR
+
+
+def record(
+    engine: Engine,
+    owner: Owner,
+    recorder: Recorder,
+    blobs: DiskBlobStore,
+    *,
+    info: BundleInfo,
+    stub: Artifact,
+    listed: Sequence[tuple[str, Reference]],
+    settings: Settings,
+    reporter: Reporter,
+) -> Recording:
+    """Bring up ``info``'s cluster and application once, and return what they pulled.
+
+    ``listed`` are images nobody may pull, with the line that lists each. Raises ClusterFailed, RecordingIncomplete,
+    DockerError, RegistryError, Interrupted; the cluster is gone by then unless ``settings.keep``.
+    """
+    recorder.serve_also(ImageSet(blobs, [(info.cluster_reference, info.cluster)]), info.cluster_reference.repository.registry)
+    with _cluster(engine, owner, recorder, settings, reporter) as (connection, source):
+        with PullWatch(recorder, connection.close) as watch, _phases_failures(watch, recorder):
+            connections: dict[str, Connection] = {connection.host.address: connection}
+            plan = build_plan(_Choices((connection.host,)), gather_all(connections), info, recording=True, images=source)
+            run(RECORD, Context(plan=plan, connections=connections, artifact=stub, reporter=reporter))
+            kubectl = Kubectl(connection)
+            reporter.step("waiting until every workload is ready and nothing is pulled any more")
+            settle(kubectl, timeout=settings.settle_timeout, quiet=_quiet(recorder, settings.quiet_period), reporter=reporter)
+            pods = kubectl.items(KINDS, "--all-namespaces")
+            events: tuple[Object, ...] = kubectl.items("events", "--all-namespaces")
+        used = usage(pods, events)
+        _add_listed(recorder, [*listed, *unasked(used, recorder.finish())], reporter)
+        pull_failures(recorder)
+        snapshot = recorder.finish()
+        lock = lock_of(snapshot, blobs, settings.platforms, used.reasons)
+        check_coverage(pods, used, lock)
+        reporter.step(f"recorded {len(snapshot.images)} images; removing the temporary cluster")
+    return Recording(snapshot, lock)
+
+
+def unasked(used: Usage, snapshot: Snapshot) -> list[tuple[str, Reference]]:
+    """Return images that pods name by a digest, that nobody pulled under this name, and why they are added.
+
+    A host that has the content under a tag of the same repository does not ask for the digest any more; at a site the pod
+    may come to a host that has not.
+    """
+    known = {image.reference for image in snapshot.images}
+    missing = (reference for reference in used.reasons if reference.digest is not None and reference not in known)
+    return [("named by its digest; the host had it already", reference) for reference in sorted(missing, key=str)]
+
+
+def check_coverage(objects: Sequence[Object], used: Usage, lock: ImageLock) -> None:
+    """Raise RecordingIncomplete if a pod names or runs an image that was not recorded: a bug of ours, never the user's."""
+    known = {image.reference for image in lock.images}
+    problems = [f"{reference}: {', '.join(sorted(why))}" for reference, why in used.reasons.items() if reference not in known]
+    problems += [f"{image!r} of a pod is no image reference" for image in used.unreadable]
+    try:
+        accept([item for item in objects if item.get("kind") == "Pod"], lock)
+    except NotAccepted as error:
+        problems.append(error.problem)
+    if problems:
+        lines = "\n".join(f"  - {problem}" for problem in sorted(problems))
+        hint = "report this: it is a bug of airseal. Until it is repaired, name the images in images.txt"
+        raise RecordingIncomplete(f"the cluster used images that were not recorded:\n{lines}", hint)
+
+
+def _quiet(recorder: Recorder, period: float) -> Callable[[], bool]:
+    """Return what tells whether no pull was going on for ``period`` seconds."""
+    return lambda: recorder.in_flight == 0 and time.monotonic() - recorder.last_activity >= period
+
+
+def _add_listed(recorder: Recorder, listed: Sequence[tuple[str, Reference]], reporter: Reporter) -> None:
+    """Record what nobody pulled; failures are collected by the recorder and reported together."""
+    for where, reference in listed:
+        reporter.step(f"adding {reference}: {where}")
+        try:
+            recorder.add(reference, where)
+        except StoreError:
+            raise
+        except RegistryError:
+            continue
+
+
+@contextmanager
+def _cluster(
+    engine: Engine, owner: Owner, recorder: Recorder, settings: Settings, reporter: Reporter
+) -> Iterator[tuple[DockerConnection, ImageSource]]:
+    """Yield a host that reaches the recorder and nothing else that has images."""
+    with ExitStack() as stack:
+        network = stack.enter_context(TemporaryNetwork(engine, owner, keep=settings.keep))
+        server = stack.enter_context(_server(recorder, network.gateway))
+        address, port = server.address
+        host = TemporaryHost(engine, settings.host_image, network, reporter)
+        reporter.step(f"starting the temporary cluster, {host.name}; the recording proxy listens on {address}:{port}")
+        connection = stack.enter_context(host)
+        if settings.keep:
+            remove = f"docker rm -fv {host.name}; docker network rm {host.name}"
+            stack.callback(reporter.step, f"the cluster stays: docker exec -it {host.name} bash; remove it with: {remove}")
+        stack.callback(connection.close)
+        check_reachable(connection, address, port)
+        yield connection, ImageSource((f"http://{address}:{port}",))
+
+
+def _server(recorder: Recorder, address: str) -> RegistryServer:
+    try:
+        return RegistryServer(RegistryApp(recorder), (address, 0))
+    except StoreError as error:
+        hint = "the docker engine must run on this machine, not in another machine or a virtual one"
+        raise ClusterFailed(f"the recording proxy cannot listen on docker's network: {error.problem}", hint) from None
+
+
+@contextmanager
+def _phases_failures(watch: PullWatch, recorder: Recorder) -> Iterator[None]:
+    """Turn what phases raise into what a build raises. A pull that cannot succeed is the cause, if there is one."""
+    try:
+        yield
+    except PhasesInterrupted as error:
+        raise Interrupted(error.problem, "build again: everything that was fetched is kept") from None
+    except InstallerError as error:
+        pull_failures(recorder, after="" if watch.failed else error.problem)
+        remedy = error.remedy.removesuffix(AGAIN).removesuffix("; then ") or "correct it and build again"
+        raise ClusterFailed(error.problem, f"{remedy} ({_LOOK})") from error

@@ -1,0 +1,1 @@
+"""The temporary cluster: one container in which the site's own phases run."""

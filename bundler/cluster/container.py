@@ -1,0 +1,205 @@
+"""The temporary cluster's one host: a container with systemd on a docker network of its own, and its certain removal."""
+
+from __future__ import annotations
+
+import secrets
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from typing import Any, Self
+
+from bundler.cluster.connection import DockerConnection
+from bundler.cluster.ownership import KEPT, LABEL, Belonging, Owner, orphans
+from bundler.cluster.privilege import (
+    BOOT_COMMAND,
+    UNMASKED,
+    VOLUMES,
+    own_status,
+    piecewise,
+    privileged,
+    refused,
+)
+from bundler.engine import Engine, docker_errors, explanation
+from bundler.errors import ClusterFailed, DockerError
+from installer_stub.host.command import Command
+from installer_stub.host.model import Host, Role
+from installer_stub.phases.base import Reporter
+
+_BOOT_SECONDS = 90  # systemd needs 5 here
+
+
+class TemporaryNetwork:
+    """A docker network of one build. ``gateway`` is this machine's address on it. ``keep`` leaves it behind."""
+
+    def __init__(self, engine: Engine, owner: Owner, *, keep: bool = False) -> None:
+        self._engine = engine
+        self.labels = {LABEL: KEPT if keep else str(owner)}
+        self.keep = keep
+        self.name = f"airseal-build-{secrets.token_hex(4)}"
+        self.gateway = ""
+
+    def __enter__(self) -> Self:
+        api = self._engine.client.api
+        with docker_errors("docker cannot make a network for the temporary cluster"):
+            api.create_network(self.name, driver="bridge", labels=self.labels)
+            found: dict[str, Any] = api.inspect_network(self.name)
+        self.gateway = next((entry["Gateway"] for entry in found["IPAM"]["Config"] if entry.get("Gateway")), "")
+        if not self.gateway:
+            self._remove()
+            raise ClusterFailed("docker made a network without a gateway address", "check the engine's default-address-pools")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with uninterrupted():
+            if not self.keep:
+                self._remove()
+
+    def _remove(self) -> None:
+        import docker.errors
+
+        with suppress(docker.errors.APIError):
+            self._engine.client.api.remove_network(self.name)
+
+
+class TemporaryHost:
+    """A running host, removed with its volumes when the ``with`` block ends, however it ends; unless its network is kept."""
+
+    def __init__(self, engine: Engine, image: str, network: TemporaryNetwork, reporter: Reporter) -> None:
+        self._engine = engine
+        self._image = image
+        self._network = network
+        self._reporter = reporter
+        self.name = network.name
+        self.container = ""
+
+    def __enter__(self) -> DockerConnection:
+        try:
+            with docker_errors("docker cannot start the temporary host"):
+                self._start()
+                found = self._engine.client.api.inspect_container(self.container)
+            address = found["NetworkSettings"]["Networks"][self._network.name]["IPAddress"]
+            connection = DockerConnection(self._engine.client.api, self.container, Host(address, Role.MASTER))
+            self._wait(connection)
+        except BaseException:
+            with uninterrupted():
+                self._remove()
+            raise
+        return connection
+
+    def __exit__(self, *_: object) -> None:
+        with uninterrupted():
+            if not self._network.keep:
+                self._remove()
+
+    def _start(self) -> None:
+        """Start privileged; where the engine may not give that, piece by piece."""
+        import docker.errors
+
+        try:
+            self._create(privileged(), {})
+            self._engine.client.api.start(self.container)
+        except docker.errors.APIError as error:
+            if not refused(explanation(error)):
+                raise
+            self._reporter.step("the engine cannot run privileged containers here: asking for the single capabilities")
+            self._remove()
+            self._create(piecewise(own_status()), UNMASKED)
+            self._engine.client.api.start(self.container)
+
+    def _create(self, settings: dict[str, Any], extra: dict[str, list[str]]) -> None:
+        api = self._engine.client.api
+        host_config = {**api.create_host_config(**settings), **extra}
+        endpoint = api.create_endpoint_config()
+        networking = api.create_networking_config({self._network.name: endpoint})  # type: ignore[arg-type]
+        created = api.create_container(
+            self._image,
+            command=list(BOOT_COMMAND),
+            name=self.name,
+            hostname="build",
+            labels=self._network.labels,
+            volumes=list(VOLUMES),
+            host_config=host_config,
+            networking_config=networking,
+            stop_signal="SIGRTMIN+3",
+        )
+        self.container = created["Id"]
+
+    def _wait(self, connection: DockerConnection) -> None:
+        """Wait for systemd, and check that the host reaches this machine."""
+        deadline = time.monotonic() + _BOOT_SECONDS
+        while True:
+            state = connection.run(Command.of("systemctl", "is-system-running"), check=False).stdout.strip()
+            if state in {"running", "degraded"}:
+                return
+            if time.monotonic() > deadline:
+                hint = f"look at it with --keep-cluster and docker exec {self.name} systemctl list-jobs"
+                raise ClusterFailed(f"systemd in the temporary host is {state or 'silent'} after {_BOOT_SECONDS} s", hint)
+            time.sleep(0.5)
+
+    def _remove(self) -> None:
+        import docker.errors
+
+        if self.container:
+            with suppress(docker.errors.APIError):
+                self._engine.client.api.remove_container(self.container, force=True, v=True)
+            self.container = ""
+
+
+def check_reachable(connection: DockerConnection, address: str, port: int) -> None:
+    """Raise ClusterFailed unless the host can connect to this machine: a firewall here would look like slow pulls later."""
+    # bash's /dev/tcp, because a host has no curl.
+    probe = Command.of("timeout", "10", "bash", "-c", f"exec 3<>/dev/tcp/{address}/{port}")
+    if not connection.run(probe, check=False).ok:
+        hint = f"let this machine's firewall accept connections from docker's networks, for example: iptables -I INPUT -d {address} -j ACCEPT"
+        raise ClusterFailed(f"the temporary host cannot reach the recording proxy at {address}:{port}", hint)
+
+
+def remove_orphans(engine: Engine, owner: Owner) -> int:
+    """Remove what builds that were killed left in docker, and return how many things that were."""
+    import docker.errors
+
+    api = engine.client.api
+    gone = orphans(belongings(engine), owner)
+    for item in gone:
+        with suppress(docker.errors.APIError):
+            if item.kind == "container":
+                api.remove_container(item.id, force=True, v=True)
+            else:
+                api.remove_network(item.id)
+    return len(gone)
+
+
+def belongings(engine: Engine) -> list[Belonging]:
+    """Return every container and network that carries our label."""
+    api = engine.client.api
+    with docker_errors("docker cannot list containers"):
+        containers = api.containers(all=True, filters={"label": LABEL})
+        networks = api.networks(filters={"label": LABEL})
+    now = time.time()
+    found = [Belonging("container", item["Id"], item["Labels"][LABEL], now - float(item["Created"])) for item in containers]
+    return found + [Belonging("network", item["Id"], item["Labels"][LABEL], now - _epoch(item["Created"])) for item in networks]
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Hold Ctrl-C and SIGTERM back for the length of a removal: a second one must not leave half of it."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    held = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in held.items():
+            signal.signal(number, handler)
+
+
+def _epoch(text: str) -> float:
+    """Return a timestamp of docker's, which has nanoseconds, in seconds."""
+    try:
+        return datetime.fromisoformat(text[:19]).replace(tzinfo=UTC).timestamp()
+    except ValueError as error:
+        raise DockerError(f"docker gave a time that cannot be read: {text}") from error

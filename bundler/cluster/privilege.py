@@ -1,0 +1,75 @@
+"""What a container needs so that systemd, containerd and kubelet run in it: privileged, or the same asked piece by piece.
+
+Engine 20.10 asks for every capability the kernel knows; where its host lacks one, "unable to apply caps" is all that
+comes of ``--privileged``. Then the pieces are named, without what is missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+# linux/capability.h, by number.
+_CAPABILITIES = (
+    "CHOWN", "DAC_OVERRIDE", "DAC_READ_SEARCH", "FOWNER", "FSETID", "KILL", "SETGID", "SETUID", "SETPCAP",
+    "LINUX_IMMUTABLE", "NET_BIND_SERVICE", "NET_BROADCAST", "NET_ADMIN", "NET_RAW", "IPC_LOCK", "IPC_OWNER", "SYS_MODULE",
+    "SYS_RAWIO", "SYS_CHROOT", "SYS_PTRACE", "SYS_PACCT", "SYS_ADMIN", "SYS_BOOT", "SYS_NICE", "SYS_RESOURCE", "SYS_TIME",
+    "SYS_TTY_CONFIG", "MKNOD", "LEASE", "AUDIT_WRITE", "AUDIT_CONTROL", "SETFCAP", "MAC_OVERRIDE", "MAC_ADMIN", "SYSLOG",
+    "WAKE_ALARM", "BLOCK_SUSPEND", "AUDIT_READ", "PERFMON", "BPF", "CHECKPOINT_RESTORE",
+)  # fmt: skip
+
+# Makes what docker mounted read-only writable for systemd and kubelet, lets kubelet's mounts propagate, and becomes init.
+# "remount,rw" of a cgroup without "bind" answers "busy".
+BOOT_COMMAND = (
+    "/bin/sh",
+    "-c",
+    (
+        "mount -o remount,rw /sys; "
+        "for d in /sys/fs/cgroup /sys/fs/cgroup/*; do [ ! -d $d ] || mount -o remount,bind,rw $d 2>/dev/null; done; "
+        "mount --make-rshared /; exec /sbin/init"
+    ),
+)
+# Overlay on overlay fails, and etcd wants a real disk: these are volumes.
+VOLUMES = ("/var/lib/containerd", "/var/lib/kubelet", "/var/lib/etcd")
+_COMMON = {"tmpfs": {"/run": "", "/tmp": "exec"}, "cgroupns": "private"}  # noqa: S108 - a mount point in the container
+
+
+def privileged() -> dict[str, Any]:
+    """Return the host settings of a privileged container."""
+    return {**_COMMON, "privileged": True}
+
+
+def piecewise(status: str) -> dict[str, Any]:
+    """Return the same without what this machine lacks; ``status`` is the text of /proc/self/status."""
+    return {
+        **_COMMON,
+        "cap_add": ["ALL"],
+        "cap_drop": list(missing_capabilities(status)),
+        "security_opt": ["seccomp=unconfined", "apparmor=unconfined"],
+        "device_cgroup_rules": ["a *:* rwm"],
+        "devices": ["/dev/kmsg"],
+    }
+
+
+# What ``docker run --security-opt systempaths=unconfined`` sends; the SDK has no name for it.
+UNMASKED: dict[str, list[str]] = {"MaskedPaths": [], "ReadonlyPaths": []}
+
+
+def missing_capabilities(status: str) -> Iterator[str]:
+    """Yield the names of the capabilities that the bounding set in a /proc/<pid>/status lacks."""
+    bounding = next(int(line.split()[1], 16) for line in status.splitlines() if line.startswith("CapBnd:"))
+    for bit, name in enumerate(_CAPABILITIES):
+        if not bounding >> bit & 1:
+            yield name
+
+
+def refused(message: str) -> bool:
+    """Tell whether an engine's message means that it may not give all privileges."""
+    text = message.lower()
+    return any(sign in text for sign in ("unable to apply caps", "operation not permitted", "capabilit"))
+
+
+def own_status() -> str:
+    """Return this process's status: the engine is on this machine, and lacks what we lack."""
+    return Path("/proc/self/status").read_text()

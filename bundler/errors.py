@@ -1,0 +1,107 @@
+"""Every error the build raises, with the exit code a shell sees. The installer's and the registry's own pass through.
+
+::
+
+    BuildError                    problem + remedy + exit code (1)
+    ├── UsageError                2   the command line does not make sense
+    ├── KubefileError             3   file, line; the Kubefile or what it names is wrong
+    ├── RecipeError               3   a base's recipe or pins file is wrong
+    ├── DockerError               4   the docker engine refused or broke
+    │   └── DockerMissing             there is none, or we may not use it
+    ├── DownloadFailed            5   a URL did not give its bytes
+    │   └── ChecksumMismatch          it gave others
+    ├── BuildFailed               6   docker build failed, or its image is no cluster image
+    ├── ClusterFailed             7   the temporary cluster or the application did not come up
+    ├── RecordingIncomplete       8   an image could not be pulled, or ran without being recorded
+    ├── DiskFull                  9   no space left on a named file system
+    └── Interrupted               130 Ctrl-C or SIGTERM
+"""
+
+from __future__ import annotations
+
+
+class BuildError(Exception):
+    """The root. ``problem`` says what and where, ``remedy`` what a person can do; neither ever holds a secret."""
+
+    exit_code = 1
+
+    def __init__(self, problem: str, remedy: str = "") -> None:
+        super().__init__(problem)
+        self.problem = problem
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        return f"{self.problem}\n  what to do: {self.remedy}" if self.remedy else self.problem
+
+
+class UsageError(BuildError):
+    """The command line does not make sense."""
+
+    exit_code = 2
+
+
+class KubefileError(BuildError):
+    """A line of a Kubefile is wrong; ``line`` is its number, 0 where the whole file is meant."""
+
+    exit_code = 3
+
+    def __init__(self, file: str, line: int, problem: str, remedy: str = "") -> None:
+        super().__init__(f"{file}:{line}: {problem}" if line else f"{file}: {problem}", remedy)
+        self.file = file
+        self.line = line
+
+
+class RecipeError(BuildError):
+    """A base's recipe or pins file cannot be used."""
+
+    exit_code = 3
+
+
+class DockerError(BuildError):
+    """The docker engine refused or broke."""
+
+    exit_code = 4
+
+
+class DockerMissing(DockerError):
+    """No docker engine answers, or this user may not use it."""
+
+
+class DownloadFailed(BuildError):
+    """A URL did not give its bytes."""
+
+    exit_code = 5
+
+
+class ChecksumMismatch(DownloadFailed):
+    """A URL gave other bytes than its checksum says. They are never kept."""
+
+
+class BuildFailed(BuildError):
+    """``docker build`` failed, or what it built is no cluster image."""
+
+    exit_code = 6
+
+
+class ClusterFailed(BuildError):
+    """The temporary cluster or the application in it did not come up."""
+
+    exit_code = 7
+
+
+class RecordingIncomplete(BuildError):
+    """The recording is not everything that the application uses."""
+
+    exit_code = 8
+
+
+class DiskFull(BuildError):
+    """A file system is full; the text names it."""
+
+    exit_code = 9
+
+
+class Interrupted(BuildError):
+    """The operator stopped us."""
+
+    exit_code = 130

@@ -1,0 +1,207 @@
+"""The cluster files: ``/cluster`` out of the image, each file a blob.
+
+The tar comes from docker and its content from whoever wrote the Kubefile, so nothing in it is trusted to stay where it
+belongs: names that leave ``/cluster``, devices and links to the outside are refused by name.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import posixpath
+import tarfile
+import tempfile
+import threading
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from typing import IO, Final, Self
+
+from bundler.errors import BuildFailed
+from bundler.file_store import CHUNK, FileStore
+from installer_stub.bundle.model import ClusterFile
+from installer_stub.phases.base import Reporter
+from installer_stub.ui.transfer import size as text_of
+from registry_snapshot.oci.descriptor import Descriptor
+from registry_snapshot.oci.digest import Digest
+
+ROOT: Final = "cluster"
+_WORKERS = 2
+_WORTH_A_LINE = 8 << 20  # bytes: a tenth of a second
+_WAITING = 4  # files on disk between docker's stream and the compressors
+_REMEDY = "correct what the Kubefile puts into /cluster"
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterFiles:
+    """Everything below ``/cluster``, sorted by path."""
+
+    files: tuple[ClusterFile, ...]
+
+    @property
+    def size(self) -> int:
+        """Bytes as the files stand on a host."""
+        return sum(file.size for file in self.files)
+
+    @property
+    def stored_size(self) -> int:
+        """Bytes in the artifact, each blob once."""
+        return sum({file.blob.digest: file.blob.size for file in self.files}.values())
+
+
+def collect(archive: Iterator[bytes], store: FileStore, reporter: Reporter) -> ClusterFiles:
+    """Return the files of a tar stream of ``/cluster``, stored. Raises BuildFailed for what may not be there.
+
+    Reads the stream once, with little memory. Directories travel with their files; empty ones do not.
+    """
+    links: dict[str, str] = {}
+    modes: dict[str, int] = {}
+    with _Intake(store, reporter) as intake:
+        try:
+            with tarfile.open(fileobj=_Pieces(archive), mode="r|") as tar:  # type: ignore[call-overload] # read() is all it needs
+                for entry in tar:
+                    _take(tar, entry, intake, modes, links)
+        except tarfile.TarError as error:
+            raise BuildFailed(f"docker's archive of /cluster is torn: {error}", "build again") from None
+        stored = intake.finish()
+    ends = {path: _follow(path, links, stored) for path in links} | {path: path for path in stored}
+    files = (ClusterFile(path, modes[end], stored[end].size, stored[end].digest, stored[end].blob) for path, end in ends.items())
+    return ClusterFiles(tuple(sorted(files, key=lambda file: file.path)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Content:
+    """A file's content as it was stored."""
+
+    size: int
+    digest: Digest
+    blob: Descriptor
+
+
+class _Intake:
+    """Stores contents in the background; reading waits while too many are on their way."""
+
+    def __init__(self, store: FileStore, reporter: Reporter) -> None:
+        self._store = store
+        self._reporter = reporter
+        self._pool = ThreadPoolExecutor(_WORKERS, thread_name_prefix="compress")
+        self._room = threading.BoundedSemaphore(_WAITING)
+        self._contents: dict[str, Future[_Content]] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._pool.shutdown(cancel_futures=True)
+
+    def add(self, path: str, source: IO[bytes], size: int) -> None:
+        """Read one file to its end and have it stored."""
+        with ExitStack() as stack:
+            spooled = stack.enter_context(tempfile.TemporaryFile(dir=self._store.temporary))
+            hasher = hashlib.sha256()
+            while piece := source.read(CHUNK):
+                hasher.update(piece)
+                spooled.write(piece)
+            digest = Digest("sha256", hasher.hexdigest())
+            blob = self._store.known(digest)
+            if blob is not None:
+                done: Future[_Content] = Future()
+                done.set_result(_Content(size, digest, blob))
+                self._contents[path] = done
+                return
+            stack.pop_all()  # the worker closes it
+        self._room.acquire()
+        self._contents[path] = self._pool.submit(self._work, path, spooled, digest, size)
+
+    def finish(self) -> dict[str, _Content]:
+        """Return every file's stored content, once all are."""
+        return {path: content.result() for path, content in self._contents.items()}
+
+    def _work(self, path: str, spooled: IO[bytes], digest: Digest, size: int) -> _Content:
+        try:
+            with closing(spooled):
+                blob = self._store.store(spooled, digest, size)
+        finally:
+            self._room.release()
+        if size >= _WORTH_A_LINE:
+            self._reporter.step(f"compressed {path}: {text_of(size)} to {text_of(blob.size)}")
+        return _Content(size, digest, blob)
+
+
+def _take(tar: tarfile.TarFile, entry: tarfile.TarInfo, intake: _Intake, modes: dict[str, int], links: dict[str, str]) -> None:
+    """Store one entry, or remember the link that it is."""
+    path = _path(entry.name)
+    if entry.isdir():
+        return
+    if not path:
+        raise BuildFailed("/cluster is a file in the image", "make it a directory")
+    if entry.issym() or entry.islnk():
+        links[path] = _link_target(entry, path)
+        return
+    source = tar.extractfile(entry) if entry.isreg() else None
+    if source is None:
+        raise BuildFailed(f"/cluster/{path} is a device, a pipe or a socket", _REMEDY)
+    modes[path] = _mode(entry, path)
+    intake.add(path, source, entry.size)
+
+
+def _path(name: str) -> str:
+    """Return an entry's path below /cluster, empty for /cluster itself."""
+    parts = name.rstrip("/").split("/")
+    if parts[0] != ROOT or {"", ".", ".."} & set(parts):
+        raise BuildFailed(f"docker's archive names {name!r}, which is not in /cluster", _REMEDY)
+    path = "/".join(parts[1:])
+    if any(ord(char) < 32 or ord(char) == 127 or "\udc80" <= char <= "\udcff" for char in path):
+        raise BuildFailed(f"/cluster holds a file with a name that cannot be written: {path!r}", "rename it, in UTF-8")
+    return path
+
+
+def _mode(entry: tarfile.TarInfo, path: str) -> int:
+    """Return the permission bits a file has on hosts; its owner can always read it."""
+    if entry.mode & 0o6000:
+        raise BuildFailed(f"/cluster/{path} is setuid or setgid", "clear those bits: nothing that is installed needs them")
+    return (entry.mode & 0o777) | 0o400
+
+
+def _link_target(entry: tarfile.TarInfo, path: str) -> str:
+    """Return where a link points, as a path below /cluster."""
+    if entry.islnk():
+        return _path(entry.linkname)
+    base = "/" if entry.linkname.startswith("/") else f"/{ROOT}/{posixpath.dirname(path)}"
+    target = posixpath.normpath(posixpath.join(base, entry.linkname))
+    if not f"{target}/".startswith(f"/{ROOT}/"):
+        problem = f"/cluster/{path} links to {entry.linkname}, which is outside and does not travel"
+        raise BuildFailed(problem, "copy the file itself into /cluster")
+    return f"{target}/".removeprefix(f"/{ROOT}/").rstrip("/")
+
+
+def _follow(path: str, links: dict[str, str], stored: dict[str, _Content]) -> str:
+    """Return the file at the end of a chain of links."""
+    seen = {path}
+    at = links[path]
+    while at in links and at not in seen:
+        seen.add(at)
+        at = links[at]
+    if at not in stored:
+        problem = f"/cluster/{path} links to {links[path]}, which is no file in /cluster"
+        raise BuildFailed(problem, "links to directories do not travel: copy the files")
+    return at
+
+
+class _Pieces:
+    """Pieces of a stream as something that ``tarfile`` reads from."""
+
+    def __init__(self, pieces: Iterator[bytes]) -> None:
+        self._pieces = pieces
+        self._buffer = bytearray()
+
+    def read(self, size: int, /) -> bytes:
+        """Return ``size`` bytes, fewer only at the end."""
+        while len(self._buffer) < size:
+            piece = next(self._pieces, None)
+            if piece is None:
+                break
+            self._buffer += piece
+        data = bytes(self._buffer[:size])
+        del self._buffer[:size]
+        return data

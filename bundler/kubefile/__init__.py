@@ -1,0 +1,1 @@
+"""Kubefile: a Dockerfile whose image carries /cluster, with one or several CMD."""

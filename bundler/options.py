@@ -1,0 +1,109 @@
+"""What the command line asked for, parsed once into values."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from bundler.errors import UsageError
+from bundler.pack.runtimes import Choice
+from registry_snapshot.errors import RegistryError
+from registry_snapshot.oci.descriptor import Platform
+from registry_snapshot.oci.reference import Repository
+
+_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
+_NAME = re.compile(r"[a-z0-9]+([._-]+[a-z0-9]+)*")
+
+
+@dataclass(frozen=True, slots=True)
+class BuildOptions:
+    """Everything ``airseal build`` is told. Times in seconds."""
+
+    name: str
+    version: str
+    output: Path
+    context: Path
+    kubefile: Path | None  # None: Kubefile in the context
+    build_args: Mapping[str, str]
+    mirrors: Path | None
+    mirror: tuple[str, ...]
+    ca: tuple[Path, ...]
+    pins: Path | None
+    docker_config: Path | None  # None: $DOCKER_CONFIG or ~/.docker
+    platforms: tuple[Platform, ...]
+    host_image: str  # empty: ours
+    settle_timeout: float
+    quiet_period: float
+    runtime: Choice
+    keep: bool
+    cache: Path
+
+
+def cache_directory(option: Path | None) -> Path:
+    """Return where everything that is fetched is kept: the option, else $AIRSEAL_CACHE, else the user's cache."""
+    if option is not None:
+        return option.absolute()
+    if named := os.environ.get("AIRSEAL_CACHE"):
+        return Path(named).absolute()
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache").absolute() / "airseal"
+
+
+def parse_title(text: str) -> tuple[str, str]:
+    """Return name and version of ``NAME:VERSION``. Raises UsageError.
+
+    Both become parts of file names and of a registry's reference, so they follow the rules of image tags.
+    """
+    name, colon, version = text.partition(":")
+    if not colon or not _NAME.fullmatch(name) or len(name) > 100 or not _TAG.fullmatch(version):
+        hint = "write NAME:VERSION in lower-case letters, digits, dots and dashes, for example -t shop:1.4.0"
+        raise UsageError(f"{text[:200]!r} is not NAME:VERSION", hint)
+    try:
+        Repository.of("airseal.internal", f"cluster/{name}")
+    except RegistryError as error:
+        raise UsageError(error.problem, error.remedy) from None
+    return name, version
+
+
+def parse_build_args(texts: Iterable[str]) -> dict[str, str]:
+    """Return ``NAME=VALUE`` pairs; a name alone takes its value from the environment, as docker does. Raises UsageError."""
+    arguments = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not re.fullmatch(r"[A-Za-z_]\w*", name):
+            raise UsageError(f"--build-arg {text[:100]!r} has no name", "write --build-arg NAME=VALUE")
+        if not equals and name not in os.environ:
+            raise UsageError(f"--build-arg {name}: there is no such variable in the environment", "write --build-arg NAME=VALUE")
+        arguments[name] = value if equals else os.environ[name]
+    return arguments
+
+
+def parse_platform(text: str) -> tuple[Platform, ...]:
+    """Return the platforms to build for. Raises UsageError for what the temporary cluster cannot run."""
+    try:
+        platform = Platform.parse(text)
+    except RegistryError as error:
+        raise UsageError(error.problem, error.remedy) from None
+    if platform.os != "linux":
+        raise UsageError(f"{text} cannot be built", "hosts are Linux: write linux/amd64 or linux/arm64")
+    return (platform,)
+
+
+def check_output(path: Path) -> Path:
+    """Return the output file, absolute. Raises UsageError if it cannot become one."""
+    if path.is_dir():
+        raise UsageError(f"{path} is a directory", "name a file, for example -o shop.run")
+    if not path.absolute().parent.is_dir():
+        raise UsageError(f"{path.absolute().parent} does not exist", "make it, or write -o somewhere else")
+    if not os.access(path.absolute().parent, os.W_OK):
+        raise UsageError(f"{path.absolute().parent} may not be written", "write -o somewhere else")
+    return path.absolute()
+
+
+def check_seconds(name: str, value: float) -> float:
+    """Return a time in seconds. Raises UsageError for one that makes no sense."""
+    if not 0 <= value <= 24 * 3600:
+        raise UsageError(f"{name} {value:g} makes no sense", "give seconds, from 0 to a day")
+    return value

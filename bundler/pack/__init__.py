@@ -1,0 +1,1 @@
+"""Packing: from snapshot and cluster files to one executable file."""

@@ -1,0 +1,40 @@
+"""Which frozen installer an artifact gets: the portable one wherever that is possible."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from bundler.errors import BuildError
+from bundler.pack.freeze import freeze, runtime
+from bundler.pack.portable_python import is_built, obstacle, portable_interpreter
+from bundler.pack.stub_runtime import StubRuntime
+from installer_stub.phases.base import Reporter
+
+Choice = Literal["auto", "portable", "host"]
+
+
+def stub_runtime(cache: Path, choice: Choice, reporter: Reporter) -> StubRuntime:
+    """Return the installer to build an artifact around.
+
+    ``portable`` starts on glibc 2.17 and newer, ``host`` only where glibc is as new as on this machine; ``auto`` takes
+    the portable one if it is there or can be built, and says so if it had to take the other. Raises BuildError.
+    """
+    if choice == "host":
+        return _of_this_machine(cache, reporter, "")
+    reason = "" if is_built(cache) else obstacle()
+    if choice == "auto" and reason:
+        return _of_this_machine(cache, reporter, reason)
+    try:
+        return freeze(cache, portable_interpreter(cache, reporter), reporter)
+    except BuildError as error:
+        if choice == "portable":
+            raise
+        return _of_this_machine(cache, reporter, error.problem)
+
+
+def _of_this_machine(cache: Path, reporter: Reporter, reason: str) -> StubRuntime:
+    made = runtime(cache, reporter=reporter)
+    why = f" (no portable one: {reason})" if reason else ""
+    reporter.step(f"the artifact will start only on hosts with glibc {made.glibc} or newer{why}")
+    return made

@@ -1,0 +1,44 @@
+"""StubRuntime: the frozen installer, in the two pieces that an artifact is built around."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Self, cast
+
+from registry_snapshot.store.base import Extent
+
+
+@dataclass(frozen=True, slots=True)
+class StubRuntime:
+    """Bootloader and package as files. Put together, in this order, they are a program; so they are around a payload.
+
+    ``glibc`` is the lowest version of it that the program starts on, "" if nobody measured.
+    """
+
+    bootloader: Path
+    package: Path
+    digest: str  # SHA-256 of the program, in hex
+    size: int  # of the program, in bytes
+    glibc: str = ""
+
+    @classmethod
+    def of(cls, bootloader: Path, package: Path, *, glibc: str = "") -> Self:
+        """Return the runtime made of two files. Raises OSError."""
+        hasher = hashlib.sha256(bootloader.read_bytes())
+        hasher.update(package.read_bytes())
+        size = bootloader.stat().st_size + package.stat().st_size
+        return cls(bootloader, package, hasher.hexdigest(), size, glibc)
+
+    def open(self) -> BinaryIO:
+        """Return the program as a stream: what runs on every host."""
+        return cast("BinaryIO", io.BytesIO(self.bootloader.read_bytes() + self.package.read_bytes()))
+
+
+def extent_of(path: Path) -> Extent:
+    """Return a whole file, open. Raises OSError."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    return Extent(fd, 0, os.fstat(fd).st_size)

@@ -1,0 +1,42 @@
+"""Where recordings stand while they last: one directory a build, gone with it."""
+
+from __future__ import annotations
+
+import fcntl
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+
+@contextmanager
+def recording_directory(cache: Path) -> Iterator[Path]:
+    """Yield a directory for this build's recording, after removing those of builds that were killed.
+
+    Each holds a lock while its build lives, so no living one is taken for dead, whatever container it runs in.
+    """
+    root = cache / "recordings"
+    root.mkdir(parents=True, exist_ok=True)
+    with (root / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        for left in root.iterdir():
+            if left.is_dir() and not _is_alive(left):
+                shutil.rmtree(left, ignore_errors=True)
+        directory = Path(tempfile.mkdtemp(dir=root))
+        alive = (directory / "alive").open("w")
+        fcntl.flock(alive, fcntl.LOCK_EX)
+    try:
+        yield directory
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+        alive.close()
+
+
+def _is_alive(directory: Path) -> bool:
+    with suppress(FileNotFoundError), (directory / "alive").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False

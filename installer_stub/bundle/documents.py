@@ -1,0 +1,198 @@
+"""The bundle's own documents as JSON: ``airseal/bundle.json`` and ``airseal/images.lock.json``.
+
+``bundle.json`` names every other part of the file with its digest and size, so that its own SHA-256 stands for the whole
+artifact. Values in, bytes out and back; no dict leaves this file.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Final
+
+from installer_stub.bundle.model import BundleInfo, ClusterCommand, ImageLock, LockedImage
+from installer_stub.bundle.zip_format import Entry, alignment_of
+from installer_stub.errors import BundleError
+from registry_snapshot.errors import RegistryError
+from registry_snapshot.oci.descriptor import Descriptor
+from registry_snapshot.oci.digest import Digest
+from registry_snapshot.oci.reference import Reference
+
+FORMAT: Final = "airseal.bundle/1"
+LOCK_FORMAT: Final = "airseal.images.lock/1"
+
+OCI_LAYOUT: Final = "oci-layout"
+INDEX: Final = "index.json"
+BUNDLE: Final = "airseal/bundle.json"
+LOCK: Final = "airseal/images.lock.json"
+PACKAGE: Final = "stub.pkg"
+BOOTLOADER: Final = "bootloader"  # not an entry of the archive: the bytes before it
+STUB: Final = "stub"  # not an entry either: bootloader and stub.pkg put together
+
+_FIXED_PARTS: Final = frozenset({BOOTLOADER, STUB, OCI_LAYOUT, INDEX, PACKAGE})
+_DOCUMENT = re.compile(r"airseal/[a-z0-9][a-z0-9.-]{0,99}")
+_UPDATE = "get an airseal at least as new as the one that sealed the file, or seal it again with this one"
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """The digest and size in bytes of one part of the file."""
+
+    digest: Digest
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class BundleDocument:
+    """``airseal/bundle.json``: what the bundle is, and what the file is made of.
+
+    ``parts`` has the bootloader, the stub, and every entry but the document itself and the blobs; ``blobs`` has those.
+    """
+
+    info: BundleInfo
+    parts: Mapping[str, Part]
+    blobs: Mapping[Digest, int]
+
+    def entries(self) -> dict[str, Part]:
+        """Return every entry of the archive by name, except the document itself."""
+        parts = {name: part for name, part in self.parts.items() if name not in {BOOTLOADER, STUB}}
+        return parts | {blob_name(digest): Part(digest, size) for digest, size in self.blobs.items()}
+
+    def layout(self, own_size: int) -> tuple[Entry, ...]:
+        """Return what the archive must hold, in the order of the file; ``own_size`` is the document's own size."""
+        sizes = {name: part.size for name, part in self.entries().items()} | {BUNDLE: own_size}
+        return tuple(Entry(name, sizes[name], 0o644, alignment_of(name)) for name in sorted(sizes, key=file_order))
+
+
+def blob_name(digest: Digest) -> str:
+    """Return where an OCI image layout keeps a blob."""
+    return f"blobs/{digest.algorithm}/{digest.encoded}"
+
+
+def file_order(name: str) -> tuple[int, str]:
+    """Return the sort key of an entry: what describes the rest comes first, the package last.
+
+    The bootloader looks for its package from the end of the file backwards, so that anything behind it would cost
+    every start the time to read it (measured: 20 s for 3 GB), and could start another program that lies in it.
+    """
+    fixed = {OCI_LAYOUT: 0, INDEX: 1, BUNDLE: 2, PACKAGE: 9}
+    return fixed.get(name, 4 if name.startswith("blobs/") else 3), name
+
+
+def encode_bundle(document: BundleDocument) -> bytes:
+    """Return ``airseal/bundle.json``: the same bytes for the same values."""
+    info = document.info
+    return _encode(
+        {
+            "format": FORMAT,
+            "bundle": {
+                "name": info.name,
+                "version": info.version,
+                "kubernetes": info.kubernetes,
+                "platforms": list(info.platforms),
+                "cluster": info.cluster.to_json(),
+                "commands": [{"argv": list(command.argv), "line": command.line} for command in info.commands],
+                "environment": dict(info.environment),  # in the Kubefile's order
+                "labels": dict(sorted(info.labels.items())),
+                "imagesSize": info.images_size,
+                "imagesUnpackedSize": info.images_unpacked_size,
+                "filesSize": info.files_size,
+                "airseal": info.airseal,
+            },
+            "parts": {
+                name: {"digest": str(part.digest), "size": part.size} for name, part in sorted(document.parts.items())
+            },
+            "blobs": {str(digest): document.blobs[digest] for digest in sorted(document.blobs)},
+        },
+    )
+
+
+def decode_bundle(raw: bytes) -> BundleDocument:
+    """Return what ``airseal/bundle.json`` says. Raises BundleError."""
+    value = _decode(raw, BUNDLE, FORMAT)
+    try:
+        parts = {str(name): Part(Digest.parse(part["digest"]), int(part["size"])) for name, part in value["parts"].items()}
+        blobs = {Digest.parse(digest): int(size) for digest, size in value["blobs"].items()}
+        info = _info(value["bundle"])
+    except (KeyError, TypeError, AttributeError, ValueError, RegistryError) as error:
+        raise BundleError(f"{BUNDLE} is malformed: {_why(error)}", _UPDATE) from None
+    missing = {BOOTLOADER, STUB, OCI_LAYOUT, INDEX, LOCK, PACKAGE} - set(parts)
+    strange = [name for name in parts if name not in _FIXED_PARTS and not _DOCUMENT.fullmatch(name)]
+    if missing or strange or BUNDLE in parts or any(part.size < 0 for part in parts.values()):
+        raise BundleError(f"{BUNDLE} lists other parts than a bundle has: {sorted([*missing, *strange])}"[:300], _UPDATE)
+    return BundleDocument(info, MappingProxyType(parts), MappingProxyType(blobs))
+
+
+def encode_lock(lock: ImageLock) -> bytes:
+    """Return ``airseal/images.lock.json``, sorted by reference."""
+    images = [
+        {
+            "reference": str(image.reference),
+            "descriptor": image.descriptor.to_json(),
+            "digests": sorted(str(digest) for digest in image.digests),
+            "reasons": list(image.reasons),
+        }
+        for image in sorted(lock.images, key=lambda image: str(image.reference))
+    ]
+    return _encode({"format": LOCK_FORMAT, "images": images})
+
+
+def decode_lock(raw: bytes) -> ImageLock:
+    """Return what ``airseal/images.lock.json`` says. Raises BundleError."""
+    value = _decode(raw, LOCK, LOCK_FORMAT)
+    try:
+        return ImageLock(tuple(_locked(image) for image in value["images"]))
+    except (KeyError, TypeError, AttributeError, RegistryError) as error:
+        raise BundleError(f"{LOCK} is malformed: {_why(error)}", _UPDATE) from None
+
+
+def _info(value: dict[str, Any]) -> BundleInfo:
+    return BundleInfo(
+        name=str(value["name"]),
+        version=str(value["version"]),
+        kubernetes=str(value["kubernetes"]),
+        platforms=_texts(value["platforms"]),
+        cluster=Descriptor.from_json(value["cluster"]),
+        commands=tuple(ClusterCommand(_texts(command["argv"]), int(command["line"])) for command in value["commands"]),
+        environment=MappingProxyType({str(key): str(text) for key, text in value["environment"].items()}),
+        labels=MappingProxyType({str(key): str(text) for key, text in value["labels"].items()}),
+        images_size=int(value["imagesSize"]),
+        images_unpacked_size=int(value["imagesUnpackedSize"]),
+        files_size=int(value["filesSize"]),
+        airseal=str(value["airseal"]),
+    )
+
+
+def _locked(value: dict[str, Any]) -> LockedImage:
+    return LockedImage(
+        Reference.parse(value["reference"]),
+        Descriptor.from_json(value["descriptor"]),
+        tuple(Digest.parse(digest) for digest in value["digests"]),
+        _texts(value["reasons"]),
+    )
+
+
+def _texts(values: Iterable[object]) -> tuple[str, ...]:
+    return tuple(str(value) for value in values)
+
+
+def _encode(value: object) -> bytes:
+    return json.dumps(value, indent=1, ensure_ascii=False).encode() + b"\n"
+
+
+def _decode(raw: bytes, name: str, wanted: str) -> dict[str, Any]:
+    try:
+        value = json.loads(raw)
+    except (ValueError, RecursionError):
+        raise BundleError(f"{name} is not JSON", "copy the file again and compare its SHA-256 with the sender's") from None
+    found = value.get("format") if isinstance(value, dict) else None
+    if found != wanted:
+        raise BundleError(f"{name} has the format {str(found)[:60]!r}, this program reads {wanted!r}", _UPDATE)
+    return dict(value)
+
+
+def _why(error: Exception) -> str:
+    return f"{error.args[0]} is missing" if isinstance(error, KeyError) else str(error)[:200]

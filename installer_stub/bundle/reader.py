@@ -1,0 +1,268 @@
+"""Bundle: an artifact, open. Nothing is ever unpacked: a blob is an extent of the file."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+import zlib
+from collections.abc import Callable, Iterator
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO, Self, cast
+
+from installer_stub.bundle.cluster_files import parse_cluster_manifest
+from installer_stub.bundle.damage import COPY_AGAIN, explain
+from installer_stub.bundle.documents import (
+    BUNDLE,
+    INDEX,
+    LOCK,
+    PACKAGE,
+    STUB,
+    BundleDocument,
+    blob_name,
+    decode_bundle,
+    decode_lock,
+)
+from installer_stub.bundle.model import BundleInfo, ClusterFile, ImageLock
+from installer_stub.bundle.verify import Verification, Verified, raise_for
+from installer_stub.bundle.zip_format import Placed, ZipFormatError, read_directory
+from installer_stub.errors import BundleError
+from registry_snapshot.errors import BlobUnknown, RegistryError
+from registry_snapshot.oci.descriptor import Descriptor, Platform
+from registry_snapshot.oci.digest import Digest
+from registry_snapshot.oci.reference import Reference
+from registry_snapshot.store.base import Extent, ExtentReader
+from registry_snapshot.store.closure import closure
+from registry_snapshot.store.layout_index import parse_layout_index
+
+_ALONE = "run an artifact (.run), or name one with --bundle"
+
+
+class Bundle:
+    """An artifact, open for reading. Close it, or use ``with``; what came out of it stays usable."""
+
+    def __init__(self, fd: int, path: Path) -> None:
+        """Read the end of the file and its small documents. Raises BundleError; the caller still owns ``fd`` then."""
+        self._fd = fd
+        self.path = path
+        self.size = os.fstat(fd).st_size
+        try:
+            placed, crcs = read_directory(fd, self.size)
+        except ZipFormatError as error:
+            raise explain(fd, self.size, str(path), str(error)) from None
+        self._placed, self._crcs = placed, crcs
+        self._entries = {item.entry.name: (item, crc) for item, crc in zip(placed, crcs, strict=True)}
+        if BUNDLE not in self._entries:
+            raise explain(fd, self.size, str(path), f"it has no {BUNDLE}")
+        raw = self.read(BUNDLE)
+        self._document: BundleDocument = decode_bundle(raw)
+        self.digest = Digest.of(raw)
+        if self._document.layout(len(raw)) != tuple(item.entry for item in placed):
+            raise BundleError(f"{path} is altered: it holds other entries than {BUNDLE} lists", COPY_AGAIN)
+
+    @classmethod
+    def open(cls, path: Path | None = None) -> Self:
+        """Return the bundle in the file ``path``, or in the running program. Takes milliseconds, whatever the size.
+
+        Raises BundleError for a file that is torn, longer than it was sealed, or no artifact at all.
+        """
+        return cls._open_file(path, path) if path is not None else cls._open_self()
+
+    @classmethod
+    def _open_self(cls) -> Self:
+        # /proc/self/exe survives a rename and an rm of the running file; sys.executable is right where the program was
+        # started through ld.so, and where /proc is not mounted.
+        problem: BundleError | None = None
+        for name in ("/proc/self/exe", sys.executable):
+            try:
+                return cls._open_file(Path(name), Path(os.path.realpath(name)))
+            except BundleError as error:
+                problem = problem or error
+        if getattr(sys, "frozen", False) and problem is not None:
+            raise problem
+        raise BundleError("there is no bundle in this program", _ALONE)
+
+    @classmethod
+    def _open_file(cls, path: Path, shown: Path) -> Self:
+        try:
+            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError as error:
+            raise BundleError(f"{shown} cannot be opened: {error.strerror}", "check the name and the permissions") from None
+        try:
+            return cls(fd, shown)
+        except OSError as error:
+            os.close(fd)
+            raise BundleError(f"{shown} cannot be read: {error.strerror}", COPY_AGAIN) from None
+        except BaseException:
+            os.close(fd)
+            raise
+
+    @property
+    def info(self) -> BundleInfo:
+        """What the bundle is."""
+        return self._document.info
+
+    @cached_property
+    def lock(self) -> ImageLock:
+        """Which images it holds, and why. Raises BundleError."""
+        return decode_lock(self.read(LOCK))
+
+    @cached_property
+    def roots(self) -> tuple[tuple[Reference, Descriptor], ...]:
+        """Every name of ``index.json``: the images, and the cluster artifact. Raises BundleError."""
+        try:
+            return tuple(parse_layout_index(self.read(INDEX)))
+        except RegistryError as error:
+            raise BundleError(f"{INDEX} of {self.path} is malformed: {error.problem}", COPY_AGAIN) from None
+
+    def images(self) -> tuple[tuple[Reference, Descriptor], ...]:
+        """Return every image under its full reference. Raises BundleError."""
+        return tuple(root for root in self.roots if root[0] != self.info.cluster_reference)
+
+    @property
+    def blobs(self) -> BundleBlobs:
+        """All blobs by digest; their extents point into this file."""
+        return BundleBlobs(self)
+
+    @property
+    def digests(self) -> tuple[Digest, ...]:
+        """The digests of all blobs, sorted."""
+        return tuple(sorted(self._document.blobs))
+
+    def cluster_files(self) -> tuple[ClusterFile, ...]:
+        """Return the files of ``/cluster``, by path. Raises BundleError."""
+        with self.extent(blob_name(self.info.cluster.digest)) as extent:
+            raw = extent.read()
+        if Digest.of(raw) != self.info.cluster.digest:
+            raise BundleError(f"{self.path} is altered: the list of cluster files is another one", COPY_AGAIN)
+        return parse_cluster_manifest(raw)
+
+    def names(self) -> tuple[str, ...]:
+        """Return the names of all entries, in the order of the file."""
+        return tuple(item.entry.name for item in self._placed)
+
+    def extent(self, name: str) -> Extent:
+        """Return the entry ``name``, open. Raises BundleError."""
+        if name not in self._entries:
+            raise BundleError(f"{self.path} holds no {name}", COPY_AGAIN)
+        placed, _ = self._entries[name]
+        return Extent(os.dup(self._fd), placed.data, placed.entry.size)
+
+    def read(self, name: str) -> bytes:
+        """Return a small entry's content, its CRC-32 checked. Raises BundleError."""
+        with self.extent(name) as extent:
+            raw = extent.read()
+        if zlib.crc32(raw) != self._entries[name][1]:
+            raise BundleError(f"{self.path} is altered: {name} does not match its CRC-32", COPY_AGAIN)
+        return raw
+
+    @property
+    def stub_size(self) -> int:
+        """Size in bytes of the installer alone."""
+        return self._document.parts[STUB].size
+
+    @property
+    def stub_digest(self) -> str:
+        """SHA-256 of the installer alone, in hex."""
+        return self._document.parts[STUB].digest.encoded
+
+    def stub_stream(self) -> BinaryIO:
+        """Return the installer alone: the program without a payload, as it runs on every host."""
+        bootloader = Extent(os.dup(self._fd), 0, self._placed[0].header)
+        return cast("BinaryIO", io.BufferedReader(_Joined(bootloader, self.extent(PACKAGE)), 128 * 1024))
+
+    def stream(self) -> BinaryIO:
+        """Return the whole file."""
+        return cast("BinaryIO", io.BufferedReader(ExtentReader(Extent(os.dup(self._fd), 0, self.size)), 128 * 1024))
+
+    def verify(self, moved: Callable[[int], None] | None = None) -> Verified:
+        """Recompute everything; ``moved`` hears of bytes as they are read, ``size`` in all.
+
+        Raises BundleError with all that is wrong: altered bytes, bytes that belong to nothing, an image that is not whole.
+        """
+        problems = Verification(self._fd, self._document, self._placed, self._crcs, moved or _ignore).run()
+        raise_for(problems or list(self._foreign()), str(self.path))
+        return Verified(self.digest, self.size, len(self._placed))
+
+    def _foreign(self) -> Iterator[str]:
+        platforms = tuple(Platform.parse(text) for text in self.info.platforms)
+        reached: set[Digest] = set()
+        for reference, root in self.roots:
+            try:
+                reached |= {descriptor.digest for descriptor in closure(self.blobs, root, platforms)}
+            except RegistryError as error:
+                yield f"{reference} is not whole: {error.problem}"
+        for digest in sorted(set(self._document.blobs) - reached):
+            yield f"the blob {digest} belongs to no image"
+        names = {reference: descriptor.digest for reference, descriptor in self.roots}
+        if names.get(self.info.cluster_reference) != self.info.cluster.digest:
+            yield f"{INDEX} does not name the cluster files {self.info.cluster.digest}"
+        for image in self.lock.images:
+            if names.get(image.reference) != image.descriptor.digest:
+                yield f"{image.reference} is locked to {image.descriptor.digest}, {INDEX} says otherwise"
+
+    def place_of(self, name: str) -> Placed:
+        """Return where the entry ``name`` lies in the file."""
+        return self._entries[name][0]
+
+    def close(self) -> None:
+        """Close the file. Safe to call twice."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+
+class BundleBlobs:
+    """A BlobReader over an artifact."""
+
+    def __init__(self, bundle: Bundle) -> None:
+        self._bundle = bundle
+
+    def size(self, digest: Digest) -> int:
+        """Return the blob's size in bytes. Raises BlobUnknown."""
+        return self._place(digest).entry.size
+
+    def open(self, digest: Digest) -> Extent:
+        """Return the blob as an extent of the artifact. Raises BlobUnknown."""
+        return self._bundle.extent(self._place(digest).entry.name)
+
+    def _place(self, digest: Digest) -> Placed:
+        try:
+            return self._bundle.place_of(blob_name(digest))
+        except KeyError:
+            raise BlobUnknown(f"the blob {digest} is not in {self._bundle.path.name}") from None
+
+
+class _Joined(io.RawIOBase):
+    """Two extents as one stream that owns them."""
+
+    def __init__(self, first: Extent, second: Extent) -> None:
+        super().__init__()
+        self._streams = [ExtentReader(first), ExtentReader(second)]
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: bytearray | memoryview, /) -> int:  # type: ignore[override]
+        for stream in self._streams:
+            count = stream.readinto(buffer)
+            if count:
+                return count
+        return 0
+
+    def close(self) -> None:
+        for stream in self._streams:
+            stream.close()
+        super().close()
+
+
+def _ignore(count: int) -> None:
+    del count

@@ -1,0 +1,114 @@
+"""``host …``: what the installer asks the stub to do on a host. Stable for our own phases, not for people."""
+
+from __future__ import annotations
+
+import json
+import sys
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+
+from installer_stub.bundle.cluster_files import parse_cluster_manifest
+from installer_stub.bundle.model import ClusterFile
+from installer_stub.errors import BundleError, UsageError
+from registry_snapshot.oci.digest import Digest
+from registry_snapshot.oci.reference import Reference
+
+WORK_NEEDED = 10  # exit code of check-files
+
+
+def define(parser: ArgumentParser, verb: str) -> None:
+    """Add the words and their options."""
+    del verb
+    words = parser.add_subparsers(dest="word", metavar="WORD", required=True)
+    for word, text in (
+        ("fetch-files", "make a directory hold the cluster files; prints what changed as JSON"),
+        ("check-files", f"the same, reading only; exit code 0: nothing to do, {WORK_NEEDED}: work is needed"),
+    ):
+        _define_files(words.add_parser(word, help=text, description=text))
+    key = words.add_parser("new-key", help="make a P-256 key if it is not there, and print a certificate request for it")
+    key.add_argument("--key", type=Path, required=True, metavar="FILE", help="made with mode 0600, kept if it is there")
+    key.add_argument("--csr", type=Path, metavar="FILE", help="write the request here too")
+    key.add_argument("--name", required=True, metavar="CN")
+    key.add_argument("--ip", action="append", default=[], metavar="ADDRESS", help="can be repeated")
+    key.add_argument("--dns", action="append", default=[], metavar="NAME", help="can be repeated")
+    sign = words.add_parser("sign", help="sign a certificate request as a server's, and print the certificate")
+    sign.add_argument("--ca-cert", type=Path, required=True, metavar="FILE")
+    sign.add_argument("--ca-key", type=Path, required=True, metavar="FILE")
+    sign.add_argument("--csr", default="-", metavar="FILE", help="- is the standard input")
+    sign.add_argument("--days", type=int, default=365)
+    parser.epilog = "examples:\n  {prog} host new-key --key registry.key --name registry --ip 10.0.0.2\n  {prog} host sign --ca-cert ca.crt --ca-key ca.key --csr - < registry.csr"
+
+
+def _define_files(parser: ArgumentParser) -> None:
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--bundle", type=Path, metavar="FILE", help="take them from an artifact on this disk")
+    source.add_argument("--registry", metavar="URL[,URL…]", help="take them from these registries, tried in order")
+    parser.add_argument("--ca", type=Path, metavar="FILE", help="CA certificates to trust, in PEM")
+    parser.add_argument("--reference", required=True, help="airseal.internal/cluster/NAME:VERSION")
+    parser.add_argument("--manifest", required=True, metavar="DIGEST", help="digest of the cluster artifact's manifest")
+    parser.add_argument("--into", type=Path, required=True, metavar="DIR")
+    parser.add_argument("--link", action="append", default=[], metavar="SUB=DIR", help="bin=/usr/local/bin; can be repeated")
+
+
+def run(arguments: Namespace) -> int:
+    """Do what the word says."""
+    match arguments.word:
+        case "fetch-files" | "check-files":
+            return _files(arguments)
+        case "new-key":
+            return _new_key(arguments)
+        case _:
+            return _sign(arguments)
+
+
+def _files(arguments: Namespace) -> int:
+    from installer_stub.hostside.fetch import fetch, outdated
+    from installer_stub.hostside.links import LinkRule, make_links, missing_links
+    from installer_stub.hostside.sources import BundleSource, RegistrySource, Source
+
+    if not arguments.into.is_absolute():
+        raise UsageError(f"--into {arguments.into} is not absolute", "write it from /")
+    digest = Digest.parse(arguments.manifest)
+    rules = [LinkRule.parse(text) for text in arguments.link]
+    source: Source
+    if arguments.bundle is not None:
+        from installer_stub.bundle.reader import Bundle
+
+        source = BundleSource(Bundle.open(arguments.bundle))
+    else:
+        repository = Reference.parse(arguments.reference).repository
+        source = RegistrySource(arguments.registry.split(","), repository, arguments.ca)
+    files = _listed(source.manifest(digest), digest)
+    links = missing_links(files, arguments.into, rules)
+    if arguments.word == "check-files":
+        wanted = outdated(files, arguments.into)
+        print(json.dumps({"needed": len(wanted) + len(links), "files": len(files), "bytes": sum(file.size for file in wanted)}))
+        return WORK_NEEDED if wanted or links else 0
+    fetched = fetch(files, arguments.into, source)
+    make_links(links)
+    print(json.dumps({"changed": fetched.changed + len(links), "files": len(files), "bytes": fetched.bytes, "links": len(links)}))
+    return 0
+
+
+def _listed(raw: bytes, digest: Digest) -> tuple[ClusterFile, ...]:
+    if Digest.of(raw, digest.algorithm) != digest:
+        raise BundleError(f"the manifest is not {digest}", "run verify on the artifact")
+    return parse_cluster_manifest(raw)
+
+
+def _new_key(arguments: Namespace) -> int:
+    from installer_stub.hostside.keys import new_key
+
+    request = new_key(arguments.key, arguments.name, arguments.ip, arguments.dns)
+    if arguments.csr is not None:
+        arguments.csr.write_text(request)
+    print(request, end="")
+    return 0
+
+
+def _sign(arguments: Namespace) -> int:
+    from installer_stub.hostside.keys import sign
+
+    request = sys.stdin.buffer.read() if arguments.csr == "-" else Path(arguments.csr).read_bytes()
+    print(sign(request, arguments.ca_cert, arguments.ca_key, arguments.days), end="")
+    return 0

@@ -1,0 +1,40 @@
+"""``images``: every image of this file, its digest, and who pulled it."""
+
+from __future__ import annotations
+
+import json
+from argparse import ArgumentParser, Namespace
+
+from installer_stub.bundle.reader import Bundle
+from installer_stub.commands.bundle_option import add_bundle_option
+
+
+def define(parser: ArgumentParser, verb: str) -> None:
+    """Add the options."""
+    del verb
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    add_bundle_option(parser)
+    parser.epilog = "examples:\n  ./{prog} images\n  ./{prog} images --json | jq -r '.[].reference'"
+
+
+def run(arguments: Namespace) -> int:
+    """Print them, sorted by reference."""
+    with Bundle.open(arguments.bundle) as bundle:
+        images = bundle.lock.images
+    if arguments.json:
+        value = [
+            {
+                "reference": str(image.reference),
+                "digest": str(image.descriptor.digest),
+                "mediaType": image.descriptor.media_type,
+                "reasons": list(image.reasons),
+            }
+            for image in images
+        ]
+        print(json.dumps(value, indent=1, ensure_ascii=False))
+        return 0
+    for image in images:
+        print(f"{image.reference}\n  {image.descriptor.digest}")
+        for reason in image.reasons:
+            print(f"  {reason}")
+    return 0

@@ -1,0 +1,64 @@
+"""``inspect``: what this file holds, in a few lines or as JSON."""
+
+from __future__ import annotations
+
+import json
+from argparse import ArgumentParser, Namespace
+
+from installer_stub.bundle.reader import Bundle
+from installer_stub.commands.bundle_option import add_bundle_option
+from installer_stub.commands.sizes import readable
+
+
+def define(parser: ArgumentParser, verb: str) -> None:
+    """Add the options."""
+    del verb
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    add_bundle_option(parser)
+    parser.epilog = "examples:\n  ./{prog} inspect\n  ./{prog} inspect --json | jq .kubernetes\n  ./{prog} inspect --bundle other.run"
+
+
+def run(arguments: Namespace) -> int:
+    """Print it. Reads only the end of the file and its small documents."""
+    with Bundle.open(arguments.bundle) as bundle:
+        print(json.dumps(_facts(bundle), indent=1, ensure_ascii=False) if arguments.json else _text(bundle))
+    return 0
+
+
+def _facts(bundle: Bundle) -> dict[str, object]:
+    info = bundle.info
+    return {
+        "name": info.name,
+        "version": info.version,
+        "kubernetes": info.kubernetes,
+        "platforms": list(info.platforms),
+        "airseal": info.airseal,
+        "file": str(bundle.path),
+        "size": bundle.size,
+        "digest": str(bundle.digest),
+        "images": len(bundle.images()),
+        "imagesSize": info.images_size,
+        "imagesUnpackedSize": info.images_unpacked_size,
+        "filesSize": info.files_size,
+        "stubSize": bundle.stub_size,
+        "stubDigest": f"sha256:{bundle.stub_digest}",
+        "commands": [command.text() for command in info.commands],
+        "labels": dict(info.labels),
+    }
+
+
+def _text(bundle: Bundle) -> str:
+    info = bundle.info
+    lines = [
+        info.title,
+        f"  Kubernetes  {info.kubernetes or 'none'} for {', '.join(info.platforms)}",
+        f"  images      {len(bundle.images())}, {readable(info.images_size)} here, about {readable(info.images_unpacked_size)} on a host",
+        f"  files       {len(bundle.cluster_files())}, {readable(info.files_size)} on a host",
+        f"  file        {bundle.path}, {readable(bundle.size)} ({bundle.size} bytes)",
+        f"  digest      {bundle.digest}",
+        f"  sealed by   airseal {info.airseal}",
+    ]
+    if info.commands:
+        lines.append("  commands on the first master")
+        lines += [f"    {number}. {command.text()}" for number, command in enumerate(info.commands, 1)]
+    return "\n".join(lines)

@@ -1,0 +1,96 @@
+"""``install``, ``check``, ``reset``: parse, then hand over to the installer."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+
+from installer_stub.commands.bundle_option import add_bundle_option
+from installer_stub.host.model import Role
+from installer_stub.options import (
+    POD_CIDR,
+    SERVICE_CIDR,
+    InstallOptions,
+    Verb,
+    check_hosts,
+    check_networks,
+    parse_hosts,
+    parse_port,
+)
+
+_EXAMPLES = {
+    "install": """\
+examples:
+  ./{prog} install --master 10.0.0.2 --node 10.0.0.5,10.0.0.6
+  ./{prog} install --master 10.0.0.2,10.0.0.3,10.0.0.4 --user admin --ask-become-pass
+  ./{prog} install --master root@m1:2222 --identity ~/.ssh/site --kubeconfig ./site.conf --yes
+
+Running it again is safe at any time: it does what is left to do, and nothing on a finished cluster.""",
+    "check": """\
+examples:
+  ./{prog} check --master 10.0.0.2 --node 10.0.0.5,10.0.0.6
+  ./{prog} check --master 10.0.0.2 --json
+
+Changes nothing. Exit code 0: the installation can begin; 5: there are findings that forbid it.""",
+    "reset": """\
+examples:
+  ./{prog} reset --master 10.0.0.2 --node 10.0.0.5,10.0.0.6
+  ./{prog} reset --node 10.0.0.6 --master 10.0.0.2 --yes
+
+Removes the cluster and its data from these hosts and puts back what the installation changed.""",
+}
+
+
+def define(parser: ArgumentParser, verb: str) -> None:
+    """Add the options; those users know from ssh have ssh's names."""
+    hosts = parser.add_argument_group("hosts", "[user@]address[:port], several with commas; both options can be repeated")
+    hosts.add_argument("--master", action="append", default=[], metavar="A[,B,C]", help="hosts of the control plane, the first one first")
+    hosts.add_argument("--node", action="append", default=[], metavar="D[,E]", help="workers")
+    login = parser.add_argument_group("login")
+    login.add_argument("--user", default="root", help="user to log in as (default root); others become root by sudo")
+    login.add_argument("--port", default="22", help="SSH port (default 22)")
+    login.add_argument("--identity", "-i", type=Path, metavar="FILE", help="private key; default: the agent and ~/.ssh/id_*")
+    login.add_argument("--known-hosts", type=Path, metavar="FILE", help="where host keys are pinned; default ~/.ssh/known_hosts")
+    login.add_argument("--ask-pass", "-k", action="store_true", help="ask for the login password")
+    login.add_argument("--ask-become-pass", "-K", action="store_true", help="ask for the sudo password")
+    if verb != "reset":
+        cluster = parser.add_argument_group("cluster")
+        cluster.add_argument("--pod-cidr", default=POD_CIDR, metavar="CIDR", help=f"network of pods (default {POD_CIDR})")
+        cluster.add_argument("--service-cidr", default=SERVICE_CIDR, metavar="CIDR", help=f"network of services (default {SERVICE_CIDR})")
+        cluster.add_argument("--kubeconfig", type=Path, default=Path("kubeconfig"), metavar="FILE", help="where the operator's copy goes (default ./kubeconfig)")
+    parser.add_argument("--yes", "-y", action="store_true", help="answer yes to every question, also to a host key seen for the first time")
+    parser.add_argument("--json", action="store_true", help="print events as JSON, one a line")
+    add_bundle_option(parser)
+    parser.epilog = _EXAMPLES[verb]
+
+
+def run(arguments: Namespace) -> int:
+    """Parse what argparse could not, and go."""
+    options = parse(arguments)
+    from installer_stub.install import main
+
+    return main(options)
+
+
+def parse(arguments: Namespace) -> InstallOptions:
+    """Return the options that the arguments mean. Raises UsageError."""
+    port = parse_port(arguments.port)
+    masters = parse_hosts(arguments.master, Role.MASTER, user=arguments.user, port=port)
+    nodes = parse_hosts(arguments.node, Role.NODE, user=arguments.user, port=port)
+    pods, services = check_networks(
+        getattr(arguments, "pod_cidr", POD_CIDR), getattr(arguments, "service_cidr", SERVICE_CIDR)
+    )
+    return InstallOptions(
+        verb=Verb(arguments.verb),
+        hosts=check_hosts(masters + nodes),
+        identity=arguments.identity,
+        known_hosts=arguments.known_hosts,
+        ask_pass=arguments.ask_pass,
+        ask_become_pass=arguments.ask_become_pass,
+        pod_cidr=pods,
+        service_cidr=services,
+        kubeconfig=getattr(arguments, "kubeconfig", Path("kubeconfig")),
+        yes=arguments.yes,
+        json=arguments.json,
+        bundle=arguments.bundle,
+    )

@@ -1,0 +1,53 @@
+"""``serve``: artifacts as a read-only registry. As a systemd unit on masters; by hand wherever it helps."""
+
+from __future__ import annotations
+
+import logging
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+
+from installer_stub.bundle.reader import Bundle
+from installer_stub.errors import UsageError
+from installer_stub.options import parse_port
+
+_DEFAULT = "127.0.0.1:5000"  # cleartext should not leave this machine unless somebody says so
+
+
+def define(parser: ArgumentParser, verb: str) -> None:
+    """Add the options."""
+    del verb
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--bundle", type=Path, action="append", default=[], metavar="FILE", help="an artifact; can be repeated; default: the running program itself")
+    what.add_argument("--store", type=Path, metavar="DIR", help="a directory of artifacts (*.run), or an OCI layout made by extract")
+    parser.add_argument("--listen", default=_DEFAULT, metavar="ADDR:PORT", help=f"default {_DEFAULT}; all addresses: 0.0.0.0:5443 or [::]:5443")
+    parser.add_argument("--tls-cert", type=Path, metavar="FILE", help="certificate chain in PEM; without it, cleartext")
+    parser.add_argument("--tls-key", type=Path, metavar="FILE", help="its private key in PEM")
+    parser.add_argument("--verbose", action="store_true", help="log connections too")
+    parser.epilog = (
+        "examples:\n  ./{prog} serve\n  skopeo inspect --tls-verify=false docker://127.0.0.1:5000/registry.k8s.io/pause:3.10\n"
+        "  ./{prog} serve --store /srv/bundles --listen [::]:5443 --tls-cert registry.crt --tls-key registry.key\n\n"
+        "Ends on SIGTERM, after running answers. Under systemd: Type=simple, or Type=notify with NotifyAccess=all."
+    )
+
+
+def run(arguments: Namespace) -> int:
+    """Serve until stopped."""
+    from installer_stub.hostside.service import sealed_in, serve, server_tls
+
+    logging.basicConfig(level=logging.INFO if arguments.verbose else logging.WARNING, format="%(levelname)s %(message)s")
+    address = parse_address(arguments.listen)
+    tls = server_tls(arguments.tls_cert, arguments.tls_key)
+    if arguments.store is not None:
+        sealed = sealed_in(arguments.store)
+    else:
+        sealed = tuple(Bundle.open(path) for path in arguments.bundle or [None])
+    serve(sealed, address, tls)
+    return 0
+
+
+def parse_address(text: str) -> tuple[str, int]:
+    """Return host and port of ``ADDR:PORT``; port 0 lets the system choose. Raises UsageError."""
+    host, colon, port = text.rpartition(":")
+    if not colon or not host or (":" in host and not (host.startswith("[") and host.endswith("]"))):
+        raise UsageError(f"{text!r} is not an address to listen on", "write 0.0.0.0:5443 or [::]:5443")
+    return host.strip("[]"), 0 if port == "0" else parse_port(port)

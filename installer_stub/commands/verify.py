@@ -1,0 +1,54 @@
+"""``verify``: recompute everything that this file says about itself. Needs no network and changes nothing."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from argparse import ArgumentParser, Namespace
+from collections.abc import Callable
+
+from installer_stub.bundle.reader import Bundle
+from installer_stub.commands.bundle_option import add_bundle_option
+from installer_stub.commands.sizes import readable
+
+
+def define(parser: ArgumentParser, verb: str) -> None:
+    """Add the options."""
+    del verb
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    add_bundle_option(parser)
+    parser.epilog = (
+        "examples:\n  ./{prog} verify\n  ./{prog} verify --bundle /media/usb/shop.run\n\n"
+        "Compare the digest it prints with the sender's: it stands for every byte of the file. Exit code 3: altered."
+    )
+
+
+def run(arguments: Namespace) -> int:
+    """Verify, with the share that is done on a terminal."""
+    with Bundle.open(arguments.bundle) as bundle:
+        begun = time.monotonic()
+        verified = bundle.verify(_progress(bundle.size) if sys.stderr.isatty() and not arguments.json else None)
+        seconds = time.monotonic() - begun
+        title, path = bundle.info.title, str(bundle.path)
+    if arguments.json:
+        print(json.dumps({"ok": True, "file": path, "bundle": title, "digest": str(verified.digest), "size": verified.size, "entries": verified.entries}))
+    else:
+        print(f"{title} is whole: {verified.entries} entries, {readable(verified.size)} in {seconds:.1f} s\n  digest  {verified.digest}")
+    return 0
+
+
+def _progress(total: int) -> Callable[[int], None]:
+    done = 0
+    shown = -1
+
+    def moved(count: int) -> None:
+        nonlocal done, shown
+        done += count
+        percent = done * 100 // total
+        if percent != shown:
+            shown = percent
+            sys.stderr.write(f"\rverifying {percent:3} %" + ("\r\033[K" if done >= total else ""))
+            sys.stderr.flush()
+
+    return moved

@@ -1,0 +1,79 @@
+"""From options, facts and bundle to the Plan: pure, so that ``plan`` prints exactly what ``install`` will do.
+
+What forbids an installation is preflight's business; here every host gets what its facts call for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from installer_stub.bundle.model import BundleInfo
+from installer_stub.facts.gather import HostFacts
+from installer_stub.facts.kernel import CgroupVersion
+from installer_stub.host.model import Host, Role
+from installer_stub.plan import CA, REGISTRY_PORT, HostPlan, ImageSource, Plan, in_url
+
+
+class Choices(Protocol):
+    """What the operator chose; the part of the options that shapes a plan."""
+
+    @property
+    def hosts(self) -> tuple[Host, ...]:
+        """Masters and nodes in the operator's order."""
+
+    @property
+    def pod_cidr(self) -> str:
+        """Network of the pods."""
+
+    @property
+    def service_cidr(self) -> str:
+        """Network of the Services."""
+
+
+def build_plan(
+    options: Choices,
+    facts: Mapping[str, HostFacts],
+    bundle: BundleInfo,
+    *,
+    recording: bool = False,
+    images: ImageSource | None = None,
+) -> Plan:
+    """Return the plan for ``options.hosts``, whose facts are given by address. ``images`` None: the masters serve them."""
+    return Plan(
+        bundle=bundle,
+        hosts=tuple(host_plan(host, facts[host.address]) for host in options.hosts),
+        pod_cidr=options.pod_cidr,
+        service_cidr=options.service_cidr,
+        recording=recording,
+        images=images or site_registry(options.hosts),
+    )
+
+
+def host_plan(host: Host, facts: HostFacts) -> HostPlan:
+    """Return what ``host`` will be."""
+    unified = facts.cgroups.version is CgroupVersion.V2
+    return HostPlan(
+        address=host.address,
+        name=node_name(facts.hostname),
+        role=host.role,
+        # systemd manages cgroup v1 too, but not in a container on a v1 host; cgroupfs works on every v1 (and hybrid) host.
+        cgroup_driver="systemd" if unified else "cgroupfs",
+        cgroup_v1=not unified,
+        restrict_oom_score=not facts.sys_resource,
+        conntrack_fixed=not facts.conntrack_writable,
+        resolv_conf=facts.resolv_conf,
+        default_route=facts.default_route,
+        swap=facts.swap,
+    )
+
+
+def node_name(hostname: str) -> str:
+    """Return the Kubernetes node name of a host: its own name, lower case, as kubelet makes it."""
+    return hostname.strip().lower()
+
+
+def site_registry(hosts: tuple[Host, ...]) -> ImageSource:
+    """Return the masters as where images come from."""
+    masters = (host.address for host in hosts if host.role is Role.MASTER)
+    return ImageSource(tuple(f"https://{in_url(address)}:{REGISTRY_PORT}" for address in masters), CA)

@@ -1,0 +1,1 @@
+"""Kubernetes distributions behind one protocol; kubeadm is the first."""

@@ -1,0 +1,77 @@
+"""Distro: what the phases need of a Kubernetes distribution. kubeadm is the first; k3s and k0s fit behind it.
+
+Everything here is text made from a plan: configuration files and shell scripts. The phases decide when they run, on
+which host, and what is true afterwards.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from installer_stub.host.command import Command, Secret
+from installer_stub.plan import HostPlan, Plan
+
+
+@dataclass(frozen=True, slots=True)
+class HostFile:
+    """A file that a host has because of us."""
+
+    path: str
+    text: str
+    mode: int = 0o644
+
+
+@dataclass(frozen=True, slots=True)
+class JoinGrant:
+    """What lets a host into the cluster, for minutes. ``certificate_key`` only lets masters in."""
+
+    token: Secret
+    authority_hash: str  # "sha256:…" of the CA's public key: the joining host believes no other
+    certificate_key: Secret | None = None
+
+
+class Distro(Protocol):
+    """A Kubernetes distribution, as text."""
+
+    @property
+    def kubeconfig(self) -> str:
+        """Path of the administrator's kubeconfig on a master."""
+
+    @property
+    def services(self) -> tuple[str, ...]:
+        """The systemd units of every host, in the order they start."""
+
+    @property
+    def data_directories(self) -> tuple[str, ...]:
+        """Directories that fill once the cluster runs; a reset empties those that were not there before."""
+
+    def pause_image(self, plan: Plan) -> Command:
+        """Return a command whose output is the sandbox image that this version wants."""
+
+    def host_files(self, plan: Plan, host: HostPlan, *, pause: str) -> tuple[HostFile, ...]:
+        """Return every configuration file of runtime and node agent on ``host``."""
+
+    def new_authority(self, plan: Plan, directory: str) -> Command:
+        """Return a command that makes a cluster CA, ``ca.crt`` and ``ca.key``, in ``directory``."""
+
+    def first_master_config(self, plan: Plan, host: HostPlan, grant: JoinGrant | None = None) -> str:
+        """Return what starts the first master; with a grant, what announces that grant. Secret then."""
+
+    def join_config(self, plan: Plan, host: HostPlan, grant: JoinGrant) -> str:
+        """Return what joins ``host``. It holds secrets."""
+
+    def start_script(self, config: str) -> str:
+        """Return a script that makes the host it runs on a cluster of one."""
+
+    def grant_script(self, config: str, *, masters: bool) -> str:
+        """Return a script for the first master that makes the grant in ``config`` valid. It prints no secret."""
+
+    def authority_hash(self, certificate: bytes) -> str:
+        """Return what a joining host pins the CA in the PEM text ``certificate`` by. Raises ValueError for no certificate."""
+
+    def join_script(self, config: str) -> str:
+        """Return a script that joins the host it runs on."""
+
+    def reset_script(self, *, keep_etcd_membership: bool) -> str:
+        """Return a script that takes a cluster, whole or half made, off the host. Never fails for what is not there."""

@@ -1,0 +1,124 @@
+"""kubeadm as a Distro: its files and the scripts that run it. Configuration is in ``kubeadm_config``."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Final
+
+from installer_stub.distro import containerd, kubeadm_config, units
+from installer_stub.distro.base import Distro, HostFile, JoinGrant
+from installer_stub.host.command import Command
+from installer_stub.plan import HostPlan, Plan
+
+_PATH = f"export PATH={units.PATH}\n"
+
+# remove-etcd-member asks a live cluster to let this member go. Where the whole cluster goes, or never came to be, it
+# would only wait for an etcd that does not answer.
+_RESET = """\
+systemctl stop kubelet 2>/dev/null || true
+if [ -n "$(ls -A /etc/kubernetes 2>/dev/null)" ] || [ -e /var/lib/kubelet/config.yaml ] || [ -d /var/lib/etcd/member ]; then
+  if command -v kubeadm >/dev/null; then
+    kubeadm reset --force --cri-socket unix://%(socket)s %(skip)s || true
+  fi
+  rm -rf /etc/kubernetes /var/lib/kubelet/config.yaml /var/lib/kubelet/kubeadm-flags.env /var/lib/kubelet/pki
+  rm -rf /var/lib/etcd/member
+fi
+"""
+
+
+_NEW_AUTHORITY = (
+    _PATH + "config=$(mktemp); trap 'rm -f \"$config\"' EXIT; cat > \"$config\"\n" + 'kubeadm init phase certs ca --config "$config"'
+)
+
+
+class Kubeadm:
+    """Kubernetes as kubeadm sets it up, on containerd."""
+
+    kubeconfig: str = "/etc/kubernetes/admin.conf"
+    services: tuple[str, ...] = ("containerd.service", "kubelet.service")
+    data_directories: tuple[str, ...] = (
+        "/etc/kubernetes",
+        "/etc/containerd",
+        "/etc/cni",
+        "/opt/cni",
+        "/opt/containerd",
+        "/var/lib/containerd",
+        "/var/lib/kubelet",
+        "/var/lib/etcd",
+        "/var/lib/cni",
+        "/var/log/pods",
+        "/var/log/containers",
+        "/usr/libexec/kubernetes",
+        "/etc/systemd/system/kubelet.service.d",
+    )
+
+    def pause_image(self, plan: Plan) -> Command:
+        """Ask the shipped kubeadm itself, which knows no other source than its own table."""
+        script = _PATH + (
+            'images=$(kubeadm config images list --kubernetes-version "$1")\n'
+            'for image in $images; do case $image in */pause:*) printf "%s\\n" "$image";; esac; done'
+        )
+        return Command.shell(script, plan.bundle.kubernetes)
+
+    def host_files(self, plan: Plan, host: HostPlan, *, pause: str) -> tuple[HostFile, ...]:
+        """Return containerd's and kubelet's files. A cluster image's own templates would come in here."""
+        endpoints = containerd.rotated(plan.images.endpoints, plan.hosts.index(host))
+        files = [
+            HostFile(containerd.CONFIG, containerd.config_toml(host, pause=pause)),
+            HostFile(containerd.HOSTS, containerd.hosts_toml(endpoints, ca_path=plan.images.ca_path)),
+            HostFile(units.CONTAINERD_UNIT, units.CONTAINERD),
+            HostFile(units.KUBELET_UNIT, units.KUBELET),
+            HostFile(units.KUBELET_DROPIN, units.KUBELET_KUBEADM),
+            HostFile(kubeadm_config.KUBELET_PATCH, kubeadm_config.kubelet_patch(host)),
+        ]
+        if host.resolv_conf is None:
+            files.append(HostFile(kubeadm_config.NO_NAMESERVER, "# This site has no nameserver.\n"))
+        return tuple(files)
+
+    def new_authority(self, plan: Plan, directory: str) -> Command:
+        """By configuration, not by options: those have no address, and kubeadm would guess one from the default route."""
+        config = kubeadm_config.authority(plan, directory)
+        changes = "make the cluster's certificate authority"
+        return Command.shell(_NEW_AUTHORITY, changes=changes, stdin=config.encode())
+
+    def first_master_config(self, plan: Plan, host: HostPlan, grant: JoinGrant | None = None) -> str:
+        """Return the documents for ``kubeadm init``."""
+        return kubeadm_config.first_master(plan, host, grant)
+
+    def join_config(self, plan: Plan, host: HostPlan, grant: JoinGrant) -> str:
+        """Return the JoinConfiguration."""
+        return kubeadm_config.join_configuration(plan, host, grant)
+
+    def start_script(self, config: str) -> str:
+        """Return the script around ``kubeadm init``."""
+        return f"{_PATH}kubeadm init --config {config} --skip-token-print\n"
+
+    def grant_script(self, config: str, *, masters: bool) -> str:
+        """Both commands print the secret they were given: to nobody."""
+        script = f"{_PATH}kubeadm token create --config {config} >/dev/null\n"
+        if masters:
+            script += f"kubeadm init phase upload-certs --upload-certs --config {config} >/dev/null\n"
+        return script
+
+    def authority_hash(self, certificate: bytes) -> str:
+        """SHA-256 of the public key's DER: kubernetes.io/docs/reference/setup-tools/kubeadm/kubeadm-join.
+
+        Computed here: kubeadm's own command for it fails where no default route tells it an address.
+        """
+        from cryptography import x509
+        from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+        key = x509.load_pem_x509_certificate(certificate).public_key()
+        return f"sha256:{hashlib.sha256(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).hexdigest()}"
+
+    def join_script(self, config: str) -> str:
+        """Return the script around ``kubeadm join``."""
+        return f"{_PATH}kubeadm join --config {config}\n"
+
+    def reset_script(self, *, keep_etcd_membership: bool) -> str:
+        """Return the script around ``kubeadm reset``, and for what it leaves behind."""
+        skip = "--skip-phases=remove-etcd-member" if keep_etcd_membership else ""
+        return _PATH + _RESET % {"socket": containerd.SOCKET, "skip": skip}
+
+
+KUBEADM: Final[Distro] = Kubeadm()

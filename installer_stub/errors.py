@@ -1,0 +1,114 @@
+"""Every error this package raises, with the exit code a shell sees.
+
+::
+
+    InstallerError                 problem + remedy + exit code (1)
+    ├── UsageError                 2   the command line does not make sense
+    ├── BundleError                3   the artifact is torn, altered, or no artifact
+    ├── HostError                  4   one host; carries its name
+    │   ├── HostUnreachable            no TCP, no SSH, timeout, connection lost
+    │   ├── HostKeyRejected            unknown or changed host key
+    │   ├── AuthenticationFailed       wrong password or key, no sudo
+    │   └── CommandFailed              a command ended with a non-zero status
+    ├── HostsFailed                4   several hosts; carries each one's error
+    ├── PreflightFailed            5   findings that forbid the installation; nothing was changed
+    ├── ClusterError               6   Kubernetes or the application did not come up
+    │   ├── NotSettled                 which workload, which pod, which event
+    │   └── NotAccepted                an image runs that is not in the bundle
+    └── Interrupted                130 Ctrl-C or SIGTERM
+"""
+
+from collections.abc import Sequence
+
+
+class InstallerError(Exception):
+    """The root. ``problem`` says what and where, ``remedy`` what a person can do; neither ever holds a secret."""
+
+    exit_code = 1
+
+    def __init__(self, problem: str, remedy: str = "") -> None:
+        super().__init__(problem)
+        self.problem = problem
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        return f"{self.problem}\n  what to do: {self.remedy}" if self.remedy else self.problem
+
+
+class UsageError(InstallerError):
+    """The command line does not make sense."""
+
+    exit_code = 2
+
+
+class BundleError(InstallerError):
+    """The artifact is torn, altered, or no artifact at all."""
+
+    exit_code = 3
+
+
+class HostError(InstallerError):
+    """One host failed. ``host`` is its name as the operator wrote it."""
+
+    exit_code = 4
+
+    def __init__(self, host: str, problem: str, remedy: str = "") -> None:
+        super().__init__(f"{host}: {problem}", remedy)
+        self.host = host
+
+
+class HostUnreachable(HostError):
+    """No connection, or it was lost."""
+
+
+class HostKeyRejected(HostError):
+    """The host's key is unknown, or not the one that was pinned."""
+
+
+class AuthenticationFailed(HostError):
+    """The host took neither key nor password, or sudo refused."""
+
+
+class CommandFailed(HostError):
+    """A command ended with a non-zero ``status``. The text shows it masked, with the end of its output."""
+
+    def __init__(self, host: str, problem: str, remedy: str = "", *, status: int = 1) -> None:
+        super().__init__(host, problem, remedy)
+        self.status = status
+
+
+class HostsFailed(InstallerError):
+    """Several hosts failed at the same step; ``failures`` has every one's error."""
+
+    exit_code = 4
+
+    def __init__(self, failures: Sequence[InstallerError]) -> None:
+        lines = "\n".join(f"  - {failure}" for failure in failures)
+        super().__init__(f"{len(failures)} hosts failed:\n{lines}")
+        self.failures = tuple(failures)
+
+
+class PreflightFailed(InstallerError):
+    """There are findings that forbid the installation. Nothing was changed on any host."""
+
+    exit_code = 5
+
+
+class ClusterError(InstallerError):
+    """Kubernetes or the application did not come up."""
+
+    exit_code = 6
+
+
+class NotSettled(ClusterError):
+    """A workload did not become ready in time; the text names it, its pod and the latest event."""
+
+
+class NotAccepted(ClusterError):
+    """Something runs that is not what was sealed."""
+
+
+class Interrupted(InstallerError):
+    """The operator stopped us."""
+
+    exit_code = 130

@@ -1,0 +1,51 @@
+"""Who a host is: operating system, architecture, kernel, names."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass
+
+from installer_stub.facts.base import Fact
+
+# uname's words and the OCI's. Others are passed through and fit no bundle.
+_ARCHITECTURES = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
+
+
+@dataclass(frozen=True, slots=True)
+class OsRelease:
+    """os-release(5): ``id`` and ``version`` may be empty, ``pretty`` never is."""
+
+    id: str
+    version: str
+    pretty: str
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """``architecture`` in the OCI's words: amd64, arm64."""
+
+    architecture: str
+    kernel: str
+
+
+def parse_os_release(stdout: str) -> OsRelease:
+    """Return what the file says; a host without one is an unknown Linux."""
+    values: dict[str, str] = {}
+    for line in stdout.splitlines():
+        key, equals, value = line.strip().partition("=")
+        if equals and not key.startswith("#"):
+            values[key] = " ".join(shlex.split(value))
+    name, version = values.get("ID", ""), values.get("VERSION_ID", "")
+    return OsRelease(name, version, values.get("PRETTY_NAME") or f"{name} {version}".strip() or "unknown Linux")
+
+
+def parse_machine(stdout: str) -> Machine:
+    """Return machine and kernel from ``uname -m`` and ``uname -r``, a line each."""
+    machine, kernel = stdout.split()
+    return Machine(_ARCHITECTURES.get(machine, machine), kernel)
+
+
+OS_RELEASE = Fact("os-release", "cat /etc/os-release || cat /usr/lib/os-release", parse_os_release)
+MACHINE = Fact("machine", "uname -m; uname -r", parse_machine)
+HOSTNAME = Fact("hostname", "cat /proc/sys/kernel/hostname", str.strip)
+MACHINE_ID = Fact("machine-id", "cat /etc/machine-id", str.strip)

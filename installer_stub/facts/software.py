@@ -1,0 +1,85 @@
+"""What runs on a host already: Kubernetes, container runtimes; and which programs there are to use."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+from installer_stub.facts.base import Fact
+from installer_stub.plan import STATE
+
+MARKER = f"{STATE}/cluster.json"
+TOOLS = (
+    "conntrack",
+    "ethtool",
+    "iptables",
+    "losetup",
+    "modprobe",
+    "mount",
+    "nft",
+    "nsenter",
+    "sha256sum",
+    "socat",
+    "systemctl",
+    "tar",
+    "timeout",
+    "umount",
+)
+_ENGINES = frozenset({"containerd", "crio", "dockerd", "k0s", "k3s", "k3s-server", "k3s-agent", "kubelet", "kubelite"})
+
+
+@dataclass(frozen=True, slots=True)
+class Membership:
+    """The cluster a host belongs to. ``cluster`` and ``bundle`` are empty where no marker of ours lies."""
+
+    cluster: str  # our id of it
+    bundle: str  # "name:version"
+    joined: bool  # kubeadm has made it a member
+    server: str  # the API server it talks to, where it has joined
+
+    @property
+    def ours(self) -> bool:
+        """Whether an installation of ours was begun here."""
+        return bool(self.cluster or self.bundle)
+
+
+def parse_membership(stdout: str) -> Membership:
+    """Return it from "joined", "server URL" and the marker's JSON, a line each. A torn marker is no marker."""
+    joined, server, marker = False, "", {}
+    for line in stdout.splitlines():
+        first, _, rest = line.strip().partition(" ")
+        if first == "joined":
+            joined = True
+        elif first == "server":
+            server = rest.strip("\"' ")
+        elif first == "marker":
+            marker = _object(rest)
+    return Membership(str(marker.get("cluster", "")), str(marker.get("bundle", "")), joined, server)
+
+
+def parse_engines(stdout: str) -> tuple[str, ...]:
+    """Return the container engines among the process names, sorted."""
+    return tuple(sorted(_ENGINES & set(stdout.split())))
+
+
+def _object(text: str) -> dict[str, object]:
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+_MEMBERSHIP = (
+    "for file in /etc/kubernetes/kubelet.conf /etc/kubernetes/admin.conf; do "
+    "[ -f $file ] && { echo joined; sed -n 's/^ *server: */server /p' $file; }; done; "
+    f"[ -f {MARKER} ] && {{ printf 'marker '; tr -d '\\n' < {MARKER}; echo; }}"
+)
+
+MEMBERSHIP = Fact("membership", _MEMBERSHIP, parse_membership)
+ENGINES = Fact("engines", "cat /proc/[0-9]*/comm | sort -u", parse_engines)
+AVAILABLE_TOOLS = Fact(
+    "tools",
+    f'for tool in {" ".join(TOOLS)}; do command -v $tool > /dev/null && echo $tool; done',
+    lambda stdout: frozenset(stdout.split()),
+)

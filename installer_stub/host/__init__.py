@@ -1,0 +1,1 @@
+"""Hosts and how we reach them: values, commands, connections."""

@@ -1,0 +1,48 @@
+"""Connection: everything the product does to a host goes through these five methods."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import BinaryIO, Protocol
+
+from installer_stub.host.command import Command, CommandResult
+from installer_stub.host.model import Host
+
+BytesMoved = Callable[[int], None]  # called with the number of bytes moved since the last call
+
+
+class Connection(Protocol):
+    """A way to run commands as root on one host: over SSH at a site, through docker in a build.
+
+    Every method raises HostUnreachable when the connection is lost.
+    """
+
+    @property
+    def host(self) -> Host:
+        """The host at the other end."""
+
+    def run(self, command: Command, *, check: bool = True, timeout: float | None = None) -> CommandResult:
+        """Run as root and wait. With ``check``, a non-zero status raises CommandFailed. ``timeout`` in seconds."""
+
+    def put(self, source: BinaryIO, target: str, *, size: int, mode: int = 0o644, moved: BytesMoved | None = None) -> None:
+        """Write ``size`` bytes to ``target``: a temporary file beside it, the hash compared, synced, renamed.
+
+        Missing parent directories are made. Raises CommandFailed when the disk is full or the bytes arrived wrong.
+        """
+
+    def read(self, path: str) -> bytes | None:
+        """Return a small file's content, or None where there is none."""
+
+    def close(self) -> None:
+        """End the connection. Safe to call twice."""
+
+
+def write(connection: Connection, target: str, content: str | bytes, *, mode: int = 0o644) -> bool:
+    """Make ``target`` hold ``content``, and tell whether it did not already (content compared, not mode)."""
+    import io
+
+    data = content.encode() if isinstance(content, str) else content
+    if connection.read(target) == data:
+        return False
+    connection.put(io.BytesIO(data), target, size=len(data), mode=mode)
+    return True

@@ -1,0 +1,118 @@
+"""One command on one channel: feed its stdin, drain both its outputs, wait for its end. Knows no SSH library."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+CHUNK = 128 * 1024  # sends of 128 KiB measured best over paramiko: 183 MB/s, 156 with 1 MiB
+NO_STATUS = -1  # the channel closed without one: connection lost, or the process died of a signal
+
+
+class Channel(Protocol):
+    """The part of a paramiko channel that we use."""
+
+    def recv(self, nbytes: int) -> bytes:
+        """Return some stdout, empty at its end."""
+
+    def recv_stderr(self, nbytes: int) -> bytes:
+        """Return some stderr, empty at its end."""
+
+    def sendall(self, s: bytes) -> None:
+        """Send all to stdin. Raises OSError when the other side has closed."""
+
+    def shutdown_write(self) -> None:
+        """End stdin."""
+
+    def recv_exit_status(self) -> int:
+        """Wait for the end and return the status, or NO_STATUS."""
+
+    def close(self) -> None:
+        """Close both ways; whoever waits wakes up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How it ended. ``late`` means we closed the channel at the deadline."""
+
+    status: int
+    stdout: bytes
+    stderr: bytes
+    late: bool = False
+
+
+Send = Callable[[bytes], None]
+Feed = Callable[[Send], None]  # sends all of stdin
+
+
+def exchange(channel: Channel, feed: Feed, *, deadline: float | None = None) -> Outcome:
+    """Return the outcome of the command that ``channel`` runs. ``deadline`` in seconds from now.
+
+    Both outputs are read while stdin is written, so no side ever waits for the other. A command that ends without
+    reading all of its stdin is no error here. Whatever ``feed`` itself raises passes through, the channel closed.
+    """
+    out, err = bytearray(), bytearray()
+    readers = (_reader(channel.recv, out), _reader(channel.recv_stderr, err))
+    late = threading.Event()
+    watch: threading.Timer | None = None
+    try:
+        for reader in readers:
+            reader.start()
+        if deadline is not None:
+            watch = _watch(channel, late, deadline)
+        _feed(channel, feed)
+        for reader in readers:
+            reader.join()
+        status = channel.recv_exit_status()
+    finally:
+        if watch is not None:
+            watch.cancel()
+        channel.close()
+    return Outcome(status, bytes(out), bytes(err), late.is_set())
+
+
+class _Closed(Exception):
+    pass
+
+
+def _feed(channel: Channel, feed: Feed) -> None:
+    def send(data: bytes) -> None:
+        try:
+            channel.sendall(data)
+        except (OSError, EOFError):
+            raise _Closed from None
+
+    try:
+        feed(send)
+    except _Closed:
+        return  # the command's status and stderr say why
+    with contextlib.suppress(OSError, EOFError):
+        channel.shutdown_write()
+
+
+def _reader(receive: Callable[[int], bytes], into: bytearray) -> threading.Thread:
+    def read() -> None:
+        while True:
+            try:
+                data = receive(CHUNK)
+            except (OSError, EOFError):
+                return
+            if not data:
+                return
+            into.extend(data)
+
+    return threading.Thread(target=read, daemon=True)
+
+
+def _watch(channel: Channel, late: threading.Event, seconds: float) -> threading.Timer:
+    def end() -> None:
+        late.set()
+        channel.close()
+
+    timer = threading.Timer(seconds, end)
+    timer.daemon = True
+    timer.start()
+    return timer

@@ -1,0 +1,118 @@
+"""The site registry as a service: artifacts and OCI layouts on this disk, served until the process is told to end."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import socket
+import ssl
+import threading
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+
+from installer_stub.bundle.content import BundleContent, Sealed
+from installer_stub.bundle.documents import INDEX, OCI_LAYOUT
+from installer_stub.bundle.reader import Bundle
+from installer_stub.errors import BundleError, UsageError
+from registry_snapshot.errors import RegistryError
+from registry_snapshot.oci.descriptor import Descriptor
+from registry_snapshot.oci.reference import Reference
+from registry_snapshot.serve.app import RegistryApp
+from registry_snapshot.serve.http_server import RegistryServer
+from registry_snapshot.store.disk import DiskBlobStore
+from registry_snapshot.store.layout_index import parse_layout_index
+
+_log = logging.getLogger(__name__)
+
+
+class LayoutDirectory:
+    """An OCI image layout on disk, as ``extract`` or ``unzip`` leave it."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self.blobs = DiskBlobStore(root)
+
+    @cached_property
+    def roots(self) -> tuple[tuple[Reference, Descriptor], ...]:
+        """Every name of its ``index.json``. Raises BundleError."""
+        path = self._root / INDEX
+        try:
+            return parse_layout_index(path.read_bytes())
+        except OSError as error:
+            raise BundleError(f"{path} cannot be read: {error.strerror}", "name a directory made by extract") from None
+        except RegistryError as error:
+            raise BundleError(f"{path} is malformed: {error.problem}", "name a directory made by extract") from None
+
+
+def sealed_in(directory: Path) -> tuple[Sealed, ...]:
+    """Return what ``directory`` holds: itself, if it is an OCI layout; else its artifacts, the newest first.
+
+    An artifact that is torn is passed over with a line in the log, so that it does not take the others down. Raises
+    BundleError when nothing is left.
+    """
+    if (directory / OCI_LAYOUT).is_file():
+        return (LayoutDirectory(directory),)
+    try:
+        files = sorted(directory.glob("*.run"), key=lambda path: (-path.stat().st_mtime_ns, path.name))
+    except OSError as error:
+        raise BundleError(f"{directory} cannot be read: {error.strerror}", "name a directory with artifacts (*.run)") from None
+    bundles = []
+    for path in files:
+        try:
+            bundles.append(Bundle.open(path))
+        except BundleError as error:
+            _log.error("not served: %s", error.problem)
+    if not bundles:
+        raise BundleError(f"there is no artifact that can be served in {directory}", "copy one there, or extract one there")
+    return tuple(bundles)
+
+
+def serve(sealed: Sequence[Sealed], address: tuple[str, int], tls: ssl.SSLContext | None) -> None:
+    """Serve until SIGTERM or SIGINT, then let running answers end. Tells systemd when it is ready.
+
+    Raises StoreError when the address is taken, BundleError for images that cannot be read.
+    """
+    stopped = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda _number, _frame: stopped.set())
+    server = RegistryServer(RegistryApp(BundleContent(sealed)), address, tls)
+    server.start()
+    host, port = server.address
+    scheme = "https" if tls else "http"
+    shown = f"[{host}]" if ":" in host else host
+    print(f"serving {sum(len(item.roots) for item in sealed)} images at {scheme}://{shown}:{port}", flush=True)
+    notify("READY=1")
+    stopped.wait()
+    notify("STOPPING=1")
+    server.stop()
+
+
+def notify(state: str) -> None:
+    """Tell systemd, if it is listening (sd_notify(3): one datagram to $NOTIFY_SOCKET; a leading @ is abstract)."""
+    path = os.environ.get("NOTIFY_SOCKET", "")
+    if not path:
+        return
+    address = f"\0{path[1:]}" if path.startswith("@") else path
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sock:
+            sock.sendto(state.encode(), address)
+    except OSError as error:
+        _log.warning("systemd could not be told %s: %s", state, error)
+
+
+def server_tls(certificate: Path | None, key: Path | None) -> ssl.SSLContext | None:
+    """Return the TLS settings for a server, None if neither file is given. Raises UsageError."""
+    if certificate is None and key is None:
+        return None
+    if certificate is None or key is None:
+        raise UsageError("--tls-cert and --tls-key need one another", "give both, or neither")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    try:
+        context.load_cert_chain(certificate, key)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise UsageError(f"{certificate} and {key} cannot be used for TLS: {reason}", "name a certificate and its key in PEM") from None
+    return context

@@ -1,0 +1,1 @@
+"""Looking at a running cluster: is every workload ready, which image runs where."""

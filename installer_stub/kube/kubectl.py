@@ -1,0 +1,57 @@
+"""kubectl on the first master: how we look at a cluster, and now and then change it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, Final
+
+from installer_stub.distro.units import PATH
+from installer_stub.errors import ClusterError
+from installer_stub.host.command import Command, CommandResult, Secret
+from installer_stub.host.connection import Connection
+
+ADMIN: Final = "/etc/kubernetes/admin.conf"
+_REQUEST_TIMEOUT: Final = "20s"
+
+Object = Mapping[str, Any]
+
+
+class Kubectl:
+    """kubectl with the administrator's kubeconfig, run over ``connection``."""
+
+    def __init__(self, connection: Connection, kubeconfig: str = ADMIN) -> None:
+        self._connection = connection
+        self._kubeconfig = kubeconfig
+
+    def run(
+        self,
+        *arguments: str,
+        changes: str = "",
+        stdin: bytes | Secret | None = None,
+        check: bool = True,
+    ) -> CommandResult:
+        """Run ``kubectl arguments``. Raises CommandFailed, as Connection does."""
+        script = f'PATH={PATH}; export PATH; exec kubectl --kubeconfig "$@"'
+        command = Command.shell(script, self._kubeconfig, *arguments, changes=changes, stdin=stdin)
+        return self._connection.run(command, check=check)
+
+    def get(self, *arguments: str) -> Object:
+        """Return what ``kubectl get … -o json`` prints. Raises CommandFailed, ClusterError."""
+        result = self.run("get", *arguments, f"--request-timeout={_REQUEST_TIMEOUT}", "--output=json")
+        try:
+            value = json.loads(result.stdout)
+        except ValueError as error:
+            raise ClusterError(f"kubectl get {' '.join(arguments)} answered no JSON: {result.stdout[:200]!r}") from error
+        if not isinstance(value, dict):
+            raise ClusterError(f"kubectl get {' '.join(arguments)} answered no object")
+        return value
+
+    def items(self, *arguments: str) -> tuple[Object, ...]:
+        """Return the items of a list."""
+        items = self.get(*arguments).get("items", [])
+        return tuple(item for item in items if isinstance(item, dict))
+
+    def api_ready(self) -> bool:
+        """Tell whether the API server says that it is ready."""
+        return self.run("get", "--raw=/readyz", "--request-timeout=5s", check=False).ok

@@ -1,0 +1,135 @@
+"""InstallOptions: what the operator asked for, parsed once. Hosts are written as users know them from ssh."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from installer_stub.errors import UsageError
+from installer_stub.host.model import Host, Role
+
+# Kubernetes' own defaults in kubeadm examples and flannel; both are changed by options.
+POD_CIDR = "10.244.0.0/16"
+SERVICE_CIDR = "10.96.0.0/16"
+
+_USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
+_NAME = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(?<!-)(\.(?!-)[A-Za-z0-9-]{1,63}(?<!-))*")
+_HOST_REMEDY = "write address, user@address or user@address:port; several with commas; IPv6 with a port as [address]:port"
+
+
+class Verb(StrEnum):
+    """The verbs that work on hosts."""
+
+    INSTALL = "install"
+    CHECK = "check"
+    RESET = "reset"
+
+
+@dataclass(frozen=True, slots=True)
+class InstallOptions:
+    """Everything ``install``, ``check`` and ``reset`` are told. Holds no secret: passwords are asked for, never options."""
+
+    verb: Verb
+    hosts: tuple[Host, ...]  # masters first, in the operator's order
+    identity: Path | None  # a private key; None: the agent and the usual files
+    known_hosts: Path | None  # None: ~/.ssh/known_hosts
+    ask_pass: bool
+    ask_become_pass: bool
+    pod_cidr: str
+    service_cidr: str
+    kubeconfig: Path
+    yes: bool  # answer yes to every question: first contact with a host, and reset
+    json: bool  # events as JSON lines on stdout
+    bundle: Path | None  # None: the running program
+
+    @property
+    def masters(self) -> tuple[Host, ...]:
+        """Hosts of the control plane, in the operator's order."""
+        return tuple(host for host in self.hosts if host.role is Role.MASTER)
+
+    @property
+    def nodes(self) -> tuple[Host, ...]:
+        """Workers, in the operator's order."""
+        return tuple(host for host in self.hosts if host.role is Role.NODE)
+
+
+def parse_hosts(texts: Iterable[str], role: Role, *, user: str, port: int) -> tuple[Host, ...]:
+    """Return the hosts in ``texts``, each a list with commas; ``user`` and ``port`` stand in where none is written.
+
+    Raises UsageError.
+    """
+    return tuple(
+        parse_host(item.strip(), role, user=user, port=port) for text in texts for item in text.split(",") if item.strip()
+    )
+
+
+def parse_host(text: str, role: Role, *, user: str, port: int) -> Host:
+    """Return the host that ``[user@]address[:port]`` spells. Raises UsageError."""
+    name, at, rest = text.rpartition("@")
+    if at and not _USER.fullmatch(name):
+        raise UsageError(f"{text!r} has no valid user before the @", _HOST_REMEDY)
+    address, port_text = _split_port(rest, text)
+    if not _is_address(address):
+        raise UsageError(f"{text!r} is no host: {address!r} is neither a name nor an address", _HOST_REMEDY)
+    return Host(address.lower(), role, parse_port(port_text) if port_text else port, name or user)
+
+
+def parse_port(text: str) -> int:
+    """Return a TCP port. Raises UsageError."""
+    if not (text.isascii() and text.isdigit()) or not 0 < int(text[:9]) < 65536:
+        raise UsageError(f"{text[:20]!r} is not a port", "write a number from 1 to 65535")
+    return int(text)
+
+
+def check_hosts(hosts: tuple[Host, ...]) -> tuple[Host, ...]:
+    """Return ``hosts``. Raises UsageError if one is named twice, or there is no master."""
+    seen: set[str] = set()
+    for host in hosts:
+        if host.address in seen:
+            raise UsageError(f"{host.address} is named twice", "name each host once, as --master or as --node")
+        seen.add(host.address)
+    if not any(host.role is Role.MASTER for host in hosts):
+        raise UsageError("no master is named", "add --master with the address of at least one host")
+    return hosts
+
+
+def check_networks(pod_cidr: str, service_cidr: str) -> tuple[str, str]:
+    """Return both networks in their usual spelling. Raises UsageError if one is no network, or they overlap."""
+    pods, services = _network("--pod-cidr", pod_cidr), _network("--service-cidr", service_cidr)
+    if pods.version == services.version and pods.overlaps(services):
+        raise UsageError(f"--pod-cidr {pods} and --service-cidr {services} overlap", "choose two networks that have no address in common")
+    return str(pods), str(services)
+
+
+def _network(option: str, text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
+    try:
+        return ipaddress.ip_network(text)
+    except ValueError as error:
+        raise UsageError(f"{option}: {error}", f"write a network, for example {option} {POD_CIDR}") from None
+
+
+def _split_port(rest: str, text: str) -> tuple[str, str]:
+    if rest.startswith("["):
+        address, bracket, tail = rest[1:].partition("]")
+        if not bracket or (tail and not tail.startswith(":")) or tail == ":":
+            raise UsageError(f"{text!r} is no host", _HOST_REMEDY)
+        return address, tail[1:]
+    if rest.count(":") > 1:  # a bare IPv6 address
+        return rest, ""
+    address, colon, port_text = rest.partition(":")
+    if colon and not port_text:
+        raise UsageError(f"{text!r} has no port behind the colon", _HOST_REMEDY)
+    return address, port_text
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        looks_numeric = text.replace(".", "").isdigit()  # 10.0.0 or 10.0.0.256: a mistyped address, not a name
+        return len(text) <= 253 and not looks_numeric and _NAME.fullmatch(text) is not None
+    return True

@@ -1,0 +1,1 @@
+"""Phases: the steps of an installation, one file each; ``pipeline`` is the table of contents."""

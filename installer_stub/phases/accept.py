@@ -1,0 +1,52 @@
+"""Acceptance: every container runs an image of the bundle, every node is ready, every master has its control plane."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar, Final
+
+from installer_stub.errors import NotAccepted
+from installer_stub.kube.acceptance import accept
+from installer_stub.kube.kubectl import Object
+from installer_stub.kube.pods import ready_condition
+from installer_stub.kube.workloads import unready
+from installer_stub.phases.base import Context, Phase
+from installer_stub.phases.cluster_access import kubectl
+from installer_stub.plan import Plan
+
+CONTROL_PLANE: Final = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
+
+
+def missing(plan: Plan, nodes: Sequence[Object], pods: Sequence[Object]) -> list[str]:
+    """Return what the plan has and the cluster has not: nodes, and the control plane's static pods."""
+    found = [f"node {each.name}: {each.reason}" for each in unready(nodes)]
+    names = {node["metadata"]["name"] for node in nodes}
+    found += [f"node {host.name} ({host.address}) is not in the cluster" for host in plan.hosts if host.name not in names]
+    ready = {
+        pod["metadata"]["name"]
+        for pod in pods
+        if pod["metadata"].get("namespace") == "kube-system" and (ready_condition(pod) or {}).get("status") == "True"
+    }
+    static = [f"{part}-{host.name}" for host in plan.masters for part in CONTROL_PLANE]
+    return found + [f"pod kube-system/{name} does not run" for name in static if name not in ready]
+
+
+class Accept(Phase):
+    """Looks only, so it runs every time."""
+
+    title: ClassVar[str] = "Compare what runs with what was sealed"
+
+    def run(self, context: Context) -> None:
+        """Raises NotAccepted, which names every difference."""
+        cluster = kubectl(context)
+        nodes, pods = cluster.items("nodes"), cluster.items("pods", "--all-namespaces")
+        gone = missing(context.plan, nodes, pods)
+        if gone:
+            lines = "\n".join(f"  - {each}" for each in gone)
+            raise NotAccepted(f"the cluster is not what was planned:\n{lines}", "look at kubelet on that host: journalctl -u kubelet")
+        if context.lock is None:
+            raise NotAccepted("there is no list of sealed images to compare with", "a recording does not run this phase")
+        figures = accept(pods, context.lock)
+        context.notes.append(
+            f"{figures.containers} containers in {figures.pods} pods run {figures.images} images, every one from the bundle",
+        )

@@ -1,0 +1,150 @@
+"""What the cluster phases share: waiting for the API, secrets that live for minutes, and leaving nothing half joined."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import string
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from installer_stub.distro.base import JoinGrant
+from installer_stub.distro.kubeadm import KUBEADM
+from installer_stub.errors import ClusterError, HostError
+from installer_stub.host.command import Command, Secret
+from installer_stub.host.connection import Connection
+from installer_stub.kube.kubectl import Kubectl
+from installer_stub.phases.base import Context
+from installer_stub.phases.member import leave_script
+from installer_stub.phases.task import stop_task
+from installer_stub.plan import CA, HostPlan, in_url
+
+_RUN: Final = "/run/airseal"  # in memory: gone after a restart, whatever happened to us
+GRANT_CONFIG: Final = f"{_RUN}/grant.yaml"
+API_TIMEOUT: Final = 300.0  # seconds; a control plane on an old disk needs minutes after a restart
+_ALPHABET: Final = string.ascii_lowercase + string.digits
+INIT_TASK: Final = "start-first-master"
+JOIN_TASK: Final = "join"
+
+_WRITE: Final = 'umask 077; mkdir -p "${1%/*}"; chmod 0700 "${1%/*}"; cat > "$1.new"; mv -f "$1.new" "$1"'
+_ETCDCTL: Final = (
+    "etcdctl",
+    "--endpoints=https://127.0.0.1:2379",
+    "--cacert=/etc/kubernetes/pki/etcd/ca.crt",
+    "--cert=/etc/kubernetes/pki/etcd/healthcheck-client.crt",
+    "--key=/etc/kubernetes/pki/etcd/healthcheck-client.key",
+)
+
+
+def kubectl(context: Context) -> Kubectl:
+    """Return kubectl on the first master."""
+    return Kubectl(context.first, KUBEADM.kubeconfig)
+
+
+def wait_for_api(
+    context: Context,
+    *,
+    timeout: float = API_TIMEOUT,
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+) -> None:
+    """Return once the API server says that it is ready. Raises ClusterError after ``timeout`` seconds."""
+    deadline = clock() + timeout
+    while not kubectl(context).api_ready():
+        if clock() >= deadline:
+            raise ClusterError(
+                f"the API server on {context.first.host.address} did not become ready within {timeout:.0f} s",
+                "look there: journalctl -u kubelet, and crictl or ctr -n k8s.io for the control plane's containers",
+            )
+        sleep(1.0)
+
+
+def write_secret(connection: Connection, path: str, text: str) -> None:
+    """Write a file that only root reads, in a directory that only root enters. Its text is never logged."""
+    connection.run(Command.shell(_WRITE, path, changes=f"write {path}", stdin=Secret(text)))
+
+
+def remove(connection: Connection, path: str) -> None:
+    """Remove a file of ours, if it is there."""
+    connection.run(Command.of("rm", "-f", path, f"{path}.new", changes=f"remove {path}"))
+
+
+_OWNERS = "--output=jsonpath={.metadata.ownerReferences[*].name}"
+
+
+@contextmanager
+def join_grant(context: Context, *, masters: bool) -> Iterator[JoinGrant]:
+    """Let hosts join for as long as the block lasts: a token, for masters the certificates too, both taken back after.
+
+    They are made here, travel to the first master through stdin, and stand nowhere but in a 0600 file in memory.
+    """
+    first = context.plan.masters[0]
+    authority = KUBEADM.authority_hash(context.first.read(CA) or b"")
+    token_id = "".join(secrets.choice(_ALPHABET) for _ in range(6))
+    token = f"{token_id}.{''.join(secrets.choice(_ALPHABET) for _ in range(16))}"
+    grant = JoinGrant(Secret(token), authority, Secret(secrets.token_hex(32)) if masters else None)
+    try:
+        write_secret(context.first, GRANT_CONFIG, KUBEADM.first_master_config(context.plan, first, grant))
+        script = KUBEADM.grant_script(GRANT_CONFIG, masters=masters)
+        context.first.run(Command.shell(script, changes="let hosts join"))
+        remove(context.first, GRANT_CONFIG)
+        yield grant
+    finally:
+        _take_back(context, token_id, masters=masters)
+
+
+def _take_back(context: Context, token_id: str, *, masters: bool) -> None:
+    """Best effort: what is not taken back ends by itself, the token after minutes, the certificates after two hours."""
+    names = [f"bootstrap-token-{token_id}"]
+    try:
+        remove(context.first, GRANT_CONFIG)
+        if masters:
+            # kubeadm gives the certificates an owner that ends after two hours: a token without any use, but a token.
+            owner = kubectl(context).run("-n", "kube-system", "get", "secret", "kubeadm-certs", "--ignore-not-found", _OWNERS, check=False)
+            names += ["kubeadm-certs", *(owner.stdout.split() if owner.ok else ())]
+        arguments = ("-n", "kube-system", "delete", "secret", "--ignore-not-found", "--wait=false", *names)
+        kubectl(context).run(*arguments, changes="take the join token back", check=False)
+    except HostError:
+        context.notes.append(f"{context.first.host.address}: the join token could not be taken back; it ends within 15 minutes")
+
+
+def member_id(members: str, address: str) -> str | None:
+    """Return the hexadecimal id of the etcd member at ``address`` in ``etcdctl member list -w json``, or None."""
+    try:
+        listed = json.loads(members).get("members", [])
+    except ValueError as error:
+        raise ClusterError(f"etcd's list of members cannot be read: {members[:200]!r}") from error
+    for member in listed:
+        if f"https://{in_url(address)}:2380" in (member.get("peerURLs") or []):
+            return f"{int(member['ID']):x}"
+    return None
+
+
+def forget_etcd_member(context: Context, host: HostPlan) -> None:
+    """Remove what a join that did not end left in etcd. While that host's etcd still runs: then there is a quorum."""
+    etcd = ("-n", "kube-system", "exec", f"etcd-{context.plan.masters[0].name}", "-c", "etcd", "--", *_ETCDCTL)
+    listed = kubectl(context).run(*etcd, "member", "list", "--write-out=json")
+    found = member_id(listed.stdout, host.address)
+    if found is not None:
+        kubectl(context).run(*etcd, "member", "remove", found, changes=f"remove {host.name} from etcd")
+
+
+def forget_node(context: Context, host: HostPlan) -> None:
+    """Remove the Node object of a host that is not in the cluster."""
+    arguments = ("delete", "node", host.name, "--ignore-not-found", "--wait=true", "--timeout=60s")
+    kubectl(context).run(*arguments, changes=f"remove node {host.name}")
+
+
+def leave(connection: Connection) -> None:
+    """Take the host's cluster off it. The whole cluster goes, so nobody else is asked."""
+    for name in (INIT_TASK, JOIN_TASK):
+        stop_task(connection, name)
+    script = leave_script() + KUBEADM.reset_script(keep_etcd_membership=True)
+    connection.run(Command.shell(script, changes="take Kubernetes off the host"))
+
+
+def leave_all(context: Context, hosts: tuple[HostPlan, ...]) -> None:
+    """Take the cluster off all reachable ones of ``hosts``."""
+    context.each(context.reachable(hosts), lambda _host, connection: leave(connection))

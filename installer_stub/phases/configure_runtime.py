@@ -1,0 +1,95 @@
+"""containerd and kubelet: their files, their units, and containerd running."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Final
+
+from installer_stub.distro import containerd
+from installer_stub.distro.base import HostFile
+from installer_stub.distro.kubeadm import KUBEADM
+from installer_stub.errors import HostError
+from installer_stub.host.command import Command
+from installer_stub.host.connection import Connection
+from installer_stub.phases.base import Context, Phase
+from installer_stub.phases.journal import Journal, Kind
+from installer_stub.plan import HostPlan
+
+# hosts.toml is read at every pull; these two are read at the start.
+_NEEDS_RESTART: Final = frozenset({containerd.CONFIG, "/etc/systemd/system/containerd.service"})
+_RUNTIME: Final = KUBEADM.services[0]
+_PAUSE: Final = 'systemctl stop "$1" 2>/dev/null || true'
+_ENABLE: Final = """\
+systemctl daemon-reload
+systemctl enable --quiet "$@"
+"""
+_START: Final = """\
+systemctl start "$1" || { systemctl status --no-pager --lines=20 "$1" >&2; exit 1; }
+n=0; while [ ! -S "$2" ]; do n=$((n+1)); [ $n -le 150 ] || { echo "$2 did not appear" >&2; exit 1; }; sleep 0.2; done
+"""
+# KillMode=process leaves containers running when containerd stops, as an upgrade needs it; a reset ends them itself.
+_STOP: Final = """\
+systemctl disable --now kubelet.service containerd.service 2>/dev/null || true
+for p in /proc/[0-9]*; do
+  case $(readlink "$p/exe" 2>/dev/null || true) in */containerd-shim-runc-v2*) kill -9 "${p#/proc/}" 2>/dev/null || true ;; esac
+done
+sleep 0.2
+while read -r _ target _; do
+  case $target in /run/containerd/*|/var/lib/kubelet/*|/run/netns/cni-*|/var/run/netns/cni-*) umount -l "$target" 2>/dev/null || true ;; esac
+done < /proc/mounts
+rm -rf --one-file-system /run/containerd /run/flannel /run/netns/cni-* 2>/dev/null || true
+if command -v ip >/dev/null; then
+  for link in cni0 flannel.1 kube-ipvs0; do ip link delete "$link" 2>/dev/null || true; done
+fi
+"""
+
+
+class ConfigureRuntime(Phase):
+    """One list of files decides: the same comparison tells whether there is work and does it."""
+
+    title: ClassVar[str] = "Configure the container runtime"
+
+    def is_needed(self, context: Context) -> bool:
+        """Compare every file, and look whether the units are enabled and containerd runs."""
+        ready = context.each(context.plan.hosts, lambda host, connection: _is_ready(context, host, connection))
+        return not all(ready.values())
+
+    def run(self, context: Context) -> None:
+        """Configure all hosts at once."""
+        context.each(context.plan.hosts, lambda host, connection: _configure(context, host, connection))
+
+    def undo(self, context: Context) -> None:
+        """Stop both, end every container, unmount what they left; files and data are the journal's."""
+        stop = Command.shell(_STOP, changes="stop containerd and every container")
+        context.each(context.reachable(), lambda _host, connection: connection.run(stop))
+
+
+def _files(context: Context, host: HostPlan, connection: Connection) -> tuple[HostFile, ...]:
+    result = connection.run(KUBEADM.pause_image(context.plan), check=False)
+    pause = result.stdout.strip()
+    if not result.ok or not pause:
+        raise HostError(host.address, f"kubeadm does not name its pause image: {result.stderr.strip()[-300:]}")
+    return KUBEADM.host_files(context.plan, host, pause=pause)
+
+
+def _is_ready(context: Context, host: HostPlan, connection: Connection) -> bool:
+    if not connection.run(Command.of("test", "-x", "/usr/local/bin/kubeadm"), check=False).ok:
+        return False
+    if any(connection.read(file.path) != file.text.encode() for file in _files(context, host, connection)):
+        return False
+    enabled = connection.run(Command.of("systemctl", "is-enabled", *KUBEADM.services), check=False).ok
+    return enabled and connection.run(Command.of("systemctl", "is-active", _RUNTIME), check=False).ok
+
+
+def _configure(context: Context, host: HostPlan, connection: Connection) -> None:
+    files = _files(context, host, connection)
+    journal = Journal(connection)
+    journal.remember(*((Kind.FILE, file.path) for file in files), *((Kind.UNIT, unit) for unit in KUBEADM.services))
+    changed = {file.path for file in files if connection.read(file.path) != file.text.encode()}
+    if changed & _NEEDS_RESTART:
+        # Stopped first: if we are killed between writing and starting, the next run sees that something is to be done.
+        # Containers go on without it (KillMode=process).
+        connection.run(Command.shell(_PAUSE, _RUNTIME, changes="stop containerd, to start it with new files"))
+    for file in files:
+        journal.write(file.path, file.text, mode=file.mode)
+    connection.run(Command.shell(_ENABLE, *KUBEADM.services, changes="enable containerd and kubelet"))
+    connection.run(Command.shell(_START, _RUNTIME, containerd.SOCKET, changes="start containerd"))

@@ -1,0 +1,50 @@
+"""The table of contents: what an installation is, and what a build shares with it."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from installer_stub.host.model import Role
+from installer_stub.phases.accept import Accept
+from installer_stub.phases.base import Phase
+from installer_stub.phases.configure_runtime import ConfigureRuntime
+from installer_stub.phases.copy_bundle import CopyBundle
+from installer_stub.phases.copy_stub import CopyStub
+from installer_stub.phases.create_authority import CreateAuthority
+from installer_stub.phases.install_files import InstallFiles
+from installer_stub.phases.join_masters import JoinMasters
+from installer_stub.phases.join_nodes import JoinNodes
+from installer_stub.phases.prepare_hosts import PrepareHosts
+from installer_stub.phases.run_commands import RunCommands
+from installer_stub.phases.serve_images import ServeImages
+from installer_stub.phases.settle import Settle
+from installer_stub.phases.start_first_master import StartFirstMaster
+from installer_stub.phases.write_kubeconfig import WriteKubeconfig
+
+INSTALL: Final[tuple[Phase, ...]] = (
+    CopyStub(),
+    CopyBundle(),
+    PrepareHosts(),
+    InstallFiles(Role.MASTER),  # from their own artifact
+    CreateAuthority(),
+    ServeImages(),
+    InstallFiles(Role.NODE),  # from the masters' registry
+    ConfigureRuntime(),
+    StartFirstMaster(),
+    JoinMasters(),
+    JoinNodes(),
+    RunCommands(),
+    Settle(),
+    Accept(),
+    WriteKubeconfig(),
+)
+
+# A build runs these on its temporary cluster; the recording proxy is its registry, and settling has to wait for that too.
+RECORD: Final[tuple[Phase, ...]] = (
+    CopyStub(),
+    PrepareHosts(),
+    InstallFiles(Role.MASTER),
+    ConfigureRuntime(),
+    StartFirstMaster(),
+    RunCommands(),
+)

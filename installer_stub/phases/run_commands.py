@@ -1,0 +1,135 @@
+"""The Kubefile's CMDs, in order, on the first master: what makes a cluster an application."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shlex
+import time
+from collections.abc import Callable
+from typing import ClassVar, Final
+
+from installer_stub.bundle.model import BundleInfo, ClusterCommand
+from installer_stub.distro.kubeadm import KUBEADM
+from installer_stub.distro.units import PATH
+from installer_stub.errors import ClusterError
+from installer_stub.host.connection import Connection, write
+from installer_stub.kube.workloads import unready
+from installer_stub.phases.base import Context, Phase
+from installer_stub.phases.cluster_access import kubectl, wait_for_api
+from installer_stub.phases.task import Task, TaskFailed, run_task
+from installer_stub.plan import STATE, HostPlan
+
+RECORD: Final = f"{STATE}/commands.json"
+_NODES_TIMEOUT: Final = 120.0  # seconds
+
+
+def key(bundle: BundleInfo, index: int) -> str:
+    """Return what names one command of one bundle: another text, place or bundle is another command."""
+    command = bundle.commands[index]
+    identity = [str(bundle.cluster.digest), index, list(command.argv), sorted(bundle.environment.items())]
+    return hashlib.sha256(json.dumps(identity).encode()).hexdigest()
+
+
+def script(bundle: BundleInfo, command: ClusterCommand, directory: str) -> str:
+    """Return the shell text that runs ``command`` as the build ran it."""
+    environment = {
+        "HOME": "/root",
+        **bundle.environment,
+        "KUBECONFIG": KUBEADM.kubeconfig,
+    }
+    path = [f"{directory}/bin", *bundle.environment.get("PATH", "").split(":"), *PATH.split(":")]
+    environment["PATH"] = ":".join(dict.fromkeys(part for part in path if part))
+    exports = "".join(f"export {name}={shlex.quote(value)}\n" for name, value in environment.items())
+    return f"{exports}cd {shlex.quote(directory)}\nexec {shlex.join(command.argv)}\n"
+
+
+class RunCommands(Phase):
+    """What has ended well is written down on every master, beside the CA it was done for: it is not done again.
+
+    A command that was interrupted runs again from its beginning, so it has to bear that, as kubectl apply and helm
+    upgrade --install do.
+    """
+
+    title: ClassVar[str] = "Run the application's commands"
+
+    def is_needed(self, context: Context) -> bool:
+        """Compare the bundle's commands with those written down."""
+        bundle = context.plan.bundle
+        done = _done(context)
+        return any(key(bundle, index) not in done for index in range(len(bundle.commands)))
+
+    def run(self, context: Context) -> None:
+        """Run those that are left, in order. Raises ClusterError naming the Kubefile's line."""
+        bundle = context.plan.bundle
+        done = _done(context)
+        wait_for_api(context)
+        for index, command in enumerate(bundle.commands):
+            if key(bundle, index) in done:
+                continue
+            if index > 0:
+                # The first command brings the network, and no node is ready without one.
+                wait_for_nodes(context)
+            context.reporter.step(f"command {index + 1} of {len(bundle.commands)}: {_short(command)}")
+            _run(context, index, command)
+            done = [*done, key(bundle, index)]
+            _write_down(context, done)
+
+
+def wait_for_nodes(
+    context: Context,
+    *,
+    timeout: float = _NODES_TIMEOUT,
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+) -> None:
+    """Wait until every node is ready, but not for ever: a network may come with a later command. Settling judges."""
+    deadline = clock() + timeout
+    while True:
+        found = unready(kubectl(context).items("nodes"))
+        if not found:
+            return
+        if clock() >= deadline:
+            context.reporter.step(f"going on although not every node is ready: {', '.join(map(str, found))}")
+            return
+        sleep(1.0)
+
+
+def _short(command: ClusterCommand) -> str:
+    return " ".join(command.text().split())[:120]
+
+
+def _run(context: Context, index: int, command: ClusterCommand) -> None:
+    text = script(context.plan.bundle, command, context.plan.cluster_directory)
+    try:
+        run_task(context.first, Task(f"command-{index + 1}", text))
+    except TaskFailed as error:
+        where = f"line {command.line} of the Kubefile" if command.line else f"command {index + 1} of the bundle"
+        raise ClusterError(
+            f"{where}: {_short(command)}\nended with status {error.status}:\n{error.tail}",
+            f"{error.remedy} (on {context.first.host.address})",
+        ) from error
+
+
+def _authority(context: Context) -> str:
+    return hashlib.sha256(context.first.read("/etc/kubernetes/pki/ca.crt") or b"").hexdigest()
+
+
+def _done(context: Context) -> list[str]:
+    """Return the keys that any master has written down for this cluster."""
+    authority = _authority(context)
+
+    def read(_host: HostPlan, connection: Connection) -> list[str]:
+        try:
+            record = json.loads(connection.read(RECORD) or b"{}")
+        except ValueError:
+            return []
+        return list(record.get("done", [])) if record.get("authority") == authority else []
+
+    found = context.each(context.plan.masters, read)
+    return list(dict.fromkeys(each for keys in found.values() for each in keys))
+
+
+def _write_down(context: Context, done: list[str]) -> None:
+    text = json.dumps({"authority": _authority(context), "done": done}) + "\n"
+    context.each(context.plan.masters, lambda _host, connection: write(connection, RECORD, text, mode=0o600))

@@ -1,0 +1,85 @@
+"""Plan: every decision of an installation, made purely from options, facts and bundle before anything changes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from installer_stub.bundle.model import BundleInfo
+from installer_stub.host.model import Role
+
+# Masters and nodes reach the API under this name, through /etc/hosts: masters through themselves, nodes through the
+# first master. So an address can change, or a node-local load balancer come, without touching a certificate.
+API_NAME: Final = "api.airseal.internal"
+API_PORT: Final = 6443
+REGISTRY_PORT: Final = 5443
+STATE: Final = "/var/lib/airseal"
+OPT: Final = "/opt/airseal"
+STUB: Final = f"{OPT}/bin/airseal"
+CA: Final = "/etc/airseal/ca.crt"  # on every host: the cluster's authority, by which the site registry is trusted too
+
+
+def in_url(address: str) -> str:
+    """Return an address as URLs have it: IPv6 in brackets."""
+    return f"[{address}]" if ":" in address else address
+
+
+@dataclass(frozen=True, slots=True)
+class HostPlan:
+    """What one host will be. Every field that deals with a trap says which fact decides it."""
+
+    address: str  # as the operator reaches it, and as other hosts do
+    name: str  # Kubernetes node name: the host's own, lower case
+    role: Role
+    cgroup_driver: str  # "systemd" on cgroup v2, "cgroupfs" on v1
+    cgroup_v1: bool  # kubelet >= 1.35 must be told
+    restrict_oom_score: bool  # the host lacks CAP_SYS_RESOURCE: runc may not lower oom_score_adj
+    conntrack_fixed: bool  # nf_conntrack_max cannot be set: kube-proxy must leave it
+    resolv_conf: str | None  # a resolv.conf without loopback nameservers; None: there is no usable nameserver
+    default_route: bool
+    swap: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ImageSource:
+    """Where hosts pull from: the site's masters, or the recording proxy. ``ca`` is PEM text, empty for cleartext."""
+
+    endpoints: tuple[str, ...]  # "https://10.0.0.2:5443"
+    ca_path: str = ""  # on the host
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The whole installation. Its first master is where the cluster begins."""
+
+    bundle: BundleInfo
+    hosts: tuple[HostPlan, ...]
+    pod_cidr: str
+    service_cidr: str
+    recording: bool  # a build: images come from the recording proxy, there is no artifact yet
+    images: ImageSource
+
+    @property
+    def masters(self) -> tuple[HostPlan, ...]:
+        """Hosts of the control plane, in the operator's order."""
+        return tuple(host for host in self.hosts if host.role is Role.MASTER)
+
+    @property
+    def nodes(self) -> tuple[HostPlan, ...]:
+        """Workers, in the operator's order."""
+        return tuple(host for host in self.hosts if host.role is Role.NODE)
+
+    @property
+    def dns_forwarding(self) -> bool:
+        """Whether CoreDNS may forward: only where every host has a nameserver that is not itself (it dies otherwise)."""
+        return all(host.resolv_conf is not None for host in self.hosts)
+
+    @property
+    def cluster_directory(self) -> str:
+        """Where the cluster files stand on every host."""
+        return f"{OPT}/{self.bundle.file_stem}"
+
+    @property
+    def bundle_path(self) -> str:
+        """Where a master keeps the artifact."""
+        return f"{STATE}/bundles/{self.bundle.file_stem}.run"

@@ -1,0 +1,1 @@
+"""Preflight: pure functions from plan and facts to findings."""

@@ -1,0 +1,60 @@
+"""The full log of a run: every command on every host, with times; secrets masked. Only its owner may read it."""
+
+from __future__ import annotations
+
+import logging
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from installer_stub.host.command import Secret, masked
+
+ROOT_LOGGER = "airseal"
+
+
+class _MaskingFormatter(logging.Formatter):
+    def __init__(self, secrets: Sequence[Secret]) -> None:
+        super().__init__("%(asctime)s.%(msecs)03d %(levelname)-7s %(name)s [%(threadName)s] %(message)s", "%Y-%m-%dT%H:%M:%S")
+        self._secrets = secrets
+
+    def format(self, record: logging.LogRecord) -> str:
+        return masked(super().format(record), self._secrets)
+
+
+@contextmanager
+def log_file(name: str, secrets: Sequence[Secret] = (), *, directory: Path | None = None) -> Iterator[Path]:
+    """Log to ``NAME-TIME.log`` in ``directory`` (or here) while the block runs, and give the file's path.
+
+    Where the directory cannot be written, as on a read-only stick, the log goes to the temporary directory.
+    ``secrets`` may be appended to meanwhile.
+    """
+    path, handle = _open(_name(name), directory or Path.cwd())
+    handler = logging.StreamHandler(os.fdopen(handle, "w", encoding="utf-8"))
+    handler.setFormatter(_MaskingFormatter(secrets))
+    logger = logging.getLogger(ROOT_LOGGER)
+    before = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.DEBUG)
+    logging.getLogger(f"{ROOT_LOGGER}.ssh").setLevel(logging.INFO)  # paramiko's DEBUG has a line for every packet
+    try:
+        yield path
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(before)
+        handler.stream.close()
+
+
+def _name(name: str) -> str:
+    return f"{name}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.log"
+
+
+def _open(name: str, directory: Path) -> tuple[Path, int]:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW
+    try:
+        return directory / name, os.open(directory / name, flags, 0o600)
+    except OSError:
+        elsewhere = Path(tempfile.mkdtemp(prefix="airseal-")) / name
+        return elsewhere, os.open(elsewhere, flags, 0o600)

@@ -1,0 +1,70 @@
+"""Questions to the operator. A password is typed, never shown; where nobody sits, a question is an error with a remedy."""
+
+from __future__ import annotations
+
+import getpass
+import sys
+from collections.abc import Sequence
+
+from installer_stub.errors import Interrupted, UsageError
+from installer_stub.host.command import Secret
+from installer_stub.host.known_hosts import Confirm, FirstContact
+
+
+def is_interactive() -> bool:
+    """Tell whether a person can be asked."""
+    return sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def ask_secret(prompt: str) -> Secret:
+    """Return what is typed at the terminal, unseen; without a terminal the next line of stdin. Raises UsageError."""
+    if not sys.stdin.isatty():
+        line = sys.stdin.readline()
+        if not line:
+            raise UsageError(f"{prompt}: nobody to ask, and nothing on stdin", "write the password to stdin, or use --identity")
+        return Secret(line.rstrip("\n"))
+    try:
+        return Secret(getpass.getpass(f"{prompt}: "))
+    except EOFError:
+        raise Interrupted(f"{prompt}: no answer") from None
+
+
+def ask_passphrase(path: str) -> Secret:
+    """Return the passphrase of a private key."""
+    return ask_secret(f"Passphrase of {path}")
+
+
+def confirm(question: str) -> bool:
+    """Ask yes or no until one of them comes; end of input means no."""
+    while True:
+        print(f"{question} [yes/no] ", end="", file=sys.stderr, flush=True)
+        answer = sys.stdin.readline()
+        if not answer or answer.strip().lower() in {"n", "no"}:
+            return False
+        if answer.strip().lower() in {"y", "yes"}:
+            return True
+
+
+def host_keys(*, accept: bool) -> Confirm | None:
+    """Return how new host keys are confirmed: shown and taken, shown and asked about, or not at all."""
+    if accept:
+        return _show_and_take
+    return _show_and_ask if is_interactive() else None
+
+
+def _show(new: Sequence[FirstContact]) -> None:
+    width = max(len(contact.host.address) for contact in new)
+    for contact in new:
+        print(f"  {contact.host.address:{width}}  {contact.key.kind} {contact.key.fingerprint}", file=sys.stderr)
+
+
+def _show_and_take(new: Sequence[FirstContact]) -> bool:
+    print("First contact; these host keys are pinned:", file=sys.stderr)
+    _show(new)
+    return True
+
+
+def _show_and_ask(new: Sequence[FirstContact]) -> bool:
+    print("First contact with these hosts. Compare on each: cat /etc/ssh/ssh_host_*_key.pub | ssh-keygen -lf -", file=sys.stderr)
+    _show(new)
+    return confirm("Are these the right hosts?")

@@ -1,0 +1,88 @@
+"""What stands at the end: the plan, the findings, the finished cluster, or what went wrong. Pure text."""
+
+from __future__ import annotations
+
+import platform
+import sys
+import traceback
+from collections.abc import Sequence
+
+from installer_stub.errors import InstallerError
+from installer_stub.plan import HostPlan, Plan
+from installer_stub.preflight.finding import Finding, Severity
+from installer_stub.ui.transfer import duration, size
+
+_MARK = {Severity.FATAL: "FATAL", Severity.WARNING: "warning", Severity.NOTE: "note"}
+
+
+def table(rows: Sequence[Sequence[str]]) -> str:
+    """Return rows in columns, two blanks apart."""
+    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
+    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows)
+
+
+def findings_text(findings: Sequence[Finding]) -> str:
+    """Return all findings, worst first, and their count."""
+    if not findings:
+        return "preflight: no findings"
+    lines = [f"{_MARK[finding.severity]:>7}  {finding}" for finding in findings]
+    counts = ", ".join(
+        f"{count} {severity}" for severity in Severity if (count := sum(one.severity is severity for one in findings))
+    )
+    return "\n".join([*lines, f"preflight: {counts}"])
+
+
+def plan_text(plan: Plan) -> str:
+    """Return every decision of a plan."""
+    bundle = plan.bundle
+    head = [
+        f"Install {bundle.title}: Kubernetes {bundle.kubernetes}, images {size(bundle.images_size)}, files {size(bundle.files_size)}",
+        f"Pods {plan.pod_cidr}, Services {plan.service_cidr}, images from {', '.join(plan.images.endpoints)}",
+        "" if plan.dns_forwarding else "The cluster's DNS forwards nothing: not every host has a usable nameserver",
+    ]
+    rows = [("host", "role", "node name", "cgroups", "resolv.conf", "settings")]
+    rows += [
+        (host.address, str(host.role), host.name, _cgroups(host), host.resolv_conf or "none usable", _settings(host))
+        for host in plan.hosts
+    ]
+    return "\n".join([*filter(None, head), "", table(rows)])
+
+
+def _cgroups(host: HostPlan) -> str:
+    return f"{'v1' if host.cgroup_v1 else 'v2'}, {host.cgroup_driver}"
+
+
+def _settings(host: HostPlan) -> str:
+    told = (
+        (host.restrict_oom_score, "oom_score_adj left alone"),
+        (host.conntrack_fixed, "conntrack limit left alone"),
+        (not host.default_route, "no default route"),
+        (host.swap, "swap accepted"),
+    )
+    return ", ".join(text for applies, text in told if applies) or "-"
+
+
+def closing(plan: Plan, *, kubeconfig: str, seconds: float, notes: Sequence[str] = (), log: str = "") -> str:
+    """Return what the operator needs when the cluster is up."""
+    rows = [("host", "role", "node name"), *((host.address, str(host.role), host.name) for host in plan.hosts)]
+    lines = [f"{plan.bundle.title} is installed and accepted, in {duration(seconds)}.", "", table(rows), ""]
+    lines += [f"  - {note}" for note in notes]
+    lines += ["", "Next:", f"  kubectl --kubeconfig {kubeconfig} get pods -A", *([f"  full log: {log}"] if log else [])]
+    return "\n".join(lines)
+
+
+def failure_text(error: BaseException, *, log: str = "", version: str = "") -> str:
+    """Return what went wrong: problem, remedy and log; for a mistake of ours also what to report."""
+    where = f"\n  full log: {log}" if log else ""
+    if isinstance(error, InstallerError):
+        notes = "".join(f"\n  {note}" for note in getattr(error, "__notes__", ()))
+        return f"airseal: {error}{notes}{where}"
+    if isinstance(error, KeyboardInterrupt):
+        return f"airseal: stopped\n  what to do: run the same command again, it goes on from there{where}"
+    last = traceback.extract_tb(error.__traceback__)[-1:] if error.__traceback__ else []
+    at = "".join(f" at {frame.filename}:{frame.lineno}" for frame in last)
+    system = f"airseal {version or '?'}, Python {sys.version.split()[0]}, {platform.platform()}"
+    return (
+        f"airseal: this is a mistake in airseal, and we are sorry: {type(error).__name__}: {error}{at}\n"
+        f"  what to do: run the same command again; if it stays, report this line with the log ({system}){where}"
+    )

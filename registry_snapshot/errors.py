@@ -1,0 +1,89 @@
+"""Every error this package raises.
+
+::
+
+    RegistryError                 problem + remedy
+    ├── DigestInvalid             text that is no digest
+    ├── ReferenceInvalid          text that is no image reference
+    ├── ManifestInvalid           bytes that are no manifest or index
+    ├── NameUnknown               no such repository here        (spec code NAME_UNKNOWN)
+    ├── ManifestUnknown           no such tag or manifest here   (spec code MANIFEST_UNKNOWN)
+    ├── BlobUnknown               no such blob here              (spec code BLOB_UNKNOWN)
+    ├── DigestMismatch            bytes are not what their name says
+    ├── StoreError                the disk under a store failed: full, read only, torn
+    └── UpstreamError             a remote registry did not give what was asked
+        ├── UpstreamUnauthorized  401 or 403 after every credential we have
+        ├── UpstreamUnreachable   no answer: DNS, connect, timeout
+        │   └── UpstreamNotTrusted  its TLS certificate is signed by nobody we know
+        └── UpstreamCorrupt       it sent other bytes than it was asked for (also a DigestMismatch)
+"""
+
+
+
+
+class RegistryError(Exception):
+    """The root. ``problem`` says what and where, ``remedy`` what a person can do; neither holds a secret."""
+
+    def __init__(self, problem: str, remedy: str = "") -> None:
+        super().__init__(problem)
+        self.problem = problem
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        return f"{self.problem}\n  what to do: {self.remedy}" if self.remedy else self.problem
+
+
+class DigestInvalid(RegistryError, ValueError):
+    """The text does not follow ``algorithm:hex`` with an algorithm we verify."""
+
+
+class ReferenceInvalid(RegistryError, ValueError):
+    """The text does not follow the reference grammar."""
+
+
+class ManifestInvalid(RegistryError, ValueError):
+    """The bytes are no manifest or index that a client could use."""
+
+
+class NameUnknown(RegistryError):
+    """There is no such repository."""
+
+
+class ManifestUnknown(RegistryError):
+    """There is no such tag or manifest."""
+
+
+class BlobUnknown(RegistryError):
+    """There is no such blob."""
+
+
+class DigestMismatch(RegistryError):
+    """Bytes do not hash to the digest they were asked by. They are never kept."""
+
+
+class StoreError(RegistryError):
+    """The file system under a store failed."""
+
+
+class UpstreamError(RegistryError):
+    """A remote registry did not give what was asked. ``status`` is its HTTP status, 0 where there was none."""
+
+    def __init__(self, problem: str, remedy: str = "", *, status: int = 0) -> None:
+        super().__init__(problem, remedy)
+        self.status = status
+
+
+class UpstreamUnauthorized(UpstreamError):
+    """Every credential we have was refused."""
+
+
+class UpstreamUnreachable(UpstreamError):
+    """No answer came."""
+
+
+class UpstreamNotTrusted(UpstreamUnreachable):
+    """Its TLS certificate could not be verified. Asking again does not help."""
+
+
+class UpstreamCorrupt(UpstreamError, DigestMismatch):
+    """What came does not hash to, or is not as long as, what was asked for. Nothing of it is kept."""

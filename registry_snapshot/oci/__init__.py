@@ -1,0 +1,1 @@
+"""Values of the OCI specifications: parsed once, immutable, compared by content."""

@@ -1,0 +1,92 @@
+"""Manifest and Index: read-only views over raw bytes. The bytes are the truth; nothing here re-encodes them.
+
+Source: OCI image-spec manifest.md and image-index.md; Docker schema 2 has the same shape.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+from registry_snapshot.errors import ManifestInvalid
+from registry_snapshot.oci import media_types
+from registry_snapshot.oci.descriptor import Descriptor, Platform
+from registry_snapshot.oci.digest import Digest
+
+MAX_MANIFEST_BYTES = 4 * 1024 * 1024  # containerd rejects larger ones; OCI distribution-spec asks for at least 4 MiB
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """One image or artifact: a config and layers."""
+
+    media_type: str
+    config: Descriptor
+    layers: tuple[Descriptor, ...]
+    subject: Descriptor | None
+    artifact_type: str
+
+    def children(self) -> tuple[Descriptor, ...]:
+        """Return everything that a puller needs besides the manifest itself."""
+        return (self.config, *self.layers)
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """A list of manifests, one for each platform or purpose."""
+
+    media_type: str
+    manifests: tuple[Descriptor, ...]
+    subject: Descriptor | None
+    artifact_type: str
+
+    def wanted(self, platforms: tuple[Platform, ...]) -> tuple[Descriptor, ...]:
+        """Return the children for ``platforms``, in the index's order; those without a platform are always wanted.
+
+        Attestations carry the platform ``unknown/unknown`` (BuildKit) and so are left out.
+        """
+        return tuple(
+            child
+            for child in self.manifests
+            if child.platform is None or any(child.platform.satisfies(platform) for platform in platforms)
+        )
+
+
+def parse_manifest(raw: bytes, media_type: str) -> Manifest | Index:
+    """Return what ``raw`` says. ``media_type`` is the Content-Type it came with; the body's own wins if it has one.
+
+    Raises ManifestInvalid for bytes that are no manifest, an unknown type, or schema 1 (dropped by containerd 2).
+    """
+    if len(raw) > MAX_MANIFEST_BYTES:
+        raise ManifestInvalid(f"a manifest of {len(raw)} bytes is larger than container runtimes accept")
+    try:
+        value = json.loads(raw)
+    except (ValueError, RecursionError) as error:
+        raise ManifestInvalid(f"a manifest is not JSON: {error}") from None
+    if not isinstance(value, dict):
+        raise ManifestInvalid("a manifest is not a JSON object")
+    kind = value.get("mediaType") or media_types.without_parameters(media_type)
+    if media_types.is_index(kind):
+        return Index(kind, _descriptors(value, "manifests"), _subject(value), str(value.get("artifactType", "")))
+    if media_types.is_manifest(kind):
+        config = Descriptor.from_json(value.get("config"))
+        artifact_type = str(value.get("artifactType") or config.media_type)
+        return Manifest(kind, config, _descriptors(value, "layers"), _subject(value), artifact_type)
+    raise ManifestInvalid(f"{str(kind)[:100]!r} is not a manifest type that can be stored", "rebuild the image as OCI or Docker schema 2")
+
+
+def descriptor_of(raw: bytes, media_type: str, algorithm: str = "sha256") -> Descriptor:
+    """Return the descriptor of a manifest's raw bytes."""
+    return Descriptor(media_types.without_parameters(media_type), Digest.of(raw, algorithm), len(raw))
+
+
+def _descriptors(value: dict[str, object], key: str) -> tuple[Descriptor, ...]:
+    items = value.get(key)
+    if not isinstance(items, list):
+        raise ManifestInvalid(f"a manifest has no list of {key}")
+    return tuple(Descriptor.from_json(item) for item in items)
+
+
+def _subject(value: dict[str, object]) -> Descriptor | None:
+    subject = value.get("subject")
+    return None if subject is None else Descriptor.from_json(subject)

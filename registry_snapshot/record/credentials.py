@@ -1,0 +1,133 @@
+"""Logins from docker's own ``config.json``: what ``docker login`` wrote, including credential helpers.
+
+Source: docker/cli ``cli/config/configfile`` and github.com/docker/docker-credential-helpers (the ``get`` protocol).
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import os
+import subprocess
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self
+
+from registry_snapshot.errors import RegistryError
+from registry_snapshot.oci.reference import DOCKER_HUB
+
+_HUB_KEY = "https://index.docker.io/v1/"
+_HUB_NAMES = frozenset({DOCKER_HUB, "index.docker.io", "registry-1.docker.io"})
+_HELPER_SECONDS = 30
+_TOKEN_USER = "<token>"  # noqa: S105 - the helpers' marker for "Secret is an identity token"
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """A login. Either user and password, or an OAuth2 refresh token (``identity_token``)."""
+
+    username: str
+    password: str = field(repr=False)
+    identity_token: str = field(default="", repr=False)
+
+    def basic(self) -> str:
+        """Return the value of an Authorization header of scheme Basic (RFC 7617)."""
+        return "Basic " + base64.b64encode(f"{self.username}:{self.password}".encode()).decode()
+
+
+@dataclass(frozen=True, slots=True)
+class DockerCredentials:
+    """Logins by registry host. Keys are normalised hosts; a helper's secret is read when it is needed, not before."""
+
+    logins: tuple[tuple[str, Credentials], ...] = field(default=(), repr=False)
+    helpers: tuple[tuple[str, str], ...] = ()
+    store: str = ""
+
+    @classmethod
+    def load(cls, path: Path | None = None) -> Self:
+        """Return what docker's config.json holds; ``None`` is ``$DOCKER_CONFIG`` or ``~/.docker``. No file: no logins.
+
+        Raises RegistryError for a file that cannot be understood.
+        """
+        if path is None:
+            directory = os.environ.get("DOCKER_CONFIG")
+            path = (Path(directory) if directory else Path.home() / ".docker") / "config.json"
+        try:
+            raw = path.read_bytes()
+        except (FileNotFoundError, NotADirectoryError):
+            return cls()
+        except OSError as error:
+            raise RegistryError(f"{path} cannot be read: {error.strerror}", "make it readable for this user") from None
+        try:
+            value = json.loads(raw)
+            return cls(
+                tuple((_host(key), login) for key, entry in _object(value, "auths").items() if (login := _login(entry))),
+                tuple((_host(key), str(name)) for key, name in _object(value, "credHelpers").items()),
+                str(value.get("credsStore") or ""),
+            )
+        except (ValueError, TypeError, AttributeError, RecursionError):
+            raise RegistryError(f"{path} is not a docker config.json", "repair it, or remove it and run docker login again") from None
+
+    def for_registry(self, name: str) -> Credentials | None:
+        """Return the login for a registry host, None if there is none. Raises RegistryError if a helper fails."""
+        host = _host(name)
+        helper = dict(self.helpers).get(host) or self.store
+        if helper:
+            found = _ask_helper(helper, _HUB_KEY if host == DOCKER_HUB else name)
+            if found is not None:
+                return found
+        return dict(self.logins).get(host)
+
+
+def _object(value: dict[str, object], key: str) -> dict[str, object]:
+    found = value.get(key) or {}
+    if not isinstance(found, dict):
+        raise TypeError(key)
+    return found
+
+
+def _host(key: str) -> str:
+    """Return a key of config.json as a host: old docker wrote URLs, and docker.io has several names."""
+    host = key.removeprefix("https://").removeprefix("http://").partition("/")[0]
+    return DOCKER_HUB if host in _HUB_NAMES else host
+
+
+def _login(entry: object) -> Credentials | None:
+    if not isinstance(entry, dict):
+        raise TypeError("auths")
+    username, password = str(entry.get("username") or ""), str(entry.get("password") or "")
+    if auth := entry.get("auth"):
+        try:
+            username, _, password = base64.b64decode(str(auth), validate=True).decode().partition(":")
+        except (binascii.Error, UnicodeDecodeError) as error:
+            raise ValueError("auth") from error
+        password = password.rstrip("\0")  # docker once padded it
+    token = str(entry.get("identitytoken") or "")
+    return Credentials(username, password, token) if username or token else None
+
+
+def _ask_helper(helper: str, server: str) -> Credentials | None:
+    program = f"docker-credential-{helper}"
+    remedy = f"check that {program} works (echo {server} | {program} get), or remove it from docker's config.json"
+    if os.sep in helper:
+        raise RegistryError(f"{helper!r} is no name of a credential helper", "repair docker's config.json")
+    try:
+        run = subprocess.run(
+            [program, "get"], input=server, capture_output=True, text=True, timeout=_HELPER_SECONDS, check=False
+        )
+    except FileNotFoundError:
+        raise RegistryError(f"docker's config.json names {program}, which is not installed", remedy) from None
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise RegistryError(f"{program} failed for {server}: {type(error).__name__}", remedy) from None
+    if run.returncode != 0:
+        if "not found" in run.stdout.lower():  # the protocol's "credentials not found in native keychain"
+            return None
+        # stdout is the helper's error message by protocol; it goes no further than its first line.
+        raise RegistryError(f"{program} failed for {server}: {run.stdout.strip().partition(chr(10))[0][:200]}", remedy)
+    try:
+        value = json.loads(run.stdout)
+        username, secret = str(value["Username"]), str(value["Secret"])
+    except (ValueError, KeyError, TypeError):
+        raise RegistryError(f"{program} gave an answer for {server} that cannot be understood", remedy) from None
+    return Credentials("", "", secret) if username == _TOKEN_USER else Credentials(username, secret)

@@ -1,0 +1,59 @@
+"""FrozenReferences: what every reference meant when it was first asked for. It means that for the rest of the build.
+
+A tag may move while a build runs, and kubelet resolves ``latest`` again and again; every answer must agree.
+"""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+from registry_snapshot.errors import RegistryError
+from registry_snapshot.oci.descriptor import Descriptor
+from registry_snapshot.oci.reference import Reference, Repository
+from registry_snapshot.record.line_file import LineFile
+
+
+class FrozenReferences:
+    """Reference → descriptor in a file of JSON lines; survives kill -9. Safe for threads. Raises StoreError."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = LineFile(path)
+        self._lock = threading.Lock()
+        self._known: dict[Reference, Descriptor] = {}
+        for number, value in enumerate(self._file.load(), 1):
+            if not isinstance(value, dict):
+                raise self._file.damaged(number)
+            try:
+                reference = Reference.parse(str(value.get("reference")))
+                self._known.setdefault(reference, Descriptor.from_json(value.get("descriptor")))
+            except RegistryError:
+                raise self._file.damaged(number) from None
+
+    def get(self, reference: Reference) -> Descriptor | None:
+        """Return what ``reference`` means, None if it was never asked for."""
+        with self._lock:
+            return self._known.get(reference)
+
+    def freeze(self, reference: Reference, descriptor: Descriptor) -> Descriptor:
+        """Return what ``reference`` means from now on: ``descriptor``, unless somebody was earlier. Raises StoreError."""
+        with self._lock:
+            known = self._known.get(reference)
+            if known is not None:
+                return known
+            self._file.append({"reference": str(reference), "descriptor": descriptor.to_json()})
+            self._known[reference] = descriptor
+            return descriptor
+
+    def all(self) -> tuple[tuple[Reference, Descriptor], ...]:
+        """Return everything, in the order it was frozen."""
+        with self._lock:
+            return tuple(self._known.items())
+
+    def tags(self, repository: Repository) -> tuple[str, ...]:
+        """Return the repository's frozen tags, sorted."""
+        return tuple(sorted(known.tag for known, _ in self.all() if known.repository == repository and known.tag))
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()

@@ -1,0 +1,194 @@
+"""Mirrors: where a registry or a download is really fetched from, and which authorities its TLS may be signed by.
+
+The file::
+
+    registries:
+      registry.k8s.io: https://mirror.example.com/k8s          # asked at https://mirror.example.com/k8s/v2/…
+      docker.io: https://harbor.example.com/v2/hub-proxy        # asked at https://harbor.example.com/v2/hub-proxy/…
+    downloads:
+      https://dl.k8s.io: https://mirror.example.com/dl
+    ca: [corporate-root.pem]                                    # relative to this file
+
+A base URL that has ``/v2`` in its path is taken as the whole prefix (containerd's ``override_path``); any other gets
+``/v2`` appended, as containerd does.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Self
+from urllib.parse import urlsplit
+
+import yaml
+
+from registry_snapshot.errors import RegistryError
+from registry_snapshot.oci.reference import DOCKER_HUB, looks_like_registry
+
+_HUB_HOST = "registry-1.docker.io"
+_LOOPBACK = re.compile(r"localhost|::1|127(\.\d{1,3}){3}")
+_EXAMPLE = "write for example registry.k8s.io: https://mirror.example.com"
+
+
+@dataclass(frozen=True, slots=True)
+class Mirrors:
+    """``registries`` are (name, base URL), ``downloads`` (URL prefix, URL prefix), without a slash at the end."""
+
+    registries: tuple[tuple[str, str], ...] = ()
+    downloads: tuple[tuple[str, str], ...] = ()
+    ca_files: tuple[Path, ...] = ()
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Return what the YAML file says. Raises RegistryError with the file, the line and what to do."""
+        try:
+            root = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+        except OSError as error:
+            raise RegistryError(f"{path} cannot be read: {error.strerror}", "name a file of mirrors that exists") from None
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            mark = getattr(error, "problem_mark", None)
+            line = f":{mark.line + 1}" if mark else ""
+            why = getattr(error, "problem", None) or "it is not UTF-8"
+            raise RegistryError(f"{path}{line}: this is no YAML: {why}", _EXAMPLE) from None
+        if root is None:
+            return cls()
+        registries, downloads, files = _FileReader(path).read(root)
+        return cls(tuple(registries), tuple(downloads), tuple(files))
+
+    def with_overrides(self, registries: Iterable[str] = (), ca: Iterable[Path | str] = ()) -> Self:
+        """Return these mirrors with ``NAME=URL`` entries put over them and CA files added.
+
+        A NAME that begins with ``http://`` or ``https://`` is a download prefix. Raises RegistryError.
+        """
+        names, prefixes = dict(self.registries), dict(self.downloads)
+        for text in registries:
+            # The name may hold "=" only in a download URL's query, which a prefix has no use for.
+            name, equals, url = text.partition("=")
+            if not equals:
+                raise RegistryError(f"{text!r} is not NAME=URL", "write for example registry.k8s.io=https://mirror.example.com")
+            where = f"the mirror {text!r}"
+            if _is_url(name):
+                prefixes[_base_url(name, where)] = _base_url(url, where)
+            else:
+                names[_registry(name, where)] = _base_url(url, where)
+        files = (*self.ca_files, *(_ca_file(Path(file), "the option for a CA") for file in ca))
+        return replace(
+            self, registries=tuple(names.items()), downloads=tuple(prefixes.items()), ca_files=tuple(dict.fromkeys(files))
+        )
+
+    def mirror_of(self, registry: str) -> str | None:
+        """Return the base URL that stands in for ``registry``, None if it is asked itself."""
+        return dict(self.registries).get(registry)
+
+    def base_url(self, registry: str) -> str:
+        """Return the URL before ``/<repository>/manifests/…``: a mirror's, or the registry's own with ``/v2``."""
+        url = self.mirror_of(registry) or _own_url(registry)
+        return url if "v2" in urlsplit(url).path.split("/") else f"{url}/v2"
+
+    def rewrite(self, url: str) -> str:
+        """Return ``url`` with the longest matching download prefix replaced; unchanged if none matches."""
+        for prefix, target in sorted(self.downloads, key=lambda pair: len(pair[0]), reverse=True):
+            rest = url.removeprefix(prefix)
+            if url.startswith(prefix) and (not rest or rest[0] in "/?"):
+                return target + rest
+        return url
+
+
+def _own_url(registry: str) -> str:
+    if registry == DOCKER_HUB:
+        return f"https://{_HUB_HOST}"
+    host = urlsplit(f"//{registry}").hostname or ""
+    # The only names that docker and containerd, too, ask in cleartext without being told.
+    scheme = "http" if _LOOPBACK.fullmatch(host) else "https"
+    return f"{scheme}://{registry}"
+
+
+class _FileReader:
+    """Turns YAML nodes into the parts of Mirrors; knows the file for messages."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def read(self, root: yaml.Node) -> tuple[list[tuple[str, str]], list[tuple[str, str]], list[Path]]:
+        registries: list[tuple[str, str]] = []
+        downloads: list[tuple[str, str]] = []
+        files: list[Path] = []
+        for key, node in self._pairs(root):
+            if key == "registries":
+                registries += [
+                    (_registry(name, self._at(child)), _base_url(self._text(child), self._at(child)))
+                    for name, child in self._pairs(node)
+                ]
+            elif key == "downloads":
+                downloads += [
+                    (_base_url(name, self._at(child)), _base_url(self._text(child), self._at(child)))
+                    for name, child in self._pairs(node)
+                ]
+            elif key == "ca":
+                files += [_ca_file(self._path.parent / self._text(item), self._at(item)) for item in self._items(node)]
+            else:
+                raise RegistryError(f"{self._at(node)}: {key!r} is no setting of mirrors", "use registries, downloads or ca")
+        return registries, downloads, files
+
+    def _at(self, node: yaml.Node) -> str:
+        return f"{self._path}:{node.start_mark.line + 1}"
+
+    def _pairs(self, node: yaml.Node) -> list[tuple[str, yaml.Node]]:
+        if not isinstance(node, yaml.MappingNode):
+            raise RegistryError(f"{self._at(node)}: here must be NAME: VALUE lines", _EXAMPLE)
+        pairs: dict[str, yaml.Node] = {}
+        for key, value in node.value:
+            name = self._text(key)
+            if name in pairs:
+                raise RegistryError(f"{self._at(key)}: {name!r} stands here twice", "remove one of the two")
+            pairs[name] = value
+        return list(pairs.items())
+
+    def _items(self, node: yaml.Node) -> list[yaml.Node]:
+        if not isinstance(node, yaml.SequenceNode):
+            raise RegistryError(f"{self._at(node)}: here must be a list", "write for example ca: [corporate-root.pem]")
+        return list(node.value)
+
+    def _text(self, node: yaml.Node) -> str:
+        if not isinstance(node, yaml.ScalarNode) or not str(node.value).strip():
+            raise RegistryError(f"{self._at(node)}: here must be a text", _EXAMPLE)
+        return str(node.value).strip()
+
+
+def _is_url(text: str) -> bool:
+    return text.startswith(("http://", "https://"))
+
+
+def _base_url(text: str, where: str) -> str:
+    try:
+        parts = urlsplit(text)
+        valid = _is_url(text) and bool(parts.hostname) and not parts.query and not parts.fragment
+        has_port = parts.port is None or parts.port > 0
+    except ValueError:
+        valid = has_port = False
+    if not valid or not has_port:
+        raise RegistryError(f"{where}: {_without_password(text)} is no base URL", "write https://host[:port][/prefix]")
+    if parts.username is not None:
+        raise RegistryError(f"{where}: a login does not belong into a URL", f"run: docker login {parts.hostname}")
+    return text.rstrip("/")
+
+
+def _without_password(text: str) -> str:
+    head, at, tail = text.rpartition("@")
+    return f"…@{tail!r}" if at and head else repr(text[:200])
+
+
+def _registry(name: str, where: str) -> str:
+    if name in {_HUB_HOST, "index.docker.io"}:
+        return DOCKER_HUB
+    if not looks_like_registry(name):
+        raise RegistryError(f"{where}: {name!r} is no registry name", "write it as in an image's name: registry.k8s.io, host:5000")
+    return name
+
+
+def _ca_file(path: Path, where: str) -> Path:
+    if not path.is_file():
+        raise RegistryError(f"{where}: there is no file {path}", "name a PEM file with the authority's certificate")
+    return path.resolve()

@@ -1,0 +1,73 @@
+"""Upstreams: the remote registry for every registry name, with its mirror, its login and its own patience."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from functools import partial
+from types import TracebackType
+from typing import Self
+from urllib.parse import urlsplit
+
+from registry_snapshot.record.credentials import Credentials, DockerCredentials
+from registry_snapshot.record.mirrors import Mirrors
+from registry_snapshot.record.transport import READ_SECONDS, Transport
+from registry_snapshot.record.upstream import Upstream
+
+
+class Upstreams:
+    """One Upstream for each registry, made when it is first needed. Safe for threads.
+
+    ``sleep`` and ``clock`` (monotonic) are seconds; ``proxies`` as for Transport. Raises RegistryError for a bad CA file.
+    """
+
+    def __init__(
+        self,
+        mirrors: Mirrors,
+        credentials: DockerCredentials,
+        *,
+        sleep: Callable[[float], object] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        proxies: Mapping[str, str] | None = None,
+        read_seconds: float = READ_SECONDS,
+    ) -> None:
+        self._mirrors = mirrors
+        self._credentials = credentials
+        self._stopped = threading.Event()
+        self._sleep: Callable[[float], object] = sleep or self._stopped.wait
+        self._clock = clock
+        self._transport = Transport(mirrors.ca_files, proxies, read_seconds)
+        self._upstreams: dict[str, Upstream] = {}
+        self._lock = threading.Lock()
+
+    def for_registry(self, name: str) -> Upstream:
+        """Return the upstream that stands for the registry ``name``."""
+        with self._lock:
+            if name not in self._upstreams:
+                self._upstreams[name] = Upstream(
+                    name,
+                    self._mirrors.base_url(name),
+                    self._transport,
+                    partial(self._login, name),
+                    sleep=self._sleep,
+                    clock=self._clock,
+                    rewrite=self._mirrors.rewrite,
+                )
+            return self._upstreams[name]
+
+    def close(self) -> None:
+        """End waits and close idle connections."""
+        self._stopped.set()
+        self._transport.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def _login(self, name: str) -> Credentials | None:
+        mirror = self._mirrors.mirror_of(name)
+        own = self._credentials.for_registry(urlsplit(mirror).netloc) if mirror else None
+        return own or self._credentials.for_registry(name)

@@ -1,0 +1,92 @@
+"""Request and Response: the HTTP that a RegistryApp sees, without sockets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Self
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from registry_snapshot.store.base import Extent
+
+
+class Headers:
+    """Header lines: names compare without case, a name may stand on several lines, order is kept."""
+
+    def __init__(self, lines: Iterable[tuple[str, str]] = ()) -> None:
+        self._lines = tuple(lines)
+
+    def get(self, name: str) -> str | None:
+        """Return the first value, or None."""
+        return next(iter(self.all(name)), None)
+
+    def all(self, name: str) -> tuple[str, ...]:
+        """Return every line's value."""
+        return tuple(value for key, value in self._lines if key.lower() == name.lower())
+
+    def __iter__(self) -> Iterator[tuple[str, str]]:
+        return iter(self._lines)
+
+    def __repr__(self) -> str:
+        return f"Headers({[name for name, _ in self._lines]})"  # values may hold credentials
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a client asks. ``path`` and ``query`` are percent-decoded; ``client`` is its IP address."""
+
+    method: str
+    path: str
+    query: Mapping[str, str] = field(default_factory=dict)
+    headers: Headers = field(default_factory=Headers)
+    client: str = ""
+
+    @classmethod
+    def of(cls, method: str, target: str, headers: Headers | None = None, client: str = "") -> Self:
+        """Return the request that a request line's ``target`` spells. Of a repeated query name the first counts.
+
+        Raises ValueError for a target that is no path.
+        """
+        parts = urlsplit(target)
+        query: dict[str, str] = {}
+        for name, value in parse_qsl(parts.query, keep_blank_values=True):
+            query.setdefault(name, value)
+        return cls(method, unquote(parts.path), query, headers or Headers(), client)
+
+
+@dataclass(frozen=True, slots=True)
+class ExtentSlice:
+    """``size`` bytes from ``start`` bytes into an extent. Owns the extent."""
+
+    extent: Extent
+    start: int
+    size: int
+
+    def close(self) -> None:
+        """Close the extent's file."""
+        self.extent.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """What to answer. ``Content-Length`` is among the headers, also when the body is left out for a HEAD."""
+
+    status: int
+    headers: tuple[tuple[str, str], ...]
+    body: bytes | ExtentSlice | None = None
+
+    def header(self, name: str) -> str | None:
+        """Return a header's value, or None."""
+        return Headers(self.headers).get(name)
+
+    def read(self) -> bytes:
+        """Return the whole body and close it."""
+        if not isinstance(self.body, ExtentSlice):
+            return self.body or b""
+        with self.body.extent as extent:
+            return extent.read(self.body.size, self.body.start)
+
+    def close(self) -> None:
+        """Let go of the body's file, if it has one."""
+        if isinstance(self.body, ExtentSlice):
+            self.body.close()

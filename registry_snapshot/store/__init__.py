@@ -1,0 +1,1 @@
+"""Content-addressed storage: blobs by digest, and the names that point at them."""

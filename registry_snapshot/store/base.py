@@ -1,0 +1,99 @@
+"""What a place that holds images can do. Interfaces of a few methods, owned by those who use them."""
+
+from __future__ import annotations
+
+import io
+import os
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Protocol, Self
+
+from registry_snapshot.oci.descriptor import Descriptor
+from registry_snapshot.oci.digest import Digest
+from registry_snapshot.oci.reference import Repository
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """An open file and the part of it that is one blob: ``size`` bytes from ``offset``. Close it, or use ``with``.
+
+    It is what ``os.sendfile`` takes: serving from the middle of a multi-gigabyte file copies nothing.
+    """
+
+    fd: int
+    offset: int
+    size: int
+
+    def read(self, length: int = -1, at: int = 0) -> bytes:
+        """Return up to ``length`` bytes (all, if negative) from ``at`` bytes into the blob."""
+        left = max(self.size - at, 0)
+        return os.pread(self.fd, left if length < 0 else min(length, left), self.offset + at)
+
+    def close(self) -> None:
+        """Close the file."""
+        os.close(self.fd)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+
+class ExtentReader(io.RawIOBase):
+    """An Extent as a readable stream that owns it."""
+
+    def __init__(self, extent: Extent) -> None:
+        super().__init__()
+        self._extent = extent
+        self._at = 0
+
+    def readable(self) -> bool:
+        """Tell that it reads."""
+        return True
+
+    def readinto(self, buffer: bytearray | memoryview, /) -> int:  # type: ignore[override]
+        """Fill ``buffer`` from where the last read ended; 0 at the end."""
+        view = memoryview(buffer)
+        length = min(len(view), self._extent.size - self._at)
+        if length <= 0:
+            return 0
+        count = os.preadv(self._extent.fd, [view[:length]], self._extent.offset + self._at)
+        self._at += count
+        return count
+
+    def close(self) -> None:
+        """Close the extent's file too."""
+        if not self.closed:
+            self._extent.close()
+        super().close()
+
+
+class BlobReader(Protocol):
+    """Blobs by digest. Manifests are blobs too."""
+
+    def size(self, digest: Digest) -> int:
+        """Return the blob's size in bytes. Raises BlobUnknown."""
+
+    def open(self, digest: Digest) -> Extent:
+        """Return the blob, open. Raises BlobUnknown, StoreError."""
+
+
+class RegistryContent(Protocol):
+    """What a RegistryApp serves: a recording that fills itself, or one or several artifacts."""
+
+    def resolve(self, repository: Repository, tag: str, *, client: str, method: str) -> Descriptor:
+        """Return what ``tag`` names. ``client`` and ``method`` say who asked and how. Raises ManifestUnknown, UpstreamError."""
+
+    def manifest(self, repository: Repository, digest: Digest, *, client: str, method: str) -> tuple[str, bytes]:
+        """Return a manifest's media type and exact bytes. Raises ManifestUnknown, UpstreamError."""
+
+    def blob(self, repository: Repository, digest: Digest) -> Extent:
+        """Return a blob of the repository, open. Raises BlobUnknown, UpstreamError.
+
+        A manifest is no blob here, and raises BlobUnknown: a client that gets one from ``/blobs/`` stores it as
+        ``application/octet-stream`` for ever (containerd#7390).
+        """
+
+    def tags(self, repository: Repository) -> tuple[str, ...]:
+        """Return the repository's tags, sorted. Raises NameUnknown."""

@@ -1,0 +1,91 @@
+"""The closure of an image: everything a client needs to run it, and nothing for platforms nobody asked for.
+
+An index stays byte for byte what it was; children that are not wanted are simply absent (a *sparse* index).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from registry_snapshot.errors import BlobUnknown, ManifestInvalid
+from registry_snapshot.oci import media_types
+from registry_snapshot.oci.descriptor import Descriptor, Platform
+from registry_snapshot.oci.digest import Digest
+from registry_snapshot.oci.manifest import Index, Manifest, parse_manifest
+from registry_snapshot.store.base import BlobReader
+
+MAX_DEPTH = 8  # an index may hold indexes; nobody nests deeper, and a loop needs a hash collision
+
+
+def holds_others(descriptor: Descriptor) -> bool:
+    """Tell whether ``descriptor`` points at an index or a manifest, which have children."""
+    return media_types.is_index(descriptor.media_type) or media_types.is_manifest(descriptor.media_type)
+
+
+def children(parsed: Manifest | Index, platforms: tuple[Platform, ...]) -> tuple[Descriptor, ...]:
+    """Return what ``parsed`` needs: an index its children for ``platforms``, a manifest its config and layers.
+
+    Raises ManifestInvalid if an index has children, but none for any of ``platforms``.
+    """
+    if isinstance(parsed, Manifest):
+        return parsed.children()
+    wanted = parsed.wanted(platforms)
+    if parsed.manifests and not wanted:
+        offered = sorted({str(child.platform) for child in parsed.manifests if child.platform})
+        raise ManifestInvalid(
+            f"the image has nothing for {', '.join(map(str, platforms))}; it offers {', '.join(offered)}",
+            "use an image that is built for this platform, or build for one of those it offers",
+        )
+    return wanted
+
+
+def read_manifest(blobs: BlobReader, descriptor: Descriptor) -> Manifest | Index:
+    """Return the stored manifest or index. Raises BlobUnknown, ManifestInvalid, StoreError."""
+    return parse_manifest(read_blob(blobs, descriptor.digest), descriptor.media_type)
+
+
+def read_blob(blobs: BlobReader, digest: Digest) -> bytes:
+    """Return a small blob whole. Raises BlobUnknown, StoreError."""
+    with blobs.open(digest) as extent:
+        return extent.read()
+
+
+def closure(blobs: BlobReader, root: Descriptor, platforms: tuple[Platform, ...]) -> tuple[Descriptor, ...]:
+    """Return ``root`` and all it needs, each once, parents before children, in the order manifests list them.
+
+    Raises BlobUnknown if something is missing, ManifestInvalid if a size is not what its parent says.
+    """
+    found: dict[Digest, Descriptor] = {}
+    for descriptor in _walk(blobs, root, platforms, 0):
+        found.setdefault(descriptor.digest, descriptor)
+    return tuple(found.values())
+
+
+def _walk(blobs: BlobReader, root: Descriptor, platforms: tuple[Platform, ...], depth: int) -> Iterator[Descriptor]:
+    try:
+        size = blobs.size(root.digest)
+    except BlobUnknown as error:
+        raise BlobUnknown(f"{root.digest} ({root.media_type}, {root.size} bytes) is missing", error.remedy) from None
+    if size != root.size:
+        raise ManifestInvalid(f"{root.digest} has {size} bytes, but is listed with {root.size}", "rebuild that image")
+    yield root
+    if not holds_others(root):
+        return
+    if depth == MAX_DEPTH:
+        raise ManifestInvalid(f"indexes are nested more than {MAX_DEPTH} deep at {root.digest}")
+    for child in children(read_manifest(blobs, root), platforms):
+        yield from _walk(blobs, child, platforms, depth + 1)
+
+
+def platforms_of(blobs: BlobReader, root: Descriptor, platforms: tuple[Platform, ...]) -> tuple[Platform, ...]:
+    """Return the platforms an image really has here, sorted: of an index, its wanted children's; else its config's.
+
+    Content that is no container image (a chart, a signature) has none. Raises BlobUnknown, ManifestInvalid.
+    """
+    parsed = read_manifest(blobs, root)
+    if isinstance(parsed, Index):
+        listed = {child.platform for child in children(parsed, platforms) if child.platform is not None}
+        return tuple(sorted(listed))
+    if parsed.config.media_type not in {media_types.OCI_CONFIG, media_types.DOCKER_CONFIG}:
+        return ()
+    return (Platform.of_config(read_blob(blobs, parsed.config.digest)),)

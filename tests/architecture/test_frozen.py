@@ -1,0 +1,141 @@
+"""What is frozen is what is listed, it starts, and it finds its own package whatever lies in its payload."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import random
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bundler.options import cache_directory
+from bundler.pack import frozen
+from bundler.pack.freeze import runtime
+from bundler.pack.portable_python import GLIBC_LIMIT, is_built, portable_interpreter
+from bundler.pack.runtimes import stub_runtime
+from bundler.pack.stub_runtime import StubRuntime
+from tests.unit.installer_stub.bundle.sealed import Ingredients, Silent, ingredients
+
+ROOT = Path(__file__).resolve().parents[2]
+COOKIE = 88  # bytes: PyInstaller's pyi_archive.h, struct ARCHIVE_COOKIE
+
+
+@pytest.fixture(scope="module")
+def stub() -> StubRuntime:
+    """The frozen installer of this tree, from the cache if nothing changed."""
+    return runtime(cache_directory(None))
+
+
+@pytest.fixture(scope="module")
+def facts(stub: StubRuntime) -> dict[str, Any]:
+    return dict(json.loads(stub.package.with_name("frozen.json").read_text()))
+
+
+@pytest.fixture(scope="module")
+def made(stub: StubRuntime, tmp_path_factory: pytest.TempPathFactory) -> Ingredients:
+    """An artifact's ingredients whose payload holds the tail of another frozen program: the package, with its cookie."""
+    root = tmp_path_factory.mktemp("made")
+    package = stub.package.read_bytes()
+    decoy = random.Random(1).randbytes(len(package) - COOKIE) + package[-COOKIE:]  # noqa: S311 - noise, so that it stays uncompressed
+    bundle = ingredients(root, files={"bin/decoy": (decoy, 0o755)})
+    assert bundle.files[0].blob.digest == bundle.files[0].digest
+    return replace(bundle, runtime=stub)
+
+
+@pytest.fixture(scope="module")
+def run_file(made: Ingredients, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return made.seal(tmp_path_factory.mktemp("run") / "shop.run")
+
+
+def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(arguments, capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_only_listed_libraries_are_inside(facts: dict[str, Any]) -> None:
+    packages = {module.partition(".")[0] for module in facts["modules"]}
+    assert packages - set(sys.stdlib_module_names) - frozen.LIBRARIES - set(frozen.PACKAGES) == set()
+
+
+def test_nothing_of_the_build_side_is_inside(facts: dict[str, Any]) -> None:
+    forbidden = ("docker", "urllib3", "requests", "bundler", *frozen.BUILD_ONLY, "multiprocessing", "tkinter", "unittest")
+    inside = [module for module in facts["modules"] for name in forbidden if module == name or module.startswith(f"{name}.")]
+    assert inside == []
+
+
+def test_all_of_ours_is_inside(facts: dict[str, Any]) -> None:
+    sources = {
+        ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+        for package in frozen.PACKAGES
+        for path in (ROOT / package).rglob("*.py")
+    }
+    ours = {name for name in sources if not name.startswith(frozen.BUILD_ONLY)} - {"installer_stub.__main__"}
+    assert ours - set(facts["modules"]) == set()
+
+
+def test_libraries_of_the_host_stay_on_the_host(facts: dict[str, Any]) -> None:
+    assert [name for name in facts["binaries"] if name.startswith(frozen.LEFT_TO_THE_HOST)] == []
+
+
+def test_the_portable_one_needs_no_newer_glibc_than_it_says() -> None:
+    cache = cache_directory(None)
+    if not is_built(cache):
+        pytest.skip("the portable Python was not built on this machine: airseal build --runtime portable")
+    made = stub_runtime(cache, "portable", Silent())
+    assert int(made.glibc.removeprefix("2.")) <= GLIBC_LIMIT
+    assert portable_interpreter(cache, Silent()).glibc_limit == GLIBC_LIMIT
+
+
+def test_the_same_sources_give_the_same_program(stub: StubRuntime, tmp_path: Path) -> None:
+    again = runtime(tmp_path)
+    if again.package.parent.name != stub.package.parent.name:
+        pytest.skip("somebody edited the sources meanwhile")
+    assert again.digest == stub.digest
+
+
+def test_the_bare_stub_starts_and_knows_that_it_is_bare(stub: StubRuntime, tmp_path: Path) -> None:
+    program = tmp_path / "airseal"
+    program.write_bytes(stub.open().read())
+    program.chmod(0o755)
+    assert run(program, "--help").returncode == 0
+    done = run(program, "inspect")
+    assert (done.returncode, done.stdout) == (3, "")
+    assert "is the installer alone: there is no bundle in it" in done.stderr
+
+
+def test_an_artifact_starts_with_another_frozen_program_in_its_payload(run_file: Path) -> None:
+    done = run(run_file, "inspect", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["name"] == "shop"
+    assert run(run_file, "verify").returncode == 0
+
+
+def test_the_stub_out_of_an_artifact_is_the_one_that_went_in(run_file: Path, stub: StubRuntime) -> None:
+    assert json.loads(run(run_file, "inspect", "--json").stdout)["stubDigest"] == f"sha256:{stub.digest}"
+
+
+def test_it_finds_itself_through_a_link_and_serves_on_after_it_was_removed(run_file: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy.run"
+    copy.write_bytes(run_file.read_bytes())
+    copy.chmod(0o755)
+    (tmp_path / "link").symlink_to(copy)
+    with subprocess.Popen([tmp_path / "link", "serve", "--listen", "127.0.0.1:0"], stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            port = int(process.stdout.readline().strip().rpartition(":")[2])
+            copy.unlink()
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+            connection.request("GET", "/v2/library/busybox/manifests/1.36?ns=docker.io")
+            answer = connection.getresponse()
+            assert answer.status == 200
+            answer.read()
+            connection.close()
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(20) == 0
+        finally:
+            process.kill()

@@ -1,0 +1,53 @@
+"""The house stays simple enough to live in: sizes, names, and words that must not appear."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+PRODUCT = ("registry_snapshot", "installer_stub", "bundler")
+FILE_LINES = 330
+FUNCTION_LINES = 60
+EMPTY_NAMES = {"utils", "util", "helpers", "helper", "common", "misc"}
+
+
+def product_files() -> list[Path]:
+    return [path for package in PRODUCT for path in sorted((ROOT / package).rglob("*.py"))]
+
+
+def test_files_are_short() -> None:
+    long = {
+        str(path.relative_to(ROOT)): count
+        for path in product_files()
+        if (count := path.read_text().count("\n")) > FILE_LINES
+    }
+    assert long == {}
+
+
+def test_functions_are_short() -> None:
+    long = [
+        f"{path.relative_to(ROOT)}:{node.lineno} {node.name}"
+        for path in product_files()
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
+        and (node.end_lineno or node.lineno) - node.lineno + 1 > FUNCTION_LINES
+    ]
+    assert long == []
+
+
+def test_names_say_something() -> None:
+    assert [path for path in product_files() if EMPTY_NAMES & set(path.relative_to(ROOT).with_suffix("").parts)] == []
+
+
+def test_every_module_says_what_it_is() -> None:
+    silent = [str(path.relative_to(ROOT)) for path in product_files() if not ast.get_docstring(ast.parse(path.read_text()))]
+    assert silent == []
+
+
+def test_nothing_disables_verification() -> None:
+    words = ("verify=False", "AutoAddPolicy", "WarningPolicy", "CERT_NONE", "shell=True", "unsafeSkipCAVerification: true")
+    found = [
+        f"{path.relative_to(ROOT)}: {word}" for path in product_files() for word in words if word in path.read_text()
+    ]
+    assert found == []

@@ -1,0 +1,99 @@
+"""What the tests on real clusters share: an internet, a build, an installed site."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from bundler.options import cache_directory
+from bundler.pack.runtimes import stub_runtime
+from installer_stub.ui.console import console
+from tests.demo.__main__ import install_command, operators_environment
+from tests.demo.shop import ROOT, build_command
+from tests.testbed.cache import Cache
+from tests.testbed.docker_engine import engine
+from tests.testbed.hosts import TestBed
+from tests.testbed.internet import Internet
+from tests.testbed.sniffer import Sniffer
+
+OUTPUT = ROOT / "build" / "cluster-tests"
+INSTALL_TIMEOUT = 900
+
+
+@dataclass(frozen=True)
+class Site:
+    """An installed site of one master and one node, and what was seen while it was installed."""
+
+    bed: TestBed
+    run: Path
+    kubeconfig: Path
+    output: str
+    sniffer: Sniffer
+
+    def install(self) -> subprocess.CompletedProcess[str]:
+        """Run the same command again."""
+        return install(self.run, self.bed, self.kubeconfig)
+
+    def kubectl(self, *words: str) -> str:
+        """Run kubectl on the first master."""
+        quoted = " ".join(f"'{word}'" for word in words)
+        return self.bed.masters[0].run(f"kubectl --kubeconfig=/etc/kubernetes/admin.conf {quoted}").stdout
+
+
+def install(run: Path, bed: TestBed, kubeconfig: Path, *more: str) -> subprocess.CompletedProcess[str]:
+    """Run the installer as its operator does, and keep what it says."""
+    return subprocess.run(
+        install_command(run, bed, kubeconfig, *more),
+        capture_output=True,
+        text=True,
+        timeout=INSTALL_TIMEOUT,
+        check=False,
+        env=operators_environment(),
+        cwd=OUTPUT,
+    )
+
+
+@pytest.fixture(scope="session")
+def cache() -> Cache:
+    """The test bed's cache, with a Docker Engine that answers, the internet up, and what a machine makes once.
+
+    On a fresh machine that is half an hour (Kubernetes, a portable Python); the time limits of the tests are for what follows.
+    """
+    OUTPUT.mkdir(parents=True, exist_ok=True)
+    cache = Cache.default()
+    engine(cache)
+    Internet(cache).up()
+    stub_runtime(cache_directory(None), "auto", console())
+    return cache
+
+
+@pytest.fixture(scope="session")
+def shop_run(cache: Cache) -> Path:
+    """The example, recorded on a temporary cluster and sealed by the command a release engineer types."""
+    target = OUTPUT / "shop.run"
+    built = subprocess.run(
+        build_command(cache, target), capture_output=True, text=True, timeout=1500, check=False, cwd=ROOT
+    )
+    (OUTPUT / "build.log").write_text(built.stdout + built.stderr)
+    assert built.returncode == 0, f"the build failed, see {OUTPUT / 'build.log'}\n{built.stdout[-3000:]}\n{built.stderr[-3000:]}"
+    return target
+
+
+@pytest.fixture(scope="session")
+def site(cache: Cache, shop_run: Path) -> Iterator[Site]:
+    """Blank hosts without a route out, installed from the file alone.
+
+    Their nameserver is of the site and does not answer: docker's own would ask the outside for foreign names, from the
+    hosts' addresses, and so blur the proof that nothing leaves.
+    """
+    kubeconfig = OUTPUT / "kubeconfig"
+    kubeconfig.unlink(missing_ok=True)
+    with TestBed(masters=1, nodes=1, name="ci", dns="site", cache=cache) as bed, Sniffer(bed.bridge, bed.subnet) as sniffer:
+        done = install(shop_run, bed, kubeconfig)
+        (OUTPUT / "install.log").write_text(done.stdout + done.stderr)
+        assert done.returncode == 0, f"{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+        yield Site(bed, shop_run, kubeconfig, done.stdout + done.stderr, sniffer)

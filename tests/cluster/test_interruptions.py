@@ -1,0 +1,83 @@
+"""kill -9 at any moment, run the same command again, and the result is that of a clean install."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pexpect
+import pytest
+
+from tests.cluster.conftest import INSTALL_TIMEOUT, OUTPUT
+from tests.demo.__main__ import install_command, operators_environment
+from tests.demo.shop import order_something
+from tests.testbed.cache import Cache
+from tests.testbed.hosts import TestBed
+
+pytestmark = pytest.mark.cluster
+
+# Where the installer dies: while bytes travel, while the control plane comes up, while the application does.
+MOMENTS = ("Copy the bundle", "Start the first master", "Run the application's commands")
+
+
+@pytest.fixture(scope="module")
+def bed(cache: Cache) -> Iterator[TestBed]:
+    """Hosts with no nameserver, no default route and a noexec /tmp, entered as a user who needs a password for sudo."""
+    with TestBed(masters=1, nodes=1, name="kill", dns="none", default_route=False, exec_tmp=False, cache=cache) as bed:
+        yield bed
+
+
+def test_killed_three_times_and_started_again_it_reaches_the_same_state(bed: TestBed, shop_run: Path) -> None:
+    kubeconfig = OUTPUT / "kubeconfig-kill"
+    command = install_command(shop_run, bed, kubeconfig, "--user", bed.ops_user, "--ask-pass", "--ask-become-pass")
+    for number, moment in enumerate(MOMENTS):
+        with (OUTPUT / f"kill-{number}.log").open("wb") as log:
+            installer = _start(command, bed, log)
+            installer.expect(re.escape(moment), timeout=INSTALL_TIMEOUT)
+            time.sleep(1.5)  # into the phase, not onto its border
+            _kill_all(installer)
+    with (OUTPUT / "kill-last.log").open("wb") as log:
+        installer = _start(command, bed, log)
+        installer.expect(pexpect.EOF, timeout=INSTALL_TIMEOUT)
+        installer.close()
+    assert installer.exitstatus == 0, (OUTPUT / "kill-last.log").read_text()[-3000:]
+    order = order_something(bed.masters[0], bed.nodes[0])
+    assert order.stored == f"{order.placed['id']} coffee 2"
+    leftovers = bed.masters[0].run("find /var/lib/airseal /opt/airseal -name '*.part' -o -name '*.tmp*'").stdout
+    assert leftovers == ""
+
+
+def test_the_sudo_password_was_seen_by_nobody(bed: TestBed) -> None:
+    """Not in our logs, not on the hosts: journals, files of ours, the cluster."""
+    password = bed.ops_password
+    for log in OUTPUT.glob("kill-*.log"):
+        assert password not in log.read_text(errors="replace")
+    for host in bed.hosts:
+        found = host.run(
+            f"grep -rlF -- '{password}' /var/lib/airseal/*.json* /etc/airseal /etc/systemd/system /run/log/journal /var/log 2>/dev/null || true"
+        ).stdout
+        assert found == ""
+
+
+def _start(command: list[str], bed: TestBed, log: object) -> pexpect.spawn:
+    installer = pexpect.spawn(
+        command[0], command[1:], timeout=60, logfile=None, env=operators_environment(), cwd=str(OUTPUT), dimensions=(50, 200)
+    )
+    for _ in ("ssh", "sudo"):
+        installer.expect("(?i)password[^\\n]*: ?")
+        installer.sendline(bed.ops_password)
+    installer.logfile_read = log
+    return installer
+
+
+def _kill_all(installer: pexpect.spawn) -> None:
+    """The frozen program is two processes, a loader and the program itself: both die as in a power cut."""
+    children = subprocess.run(["pgrep", "-P", str(installer.pid)], capture_output=True, text=True, check=False).stdout.split()
+    for pid in [*map(int, children), installer.pid]:
+        os.kill(pid, signal.SIGKILL)
+    installer.close(force=True)

@@ -1,0 +1,170 @@
+"""The main job on one master and one node: sealed from a live cluster, installed where there is no network."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import socket
+import subprocess
+import time
+import tomllib
+import urllib.request
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cluster.conftest import OUTPUT, Site
+from tests.demo.shop import order_something, origins
+from tests.testbed.cache import Cache
+
+pytestmark = pytest.mark.cluster
+
+# What a second run may not touch: everything we or kubeadm put on a host, by content and by time of change.
+STATE = r"""
+find /etc/kubernetes /etc/containerd /etc/airseal /etc/systemd/system /etc/sysctl.d /etc/modules-load.d /etc/hosts \
+     /opt/airseal /opt/cni /usr/local/bin /var/lib/airseal -type f -not -path '*/rootfs/*' -printf '%p %s %T@ %m\n' 2>/dev/null | sort
+for unit in containerd kubelet airseal-registry; do systemctl show "$unit" -p ActiveEnterTimestampMonotonic; done
+"""
+
+
+def test_an_order_reaches_the_database_through_the_service(site: Site) -> None:
+    order = order_something(site.bed.masters[0], site.bed.nodes[0])
+    assert order.shown == order.placed
+    assert order.stored == f"{order.placed['id']} coffee 2"
+
+
+def test_one_path_on_two_registries_is_two_images(site: Site) -> None:
+    said = origins(site.bed.masters[0])
+    assert "docker.io" in said["docker-io"]
+    assert "quay.io" in said["quay-io"]
+
+
+def test_the_kubeconfig_beside_the_operator_works(site: Site, cache: Cache) -> None:
+    kubectl = cache.parts / "kubernetes" / "out" / "kubectl"
+    if not kubectl.exists():
+        kubectl = next(cache.parts.glob("*/out/kubectl"))
+    nodes = subprocess.run(
+        [kubectl, "--kubeconfig", site.kubeconfig, "get", "nodes", "-o", "json"], capture_output=True, text=True, check=True
+    )
+    assert len(json.loads(nodes.stdout)["items"]) == 2
+    assert site.kubeconfig.stat().st_mode & 0o077 == 0
+
+
+def test_what_the_registries_serve_is_the_closure_of_what_ran(site: Site) -> None:
+    """Every image on every host is in the lock, and every image of the lock was pulled, or is named in images.txt."""
+    lock = json.loads(zipfile.ZipFile(site.run).read("airseal/images.lock.json"))
+    locked = {image["reference"]: set(image["digests"]) for image in lock["images"]}
+    on_hosts: set[str] = set()
+    for host in site.bed.hosts:
+        listing = host.run("ctr -n k8s.io images ls | awk 'NR > 1 { print $1, $3 }'").stdout
+        on_hosts |= {digest for name, digest in (line.split() for line in listing.splitlines()) if not name.startswith("airseal")}
+    served = set().union(*locked.values())
+    assert on_hosts, "the hosts hold no images at all"
+    assert on_hosts <= served, f"on a host but not in the file: {sorted(on_hosts - served)}"
+    never_pulled = {reference for reference, digests in locked.items() if not digests & on_hosts}
+    assert never_pulled == {"docker.io/library/busybox:1.36-glibc"}  # the CronJob's, named in images.txt
+
+
+def test_nothing_left_the_hosts_network(site: Site) -> None:
+    report = site.sniffer.report()
+    assert report.is_clean, report
+
+
+def test_hosts_have_no_other_registry_to_fall_back_to(site: Site) -> None:
+    for host in site.bed.hosts:
+        names = host.run("ls /etc/containerd/certs.d").stdout.split()
+        mirror = tomllib.loads(host.run("cat /etc/containerd/certs.d/_default/hosts.toml").stdout)
+        registry = f"https://{site.bed.masters[0].address}:5443"
+        assert names == ["_default"]
+        assert (mirror["server"], list(mirror["host"])) == (registry, [registry])
+
+
+def test_a_second_run_changes_nothing(site: Site) -> None:
+    pods = ("get", "pods", "-A", "-o", 'jsonpath={range .items[*]}{.metadata.uid} {.status.containerStatuses[*].restartCount}{"\\n"}{end}')
+    before = [host.run(STATE).stdout for host in site.bed.hosts]
+    pods_before = sorted(site.kubectl(*pods).splitlines())
+    again = site.install()
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert [host.run(STATE).stdout for host in site.bed.hosts] == before
+    assert sorted(site.kubectl(*pods).splitlines()) == pods_before
+
+
+def test_secrets_are_nowhere_to_be_read(site: Site) -> None:
+    """The join token and certificate key are gone; no private key of the site lies in the file or in world-readable places."""
+    for host in site.bed.hosts:
+        readable = host.run("find /etc/kubernetes /var/lib/airseal /etc/airseal -name '*.key' -perm /044 | head").stdout
+        assert readable == ""
+        assert host.run("ls -A /run/airseal 2>/dev/null || true").stdout == ""
+
+
+def test_unzip_and_skopeo_read_the_file(site: Site, tmp_path: Path) -> None:
+    tested = subprocess.run(["unzip", "-tq", site.run], capture_output=True, text=True, check=False)
+    assert tested.returncode == 0, tested.stdout + tested.stderr
+    assert "warning" not in (tested.stdout + tested.stderr).lower()
+    layout = tmp_path / "layout"
+    subprocess.run(["unzip", "-q", site.run, "oci-layout", "index.json", "blobs/*", "-d", layout], check=True)
+    reference = "registry.corp.example:8443/shop/api:1.0.0"
+    lock = json.loads(zipfile.ZipFile(site.run).read("airseal/images.lock.json"))
+    digest = next(image["descriptor"]["digest"] for image in lock["images"] if image["reference"] == reference)
+    inspected = subprocess.run(
+        ["skopeo", "inspect", "--raw", f"oci:{layout}:{reference}"], capture_output=True, check=True
+    )
+    assert f"sha256:{hashlib.sha256(inspected.stdout).hexdigest()}" == digest
+
+
+def test_crane_validates_images_served_from_the_file(site: Site, cache: Cache) -> None:
+    """crane reads every blob of an image and recomputes its digests; the registry is the file's own."""
+    crane = next(cache.parts.glob("crane/out/crane"))
+    with serving(site.run) as address:
+        for name in ("docker.io/library/postgres:16", "registry.k8s.io/pause:3.10.2"):
+            validated = subprocess.run(
+                [crane, "validate", "--insecure", "--remote", f"{address}/{name}"], capture_output=True, text=True, check=False
+            )
+            assert validated.returncode == 0, validated.stdout + validated.stderr
+            assert "PASS" in validated.stdout + validated.stderr
+
+
+@contextlib.contextmanager
+def serving(run: Path) -> Iterator[str]:
+    """Serve the file as a registry on loopback for as long as the ``with`` lasts."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{probe.getsockname()[1]}"
+    server = subprocess.Popen([run, "serve", "--listen", address], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        deadline = time.monotonic() + 20
+        while True:
+            try:
+                urllib.request.urlopen(f"http://{address}/v2/", timeout=2).close()
+                break
+            except OSError:
+                assert time.monotonic() < deadline, "the registry does not answer"
+                time.sleep(0.1)
+        yield address
+    finally:
+        server.terminate()
+        server.wait(10)
+
+
+def test_the_summary_says_what_was_done(site: Site) -> None:
+    assert str(site.kubeconfig) in site.output
+    assert "shop:1.0.0" in site.output
+
+
+def test_verify_finds_one_flipped_byte(site: Site) -> None:
+    torn = OUTPUT / "flipped.run"
+    subprocess.run(["cp", "--reflink=auto", site.run, torn], check=True)
+    try:
+        with torn.open("r+b") as file:
+            file.seek(torn.stat().st_size // 2)
+            byte = file.read(1)
+            file.seek(-1, 1)
+            file.write(bytes([byte[0] ^ 1]))
+        verified = subprocess.run([torn, "verify"], capture_output=True, text=True, check=False)
+        assert verified.returncode == 3, verified.stdout + verified.stderr
+        assert "sha256:" in verified.stdout + verified.stderr
+    finally:
+        torn.unlink()

@@ -1,0 +1,107 @@
+"""Sealing: the same input gives the same bytes, a wrong byte stops it, and a failure leaves nothing behind."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from bundler.errors import BuildError, DiskFull
+from bundler.pack import zip_writer
+from registry_snapshot.errors import DigestMismatch
+from registry_snapshot.oci.digest import Digest
+from tests.unit.installer_stub.bundle.sealed import Ingredients, ingredients
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> Ingredients:
+    return ingredients(tmp_path)
+
+
+def test_the_same_input_gives_the_same_bytes(made: Ingredients, tmp_path: Path) -> None:
+    again = tmp_path / "elsewhere"
+    again.mkdir()
+    one, other = made.seal(tmp_path / "one.run"), ingredients(again)
+    other.images.reverse()
+    assert other.seal(again / "two.run", other.digests[::-1]).read_bytes() == one.read_bytes()
+    assert one.stat().st_mode & 0o777 == 0o755
+
+
+def test_progress_adds_up_to_the_whole_file(made: Ingredients, tmp_path: Path) -> None:
+    size = made.seal(tmp_path / "x.run").stat().st_size
+    assert (made.reporter.bytes, made.reporter.total) == (size, size)
+
+
+def test_a_blob_that_rotted_stops_the_sealing_and_leaves_nothing(made: Ingredients, tmp_path: Path) -> None:
+    target = tmp_path / "out" / "x.run"
+    target.parent.mkdir()
+    target.write_bytes(b"the one from before")
+    large = max(made.digests, key=made.store.size)
+    path = made.store.path(large)
+    path.chmod(0o644)
+    with path.open("r+b") as file:
+        file.seek(100)
+        file.write(b"?")
+    with pytest.raises(DigestMismatch, match=large.encoded[:20]):
+        made.seal(target)
+    assert [item.name for item in target.parent.iterdir()] == ["x.run"]
+    assert target.read_bytes() == b"the one from before"
+
+
+def test_blobs_must_be_what_the_names_lead_to(made: Ingredients, tmp_path: Path) -> None:
+    stray = made.store.put(b"nobody asked for this")
+    with pytest.raises(BuildError, match=f"{stray} belongs to no image"):
+        made.seal(tmp_path / "x.run")
+    with pytest.raises(BuildError, match="is needed, but not listed"):
+        made.seal(tmp_path / "x.run", [digest for digest in made.digests if digest != stray][1:])
+    made.store.path(made.images[0][1].digest).unlink()
+    with pytest.raises(BuildError, match="is not whole"):
+        made.seal(tmp_path / "x.run", [])
+    assert not (tmp_path / "x.run").exists()
+
+
+def test_a_disk_without_room_is_named_before_anything_is_written(
+    made: Ingredients, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = os.statvfs(tmp_path)
+    monkeypatch.setattr(zip_writer.os, "statvfs", lambda _: os.statvfs_result((*real[:4], 1, *real[5:])))
+    with pytest.raises(DiskFull, match=rf"needs \d+ bytes, {tmp_path} has {real.f_frsize} free"):
+        made.seal(tmp_path / "x.run")
+    assert not list(tmp_path.glob("*.part"))
+
+
+@pytest.mark.parametrize(
+    "case",
+    [(errno.ENOSPC, DiskFull, "became full"), (errno.EFBIG, DiskFull, "FAT32"), (errno.EIO, BuildError, "Input/output")],
+)
+def test_a_write_that_fails_is_named_and_leaves_nothing(
+    made: Ingredients, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, case: tuple[int, type[BuildError], str]
+) -> None:
+    number, kind, text = case
+
+    def fail(*_: object) -> int:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(zip_writer.os, "pwrite", fail)
+    with pytest.raises(kind) as caught:
+        made.seal(tmp_path / "x.run")
+    assert text in str(caught.value)
+    monkeypatch.undo()
+    assert not list(tmp_path.glob("*.run")) + list(tmp_path.glob(".*.part"))
+
+
+def test_what_a_killed_build_left_is_taken_over(made: Ingredients, tmp_path: Path) -> None:
+    (tmp_path / ".x.run.part").write_bytes(b"left" * 10_000_00)
+    made.seal(tmp_path / "x.run")
+    assert not (tmp_path / ".x.run.part").exists()
+
+
+def test_a_missing_directory_is_named(made: Ingredients, tmp_path: Path) -> None:
+    with pytest.raises(BuildError, match=r"cannot write .*missing/x\.run"):
+        made.seal(tmp_path / "missing" / "x.run")
+
+
+def test_digests_decide_not_names(made: Ingredients, tmp_path: Path) -> None:
+    assert Digest.of(made.seal(tmp_path / "a.run").read_bytes()) == Digest.of(made.seal(tmp_path / "b.run").read_bytes())

@@ -1,0 +1,63 @@
+"""Which installer an artifact gets: the portable one if that is possible, else an honest word about the other."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bundler.errors import BuildError
+from bundler.pack import portable_python, runtimes
+from bundler.pack.freeze import Interpreter, glibc_of
+from bundler.pack.stub_runtime import StubRuntime
+from tests.unit.installer_stub.bundle.sealed import Silent, fake_runtime
+
+
+@pytest.fixture
+def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StubRuntime:
+    made = StubRuntime.of(fake_runtime(tmp_path).bootloader, tmp_path / "stub.pkg", glibc="2.36")
+    monkeypatch.setattr(runtimes, "runtime", lambda cache, reporter: made)
+    return made
+
+
+def fail(*_: object) -> Interpreter:
+    raise BuildError("zig broke")
+
+
+def test_where_it_cannot_be_built_the_other_is_taken_and_said_so(host: StubRuntime, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runtimes, "obstacle", lambda: "these programs are missing: libtool")
+    reporter = Silent()
+    assert runtimes.stub_runtime(tmp_path, "auto", reporter) is host
+    assert reporter.steps == [
+        "the artifact will start only on hosts with glibc 2.36 or newer (no portable one: these programs are missing: libtool)"
+    ]
+
+
+def test_a_portable_one_that_was_asked_for_is_never_replaced(host: StubRuntime, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runtimes, "obstacle", str)
+    monkeypatch.setattr(runtimes, "portable_interpreter", fail)
+    with pytest.raises(BuildError, match="zig broke"):
+        runtimes.stub_runtime(tmp_path, "portable", Silent())
+    assert runtimes.stub_runtime(tmp_path, "auto", Silent()) is host
+    assert runtimes.stub_runtime(tmp_path, "host", Silent()) is host
+
+
+def test_pins_are_whole_and_the_recipe_is_part_of_the_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert all(len(source.sha256) == 64 and "orig.tar" in source.path for source in portable_python.SOURCES)
+    assert not portable_python.is_built(tmp_path)
+    before = portable_python._home(tmp_path)
+    monkeypatch.setattr(portable_python, "ZIG", "0.99")
+    assert portable_python._home(tmp_path) != before
+
+
+def test_a_machine_without_a_recipe_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("platform.machine", lambda: "s390x")
+    assert portable_python.obstacle() == "there is no recipe for s390x"
+
+
+def test_the_newest_glibc_that_a_binary_names_is_found(tmp_path: Path) -> None:
+    binary = tmp_path / "x.so"
+    binary.write_bytes(b"\x7fELF..GLIBC_2.2.5\0GLIBC_2.17\0GLIBC_2.9\0")
+    assert glibc_of(binary) == 17
+    binary.write_bytes(b"static")
+    assert glibc_of(binary) == 0

@@ -1,0 +1,90 @@
+"""Every way a command line can end has an exit code, a problem and what to do; never a traceback."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from bundler import commands
+from bundler.cli import run
+from bundler.errors import BuildError
+from installer_stub.errors import NotSettled
+from registry_snapshot.errors import RegistryError
+
+
+def build(tmp_path: Path, *more: str) -> list[str]:
+    return ["build", "-t", "shop:1", "-o", str(tmp_path / "shop.run"), *more, str(tmp_path)]
+
+
+@pytest.mark.parametrize("argv", [["--help"], ["build", "--help"], ["base", "--help"], ["base", "pin", "--help"], ["--version"]])
+def test_help_and_version(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        run(argv)
+    assert caught.value.code == 0
+    assert "airseal" in capsys.readouterr().out
+
+
+def test_bases_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["base", "list"]) == 0
+    assert "kubernetes:v1.36.3" in capsys.readouterr().out.splitlines()
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        [],
+        ["build"],
+        ["biuld"],
+        ["build", "-t", "shop:1", "."],
+        ["build", "-t", "Shop", "-o", "x", "."],
+        ["base", "pin", "alpine:3"],
+        ["build", "-t", "shop:1", "-o", "x", "--settle-timeout", "long", "."],
+    ],
+)
+def test_usage(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(argv) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert "what to do: " in error
+
+
+def test_no_docker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "Kubefile").write_text("FROM kubernetes:v1.36.3\n")
+    monkeypatch.setenv("DOCKER_HOST", "tcp://127.0.0.1:1")
+    assert run(build(tmp_path)) == 4
+    assert "no docker engine answers" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "words"),
+    [
+        (BuildError("odd", "do this"), 1, "error: odd\nwhat to do: do this\n"),
+        (RegistryError("quay.io says no"), 1, "error: quay.io says no\n"),
+        (NotSettled("pod x"), 6, "error: pod x\n"),
+        (KeyboardInterrupt(), 130, "error: stopped\n"),
+        (OSError(28, "No space left on device", "/cache/x"), 9, "error: no space left: /cache/x\n"),
+        (ValueError("a bug"), 70, "nobody foresaw: ValueError: a bug"),
+    ],
+)
+def test_how_it_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *, error: BaseException, code: int, words: str
+) -> None:
+    def fail(_arguments: object) -> int:
+        raise error
+
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(commands, "build_artifact", fail)
+    assert run(build(tmp_path)) == code
+    captured = capsys.readouterr().err
+    assert words in captured
+    assert "Traceback" not in captured
+
+
+def test_errors_are_events_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("DOCKER_HOST", "tcp://127.0.0.1:1")
+    assert run(build(tmp_path, "--json")) == 4
+    event = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert (event["event"], event["code"]) == ("error", 4)
+    assert event["remedy"]

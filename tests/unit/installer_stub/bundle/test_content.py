@@ -1,0 +1,55 @@
+"""Several artifacts as one registry: names are kept apart, the first wins a tag, digests of all stay reachable."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from installer_stub.bundle.content import BundleContent
+from installer_stub.bundle.reader import Bundle
+from registry_snapshot.errors import BlobUnknown, ManifestUnknown, NameUnknown
+from registry_snapshot.oci.digest import Digest
+from registry_snapshot.oci.reference import Reference, Repository
+from tests.unit.installer_stub.bundle.sealed import ingredients
+
+ASK = {"client": "10.0.0.5", "method": "GET"}
+
+
+def test_two_artifacts_are_served_together(tmp_path: Path) -> None:
+    old = ingredients(tmp_path, version="1", images={"docker.io/library/web:latest": 10, "docker.io/library/db:1": 5})
+    new = ingredients(tmp_path, version="2", images={"docker.io/library/web:latest": 20})
+    bundles = [Bundle.open(new.seal(tmp_path / "new.run")), Bundle.open(old.seal(tmp_path / "old.run"))]
+    content = BundleContent(bundles)
+    web, db = Repository.of("docker.io", "web"), Repository.of("docker.io", "db")
+
+    assert content.resolve(web, "latest", **ASK) == new.images[0][1]
+    old_web = old.images[0][1]
+    media_type, raw = content.manifest(web, old_web.digest, **ASK)
+    assert (media_type, Digest.of(raw)) == (old_web.media_type, old_web.digest)
+    assert content.resolve(db, "1", **ASK) == old.images[1][1]
+
+    files = Repository.of("airseal.internal", "cluster/shop")
+    assert content.tags(files) == ("1", "2")
+    assert content.resolve(files, "1", **ASK).digest == old.info.cluster.digest
+    with content.blob(files, old.files[0].blob.digest) as extent:
+        assert extent.size == old.files[0].blob.size
+    for bundle in bundles:
+        bundle.close()
+
+
+def test_what_was_not_sealed_is_unknown(run_file: Path) -> None:
+    with Bundle.open(run_file) as bundle:
+        content = BundleContent([bundle])
+        busybox = Reference.parse("busybox:1.36").repository
+        elsewhere = Repository.of("quay.io", "library/busybox")
+        with pytest.raises(ManifestUnknown, match=r"docker\.io/library/busybox:9"):
+            content.resolve(busybox, "9", **ASK)
+        with pytest.raises(ManifestUnknown):
+            content.resolve(elsewhere, "1.36", **ASK)
+        with pytest.raises(ManifestUnknown):
+            content.manifest(elsewhere, bundle.images()[0][1].digest, **ASK)
+        with pytest.raises(BlobUnknown):
+            content.blob(busybox, Digest.of(b"never"))
+        with pytest.raises(NameUnknown):
+            content.tags(elsewhere)

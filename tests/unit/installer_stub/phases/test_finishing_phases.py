@@ -1,0 +1,265 @@
+"""Commands, acceptance, kubeconfig: what turns a cluster into an application one may rely on."""
+
+from __future__ import annotations
+
+import json
+import stat
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from installer_stub.bundle.model import ClusterCommand
+from installer_stub.errors import ClusterError, InstallerError, NotAccepted
+from installer_stub.phases import run_commands
+from installer_stub.phases.accept import Accept, missing
+from installer_stub.phases.base import Context
+from installer_stub.phases.run_commands import RunCommands
+from installer_stub.phases.write_kubeconfig import WriteKubeconfig, for_operator
+from tests.fakes.plans import (
+    M1,
+    M2,
+    N1,
+    RecordingReporter,
+    bundle_info,
+    make_context,
+    make_plan,
+    masters,
+    nodes,
+    scripted_hosts,
+)
+from tests.fakes.scripted import ScriptedConnection, failed
+
+PLAN = make_plan(*masters(M1, M2), *nodes(N1))
+CA_FILE = "/etc/kubernetes/pki/ca.crt"
+
+
+def node(name: str, *, ready: bool = True) -> dict[str, Any]:
+    condition = {"type": "Ready", "status": "True" if ready else "False", "message": "cni plugin not initialized"}
+    return {"kind": "Node", "metadata": {"name": name}, "status": {"conditions": [condition]}}
+
+
+def items(*objects: dict[str, Any]) -> str:
+    return json.dumps({"kind": "List", "items": list(objects)})
+
+
+class TestRunCommands:
+    @pytest.fixture
+    def hosts(self) -> dict[str, ScriptedConnection]:
+        hosts = scripted_hosts(PLAN)
+        hosts[M1].files[CA_FILE] = b"the CA"
+        hosts[M1].on("readyz").on("get nodes", items(node("m2")))
+        hosts[M1].on("systemctl stop").on("systemd-run").on("ExecMainStatus", "loaded active exited 0 0\n")
+        return hosts
+
+    @pytest.fixture
+    def context(self, hosts: dict[str, ScriptedConnection]) -> Context:
+        return make_context(PLAN, hosts)
+
+    def test_all_run_in_order_once(self, context: Context, hosts: dict[str, ScriptedConnection]) -> None:
+        assert RunCommands().is_needed(context)
+        RunCommands().run(context)
+        assert [command.changes for command in hosts[M1].ran("systemd-run")] == ["run command-1", "run command-2"]
+        assert not RunCommands().is_needed(context)
+        hosts[M1].commands.clear()
+        RunCommands().run(context)
+        assert not hosts[M1].ran("systemd-run")
+
+    def test_a_command_finds_its_files_its_environment_and_the_cluster(self, context: Context, hosts: dict[str, ScriptedConnection]) -> None:
+        RunCommands().run(context)
+        text = hosts[M1].files["/run/airseal/command-1.sh"].decode()
+        assert "export GREETING='two words'" in text
+        assert "export KUBECONFIG=/etc/kubernetes/admin.conf" in text
+        assert "cd /opt/airseal/shop-1.4.0\n" in text
+        assert text.rstrip().endswith("exec /bin/sh -ec 'kubectl apply -f net.yml'")
+        path = next(line for line in text.splitlines() if line.startswith("export PATH="))
+        assert "/opt/airseal/shop-1.4.0/bin:" in path
+        assert "/usr/local/bin:" in path
+
+    def test_what_a_kubefile_says_cannot_turn_into_shell(self) -> None:
+        bundle = bundle_info(environment={"X": "'; reboot; '"}, commands=(ClusterCommand(("echo", "$(reboot)"), 3),))
+        text = run_commands.script(bundle, bundle.commands[0], "/opt/it's here")
+        assert """export X=''"'"'; reboot; '"'"''""" in text
+        assert "exec echo '$(reboot)'" in text
+
+    def test_nodes_are_waited_for_only_after_the_first_command_which_brings_the_network(
+        self, context: Context, hosts: dict[str, ScriptedConnection]
+    ) -> None:
+        RunCommands().run(context)
+        order = [command.text for command in hosts[M1].commands]
+        first = next(place for place, text in enumerate(order) if "command-1.service" in text and "systemd-run" in text)
+        looks = [place for place, text in enumerate(order) if "get nodes" in text]
+        assert looks
+        assert min(looks) > first
+
+    def test_nodes_that_do_not_become_ready_are_left_to_settling(self, context: Context, hosts: dict[str, ScriptedConnection]) -> None:
+        hosts[M1].on("get nodes", items(node("m2", ready=False)))
+        now = iter(range(1000))
+        run_commands.wait_for_nodes(context, timeout=5, clock=lambda: float(next(now)), sleep=lambda _: None)
+        assert isinstance(context.reporter, RecordingReporter)
+        assert "cni plugin not initialized" in context.reporter.steps[-1]
+
+    def test_a_failure_names_the_line_the_command_and_its_last_output(self, context: Context, hosts: dict[str, ScriptedConnection]) -> None:
+        hosts[M1].on("ExecMainStatus", "loaded active exited 0 0\n", "loaded failed failed 2 9\nno chart\n")
+        with pytest.raises(ClusterError, match=r"line 9 of the Kubefile: helm install shop\nended with status 2:\nno chart") as caught:
+            RunCommands().run(context)
+        assert caught.value.exit_code == 6
+        assert "/var/lib/airseal/log/command-2.log" in caught.value.remedy
+
+    def test_after_a_failure_the_next_run_goes_on_with_the_one_that_failed(
+        self, context: Context, hosts: dict[str, ScriptedConnection]
+    ) -> None:
+        hosts[M1].on("ExecMainStatus", "loaded active exited 0 0\n", "loaded failed failed 2 0\n")
+        with pytest.raises(ClusterError):
+            RunCommands().run(context)
+        assert RunCommands().is_needed(context)
+        hosts[M1].commands.clear()
+        hosts[M1].on("ExecMainStatus", "loaded active exited 0 0\n")
+        RunCommands().run(context)
+        assert [command.changes for command in hosts[M1].ran("systemd-run")] == ["run command-2"]
+
+    def test_every_master_remembers_so_the_first_one_may_be_lost(self, context: Context, hosts: dict[str, ScriptedConnection]) -> None:
+        RunCommands().run(context)
+        assert hosts[M2].files[run_commands.RECORD] == hosts[M1].files[run_commands.RECORD]
+        del hosts[M1].files[run_commands.RECORD]
+        assert not RunCommands().is_needed(context)
+
+    def test_another_cluster_on_the_same_hosts_has_had_no_commands(self, context: Context, hosts: dict[str, ScriptedConnection]) -> None:
+        RunCommands().run(context)
+        hosts[M1].files[CA_FILE] = b"another CA"
+        assert RunCommands().is_needed(context)
+
+    @pytest.mark.parametrize(
+        "changes",
+        [
+            {"commands": (ClusterCommand(("true",), 7), ClusterCommand(("helm", "install", "shop"), 9))},
+            {"environment": {"GREETING": "other"}},
+        ],
+    )
+    def test_another_text_or_environment_is_another_command(self, changes: dict[str, Any]) -> None:
+        assert run_commands.key(bundle_info(), 0) != run_commands.key(bundle_info(**changes), 0)
+        assert run_commands.key(bundle_info(), 0) != run_commands.key(bundle_info(), 1)
+
+    def test_a_torn_record_is_none(self, context: Context, hosts: dict[str, ScriptedConnection]) -> None:
+        hosts[M1].files[run_commands.RECORD] = b'{"authority'
+        assert RunCommands().is_needed(context)
+
+
+def static_pods(*names: str, ready: str = "True") -> list[dict[str, Any]]:
+    return [
+        {
+            "metadata": {"namespace": "kube-system", "name": f"{part}-{name}"},
+            "status": {"conditions": [{"type": "Ready", "status": ready}]},
+        }
+        for name in names
+        for part in ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
+    ]
+
+
+EVERYTHING = [node("m2"), node("m3"), node("n5")]
+
+
+class TestAccept:
+    def test_a_whole_cluster_misses_nothing(self) -> None:
+        assert missing(PLAN, EVERYTHING, static_pods("m2", "m3")) == []
+
+    @pytest.mark.parametrize(
+        ("nodes_seen", "pods", "said"),
+        [
+            (EVERYTHING[:2], static_pods("m2", "m3"), "node n5 (10.0.0.5) is not in the cluster"),
+            ([*EVERYTHING[:2], node("n5", ready=False)], static_pods("m2", "m3"), "node n5: cni plugin not initialized"),
+            (EVERYTHING, static_pods("m2", "m3")[:-1], "pod kube-system/kube-scheduler-m3 does not run"),
+            (EVERYTHING, static_pods("m2") + static_pods("m3", ready="False"), "pod kube-system/etcd-m3 does not run"),
+        ],
+    )
+    def test_what_is_missing_is_named(self, nodes_seen: list[Any], pods: list[Any], said: str) -> None:
+        assert said in missing(PLAN, nodes_seen, pods)
+
+    def test_it_says_so_with_the_exit_code_of_a_cluster_that_is_not_right(self) -> None:
+        hosts = scripted_hosts(PLAN)
+        hosts[M1].on("get nodes", items(*EVERYTHING)).on("get pods", items(*static_pods("m2")))
+        with pytest.raises(NotAccepted, match="etcd-m3"):
+            Accept().run(make_context(PLAN, hosts))
+
+    def test_it_always_looks(self) -> None:
+        assert Accept().is_needed(make_context(PLAN))
+
+    def test_figures_are_for_the_summary(self) -> None:
+        hosts = scripted_hosts(PLAN)
+        hosts[M1].on("get nodes", items(*EVERYTHING)).on("get pods", items(*static_pods("m2", "m3")))
+        context = make_context(PLAN, hosts)
+        Accept().run(context)
+        assert context.notes == ["0 containers in 0 pods run 0 images, every one from the bundle"]
+
+
+ADMIN = yaml.safe_dump(
+    {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": "shop", "cluster": {"server": "https://api.airseal.internal:6443", "certificate-authority-data": "Q0E="}}],
+        "users": [{"name": "kubernetes-admin", "user": {"client-key-data": "S0VZ"}}],
+    }
+).encode()
+
+
+class TestWriteKubeconfig:
+    @pytest.fixture
+    def context(self, tmp_path: Path) -> Context:
+        hosts = scripted_hosts(PLAN)
+        hosts[M1].files["/etc/kubernetes/admin.conf"] = ADMIN
+        return make_context(PLAN, hosts, kubeconfig=str(tmp_path / "site" / "kubeconfig"))
+
+    def test_it_names_the_first_master_and_only_its_owner_reads_it(self, context: Context) -> None:
+        assert WriteKubeconfig().is_needed(context)
+        WriteKubeconfig().run(context)
+        target = Path(context.kubeconfig)
+        value = yaml.safe_load(target.read_text())
+        assert value["clusters"][0]["cluster"] == {"server": f"https://{M1}:6443", "certificate-authority-data": "Q0E="}
+        assert stat.S_IMODE(target.stat().st_mode) == 0o600
+        assert [path.name for path in target.parent.iterdir()] == ["kubeconfig"]
+        assert not WriteKubeconfig().is_needed(context)
+
+    def test_another_one_that_was_there_is_kept_however_often(self, context: Context) -> None:
+        target = Path(context.kubeconfig)
+        target.parent.mkdir()
+        for text in ("theirs", "theirs too"):
+            target.write_text(text)
+            WriteKubeconfig().run(context)
+        assert target.with_name("kubeconfig.bak").read_text() == "theirs"
+        assert target.with_name("kubeconfig.bak.1").read_text() == "theirs too"
+        assert any("kubeconfig.bak" in note for note in context.notes)
+
+    def test_one_that_others_can_read_is_written_again(self, context: Context) -> None:
+        WriteKubeconfig().run(context)
+        Path(context.kubeconfig).chmod(0o644)
+        assert WriteKubeconfig().is_needed(context)
+        WriteKubeconfig().run(context)
+        assert stat.S_IMODE(Path(context.kubeconfig).stat().st_mode) == 0o600
+        assert not Path(f"{context.kubeconfig}.bak").exists()
+
+    def test_a_place_that_cannot_be_written_is_said(self, context: Context, tmp_path: Path) -> None:
+        (tmp_path / "site").write_text("a file")
+        with pytest.raises(InstallerError, match="cannot be written"):
+            WriteKubeconfig().run(context)
+
+    @pytest.mark.parametrize("content", [b"", b"[]", b"clusters: 7", b"a: [secret", b"clusters: [{}]"])
+    def test_an_unreadable_one_is_an_error_that_quotes_nothing(self, content: bytes) -> None:
+        with pytest.raises(ClusterError) as caught:
+            for_operator(content, M1)
+        assert "secret" not in str(caught.value)
+        assert caught.value.__cause__ is None
+
+    def test_a_master_without_one_is_said(self, context: Context) -> None:
+        first = context.first
+        assert isinstance(first, ScriptedConnection)
+        del first.files["/etc/kubernetes/admin.conf"]
+        with pytest.raises(ClusterError, match=M1):
+            WriteKubeconfig().run(context)
+
+
+def test_a_failed_look_at_the_cluster_is_not_an_empty_cluster() -> None:
+    hosts = scripted_hosts(PLAN)
+    hosts[M1].on("get nodes", failed(1, "connection refused"))
+    with pytest.raises(InstallerError, match="connection refused"):
+        Accept().run(make_context(PLAN, hosts))

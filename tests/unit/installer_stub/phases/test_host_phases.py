@@ -1,0 +1,270 @@
+"""What happens on each host before there is a cluster: settings, files, certificates, registry, runtime."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+
+from installer_stub import plan
+from installer_stub.errors import HostError, HostsFailed
+from installer_stub.host.command import CommandResult
+from installer_stub.host.model import Role
+from installer_stub.phases import member, prepare_hosts
+from installer_stub.phases.base import Artifact, Context
+from installer_stub.phases.configure_runtime import ConfigureRuntime
+from installer_stub.phases.create_authority import CERTIFICATE, KEY, CreateAuthority
+from installer_stub.phases.install_files import InstallFiles
+from installer_stub.phases.journal import parse
+from installer_stub.phases.prepare_hosts import PrepareHosts
+from installer_stub.phases.serve_images import ServeImages
+from installer_stub.plan import ImageSource
+from tests.fakes.plans import M1, M2, M3, N1, make_context, make_plan, masters, nodes, scripted_hosts
+from tests.fakes.scripted import ScriptedConnection, failed
+
+PLAN = make_plan(*masters(M1, M2), *nodes(N1))
+LEAF = "-----BEGIN CERTIFICATE-----\nleaf\n-----END CERTIFICATE-----\n"
+CA = b"-----BEGIN CERTIFICATE-----\nca\n-----END CERTIFICATE-----\n"
+NOT_MEMBER = r"cmp -s"
+
+
+def in_journal(connection: ScriptedConnection) -> set[str]:
+    return {entry.name for entry in parse(connection.read("/var/lib/airseal/journal.jsonl"))}
+
+
+class TestPrepareHosts:
+    def host(self, connection: ScriptedConnection, *, refused: str = "", forward: str = "0") -> ScriptedConnection:
+        connection.journals().on(NOT_MEMBER, failed()).on("modprobe", "").on("--quiet airseal-service-route|systemctl restart airseal-service-route", "")
+        values = f"net/ipv4/ip_forward {forward}\nfs/inotify/max_user_instances 128\nfs/inotify/max_user_watches 2000000\n"
+        done = values.replace(f"ip_forward {forward}", "ip_forward 1").replace("instances 128", "instances 8192")
+        connection.on('echo "\\$n \\$\\(cat', values, done if not refused else values)
+        connection.on("printf '\"'\"'%s.n'\"'\"' \"\\$2\" >", refused)
+
+        def hosts(command: object) -> CommandResult:
+            connection.files["/etc/hosts"] = connection.files["/var/lib/airseal/hosts.new"]
+            return CommandResult(0, "", "")
+
+        return connection.on('cat "\\$1" > "\\$2"', hosts)
+
+    def prepared(self, **how: str) -> tuple[Context, dict[str, ScriptedConnection]]:
+        hosts = scripted_hosts(PLAN)
+        for connection in hosts.values():
+            connection.files["/etc/hosts"] = b"127.0.0.1 localhost\n"
+            self.host(connection, **how)
+        return make_context(PLAN, hosts), hosts
+
+    def test_a_second_look_finds_nothing_to_do(self) -> None:
+        context, _ = self.prepared()
+        PrepareHosts().run(context)
+        assert not PrepareHosts().is_needed(context)
+        assert context.notes == []
+
+    def test_blank_hosts_need_it(self) -> None:
+        context, _ = self.prepared()
+        assert PrepareHosts().is_needed(context)
+
+    def test_what_is_changed_stands_in_the_journal(self) -> None:
+        context, hosts = self.prepared()
+        PrepareHosts().run(context)
+        expected = {prepare_hosts.SYSCTL_CONF, prepare_hosts.MODULES_CONF, "net.ipv4.ip_forward", "/etc/hosts", "/var/lib/containerd"}
+        assert expected <= in_journal(hosts[N1])
+
+    def test_only_what_differs_is_set_and_nothing_is_lowered(self) -> None:
+        context, hosts = self.prepared()
+        PrepareHosts().run(context)
+        (command,) = (command for command in hosts[M1].commands if command.changes == "set kernel parameters")
+        assert command.text.endswith("sh net/ipv4/ip_forward 1 fs/inotify/max_user_instances 8192")
+
+    def test_a_setting_that_is_refused_is_noted(self) -> None:
+        context, _ = self.prepared(refused="fs/inotify/max_user_instances\n", forward="1")
+        PrepareHosts().run(context)
+        assert any("fs.inotify.max_user_instances cannot be set to 8192; it stays 128" in note for note in context.notes)
+        assert not PrepareHosts().is_needed(context)
+
+    def test_without_forwarding_nothing_works_so_it_stops(self) -> None:
+        context, _ = self.prepared(refused="net/ipv4/ip_forward\n")
+        with pytest.raises(HostsFailed, match="ip_forward cannot be set"):
+            PrepareHosts().run(context)
+
+    def test_everybody_looks_for_the_api_at_the_first_master_until_a_master_is_complete(self) -> None:
+        context, hosts = self.prepared()
+        hosts[M2].on(NOT_MEMBER, "")  # has joined
+        hosts[N1].on(NOT_MEMBER, "")
+        PrepareHosts().run(context)
+        found = {address: host.files["/etc/hosts"].decode().splitlines()[-2] for address, host in hosts.items()}
+        assert found == {address: f"{at} api.airseal.internal" for address, at in {M1: M1, M2: M2, N1: M1}.items()}
+
+
+class TestInstallFiles:
+    def test_masters_use_their_own_artifact_and_nodes_the_registries_in_rotated_order(self) -> None:
+        plan = make_plan(*masters(M1, M2, M3), *nodes(N1))
+        hosts = scripted_hosts(plan)
+        for connection in hosts.values():
+            connection.on("check-files", failed(10))
+        context = make_context(plan, hosts)
+        assert InstallFiles(Role.MASTER).is_needed(context)
+        assert InstallFiles(Role.NODE).is_needed(context)
+        on_master, on_node = hosts[M2].commands[0].text, hosts[N1].commands[0].text
+        assert "--bundle /var/lib/airseal/bundles/shop-1.4.0.run" in on_master
+        assert "--registry" not in on_master
+        assert f"--registry https://{M1}:5443,https://{M2}:5443,https://{M3}:5443 --ca /etc/airseal/ca.crt" in on_node
+        assert "--reference airseal.internal/cluster/shop:1.4.0" in on_node
+        assert f"--manifest {plan.bundle.cluster.digest}" in on_node
+        assert "--link bin=/usr/local/bin --link cni=/opt/cni/bin" in on_node
+
+    def test_a_recording_takes_them_from_the_recorder_without_a_ca(self) -> None:
+        plan = make_plan(*masters(M1), recording=True, images=ImageSource(("http://172.18.0.1:5001",)))
+        hosts = scripted_hosts(plan)
+        hosts[M1].on("check-files", "")
+        assert not InstallFiles(Role.MASTER).is_needed(make_context(plan, hosts))
+        text = hosts[M1].commands[0].text
+        assert "--registry http://172.18.0.1:5001 --reference" in text
+        assert "--ca" not in text
+
+    def test_only_hosts_that_lack_something_fetch(self) -> None:
+        hosts = scripted_hosts(PLAN)
+        hosts[M1].on("check-files", "")
+        hosts[M2].on("check-files", failed(10)).on("systemctl stop").on("systemd-run").on("ExecMainStatus", "loaded active exited 0 0\n")
+        InstallFiles(Role.MASTER).run(make_context(PLAN, hosts))
+        assert not hosts[M1].ran("systemd-run")
+        assert b"fetch-files" in hosts[M2].files["/run/airseal/fetch-files.sh"]
+        assert hosts[N1].commands == []
+
+
+class TestCreateAuthority:
+    def hosts(self, *, authority: bool = True) -> dict[str, ScriptedConnection]:
+        hosts = scripted_hosts(PLAN)
+        for address, connection in hosts.items():
+            connection.on("^test -s", failed()).on("^rm -f")
+
+            def new_key(command: object, connection: ScriptedConnection = connection, address: str = address) -> CommandResult:
+                connection.files["/etc/airseal/registry.csr"] = f"request of {address}".encode()
+                connection.on(f"^test -s {KEY}")
+                return CommandResult(0, "", "")
+
+            connection.on("new-key", new_key)
+        hosts[M1].on("host sign", LEAF)
+        if authority:
+            hosts[M1].files[f"{member.AUTHORITY}/ca.crt"] = CA
+            hosts[M1].on(f"^test -s {member.AUTHORITY}")
+        return hosts
+
+    def test_every_host_trusts_the_one_ca_and_every_master_has_a_certificate_of_its_own(self) -> None:
+        hosts = self.hosts()
+        context = make_context(PLAN, hosts)
+        assert CreateAuthority().is_needed(context)
+        CreateAuthority().run(context)
+        assert {host.files[plan.CA] for host in hosts.values()} == {CA}
+        for address in (M1, M2):
+            assert address.encode() in hosts[address].files[CERTIFICATE].splitlines()[0]
+            assert hosts[address].files[CERTIFICATE].endswith(CA)
+        assert CERTIFICATE not in hosts[N1].files
+        assert [command.stdin for command in hosts[M1].ran("host sign")] == [b"request of 10.0.0.2", b"request of 10.0.0.3"]
+        assert not CreateAuthority().is_needed(context)
+
+    def test_no_key_travels(self) -> None:
+        hosts = self.hosts()
+        CreateAuthority().run(make_context(PLAN, hosts))
+        assert not any(name.endswith(".key") for host in hosts.values() for name in host.files)
+
+    def test_a_blank_first_master_makes_a_ca_and_one_that_joined_keeps_the_clusters(self) -> None:
+        for adopted, expected in ((failed(10), True), (CommandResult(0, "", ""), False)):
+            hosts = self.hosts(authority=False)
+            hosts[M1].on("exit 10", adopted).on("^rm -rf").on("certs ca").on("mv -T")
+            hosts[M1].files[f"{member.AUTHORITY}/ca.crt"] = CA
+            CreateAuthority().run(make_context(PLAN, hosts))
+            assert bool(hosts[M1].ran("kubeadm init phase certs ca")) is expected
+            assert hosts[M1].ran("mv -T")
+
+    def test_another_address_or_another_ca_is_another_certificate(self) -> None:
+        hosts = self.hosts()
+        context = make_context(PLAN, hosts)
+        CreateAuthority().run(context)
+        hosts[M2].files[CERTIFICATE] = hosts[M1].files[CERTIFICATE]
+        assert CreateAuthority().is_needed(context)
+        CreateAuthority().run(context)
+        hosts[M1].files[f"{member.AUTHORITY}/ca.crt"] = CA.replace(b"ca", b"cb")
+        assert CreateAuthority().is_needed(context)
+
+    def test_a_signature_that_is_no_certificate_is_an_error(self) -> None:
+        hosts = self.hosts()
+        hosts[M1].on("host sign", "oops")
+        with pytest.raises(HostError, match="no certificate"):
+            CreateAuthority().run(make_context(PLAN, hosts))
+
+
+class TestServeImages:
+    @pytest.fixture
+    def context(self, tmp_path: Path) -> Context:
+        run = tmp_path / "shop.run"
+        run.write_bytes(b"artifact")
+        hosts = scripted_hosts(PLAN)
+        for connection in hosts.values():
+            connection.journals()
+            connection.on("^systemctl is-", failed(3)).on("systemctl stop").on("systemctl start")
+            connection.on("^sha256sum", "aaaa  x\n")
+        return make_context(PLAN, hosts, artifact=Artifact(1, lambda: io.BytesIO(b"s"), "5" * 64, str(run), 8))
+
+    def test_it_runs_on_masters_stopped_before_its_unit_changes(self, context: Context) -> None:
+        assert ServeImages().is_needed(context)
+        ServeImages().run(context)
+        master = context.connections[M2]
+        assert isinstance(master, ScriptedConnection)
+        changes = [change for change in master.changes if "registry" in change]
+        assert changes == ["stop the site registry", "write /etc/systemd/system/airseal-registry.service", "start the site registry"]
+        node = context.connections[N1]
+        assert isinstance(node, ScriptedConnection)
+        assert node.commands == []
+
+    def test_one_that_serves_what_it_should_is_left_alone_and_another_certificate_is_seen(self, context: Context) -> None:
+        ServeImages().run(context)
+        for connection in context.connections.values():
+            assert isinstance(connection, ScriptedConnection)
+            connection.on("^systemctl is-")
+        assert not ServeImages().is_needed(context)
+        connection = context.connections[M2]
+        assert isinstance(connection, ScriptedConnection)
+        connection.on("^sha256sum", "bbbb  x\n")
+        assert ServeImages().is_needed(context)
+
+
+class TestConfigureRuntime:
+    @pytest.fixture
+    def hosts(self) -> dict[str, ScriptedConnection]:
+        hosts = scripted_hosts(PLAN)
+        for connection in hosts.values():
+            connection.journals()
+            connection.on("^test -x").on("images list", "registry.k8s.io/pause:3.10.2\n")
+            connection.on("^systemctl is-", failed(3)).on("systemctl stop").on("systemctl enable").on("systemctl start")
+        return hosts
+
+    def test_a_configured_host_is_left_alone(self, hosts: dict[str, ScriptedConnection]) -> None:
+        context = make_context(PLAN, hosts)
+        assert ConfigureRuntime().is_needed(context)
+        ConfigureRuntime().run(context)
+        for connection in hosts.values():
+            connection.on("^systemctl is-")
+        assert not ConfigureRuntime().is_needed(context)
+
+    def test_containerd_is_stopped_before_its_files_change_and_not_for_hosts_toml(self, hosts: dict[str, ScriptedConnection]) -> None:
+        context = make_context(PLAN, hosts)
+        ConfigureRuntime().run(context)
+        changes = hosts[M1].changes
+        assert changes.index("stop containerd, to start it with new files") < changes.index("write /etc/containerd/config.toml")
+        hosts[M1].commands.clear()
+        hosts[M1].files["/etc/containerd/certs.d/_default/hosts.toml"] = b"old"
+        ConfigureRuntime().run(context)
+        assert "stop containerd, to start it with new files" not in hosts[M1].changes
+        assert "write /etc/containerd/certs.d/_default/hosts.toml" in hosts[M1].changes
+
+    def test_every_file_it_writes_stands_in_the_journal(self, hosts: dict[str, ScriptedConnection]) -> None:
+        ConfigureRuntime().run(make_context(PLAN, hosts))
+        written = {name for name in hosts[N1].files if name.startswith("/etc/")}
+        assert written
+        assert written <= in_journal(hosts[N1])
+
+    def test_a_kubeadm_that_names_no_pause_image_stops_it(self, hosts: dict[str, ScriptedConnection]) -> None:
+        hosts[N1].on("images list", failed(127, "kubeadm: not found"))
+        with pytest.raises(HostError, match="pause image"):
+            ConfigureRuntime().run(make_context(PLAN, hosts))

@@ -1,0 +1,146 @@
+"""The command line: verbs, exit codes, and errors that say what and what to do."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from installer_stub import cli
+from installer_stub.version import VERSION
+from tests.unit.installer_stub.bundle.sealed import FILES, Ingredients, ingredients
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Ingredients:
+    return ingredients(tmp_path_factory.mktemp("made"))
+
+
+@pytest.fixture(scope="module")
+def run_file(made: Ingredients, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return made.seal(tmp_path_factory.mktemp("run") / "shop.run")
+
+
+@pytest.fixture
+def said(capfd: pytest.CaptureFixture[str]) -> Iterator[pytest.CaptureFixture[str]]:
+    return capfd
+
+
+def test_the_version_is_the_projects() -> None:
+    assert tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"] == VERSION
+
+
+@pytest.mark.parametrize("verb", [verb.name for verb in cli.VERBS])
+def test_every_verb_has_help_with_examples(verb: str, said: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        cli.main([verb, "--help"])
+    printed = said.readouterr().out
+    assert "examples:" in printed
+    assert "{prog}" not in printed
+
+
+def test_help_lists_the_verbs_but_not_our_own(said: pytest.CaptureFixture[str]) -> None:
+    assert cli.main([]) == cli.main(["--help"]) == 0
+    lines = [line.split()[0] for line in said.readouterr().out.splitlines() if line.startswith("  ")]
+    assert "install" in lines
+    assert "host" not in lines
+
+
+def test_inspect_images_and_verify_as_text_and_as_json(run_file: Path, made: Ingredients, said: pytest.CaptureFixture[str]) -> None:
+    bundle = ["--bundle", str(run_file)]
+    assert cli.main(["inspect", *bundle]) == 0
+    assert "kubectl apply -f manifests" in said.readouterr().out
+    assert cli.main(["inspect", "--json", *bundle]) == 0
+    facts = json.loads(said.readouterr().out)
+    assert (facts["name"], facts["images"], facts["labels"]) == ("shop", 3, {"vendor": "Müller & Söhne"})
+    assert cli.main(["images", *bundle]) == 0
+    assert "docker.io/library/busybox:1.36\n" in said.readouterr().out
+    assert cli.main(["images", "--json", *bundle]) == 0
+    assert [image["reference"] for image in json.loads(said.readouterr().out)] == sorted(str(name) for name, _ in made.images)
+    assert cli.main(["verify", "--json", *bundle]) == 0
+    assert json.loads(said.readouterr().out)["digest"] == facts["digest"]
+    assert cli.main(["verify", *bundle]) == 0
+    assert "shop:1.4.0 is whole" in said.readouterr().out
+
+
+def test_extract_gives_a_layout_or_the_files(run_file: Path, made: Ingredients, tmp_path: Path) -> None:
+    bundle = ["--bundle", str(run_file)]
+    assert cli.main(["extract", str(tmp_path / "layout"), *bundle]) == 0
+    for digest in made.digests:
+        with made.store.open(digest) as extent:
+            assert (tmp_path / "layout/blobs/sha256" / digest.encoded).read_bytes() == extent.read()
+    assert cli.main(["extract", str(tmp_path / "layout"), *bundle]) == 2, "never over what is there"
+    assert cli.main(["extract", "--files", str(tmp_path / "files"), *bundle]) == 0
+    assert (tmp_path / "files/bin/kubeadm").read_bytes() == FILES["bin/kubeadm"][0]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["files", "layout"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "text"),
+    [
+        (["frobnicate"], 2, "there is no verb 'frobnicate'"),
+        (["inspect", "--frobnicate"], 2, "unrecognized arguments"),
+        (["--node", "a"], 2, "no master is named"),
+        (["verify"], 3, "there is no bundle in this program"),
+        (["verify", "--bundle", "/dev/null"], 3, "is empty"),
+        (["host", "check-files", "--bundle", "x", "--reference", "a", "--manifest", "x", "--into", "/x"], 1, "'x' is not a digest"),
+    ],
+)
+def test_errors_say_what_and_what_to_do(arguments: list[str], code: int, text: str, said: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(arguments) == code
+    out, complaint = said.readouterr()
+    assert out == ""
+    assert complaint.startswith("error: ")
+    assert text in complaint
+    assert "\nwhat to do: " in complaint
+
+
+def test_an_unforeseen_error_leaves_a_report_without_the_command_line(
+    said: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    monkeypatch.setattr(cli, "_dispatch", lambda *_: 1 // 0)
+    assert cli.main(["inspect", "--bundle", "secret-name"]) == 70
+    complaint = said.readouterr().err
+    (report,) = tmp_path.iterdir()
+    assert str(report) in complaint
+    assert report.stat().st_mode & 0o777 == 0o600
+    assert f"airseal {VERSION}, verb inspect" in report.read_text()
+    assert "secret-name" not in complaint + report.read_text()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_being_stopped_ends_with_130_and_runs_every_finally(number: int, said: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    cleaned: list[int] = []
+
+    def work(*_: object) -> int:
+        try:
+            os.kill(os.getpid(), number)
+            signal.pause()
+        finally:
+            cleaned.append(number)
+        return 0
+
+    monkeypatch.setattr(cli, "_dispatch", work)
+    before = signal.getsignal(signal.SIGTERM)
+    assert cli.main(["inspect"]) == 130
+    assert cleaned == [number]
+    assert "error: stopped" in said.readouterr().err
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_a_reader_that_goes_away_is_no_error(run_file: Path) -> None:
+    command = f"{sys.executable} -m installer_stub images --json --bundle {run_file} | true; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", command], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.stderr == ""
+    assert done.returncode in {0, 141}

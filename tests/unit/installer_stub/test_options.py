@@ -1,0 +1,77 @@
+"""Hosts are read as users write them for ssh; nonsense is refused before anything is connected to."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+from pathlib import Path
+
+import pytest
+
+from installer_stub.commands import install
+from installer_stub.errors import UsageError
+from installer_stub.host.model import Host, Role
+from installer_stub.options import InstallOptions, Verb, parse_host
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("10.0.0.2", ("10.0.0.2", 22, "root")),
+        ("admin@10.0.0.2", ("10.0.0.2", 22, "admin")),
+        ("admin@m1.site.local:2222", ("m1.site.local", 2222, "admin")),
+        ("M1", ("m1", 22, "root")),
+        ("fd00::2", ("fd00::2", 22, "root")),
+        ("[fd00::2]", ("fd00::2", 22, "root")),
+        ("first.last@[fd00::2]:2022", ("fd00::2", 2022, "first.last")),
+    ],
+)
+def test_hosts(text: str, expected: tuple[str, int, str]) -> None:
+    address, port, user = expected
+    assert parse_host(text, Role.NODE, user="root", port=22) == Host(address, Role.NODE, port, user)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "@h", "a b@h", "h:", "h:0", "h:65536", "h:x", "10.0.0", "10.0.0.256", "-oProxyCommand=x", "a@-h", "h;reboot", "[fd00::2", "[::1]x", "$(id)"],
+)
+def test_what_is_no_host_is_refused(text: str) -> None:
+    with pytest.raises(UsageError):
+        parse_host(text, Role.NODE, user="root", port=22)
+
+
+def parse(verb: str, *arguments: str) -> InstallOptions:
+    parser = ArgumentParser()
+    install.define(parser, verb)
+    namespace = parser.parse_args(arguments)
+    namespace.verb = verb
+    return install.parse(namespace)
+
+
+def test_a_command_line_becomes_options() -> None:
+    options = parse(
+        "install", "--node", "10.0.0.5", "--master", "10.0.0.2,m2:2222", "--node", "a@10.0.0.6", "--user", "ops", "-k", "--yes", "--pod-cidr", "10.1.0.0/16"
+    )
+    assert options.verb is Verb.INSTALL
+    assert [host.address for host in options.masters] == ["10.0.0.2", "m2"]
+    assert options.nodes == (Host("10.0.0.5", Role.NODE, 22, "ops"), Host("10.0.0.6", Role.NODE, 22, "a"))
+    assert options.hosts == options.masters + options.nodes
+    assert (options.ask_pass, options.ask_become_pass, options.yes, options.json) == (True, False, True, False)
+    assert (options.pod_cidr, options.service_cidr) == ("10.1.0.0/16", "10.96.0.0/16")
+    assert options.kubeconfig == Path("kubeconfig")
+    assert parse("reset", "--master", "m").verb is Verb.RESET
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], "no master"),
+        (["--node", "a"], "no master"),
+        (["--master", "a", "--node", "b,A"], "a is named twice"),
+        (["--master", "a", "--pod-cidr", "10.0.0.1/8"], "--pod-cidr: 10.0.0.1/8 has host bits set"),
+        (["--master", "a", "--pod-cidr", "10.0.0.0/8"], "overlap"),
+        (["--master", "a", "--port", "ssh"], "'ssh' is not a port"),
+    ],
+)
+def test_contradictions_are_refused(arguments: list[str], said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        parse("install", *arguments)

@@ -1,0 +1,51 @@
+"""The log has everything but secrets, and is the operator's alone."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import pytest
+
+from installer_stub.host.command import Secret
+from installer_stub.ui.logfile import log_file
+
+
+def test_everything_is_in_it_and_secrets_are_not(tmp_path: Path) -> None:
+    secrets = [Secret("hunter2")]
+    with log_file("shop-install", secrets, directory=tmp_path) as path:
+        logging.getLogger("airseal.host").debug("10.0.0.2: ran with %s", "hunter2")
+        secrets.append(Secret("learnt-later"))
+        logging.getLogger("airseal.ui").info("learnt-later")
+        try:
+            int("hunter2")
+        except ValueError:
+            logging.getLogger("airseal").exception("mistake")
+    logging.getLogger("airseal.host").debug("after")
+    text = path.read_text()
+    assert "10.0.0.2: ran with ******" in text
+    assert "literal for int() with base 10: '******'" in text
+    assert not [word for word in ("hunter2", "learnt-later", "after") if word in text]
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert path.parent == tmp_path
+
+
+def test_where_nothing_can_be_written_it_goes_elsewhere(tmp_path: Path) -> None:
+    with log_file("shop", directory=tmp_path / "missing") as path:
+        logging.getLogger("airseal").info("here")
+    assert "here" in path.read_text()
+    assert path.parent.stat().st_mode & 0o777 == 0o700
+    path.unlink()
+    path.parent.rmdir()
+
+
+def test_a_link_laid_in_its_way_is_not_followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    victim = tmp_path / "victim"
+    victim.write_text("mine")
+    monkeypatch.setattr("installer_stub.ui.logfile._name", lambda _: "log")
+    (tmp_path / "log").symlink_to(victim)
+    with log_file("shop", directory=tmp_path) as path:
+        logging.getLogger("airseal").info("x")
+    assert victim.read_text() == "mine"
+    path.unlink()
+    path.parent.rmdir()

@@ -1,0 +1,55 @@
+"""The texts at the end."""
+
+from __future__ import annotations
+
+from installer_stub.decide import build_plan
+from installer_stub.errors import HostError
+from installer_stub.preflight.checks import check_all
+from installer_stub.ui.summary import closing, failure_text, findings_text, plan_text, table
+from tests.unit.installer_stub.preflight.sites import BUNDLE, site
+from tests.unit.installer_stub.test_decide import Options
+
+
+def test_tables_have_no_trailing_blanks() -> None:
+    assert table([("a", "bbb"), ("cc", "d")]) == "a   bbb\ncc  d"
+
+
+def test_findings_worst_first_and_counted() -> None:
+    text = findings_text(check_all(site(2, 0, systemd="")))
+    assert text.startswith("  FATAL  10.0.0.1: systemd does not run there\n      what to do: ")
+    assert text.endswith("preflight: 1 fatal, 1 warning, 4 note")
+    assert findings_text([]) == "preflight: no findings"
+
+
+def test_a_plan_shows_every_decision() -> None:
+    base = site(1, 1, resolv_confs=(), swap=True, sys_resource=False)
+    text = plan_text(build_plan(Options(base.hosts), base.facts, BUNDLE))
+    for word in ("shop:1.4.0", "v1.36.3", "10.244.0.0/16", "https://10.0.0.1:5443", "none usable", "swap accepted", "oom_score_adj", "v2, systemd"):
+        assert word in text
+    assert "forwards nothing" in text
+
+
+def test_the_closing_says_what_comes_next() -> None:
+    base = site(1, 1)
+    plan = build_plan(Options(base.hosts), base.facts, BUNDLE)
+    text = closing(plan, kubeconfig="./kubeconfig", seconds=185, notes=["10.0.0.1: a note"], log="x.log")
+    assert text.startswith("shop:1.4.0 is installed and accepted, in 3 min 5 s.")
+    assert "10.0.0.2  node    host2" in text
+    assert "kubectl --kubeconfig ./kubeconfig get pods -A" in text
+    assert "a note" in text
+    assert "x.log" in text
+
+
+def test_failures() -> None:
+    error = HostError("10.0.0.2", "is broken", "repair it")
+    error.add_note("undo: done")
+    assert failure_text(error, log="x.log") == "airseal: 10.0.0.2: is broken\n  what to do: repair it\n  undo: done\n  full log: x.log"
+    assert "run the same command again" in failure_text(KeyboardInterrupt())
+    try:
+        int("nothing")
+    except ValueError as mistake:
+        text = failure_text(mistake, version="0.1.0")
+    assert "mistake in airseal" in text
+    assert "'nothing' at" in text
+    assert "test_summary.py" in text
+    assert "airseal 0.1.0, Python 3" in text

@@ -1,0 +1,109 @@
+"""What a recording keeps on disk: a journal, frozen references, a lock file. Torn ends are cut, damage is named."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from registry_snapshot.errors import RegistryError, StoreError
+from registry_snapshot.oci.descriptor import Descriptor
+from registry_snapshot.oci.digest import Digest
+from registry_snapshot.oci.media_types import OCI_INDEX, OCI_MANIFEST
+from registry_snapshot.oci.reference import Reference
+from registry_snapshot.record.frozen import FrozenReferences
+from registry_snapshot.record.journal import Journal, Pull
+from registry_snapshot.record.retry import retry_after
+from registry_snapshot.record.snapshot import Reason, RecordedImage, Snapshot
+from tests.unit.registry_snapshot.images import AMD64, ARM64
+
+DIGEST = Digest.of(b"x")
+PULL = Pull(1.5, "10.0.0.2", Reference.parse("quay.io/team/app:1"), DIGEST, "HEAD", "quay.io", 7)
+FIRST, SECOND = Descriptor(OCI_INDEX, DIGEST, 1), Descriptor(OCI_MANIFEST, Digest.of(b"y"), 2)
+
+
+@pytest.mark.parametrize("torn", [b"", b"{", b'{"time":1', b'{"time": 1.5, "client": "x"}'])
+def test_the_journal_comes_back_without_a_torn_end(tmp_path: Path, torn: bytes) -> None:
+    path = tmp_path / "pulls.jsonl"
+    journal = Journal(path)
+    journal.append(PULL)
+    assert path.read_bytes().endswith(b"\n")  # it is in the file before close
+    with path.open("ab") as file:
+        file.write(torn)
+    again = Journal(path)
+    assert list(again) == [PULL]
+    again.append(PULL)
+    assert list(Journal(path)) == [PULL, PULL]
+
+
+@pytest.mark.parametrize("line", [b"nonsense", b"[]", b'{"time": 1}', json.dumps({**PULL.to_json(), "digest": "x"}).encode()])
+def test_damage_in_the_middle_is_named(tmp_path: Path, line: bytes) -> None:
+    path = tmp_path / "pulls.jsonl"
+    Journal(path).append(PULL)
+    with path.open("ab") as file:
+        file.write(line + b"\n")
+    with pytest.raises(StoreError, match=r"pulls\.jsonl:2 is damaged"):
+        Journal(path)
+
+
+def test_a_directory_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="none"):
+        Journal(tmp_path / "none" / "pulls.jsonl")
+
+
+def test_the_first_meaning_is_kept(tmp_path: Path) -> None:
+    path = tmp_path / "references.jsonl"
+    frozen = FrozenReferences(path)
+    reference = Reference.parse("quay.io/team/app:1")
+    assert frozen.get(reference) is None
+    assert frozen.freeze(reference, FIRST) == FIRST
+    assert frozen.freeze(reference, SECOND) == FIRST
+    assert frozen.freeze(Reference.parse("team/app:1"), SECOND) == SECOND
+    again = FrozenReferences(path)
+    assert again.all() == ((reference, FIRST), (Reference.parse("team/app:1"), SECOND))
+    assert again.tags(reference.repository) == ("1",)
+
+
+@pytest.mark.parametrize("line", ["[]", "{}", '{"reference": "busybox"}', '{"reference": "UPPER/x", "descriptor": {}}'])
+def test_damaged_references_are_named(tmp_path: Path, line: str) -> None:
+    (tmp_path / "references.jsonl").write_text(line + "\n")
+    with pytest.raises(StoreError, match=r"references\.jsonl:1 is damaged"):
+        FrozenReferences(tmp_path / "references.jsonl")
+
+
+IMAGES = (
+    RecordedImage(Reference.parse("quay.io/team/app:1"), FIRST, (Reason("10.0.0.2", "HEAD"),), (AMD64, ARM64), 900),
+    RecordedImage(Reference.parse(f"team/app@{SECOND.digest}"), SECOND, (Reason("images.txt", "LISTED"),), (), 5),
+)
+
+
+def test_the_lock_file_there_and_back_in_any_order() -> None:
+    lock = Snapshot(IMAGES).lock_json()
+    assert json.dumps(lock) == json.dumps(Snapshot(IMAGES[::-1]).lock_json())
+    assert Snapshot.from_lock(json.loads(json.dumps(lock))) == Snapshot(IMAGES)
+    assert lock["images"]["quay.io/team/app:1"] == {  # type: ignore[index]
+        "digest": str(DIGEST),
+        "mediaType": OCI_INDEX,
+        "size": 1,
+        "totalSize": 900,
+        "platforms": ["linux/amd64", "linux/arm64"],
+        "askedBy": [{"by": "10.0.0.2", "how": "HEAD"}],
+    }
+
+
+@pytest.mark.parametrize(
+    "value",
+    [None, {}, {"version": 2, "images": {}}, {"version": 1, "images": []}, {"version": 1, "images": {"busybox": {}}}, {"version": 1, "images": {"busybox": []}}],
+)
+def test_what_is_no_lock_file(value: object) -> None:
+    with pytest.raises(RegistryError):
+        Snapshot.from_lock(value)
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [(None, None), ("", None), ("7", 7.0), (" 0 ", 0.0), ("soon", None), ("-3", None), ("Wed, 21 Oct 2015 07:28:00 GMT", 0.0)],
+)
+def test_retry_after(value: str | None, expected: float | None) -> None:
+    assert retry_after(value) == expected

@@ -1,0 +1,133 @@
+"""Mirrors from a file and from options; every mistake is told with its line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from registry_snapshot.errors import RegistryError
+from registry_snapshot.record.mirrors import Mirrors
+
+FILE = """\
+registries:
+  registry.k8s.io: https://mirror.example.com/k8s/
+  docker.io: https://harbor.example.com/v2/hub
+downloads:
+  https://dl.k8s.io: https://mirror.example.com/dl
+  https://dl.k8s.io/cni: https://cni.example.com
+ca: [ca.pem]
+"""
+
+
+def write(directory: Path, text: str) -> Path:
+    (directory / "ca.pem").write_text("anything")
+    path = directory / "mirrors.yaml"
+    path.write_text(text)
+    return path
+
+
+def test_load(tmp_path: Path) -> None:
+    mirrors = Mirrors.load(write(tmp_path, FILE))
+    assert mirrors.mirror_of("registry.k8s.io") == "https://mirror.example.com/k8s"
+    assert mirrors.mirror_of("quay.io") is None
+    assert mirrors.ca_files == (tmp_path / "ca.pem",)
+    assert Mirrors.load(write(tmp_path, "# nothing\n")) == Mirrors()
+
+
+@pytest.mark.parametrize(
+    ("registry", "url"),
+    [
+        ("registry.k8s.io", "https://mirror.example.com/k8s/v2"),
+        ("docker.io", "https://harbor.example.com/v2/hub"),
+        ("quay.io", "https://quay.io/v2"),
+        ("quay.io:5443", "https://quay.io:5443/v2"),
+        ("localhost:5000", "http://localhost:5000/v2"),
+        ("127.0.0.1:5000", "http://127.0.0.1:5000/v2"),
+        ("[::1]:5000", "http://[::1]:5000/v2"),
+        ("127.0.0.1.example.com", "https://127.0.0.1.example.com/v2"),
+    ],
+)
+def test_base_url(tmp_path: Path, registry: str, url: str) -> None:
+    assert Mirrors.load(write(tmp_path, FILE)).base_url(registry) == url
+
+
+def test_the_hub_has_another_host() -> None:
+    assert Mirrors().base_url("docker.io") == "https://registry-1.docker.io/v2"
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("https://dl.k8s.io/v1.34/kubeadm", "https://mirror.example.com/dl/v1.34/kubeadm"),
+        ("https://dl.k8s.io", "https://mirror.example.com/dl"),
+        ("https://dl.k8s.io?x=1", "https://mirror.example.com/dl?x=1"),
+        ("https://dl.k8s.io/cni/plugins.tgz", "https://cni.example.com/plugins.tgz"),
+        ("https://dl.k8s.io/cniplugins.tgz", "https://mirror.example.com/dl/cniplugins.tgz"),
+        ("https://dl.k8s.io.evil.example.com/x", "https://dl.k8s.io.evil.example.com/x"),
+        ("http://dl.k8s.io/x", "http://dl.k8s.io/x"),
+    ],
+)
+def test_rewrite(tmp_path: Path, url: str, expected: str) -> None:
+    assert Mirrors.load(write(tmp_path, FILE)).rewrite(url) == expected
+
+
+def test_overrides_come_last(tmp_path: Path) -> None:
+    other = tmp_path / "other.pem"
+    other.write_text("x")
+    loaded = Mirrors.load(write(tmp_path, FILE))
+    mirrors = loaded.with_overrides(
+        ["registry.k8s.io=http://localhost:5000", "https://dl.k8s.io=https://b.example.com/", "index.docker.io=https://h.example.com"],
+        [other, tmp_path / "ca.pem"],
+    )
+    assert mirrors.mirror_of("registry.k8s.io") == "http://localhost:5000"
+    assert mirrors.mirror_of("docker.io") == "https://h.example.com"
+    assert mirrors.rewrite("https://dl.k8s.io/x") == "https://b.example.com/x"
+    assert mirrors.ca_files == (tmp_path / "ca.pem", other)
+    assert loaded.mirror_of("registry.k8s.io") == "https://mirror.example.com/k8s"
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "words"),
+    [
+        ("registries:\n  a.io: [x\n", 3, "no YAML"),
+        ("registries:\n  a.io: ftp://x\n", 2, "no base URL"),
+        ("registries:\n  a.io: https://x:99999\n", 2, "no base URL"),
+        ("registries:\n  a.io: https://x/?q=1\n", 2, "no base URL"),
+        ("registries:\n  a.io: https://me:secret@x\n", 2, "login does not belong"),
+        ("registries:\n  a.io: ftp://me:secret@x\n", 2, "no base URL"),
+        ("registries:\n\n  busybox: https://x\n", 3, "no registry name"),
+        ("registries: x\n", 1, "NAME: VALUE"),
+        ("registries:\n  a.io: {b: c}\n", 2, "must be a text"),
+        ("registries:\n  a.io: https://x\n  a.io: https://y\n", 3, "twice"),
+        ("downloads:\n  dl.k8s.io: https://x\n", 2, "no base URL"),
+        ("ca: x.pem\n", 1, "must be a list"),
+        ("ca:\n- ca.pem\n- none.pem\n", 3, "no file"),
+        ("mirrors:\n  a.io: https://x\n", 2, "no setting"),
+        ("- a\n", 1, "NAME: VALUE"),
+    ],
+)
+def test_mistakes_in_the_file(tmp_path: Path, text: str, line: int, words: str) -> None:
+    path = write(tmp_path, text)
+    with pytest.raises(RegistryError, match=words) as caught:
+        Mirrors.load(path)
+    assert caught.value.problem.startswith(f"{path}:{line}: ")
+    assert caught.value.remedy
+    assert "secret" not in str(caught.value)
+
+
+def test_files_that_cannot_be_read(tmp_path: Path) -> None:
+    with pytest.raises(RegistryError, match=r"none\.yaml cannot be read"):
+        Mirrors.load(tmp_path / "none.yaml")
+    (tmp_path / "latin").write_bytes(b"\xff\xfe\xff")
+    with pytest.raises(RegistryError, match="latin"):
+        Mirrors.load(tmp_path / "latin")
+
+
+@pytest.mark.parametrize("text", ["a.io", "busybox=https://x", "a.io=x", "https://x=y", "a.io=https://u:p@x"])
+def test_mistakes_in_options(text: str) -> None:
+    with pytest.raises(RegistryError) as caught:
+        Mirrors().with_overrides([text])
+    assert caught.value.remedy
+    with pytest.raises(RegistryError, match="there is no file"):
+        Mirrors().with_overrides(ca=["/nowhere.pem"])
