@@ -67,6 +67,11 @@ class BundleContent:
             raise NameUnknown(f"{repository} is not in the bundle", _REMEDY)
         return tuple(sorted(found))
 
+    def referrers(self, repository: Repository, digest: Digest, *, client: str) -> tuple[Descriptor, ...]:
+        """Return the manifests in all bundles whose subject is ``digest``, each once."""
+        found = (item for images in self._sets for item in images.referrers(repository, digest, client=client))
+        return tuple({item.digest: item for item in found}.values())
+
     def _first(self, ask: Callable[[ImageSet], T], unknown: RegistryError) -> T:
         for images in self._sets:
             try:

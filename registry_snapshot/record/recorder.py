@@ -38,6 +38,7 @@ from registry_snapshot.record.upstreams import Upstreams
 from registry_snapshot.store.base import Extent, RegistryContent
 from registry_snapshot.store.closure import closure, platforms_of
 from registry_snapshot.store.disk import DiskBlobStore, store_error
+from registry_snapshot.store.growth import GrowingExtent
 
 _CLOSURES = 4  # images completed at once; the transfers inside them have their own bound
 
@@ -110,7 +111,7 @@ class Recorder:
             self._catalog.learn(repository, descriptor)
             return descriptor.media_type, self._blobs.read(digest)
 
-    def blob(self, repository: Repository, digest: Digest) -> Extent:
+    def blob(self, repository: Repository, digest: Digest) -> Extent | GrowingExtent:
         """Return a blob, open; one that is on its way is waited for. Raises BlobUnknown, UpstreamError, StoreError."""
         if other := self._others.get(repository.registry):
             return other.blob(repository, digest)
@@ -128,6 +129,11 @@ class Recorder:
         if not tags:
             raise NameUnknown(f"nobody has asked for {repository} yet")
         return tags
+
+    def referrers(self, repository: Repository, digest: Digest, *, client: str) -> tuple[Descriptor, ...]:
+        """Return the manifests of the repository whose subject is ``digest``."""
+        del repository, digest, client
+        return ()
 
     # --- what the build asks ----------------------------------------------------------------------------------------
 

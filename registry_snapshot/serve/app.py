@@ -18,10 +18,11 @@ from registry_snapshot.oci.descriptor import Descriptor
 from registry_snapshot.oci.digest import Digest
 from registry_snapshot.oci.reference import is_tag
 from registry_snapshot.serve.error_body import answer_error, error_response
-from registry_snapshot.serve.messages import ExtentSlice, Request, Response
+from registry_snapshot.serve.messages import ExtentSlice, GrowingSlice, Request, Response
 from registry_snapshot.serve.ranges import RangeNotSatisfiable, parse_range
 from registry_snapshot.serve.routes import PUBLIC_REGISTRIES, Route, route
-from registry_snapshot.store.base import RegistryContent
+from registry_snapshot.store.base import Extent, RegistryContent
+from registry_snapshot.store.growth import GrowingExtent
 
 _log = logging.getLogger(__name__)
 _JSON = "application/json"
@@ -100,9 +101,9 @@ class RegistryApp:
             unmet = (("Content-Range", f"bytes */{extent.size}"),)
             return error_response(416, "SIZE_INVALID", f"the blob has {extent.size} bytes", unmet)
         if part is None:
-            return Response(200, (("Content-Length", str(extent.size)), *identity), ExtentSlice(extent, 0, extent.size))
+            return Response(200, (("Content-Length", str(extent.size)), *identity), _slice(extent, 0, extent.size))
         length = (("Content-Length", str(part.size)), ("Content-Range", part.content_range(extent.size)))
-        return Response(206, (*length, *identity), ExtentSlice(extent, part.start, part.size))
+        return Response(206, (*length, *identity), _slice(extent, part.start, part.size))
 
     def _tags(self, request: Request, found: Route) -> Response:
         last, limit = request.query.get("last"), request.query.get("n")
@@ -121,6 +122,10 @@ class RegistryApp:
             tags = page
         body = json.dumps({"name": found.name, "tags": list(tags)}).encode()
         return _whole(_JSON, body, (*links, ("OCI-Namespace", found.repository.registry)))
+
+
+def _slice(extent: Extent | GrowingExtent, start: int, size: int) -> ExtentSlice | GrowingSlice:
+    return ExtentSlice(extent, start, size) if isinstance(extent, Extent) else GrowingSlice(extent, start, size)
 
 
 def _referrers(found: Route) -> Response:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Self
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from registry_snapshot.store.base import Extent
+from registry_snapshot.store.growth import GrowingExtent
+
+_WAIT_SECONDS = 60.0
 
 
 class Headers:
@@ -68,25 +72,41 @@ class ExtentSlice:
 
 
 @dataclass(frozen=True, slots=True)
+class GrowingSlice:
+    """``size`` bytes from ``start`` bytes into a blob that is still on its way. Owns the extent."""
+
+    extent: GrowingExtent
+    start: int
+    size: int
+
+    def close(self) -> None:
+        """Close the extent's file."""
+        self.extent.close()
+
+
+@dataclass(frozen=True, slots=True)
 class Response:
     """What to answer. ``Content-Length`` is among the headers, also when the body is left out for a HEAD."""
 
     status: int
     headers: tuple[tuple[str, str], ...]
-    body: bytes | ExtentSlice | None = None
+    body: bytes | ExtentSlice | GrowingSlice | None = None
 
     def header(self, name: str) -> str | None:
         """Return a header's value, or None."""
         return Headers(self.headers).get(name)
 
     def read(self) -> bytes:
-        """Return the whole body and close it."""
-        if not isinstance(self.body, ExtentSlice):
+        """Return the whole body and close it; of a growing one, wait for it. Raises GrowthEndedError."""
+        if self.body is None or isinstance(self.body, bytes):
             return self.body or b""
+        end = self.body.start + self.body.size
         with self.body.extent as extent:
-            return extent.read(self.body.size, self.body.start)
+            while isinstance(extent, GrowingExtent) and (at := extent.available(0, _WAIT_SECONDS)) < end:
+                extent.available(at, _WAIT_SECONDS)
+            return os.pread(extent.fd, self.body.size, extent.offset + self.body.start)
 
     def close(self) -> None:
         """Let go of the body's file, if it has one."""
-        if isinstance(self.body, ExtentSlice):
+        if self.body is not None and not isinstance(self.body, bytes):
             self.body.close()

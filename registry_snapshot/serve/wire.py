@@ -17,7 +17,8 @@ import time
 from dataclasses import dataclass
 from http import HTTPStatus
 
-from registry_snapshot.serve.messages import ExtentSlice, Headers, Request, Response
+from registry_snapshot.serve.messages import ExtentSlice, GrowingSlice, Headers, Request, Response
+from registry_snapshot.store.growth import GrowthEndedError
 
 MAX_HEAD = 64 * 1024  # bytes of request line and headers together; real clients send under 2 KiB
 MAX_LINE = 16 * 1024  # bytes of the request line: a name of 255, a digest, a namespace, and room
@@ -96,6 +97,9 @@ class Wire:
             self._socket.sendall(head)
         elif isinstance(body, bytes):
             self._socket.sendall(head + body)
+        elif isinstance(body, GrowingSlice):
+            self._socket.sendall(head)
+            self._follow(body)
         elif isinstance(self._socket, ssl.SSLSocket):
             self._socket.sendall(head)
             self._copy(body)
@@ -111,6 +115,18 @@ class Wire:
             for _ in range(64):
                 if not self._socket.recv(MAX_HEAD):
                     return
+
+    def _follow(self, body: GrowingSlice) -> None:
+        at, end = body.start, body.start + body.size
+        while at < end:
+            try:
+                there = min(body.extent.available(at, self._stall_seconds), end)
+            except GrowthEndedError as error:
+                raise CutShortError(str(error)) from None
+            while at < there:
+                data = os.pread(body.extent.fd, min(COPY_BYTES, there - at), body.extent.offset + at)
+                self._socket.sendall(data)
+                at += len(data)
 
     def _copy(self, body: ExtentSlice) -> None:
         at, end = body.start, body.start + body.size

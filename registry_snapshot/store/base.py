@@ -11,6 +11,7 @@ from typing import Protocol, Self
 from registry_snapshot.oci.descriptor import Descriptor
 from registry_snapshot.oci.digest import Digest
 from registry_snapshot.oci.reference import Repository
+from registry_snapshot.store.growth import GrowingExtent
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +89,8 @@ class RegistryContent(Protocol):
     def manifest(self, repository: Repository, digest: Digest, *, client: str, method: str) -> tuple[str, bytes]:
         """Return a manifest's media type and exact bytes. Raises ManifestUnknown, UpstreamError."""
 
-    def blob(self, repository: Repository, digest: Digest) -> Extent:
-        """Return a blob of the repository, open. Raises BlobUnknown, UpstreamError.
+    def blob(self, repository: Repository, digest: Digest) -> Extent | GrowingExtent:
+        """Return a blob of the repository, open; one that is still on its way as it grows. Raises BlobUnknown, UpstreamError.
 
         A manifest is no blob here, and raises BlobUnknown: a client that gets one from ``/blobs/`` stores it as
         ``application/octet-stream`` for ever (containerd#7390).
@@ -97,3 +98,10 @@ class RegistryContent(Protocol):
 
     def tags(self, repository: Repository) -> tuple[str, ...]:
         """Return the repository's tags, sorted. Raises NameUnknown."""
+
+    def referrers(self, repository: Repository, digest: Digest, *, client: str) -> tuple[Descriptor, ...]:
+        """Return the manifests of the repository whose ``subject`` is ``digest``, with ``artifactType`` and annotations.
+
+        None is an empty tuple, also for a repository or digest that is unknown: so does the specification ("Listing
+        Referrers"), and clients take 404 for a registry without the API. Raises UpstreamError.
+        """

@@ -65,6 +65,11 @@ class ImageSet:
         """Return the repository's tags, sorted. Raises NameUnknown."""
         return tuple(sorted(self._holding(repository).tags))
 
+    def referrers(self, repository: Repository, digest: Digest, *, client: str) -> tuple[Descriptor, ...]:
+        """Return the manifests of the repository whose subject is ``digest``."""
+        del repository, digest, client
+        return ()
+
     def _holding(self, repository: Repository) -> _Holding:
         holding = self._holdings.get(repository)
         if holding is None:
