@@ -30,7 +30,7 @@ from installer_stub.phases.base import Reporter
 
 KEEP: Final = 8  # frozen programs in the cache; each has 25 MB
 _ROOT: Final = Path(bundler.__file__).resolve().parents[1]
-_SPEC: Final = Path(__file__).with_name("stub.spec")  # in a checkout, a link to build.spec
+_SPEC: Final = Path(__file__).with_name("stub.spec")
 _NAME: Final = "airseal-stub"
 _GLIBC = re.compile(rb"GLIBC_2\.(\d+)")
 _VERSIONS = (
@@ -101,7 +101,10 @@ def _run_pyinstaller(work: Path, interpreter: Interpreter) -> None:
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("PYTHON", "_PYI_"))}
     environment |= {
         "PYTHONPATH": path,
-        "PYTHONHASHSEED": "0",  # the one thing that makes PyInstaller's output the same every time (measured)
+        # Two things make PyInstaller's output the same every time (measured): sets in one order, and every module compiled
+        # anew, since what is read from a .pyc is marshalled with other reference flags than what was just compiled.
+        "PYTHONHASHSEED": "0",
+        "PYTHONPYCACHEPREFIX": str(work / "pycache"),
         "PYTHONDONTWRITEBYTECODE": "1",
         "PYINSTALLER_CONFIG_DIR": str(work / "config"),
         "SOURCE_DATE_EPOCH": "315532800",

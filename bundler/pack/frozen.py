@@ -1,4 +1,4 @@
-"""What goes into the frozen installer, as lists that a person can read. ``build.spec`` uses them, a test holds them."""
+"""What goes into the frozen installer, as lists that a person can read. ``stub.spec`` uses them, a test holds them."""
 
 from typing import Final
 
