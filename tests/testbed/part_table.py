@@ -19,6 +19,7 @@ FLANNEL = "v0.28.10"
 COREDNS = "v1.14.2"
 HELM = "v3.22.0"
 LOCAL_PATH = "v0.0.30"
+CONFORMANCE = "v0.0.0-20260831232431-97274622c111"
 
 _STATIC = "-extldflags -static"
 _CONTAINERD = "github.com/containerd/containerd/v2"
@@ -147,6 +148,13 @@ GO_PARTS: tuple[GoPart, ...] = (
     GoPart("crane", "github.com/google/go-containerregistry", "v0.22.1", ("cmd/crane",)),
     GoPart("registry", "github.com/distribution/distribution/v3", "v3.1.2", ("cmd/registry",)),
     GoPart("local-path-provisioner", "github.com/rancher/local-path-provisioner", LOCAL_PATH),
+    # The official suite that a registry is measured by.
+    GoPart(
+        "conformance",
+        "github.com/opencontainers/distribution-spec/conformance",
+        CONFORMANCE,
+        ldflags=f"-X main.Version={CONFORMANCE}",
+    ),
 )  # fmt: skip
 
 PAUSE_SOURCE = """\
