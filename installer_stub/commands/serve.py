@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 from argparse import ArgumentParser, Namespace
+from collections.abc import Sequence
 from pathlib import Path
 
+from installer_stub.bundle.content import Sealed
 from installer_stub.bundle.reader import Bundle
 from installer_stub.errors import UsageError
 from installer_stub.options import parse_port
@@ -19,10 +21,7 @@ def define(parser: ArgumentParser, verb: str) -> None:
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--bundle", type=Path, action="append", default=[], metavar="FILE", help="an artifact; can be repeated; default: the running program itself")
     what.add_argument("--store", type=Path, metavar="DIR", help="a directory of artifacts (*.run), or an OCI layout made by extract")
-    parser.add_argument("--listen", default=_DEFAULT, metavar="ADDR:PORT", help=f"default {_DEFAULT}; all addresses: 0.0.0.0:5443 or [::]:5443")
-    parser.add_argument("--tls-cert", type=Path, metavar="FILE", help="certificate chain in PEM; without it, cleartext")
-    parser.add_argument("--tls-key", type=Path, metavar="FILE", help="its private key in PEM")
-    parser.add_argument("--verbose", action="store_true", help="log connections too")
+    add_listening(parser)
     parser.epilog = (
         "examples:\n  ./{prog} serve\n  skopeo inspect --tls-verify=false docker://127.0.0.1:5000/registry.k8s.io/pause:3.10\n"
         "  ./{prog} serve --store /srv/bundles --listen [::]:5443 --tls-cert registry.crt --tls-key registry.key\n\n"
@@ -30,18 +29,31 @@ def define(parser: ArgumentParser, verb: str) -> None:
     )
 
 
+def add_listening(parser: ArgumentParser) -> None:
+    """Add the options of everything that serves artifacts; ``serve_sealed`` reads them."""
+    parser.add_argument("--listen", default=_DEFAULT, metavar="ADDR:PORT", help=f"default {_DEFAULT}; all addresses: 0.0.0.0:5443 or [::]:5443")
+    parser.add_argument("--tls-cert", type=Path, metavar="FILE", help="certificate chain in PEM; without it, cleartext")
+    parser.add_argument("--tls-key", type=Path, metavar="FILE", help="its private key in PEM")
+    parser.add_argument("--json", action="store_true", help="say where it serves as one line of JSON")
+    parser.add_argument("--verbose", action="store_true", help="log connections too")
+
+
 def run(arguments: Namespace) -> int:
     """Serve until stopped."""
-    from installer_stub.hostside.service import sealed_in, serve, server_tls
+    from installer_stub.hostside.service import sealed_in
+
+    if arguments.store is not None:
+        return serve_sealed(sealed_in(arguments.store), arguments)
+    return serve_sealed(tuple(Bundle.open(path) for path in arguments.bundle or [None]), arguments)
+
+
+def serve_sealed(sealed: Sequence[Sealed], arguments: Namespace) -> int:
+    """Serve ``sealed`` as the options of ``add_listening`` say, until stopped. Raises UsageError, BundleError, StoreError."""
+    from installer_stub.hostside.service import serve, server_tls
 
     logging.basicConfig(level=logging.INFO if arguments.verbose else logging.WARNING, format="%(levelname)s %(message)s")
     address = parse_address(arguments.listen)
-    tls = server_tls(arguments.tls_cert, arguments.tls_key)
-    if arguments.store is not None:
-        sealed = sealed_in(arguments.store)
-    else:
-        sealed = tuple(Bundle.open(path) for path in arguments.bundle or [None])
-    serve(sealed, address, tls)
+    serve(sealed, address, server_tls(arguments.tls_cert, arguments.tls_key), json_events=arguments.json)
     return 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import signal
@@ -69,8 +70,10 @@ def sealed_in(directory: Path) -> tuple[Sealed, ...]:
     return tuple(bundles)
 
 
-def serve(sealed: Sequence[Sealed], address: tuple[str, int], tls: ssl.SSLContext | None) -> None:
-    """Serve until SIGTERM or SIGINT, then let running answers end. Tells systemd when it is ready.
+def serve(
+    sealed: Sequence[Sealed], address: tuple[str, int], tls: ssl.SSLContext | None, *, json_events: bool = False
+) -> None:
+    """Serve until SIGTERM or SIGINT, then let running answers end. Says where on stdout, and tells systemd when it is ready.
 
     Raises StoreError when the address is taken, BundleError for images that cannot be read.
     """
@@ -79,14 +82,18 @@ def serve(sealed: Sequence[Sealed], address: tuple[str, int], tls: ssl.SSLContex
         signal.signal(number, lambda _number, _frame: stopped.set())
     server = RegistryServer(RegistryApp(BundleContent(sealed)), address, tls)
     server.start()
-    host, port = server.address
-    scheme = "https" if tls else "http"
-    shown = f"[{host}]" if ":" in host else host
-    print(f"serving {sum(len(item.roots) for item in sealed)} images at {scheme}://{shown}:{port}", flush=True)
+    url, images = server_url(server.address, tls), sum(len(item.roots) for item in sealed)
+    print(json.dumps({"event": "serving", "url": url, "images": images}) if json_events else f"serving {images} images at {url}", flush=True)
     notify("READY=1")
     stopped.wait()
     notify("STOPPING=1")
     server.stop()
+
+
+def server_url(address: tuple[str, int], tls: ssl.SSLContext | None) -> str:
+    """Return what clients ask: ``https://10.0.0.2:5443``."""
+    host, port = address
+    return f"{'https' if tls else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 def notify(state: str) -> None:
