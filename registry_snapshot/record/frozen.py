@@ -6,12 +6,21 @@ A tag may move while a build runs, and kubelet resolves ``latest`` again and aga
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 from registry_snapshot.errors import RegistryError
 from registry_snapshot.oci.descriptor import Descriptor
 from registry_snapshot.oci.reference import Reference, Repository
-from registry_snapshot.record.line_file import LineFile
+from registry_snapshot.record.line_file import LineFile, damaged_line, read_lines
+
+
+def read_frozen(path: Path) -> dict[Reference, Descriptor]:
+    """Return what a file of FrozenReferences says, in its order, also while a recorder writes it. Raises StoreError."""
+    known: dict[Reference, Descriptor] = {}
+    for reference, descriptor in _parsed(read_lines(path), path):
+        known.setdefault(reference, descriptor)
+    return known
 
 
 class FrozenReferences:
@@ -21,14 +30,8 @@ class FrozenReferences:
         self._file = LineFile(path)
         self._lock = threading.Lock()
         self._known: dict[Reference, Descriptor] = {}
-        for number, value in enumerate(self._file.load(), 1):
-            if not isinstance(value, dict):
-                raise self._file.damaged(number)
-            try:
-                reference = Reference.parse(str(value.get("reference")))
-                self._known.setdefault(reference, Descriptor.from_json(value.get("descriptor")))
-            except RegistryError:
-                raise self._file.damaged(number) from None
+        for reference, descriptor in _parsed(self._file.load(), path):
+            self._known.setdefault(reference, descriptor)
 
     def get(self, reference: Reference) -> Descriptor | None:
         """Return what ``reference`` means, None if it was never asked for."""
@@ -57,3 +60,13 @@ class FrozenReferences:
     def close(self) -> None:
         """Close the file."""
         self._file.close()
+
+
+def _parsed(values: list[object], path: Path) -> Iterator[tuple[Reference, Descriptor]]:
+    for number, value in enumerate(values, 1):
+        if not isinstance(value, dict):
+            raise damaged_line(path, number)
+        try:
+            yield Reference.parse(str(value.get("reference"))), Descriptor.from_json(value.get("descriptor"))
+        except RegistryError:
+            raise damaged_line(path, number) from None

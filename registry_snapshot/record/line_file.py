@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import threading
@@ -9,6 +10,25 @@ from pathlib import Path
 
 from registry_snapshot.errors import StoreError
 from registry_snapshot.store.disk import store_error
+
+
+def read_lines(path: Path) -> list[object]:
+    """Return every value of a file that another process may be writing; none where there is no file. Changes nothing.
+
+    A last line that is torn, or not whole yet, is left out. Raises StoreError.
+    """
+    try:
+        raw = path.read_bytes()
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise store_error(error, path) from error
+    return _parse(_whole_lines(raw), path)
+
+
+def damaged_line(path: Path, number: int) -> StoreError:
+    """Return the error for a line that cannot be understood."""
+    return StoreError(f"{path}:{number} is damaged", f"remove that line, or all of {path.parent}, and record again")
 
 
 class LineFile:
@@ -26,36 +46,50 @@ class LineFile:
         """Return every value. A last line that was torn by a crash is cut off the file. Raises StoreError."""
         try:
             raw = self.path.read_bytes()
-            whole = raw[: raw.rfind(b"\n") + 1]
+            whole = _whole_lines(raw)
             if len(whole) != len(raw):
                 os.ftruncate(self._descriptor, len(whole))
         except OSError as error:
             raise store_error(error, self.path) from error
-        values = []
-        for number, line in enumerate(whole.splitlines(), 1):
-            try:
-                values.append(json.loads(line))
-            except ValueError:
-                raise self.damaged(number) from None
-        return values
+        return _parse(whole, self.path)
 
     def append(self, value: dict[str, object]) -> None:
         """Add one value; it is on the disk when this returns. Raises StoreError."""
         line = json.dumps(value, separators=(",", ":")).encode() + b"\n"
         with self._lock:
+            if self._descriptor < 0:
+                raise StoreError(f"nothing can be added to {self.path}: the recording has ended", "record again")
+            before = os.fstat(self._descriptor).st_size
             try:
                 while line:
                     line = line[os.write(self._descriptor, line) :]
                 os.fdatasync(self._descriptor)
             except OSError as error:
+                # A disk that is full takes half a line; the next one, when there is room again, must not be glued to it.
+                with contextlib.suppress(OSError):
+                    os.ftruncate(self._descriptor, before)
                 raise store_error(error, self.path) from error
 
     def damaged(self, number: int) -> StoreError:
         """Return the error for a line that cannot be understood."""
-        return StoreError(f"{self.path}:{number} is damaged", f"remove {self.path.parent} and run again")
+        return damaged_line(self.path, number)
 
     def close(self) -> None:
         """Close the file. May be called twice."""
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
+
+
+def _whole_lines(raw: bytes) -> bytes:
+    return raw[: raw.rfind(b"\n") + 1]
+
+
+def _parse(raw: bytes, path: Path) -> list[object]:
+    values = []
+    for number, line in enumerate(raw.splitlines(), 1):
+        try:
+            values.append(json.loads(line))
+        except ValueError:
+            raise damaged_line(path, number) from None
+    return values

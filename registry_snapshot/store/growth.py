@@ -44,7 +44,7 @@ class Growth:
             self._changed.notify_all()
 
     def restart(self) -> None:
-        """Tell that the file was emptied and is written again."""
+        """Tell that the file will be emptied and written again. Say it before the bytes go."""
         with self._changed:
             self._written = 0
             self._generation += 1
@@ -58,9 +58,10 @@ class Growth:
             self._changed.notify_all()
 
     def fail(self, error: RegistryError) -> None:
-        """Tell that the blob will not come."""
+        """Tell that the blob will not come. After ``finish`` it changes nothing: the bytes are right."""
         with self._changed:
-            self._error = error
+            if not self._whole:
+                self._error = error
             self._changed.notify_all()
 
     def follow(self) -> GrowingExtent:
@@ -68,6 +69,8 @@ class Growth:
         with self._changed:
             if self._error is not None:
                 raise self._error
+            if self._fd < 0:
+                raise GrowthEndedError("the transfer has ended")
             return GrowingExtent(self, os.dup(self._fd), self._generation)
 
     def available(self, at: int, generation: int, seconds: float) -> int:
@@ -78,6 +81,17 @@ class Growth:
         with self._changed:
             self._changed.wait_for(lambda: self._readable(at, generation) > at, seconds)
             return max(self._readable(at, generation), at)
+
+    def is_still(self, generation: int) -> bool:
+        """Tell whether the file was not begun anew since ``generation``, so that what was read of it belongs together."""
+        with self._changed:
+            return generation == self._generation
+
+    @property
+    def generation(self) -> int:
+        """How many times the file was begun anew."""
+        with self._changed:
+            return self._generation
 
     def close(self) -> None:
         """Let go of the writer's side; readers keep theirs."""
@@ -109,7 +123,19 @@ class GrowingExtent:
 
         Returns ``at`` if none came in that time. Raises GrowthEndedError.
         """
+        if at == 0:  # nothing was read yet: bytes of a second beginning are as good as those of the first
+            self._generation = self._growth.generation
         return self._growth.available(at, self._generation, seconds)
+
+    def read(self, length: int, at: int) -> bytes:
+        """Return up to ``length`` of the bytes that ``available`` told of, from ``at`` on. Raises GrowthEndedError.
+
+        Bytes of a transfer that began again meanwhile are not given out: they do not belong to those before them.
+        """
+        data = os.pread(self.fd, length, self.offset + at)
+        if not self._growth.is_still(self._generation):
+            raise GrowthEndedError("the transfer began again")
+        return data
 
     def close(self) -> None:
         """Close the file. May be called twice."""

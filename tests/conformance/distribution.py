@@ -1,0 +1,83 @@
+"""The real distribution registry, alone on loopback: the upstream that the suite fills and the recorder records."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from registry_snapshot.oci.digest import Digest
+from tests.contract.loopback_sshd import free_port
+
+# Indexes whose children were not pushed are among the suite's data.
+_CONFIG = """\
+version: 0.1
+log: {{level: error, accesslog: {{disabled: true}}}}
+storage: {{filesystem: {{rootdirectory: {root}}}}}
+http: {{addr: "127.0.0.1:{port}"}}
+validation: {{manifests: {{indexes: {{platforms: none}}}}}}
+"""
+_START_SECONDS = 30
+
+
+@dataclass(frozen=True)
+class Holdings:
+    """What one repository has: tags, and all manifests (children of indexes too)."""
+
+    tags: dict[str, Digest]
+    manifests: frozenset[Digest]
+
+
+class DistributionRegistry:
+    """Runs between ``with`` and its end; what it holds stays in ``directory``."""
+
+    def __init__(self, program: Path, directory: Path) -> None:
+        self._program = program
+        self._directory = directory
+        self.address = ("127.0.0.1", free_port())
+
+    @property
+    def url(self) -> str:
+        return f"http://{self.address[0]}:{self.address[1]}"
+
+    def holdings(self, repository: str) -> Holdings:
+        """Return what a repository has, as its files say: the protocol lists tags only."""
+        root = self._directory / "docker" / "registry" / "v2" / "repositories" / repository / "_manifests"
+        tags = {path.name: Digest.parse((path / "current" / "link").read_text()) for path in (root / "tags").iterdir()}
+        return Holdings(tags, frozenset(Digest(path.parent.name, path.name) for path in (root / "revisions").glob("*/*")))
+
+    def __enter__(self) -> Self:
+        self._directory.mkdir(parents=True, exist_ok=True)
+        config = self._directory / "config.yml"
+        config.write_text(_CONFIG.format(root=self._directory, port=self.address[1]))
+        log = (self._directory / "registry.log").open("wb")
+        with log:
+            self._process = subprocess.Popen([self._program, "serve", config], stdout=log, stderr=subprocess.STDOUT)
+        deadline = time.monotonic() + _START_SECONDS
+        while not self._answers():
+            assert self._process.poll() is None, (self._directory / "registry.log").read_text()
+            assert time.monotonic() < deadline, f"{self.url} does not answer"
+            time.sleep(0.05)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """End it. May be called twice."""
+        if self._process.poll() is None:
+            self._process.terminate()
+            self._process.wait(_START_SECONDS)
+
+    def _answers(self) -> bool:
+        try:
+            with urllib.request.urlopen(f"{self.url}/v2/", timeout=5):
+                return True
+        except urllib.error.URLError:
+            return False
+
