@@ -14,7 +14,6 @@ import pytest
 
 from installer_stub.bundle.content import BundleContent
 from installer_stub.hostside.service import LayoutDirectory
-from registry_snapshot.errors import RegistryError
 from registry_snapshot.oci.descriptor import Platform
 from registry_snapshot.oci.digest import Digest
 from registry_snapshot.oci.manifest import parse_manifest
