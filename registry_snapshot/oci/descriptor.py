@@ -52,7 +52,10 @@ class Platform:
 
 @dataclass(frozen=True, slots=True)
 class Descriptor:
-    """Type, digest and size in bytes of some content; ``urls`` are where foreign layers may be fetched."""
+    """Type, digest and size in bytes of some content; ``urls`` are where foreign layers may be fetched.
+
+    ``artifact_type`` is the type of the artifact that a manifest holds, empty where nobody says (descriptor.md, "Properties").
+    """
 
     media_type: str
     digest: Digest
@@ -60,6 +63,7 @@ class Descriptor:
     platform: Platform | None = None
     urls: tuple[str, ...] = ()
     annotations: Mapping[str, str] = field(default_factory=lambda: _NONE)
+    artifact_type: str = ""
 
     @classmethod
     def from_json(cls, value: object) -> Descriptor:
@@ -73,7 +77,8 @@ class Descriptor:
             raise ManifestInvalid(f"the descriptor of {digest[:100]} has no valid size")
         urls = value.get("urls") or []
         annotations = value.get("annotations") or {}
-        if not isinstance(urls, list) or not isinstance(annotations, dict):
+        artifact_type = value.get("artifactType") or ""
+        if not isinstance(urls, list) or not isinstance(annotations, dict) or not isinstance(artifact_type, str):
             raise ManifestInvalid(f"the descriptor of {digest[:100]} is malformed")
         return cls(
             media_type,
@@ -82,6 +87,7 @@ class Descriptor:
             _platform(value.get("platform")),
             tuple(str(url) for url in urls),
             MappingProxyType({str(key): str(text) for key, text in annotations.items()}),
+            artifact_type,
         )
 
     def to_json(self) -> dict[str, object]:
@@ -95,6 +101,8 @@ class Descriptor:
             value["urls"] = list(self.urls)
         if self.annotations:
             value["annotations"] = dict(sorted(self.annotations.items()))
+        if self.artifact_type:
+            value["artifactType"] = self.artifact_type
         return value
 
 

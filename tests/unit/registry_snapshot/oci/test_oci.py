@@ -82,13 +82,13 @@ def test_a_config_that_names_no_platform(raw: bytes) -> None:
 
 
 def test_a_descriptor_there_and_back() -> None:
-    descriptor = Descriptor(OCI_MANIFEST, DIGEST, 5, Platform("linux", "arm", "v7"), ("https://x",), {"b": "1", "a": "2"})
+    descriptor = Descriptor(OCI_MANIFEST, DIGEST, 5, Platform("linux", "arm", "v7"), ("https://x",), {"b": "1", "a": "2"}, "application/x")
     assert Descriptor.from_json(json.loads(json.dumps(descriptor.to_json()))) == descriptor
 
 
 @pytest.mark.parametrize(
     "change",
-    [{"size": -1}, {"size": True}, {"size": "1"}, {"digest": 1}, {"digest": "x"}, {"mediaType": None}, {"urls": "x"}, {"annotations": ["x"]}, {"platform": []}],
+    [{"size": -1}, {"size": True}, {"size": "1"}, {"digest": 1}, {"digest": "x"}, {"mediaType": None}, {"urls": "x"}, {"annotations": ["x"]}, {"platform": []}, {"artifactType": ["x"]}],
 )
 def test_what_is_no_descriptor(change: dict[str, object]) -> None:
     with pytest.raises((ManifestInvalid, DigestInvalid)):
