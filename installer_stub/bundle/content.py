@@ -38,20 +38,25 @@ class BundleContent:
     def __init__(self, bundles: Sequence[Sealed]) -> None:
         self._sets = tuple(ImageSet(bundle.blobs, bundle.roots) for bundle in bundles)
 
+    @property
+    def registries(self) -> frozenset[str]:
+        """The registries whose images are in the bundles."""
+        return frozenset().union(*(images.registries for images in self._sets))
+
     def resolve(self, repository: Repository, tag: str, *, client: str, method: str) -> Descriptor:
-        """Return what ``tag`` was when the bundle was built. Raises ManifestUnknown."""
+        """Return what ``tag`` was when the bundle was built. Raises NameUnknown, ManifestUnknown."""
         unknown = ManifestUnknown(f"{repository}:{tag} is not in the bundle", _REMEDY)
-        return self._first(lambda images: images.resolve(repository, tag, client=client, method=method), unknown)
+        return self._first(repository, lambda images: images.resolve(repository, tag, client=client, method=method), unknown)
 
     def manifest(self, repository: Repository, digest: Digest, *, client: str, method: str) -> tuple[str, bytes]:
-        """Return a manifest's media type and exact bytes. Raises ManifestUnknown."""
+        """Return a manifest's media type and exact bytes. Raises NameUnknown, ManifestUnknown."""
         unknown = ManifestUnknown(f"{repository}@{digest} is not in the bundle", _REMEDY)
-        return self._first(lambda images: images.manifest(repository, digest, client=client, method=method), unknown)
+        return self._first(repository, lambda images: images.manifest(repository, digest, client=client, method=method), unknown)
 
     def blob(self, repository: Repository, digest: Digest) -> Extent:
-        """Return a blob of the repository, open. Raises BlobUnknown."""
+        """Return a blob of the repository, open. Raises NameUnknown, BlobUnknown."""
         unknown = BlobUnknown(f"the blob {digest} of {repository} is not in the bundle", _REMEDY)
-        return self._first(lambda images: images.blob(repository, digest), unknown)
+        return self._first(repository, lambda images: images.blob(repository, digest), unknown)
 
     def tags(self, repository: Repository) -> tuple[str, ...]:
         """Return the repository's tags in all bundles, sorted. Raises NameUnknown."""
@@ -72,10 +77,13 @@ class BundleContent:
         found = (item for images in self._sets for item in images.referrers(repository, digest, client=client))
         return tuple({item.digest: item for item in found}.values())
 
-    def _first(self, ask: Callable[[ImageSet], T], unknown: RegistryError) -> T:
+    def _first(self, repository: Repository, ask: Callable[[ImageSet], T], unknown: RegistryError) -> T:
+        error: RegistryError = NameUnknown(f"{repository} is not in the bundle", _REMEDY)
         for images in self._sets:
             try:
                 return ask(images)
-            except (NameUnknown, ManifestUnknown, BlobUnknown):
+            except NameUnknown:
                 continue
-        raise unknown
+            except (ManifestUnknown, BlobUnknown):
+                error = unknown
+        raise error

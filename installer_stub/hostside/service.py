@@ -80,7 +80,8 @@ def serve(
     stopped = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: stopped.set())
-    server = RegistryServer(RegistryApp(BundleContent(sealed)), address, tls)
+    content = BundleContent(sealed)
+    server = RegistryServer(RegistryApp(content, registries=content.registries), address, tls)
     server.start()
     url, images = server_url(server.address, tls), sum(len(item.roots) for item in sealed)
     print(json.dumps({"event": "serving", "url": url, "images": images}) if json_events else f"serving {images} images at {url}", flush=True)

@@ -14,6 +14,7 @@ from registry_snapshot.errors import ManifestInvalid
 from registry_snapshot.oci.digest import Digest
 
 _NONE: Mapping[str, str] = MappingProxyType({})
+_SIZES = 2**63  # a size is an int64: descriptor.md
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -73,21 +74,19 @@ class Descriptor:
         media_type, digest, size = value.get("mediaType"), value.get("digest"), value.get("size")
         if not isinstance(media_type, str) or not isinstance(digest, str):
             raise ManifestInvalid("a descriptor lacks mediaType or digest")
-        if not isinstance(size, int) or isinstance(size, bool) or size < 0:
+        if not isinstance(size, int) or isinstance(size, bool) or not 0 <= size < _SIZES:
             raise ManifestInvalid(f"the descriptor of {digest[:100]} has no valid size")
         urls = value.get("urls") or []
-        annotations = value.get("annotations") or {}
-        artifact_type = value.get("artifactType") or ""
-        if not isinstance(urls, list) or not isinstance(annotations, dict) or not isinstance(artifact_type, str):
-            raise ManifestInvalid(f"the descriptor of {digest[:100]} is malformed")
+        if not isinstance(urls, list) or not all(isinstance(url, str) for url in urls):
+            raise ManifestInvalid(f"the descriptor of {digest[:100]} has urls that are no list of texts")
         return cls(
             media_type,
             Digest.parse(digest),
             size,
             _platform(value.get("platform")),
-            tuple(str(url) for url in urls),
-            MappingProxyType({str(key): str(text) for key, text in annotations.items()}),
-            artifact_type,
+            tuple(urls),
+            parse_annotations(value),
+            parse_text(value, "artifactType"),
         )
 
     def to_json(self) -> dict[str, object]:
@@ -106,9 +105,32 @@ class Descriptor:
         return value
 
 
+def parse_text(value: Mapping[str, object], key: str) -> str:
+    """Return an optional text of a JSON object, empty if it is not there or null. Raises ManifestInvalid."""
+    text = value.get(key)
+    if text is None:
+        return ""
+    if not isinstance(text, str):
+        raise ManifestInvalid(f"{key[:100]!r} is not a text")
+    return text
+
+
+def parse_annotations(value: Mapping[str, object]) -> Mapping[str, str]:
+    """Return the annotations of a JSON object, none if they are not there or null. Raises ManifestInvalid.
+
+    One that is null is empty, as Go's clients read it. Source: OCI image-spec annotations.md, "Rules".
+    """
+    annotations = value.get("annotations")
+    if annotations is None:
+        return _NONE
+    if not isinstance(annotations, dict):
+        raise ManifestInvalid("annotations are no JSON object")
+    return MappingProxyType({key: parse_text(annotations, key) for key in annotations})
+
+
 def _platform(value: object) -> Platform | None:
     if value is None:
         return None
     if not isinstance(value, dict):
         raise ManifestInvalid("a platform is not a JSON object")
-    return Platform(str(value.get("os", "")), str(value.get("architecture", "")), str(value.get("variant", "")))
+    return Platform(parse_text(value, "os"), parse_text(value, "architecture"), parse_text(value, "variant"))

@@ -6,11 +6,12 @@ Source: OCI image-spec manifest.md and image-index.md; Docker schema 2 has the s
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 from registry_snapshot.errors import ManifestInvalid
 from registry_snapshot.oci import media_types
-from registry_snapshot.oci.descriptor import Descriptor, Platform
+from registry_snapshot.oci.descriptor import Descriptor, Platform, parse_annotations, parse_text
 from registry_snapshot.oci.digest import Digest
 
 MAX_MANIFEST_BYTES = 4 * 1024 * 1024  # containerd rejects larger ones; OCI distribution-spec asks for at least 4 MiB
@@ -18,13 +19,14 @@ MAX_MANIFEST_BYTES = 4 * 1024 * 1024  # containerd rejects larger ones; OCI dist
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """One image or artifact: a config and layers."""
+    """One image or artifact: a config and layers. ``artifact_type`` is the config's media type if the manifest names none."""
 
     media_type: str
     config: Descriptor
     layers: tuple[Descriptor, ...]
     subject: Descriptor | None
     artifact_type: str
+    annotations: Mapping[str, str]
 
     def children(self) -> tuple[Descriptor, ...]:
         """Return everything that a puller needs besides the manifest itself."""
@@ -33,12 +35,13 @@ class Manifest:
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """A list of manifests, one for each platform or purpose."""
+    """A list of manifests, one for each platform or purpose. ``artifact_type`` is empty if it names none."""
 
     media_type: str
     manifests: tuple[Descriptor, ...]
     subject: Descriptor | None
     artifact_type: str
+    annotations: Mapping[str, str]
 
     def wanted(self, platforms: tuple[Platform, ...]) -> tuple[Descriptor, ...]:
         """Return the children for ``platforms``, in the index's order; those without a platform are always wanted.
@@ -65,14 +68,23 @@ def parse_manifest(raw: bytes, media_type: str) -> Manifest | Index:
         raise ManifestInvalid(f"a manifest is not JSON: {error}") from None
     if not isinstance(value, dict):
         raise ManifestInvalid("a manifest is not a JSON object")
-    kind = value.get("mediaType") or media_types.without_parameters(media_type)
+    kind = parse_text(value, "mediaType") or media_types.without_parameters(media_type)
+    subject, artifact_type, annotations = _subject(value), parse_text(value, "artifactType"), parse_annotations(value)
     if media_types.is_index(kind):
-        return Index(kind, _descriptors(value, "manifests"), _subject(value), str(value.get("artifactType", "")))
+        return Index(kind, _descriptors(value, "manifests"), subject, artifact_type, annotations)
     if media_types.is_manifest(kind):
         config = Descriptor.from_json(value.get("config"))
-        artifact_type = str(value.get("artifactType") or config.media_type)
-        return Manifest(kind, config, _descriptors(value, "layers"), _subject(value), artifact_type)
-    raise ManifestInvalid(f"{str(kind)[:100]!r} is not a manifest type that can be stored", "rebuild the image as OCI or Docker schema 2")
+        return Manifest(kind, config, _descriptors(value, "layers"), subject, artifact_type or config.media_type, annotations)
+    raise ManifestInvalid(f"{kind[:100]!r} is not a manifest type that can be stored", "rebuild the image as OCI or Docker schema 2")
+
+
+def as_referrer(descriptor: Descriptor, parsed: Manifest | Index) -> Descriptor:
+    """Return the descriptor by which a list of referrers names a manifest: with its artifact type and its own annotations.
+
+    Source: OCI distribution-spec, "Listing Referrers": a manifest without artifactType has its config's media type, an
+    index without it none.
+    """
+    return replace(descriptor, annotations=parsed.annotations, artifact_type=parsed.artifact_type)
 
 
 def descriptor_of(raw: bytes, media_type: str, algorithm: str = "sha256") -> Descriptor:
@@ -81,7 +93,11 @@ def descriptor_of(raw: bytes, media_type: str, algorithm: str = "sha256") -> Des
 
 
 def _descriptors(value: dict[str, object], key: str) -> tuple[Descriptor, ...]:
-    items = value.get(key)
+    if key not in value:
+        raise ManifestInvalid(f"a manifest has no list of {key}")
+    items = value[key]
+    if items is None:  # what Go writes for a list without elements; Go's clients read it back as one
+        return ()
     if not isinstance(items, list):
         raise ManifestInvalid(f"a manifest has no list of {key}")
     return tuple(Descriptor.from_json(item) for item in items)

@@ -18,13 +18,17 @@ _PATH = re.compile(rf"{_COMPONENT}(?:/{_COMPONENT})*")
 _TAG = re.compile(r"\w[\w.-]{0,127}", re.ASCII)
 _LABEL = r"(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9])"
 _REGISTRY = re.compile(rf"(?:{_LABEL}(?:\.{_LABEL})*|\[[a-fA-F0-9:]+\])(?::[0-9]+)?")
-_NAME_LENGTH = 255
+_IDENTIFIER = re.compile(r"[a-f0-9]{64}")
+_NAME_LENGTH = 255  # of the path: reference.go, RepositoryNameTotalLengthMax
 _REMEDY = "write registry/path:tag or registry/path@sha256:…, for example docker.io/library/busybox:1.36"
 
 
 def looks_like_registry(segment: str) -> bool:
-    """Tell whether a reference's first segment names a host: it has a dot or a port, or is ``localhost``."""
-    named = "." in segment or ":" in segment or segment == "localhost"
+    """Tell whether a reference's first segment names a host, and is not the beginning of a path on docker.io.
+
+    It has a dot, a port or a capital letter, or is ``localhost``: ``normalize.go``, splitDockerDomain.
+    """
+    named = "." in segment or ":" in segment or segment == "localhost" or segment.lower() != segment
     return named and _REGISTRY.fullmatch(segment) is not None
 
 
@@ -42,12 +46,16 @@ class Repository:
 
     @classmethod
     def of(cls, registry: str, path: str) -> Repository:
-        """Return the repository, with docker.io's aliases and ``library/`` filled in. Raises ReferenceInvalid."""
+        """Return the repository, with docker.io's aliases and ``library/`` filled in. Raises ReferenceInvalid.
+
+        A registry that a reference would take for the beginning of a path is refused: ``team`` with the path ``app``
+        would be written as ``team/app``, and read back as ``docker.io/team/app``.
+        """
         if registry in {"index.docker.io", "registry-1.docker.io"}:
             registry = DOCKER_HUB
         if registry == DOCKER_HUB and "/" not in path:
             path = f"library/{path}"
-        if not _REGISTRY.fullmatch(registry) or not _PATH.fullmatch(path) or len(path) > _NAME_LENGTH:
+        if not looks_like_registry(registry) or not _PATH.fullmatch(path) or len(path) > _NAME_LENGTH:
             raise ReferenceInvalid(f"{registry[:100]}/{path[:300]} is not a repository", _REMEDY)
         return cls(registry, path)
 
@@ -69,7 +77,12 @@ class Reference:
 
     @classmethod
     def parse(cls, text: str) -> Reference:
-        """Return the reference that ``text`` spells, normalised. Raises ReferenceInvalid, DigestInvalid."""
+        """Return the reference that ``text`` spells, normalised. Raises ReferenceInvalid, DigestInvalid.
+
+        64 hex digits alone are refused: docker takes them for the id of a local image.
+        """
+        if _IDENTIFIER.fullmatch(text):
+            raise ReferenceInvalid(f"{text} is a digest without its algorithm, and no name", _REMEDY)
         rest, at, digest_text = text.partition("@")
         digest = Digest.parse(digest_text) if at else None
         head, _, last = rest.rpartition("/")

@@ -5,8 +5,6 @@ An index stays byte for byte what it was; children that are not wanted are simpl
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from registry_snapshot.errors import BlobUnknown, ManifestInvalid
 from registry_snapshot.oci import media_types
 from registry_snapshot.oci.descriptor import Descriptor, Platform
@@ -53,34 +51,45 @@ def read_blob(blobs: BlobReader, digest: Digest) -> bytes:
 def closure(blobs: BlobReader, root: Descriptor, platforms: tuple[Platform, ...]) -> tuple[Descriptor, ...]:
     """Return ``root`` and all it needs, each once, parents before children, in the order manifests list them.
 
+    Layers that stand elsewhere too (``urls``) belong to it: where there is no network, elsewhere does not exist.
     Raises BlobUnknown if something is missing, ManifestInvalid if a size is not what its parent says.
     """
-    found: dict[Digest, Descriptor] = {}
-    for descriptor in _walk(blobs, root, platforms, 0):
-        found.setdefault(descriptor.digest, descriptor)
-    return tuple(found.values())
+    walk = _Walk(blobs, platforms)
+    walk.visit(root, 0)
+    return tuple(walk.found.values())
 
 
-def _walk(blobs: BlobReader, root: Descriptor, platforms: tuple[Platform, ...], depth: int) -> Iterator[Descriptor]:
-    try:
-        size = blobs.size(root.digest)
-    except BlobUnknown as error:
-        raise BlobUnknown(f"{root.digest} ({root.media_type}, {root.size} bytes) is missing", error.remedy) from None
-    if size != root.size:
-        raise ManifestInvalid(f"{root.digest} has {size} bytes, but is listed with {root.size}", "rebuild that image")
-    yield root
-    if not holds_others(root):
-        return
-    if depth == MAX_DEPTH:
-        raise ManifestInvalid(f"indexes are nested more than {MAX_DEPTH} deep at {root.digest}")
-    for child in children(read_manifest(blobs, root), platforms):
-        yield from _walk(blobs, child, platforms, depth + 1)
+class _Walk:
+    """One way through an image. What is listed in several places is read once, or indexes of indexes would never end."""
+
+    def __init__(self, blobs: BlobReader, platforms: tuple[Platform, ...]) -> None:
+        self._blobs = blobs
+        self._platforms = platforms
+        self._read: set[Digest] = set()
+        self.found: dict[Digest, Descriptor] = {}
+
+    def visit(self, descriptor: Descriptor, depth: int) -> None:
+        digest = descriptor.digest
+        try:
+            size = self._blobs.size(digest)
+        except BlobUnknown as error:
+            raise BlobUnknown(f"{digest} ({descriptor.media_type}, {descriptor.size} bytes) is missing", error.remedy) from None
+        if size != descriptor.size:
+            raise ManifestInvalid(f"{digest} has {size} bytes, but is listed with {descriptor.size}", "rebuild that image")
+        self.found.setdefault(digest, descriptor)
+        if not holds_others(descriptor) or digest in self._read:
+            return
+        self._read.add(digest)
+        if depth == MAX_DEPTH:
+            raise ManifestInvalid(f"indexes are nested more than {MAX_DEPTH} deep at {digest}")
+        for child in children(read_manifest(self._blobs, descriptor), self._platforms):
+            self.visit(child, depth + 1)
 
 
 def platforms_of(blobs: BlobReader, root: Descriptor, platforms: tuple[Platform, ...]) -> tuple[Platform, ...]:
     """Return the platforms an image really has here, sorted: of an index, its wanted children's; else its config's.
 
-    Content that is no container image (a chart, a signature) has none. Raises BlobUnknown, ManifestInvalid.
+    Content that is no container image (a chart, a signature), or whose config does not say, has none. Raises BlobUnknown, ManifestInvalid.
     """
     parsed = read_manifest(blobs, root)
     if isinstance(parsed, Index):
@@ -88,4 +97,5 @@ def platforms_of(blobs: BlobReader, root: Descriptor, platforms: tuple[Platform,
         return tuple(sorted(listed))
     if parsed.config.media_type not in {media_types.OCI_CONFIG, media_types.DOCKER_CONFIG}:
         return ()
-    return (Platform.of_config(read_blob(blobs, parsed.config.digest)),)
+    platform = Platform.of_config(read_blob(blobs, parsed.config.digest))
+    return (platform,) if platform.os and platform.architecture else ()

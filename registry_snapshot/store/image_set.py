@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from registry_snapshot.errors import BlobUnknown, ManifestUnknown, NameUnknown
 from registry_snapshot.oci.descriptor import Descriptor
 from registry_snapshot.oci.digest import Digest
-from registry_snapshot.oci.manifest import Index
+from registry_snapshot.oci.manifest import Index, as_referrer
 from registry_snapshot.oci.reference import Reference, Repository
 from registry_snapshot.store.base import BlobReader, Extent
-from registry_snapshot.store.closure import MAX_DEPTH, holds_others, read_blob, read_manifest
+from registry_snapshot.store.closure import holds_others, read_blob, read_manifest
+
+
+@dataclass(frozen=True, slots=True)
+class _Contents:
+    """What one manifest leads to: its children, and, if it has a subject, how it is listed among that one's referrers."""
+
+    children: tuple[Descriptor, ...]
+    subject: Digest | None
+    referrer: Descriptor
 
 
 @dataclass(slots=True)
@@ -21,23 +30,35 @@ class _Holding:
     tags: dict[str, Descriptor] = field(default_factory=dict)
     manifests: dict[Digest, Descriptor] = field(default_factory=dict)
     blobs: set[Digest] = field(default_factory=set)
+    referrers: dict[Digest, list[Descriptor]] = field(default_factory=dict)
 
 
 class ImageSet:
     """RegistryContent over ``images``. A repository offers what its own images reach and nothing else.
 
-    Children of a sparse index that are not there are unknown, not an error.
+    Children of a sparse index that are not there are unknown, not an error. A manifest is read once, however many
+    repositories have it, and only here: every question afterwards is a look-up, and a manifest's bytes one read.
+    Raises ManifestInvalid, StoreError.
     """
 
     def __init__(self, blobs: BlobReader, images: Iterable[tuple[Reference, Descriptor]]) -> None:
         self._blobs = blobs
-        holdings: dict[Repository, _Holding] = {}
+        self._holdings: dict[Repository, _Holding] = {}
+        known: dict[Digest, _Contents | None] = {}
         for reference, descriptor in images:
-            holding = holdings.setdefault(reference.repository, _Holding())
+            holding = self._holdings.setdefault(reference.repository, _Holding())
             if reference.tag is not None:
                 holding.tags[reference.tag] = descriptor
-            self._take(holding, descriptor, 0)
-        self._holdings: Mapping[Repository, _Holding] = holdings
+            self._take(holding, descriptor, known)
+        for holding in self._holdings.values():
+            holding.tags = dict(sorted(holding.tags.items()))
+            # What is a manifest to one image and a layer to another is a manifest: see RegistryContent.blob.
+            holding.blobs -= holding.manifests.keys()
+
+    @property
+    def registries(self) -> frozenset[str]:
+        """The registries whose images are here."""
+        return frozenset(repository.registry for repository in self._holdings)
 
     def resolve(self, repository: Repository, tag: str, *, client: str, method: str) -> Descriptor:
         """Return what ``tag`` names. Raises NameUnknown, ManifestUnknown."""
@@ -63,12 +84,13 @@ class ImageSet:
 
     def tags(self, repository: Repository) -> tuple[str, ...]:
         """Return the repository's tags, sorted. Raises NameUnknown."""
-        return tuple(sorted(self._holding(repository).tags))
+        return tuple(self._holding(repository).tags)
 
     def referrers(self, repository: Repository, digest: Digest, *, client: str) -> tuple[Descriptor, ...]:
-        """Return the manifests of the repository whose subject is ``digest``."""
-        del repository, digest, client
-        return ()
+        """Return the manifests of the repository whose subject is ``digest``: tagged, listed by an index, or both."""
+        del client
+        holding = self._holdings.get(repository)
+        return tuple(holding.referrers.get(digest, ())) if holding is not None else ()
 
     def _holding(self, repository: Repository) -> _Holding:
         holding = self._holdings.get(repository)
@@ -76,16 +98,31 @@ class ImageSet:
             raise NameUnknown(f"there is no repository {repository} here")
         return holding
 
-    def _take(self, holding: _Holding, descriptor: Descriptor, depth: int) -> None:
-        if descriptor.digest in holding.manifests or depth > MAX_DEPTH:
-            return
-        if not holds_others(descriptor):
-            holding.blobs.add(descriptor.digest)
-            return
+    def _take(self, holding: _Holding, root: Descriptor, known: dict[Digest, _Contents | None]) -> None:
+        waiting = [root]
+        while waiting:
+            descriptor = waiting.pop()
+            digest = descriptor.digest
+            if not holds_others(descriptor):
+                holding.blobs.add(digest)
+                continue
+            if digest in holding.manifests:
+                continue
+            if digest not in known:
+                known[digest] = self._read(descriptor)
+            contents = known[digest]
+            if contents is None:
+                continue
+            holding.manifests[digest] = descriptor
+            waiting += reversed(contents.children)
+            if contents.subject is not None:
+                holding.referrers.setdefault(contents.subject, []).append(contents.referrer)
+
+    def _read(self, descriptor: Descriptor) -> _Contents | None:
         try:
             parsed = read_manifest(self._blobs, descriptor)
         except BlobUnknown:
-            return
-        holding.manifests[descriptor.digest] = descriptor
-        for child in parsed.manifests if isinstance(parsed, Index) else parsed.children():
-            self._take(holding, child, depth + 1)
+            return None
+        children = parsed.manifests if isinstance(parsed, Index) else parsed.children()
+        subject = parsed.subject.digest if parsed.subject is not None else None
+        return _Contents(children, subject, as_referrer(descriptor, parsed))

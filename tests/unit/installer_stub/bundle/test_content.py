@@ -45,10 +45,12 @@ def test_what_was_not_sealed_is_unknown(run_file: Path) -> None:
         elsewhere = Repository.of("quay.io", "library/busybox")
         with pytest.raises(ManifestUnknown, match=r"docker\.io/library/busybox:9"):
             content.resolve(busybox, "9", **ASK)
-        with pytest.raises(ManifestUnknown):
+        with pytest.raises(NameUnknown, match=r"quay\.io/library/busybox is not in the bundle"):
             content.resolve(elsewhere, "1.36", **ASK)
-        with pytest.raises(ManifestUnknown):
+        with pytest.raises(NameUnknown):
             content.manifest(elsewhere, bundle.images()[0][1].digest, **ASK)
+        with pytest.raises(ManifestUnknown):
+            content.manifest(busybox, Digest.of(b"never"), **ASK)
         with pytest.raises(BlobUnknown):
             content.blob(busybox, Digest.of(b"never"))
         with pytest.raises(NameUnknown):

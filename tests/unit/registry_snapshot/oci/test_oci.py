@@ -41,7 +41,7 @@ def test_references(text: str, full: str) -> None:
     assert Reference.parse(full) == reference
 
 
-@pytest.mark.parametrize("text", ["", ":1", "Team/app", "a//b", "a/../b", "quay.io/a:", "quay.io/a:.x", "quay.io/", "a" * 256, "quay.io/a b"])
+@pytest.mark.parametrize("text", ["", ":1", "team/App", "a//b", "a/../b", "quay.io/a:", "quay.io/a:.x", "quay.io/", "a" * 256, "quay.io/a b"])
 def test_what_is_no_reference(text: str) -> None:
     with pytest.raises(ReferenceInvalid):
         Reference.parse(text)
