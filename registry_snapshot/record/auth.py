@@ -1,64 +1,40 @@
 """Answers to ``401``: which Authorization header a registry wants.
 
-Source: distribution's ``spec/auth/token`` (Bearer), RFC 7617 (Basic), RFC 9110 section 11 (challenges).
+Source: distribution's ``spec/auth/token`` and ``spec/auth/oauth`` (Bearer), RFC 7617 (Basic). Which statuses of a token
+server mean "ask me the other way" is containerd's list (``core/remotes/docker/authorizer.go``).
 """
 
 from __future__ import annotations
 
 import json
-import re
+import math
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Protocol
 from urllib.parse import urlencode, urlsplit
 
 from registry_snapshot.errors import UpstreamError, UpstreamUnauthorized
+from registry_snapshot.record.challenge import Challenge
 from registry_snapshot.record.credentials import Credentials
 
-_SCHEME = re.compile(r"\s*([A-Za-z]+)(?=\s|,|$)\s*(?!=)")
-_PARAMETER = re.compile(r"\s*,?\s*([A-Za-z_]+)\s*=\s*(?:\"((?:[^\"\\]|\\.)*)\"|([^\s,\"]+))")
 _DEFAULT_SECONDS = 60  # the token specification: an answer without expires_in lives that long
+_LONGEST_SECONDS = 24 * 3600.0
 _EARLY_SECONDS = 5  # a token is renewed this much before its end, so that it does not expire on the way
+_NO_POST = frozenset({400, 401, 404, 405})  # as ACR, JFrog, GCR and others answer a POST they do not know
+_NO_GET = frozenset({404, 405})
 CLIENT_ID = "airseal"
 
 
 @dataclass(frozen=True, slots=True)
-class Challenge:
-    """One offer of a ``WWW-Authenticate`` header: a scheme in lower case and its parameters."""
-
-    scheme: str
-    parameters: tuple[tuple[str, str], ...] = ()
-
-    def get(self, name: str) -> str:
-        """Return a parameter, empty if it is not there."""
-        return dict(self.parameters).get(name, "")
-
-
-def parse_challenges(lines: Iterable[str]) -> tuple[Challenge, ...]:
-    """Return every challenge of every header line, in order. What cannot be understood is passed over."""
-    found: list[Challenge] = []
-    for line in lines:
-        at = 0
-        while match := _SCHEME.match(line, at):
-            scheme, at = match[1].lower(), match.end()
-            parameters: list[tuple[str, str]] = []
-            while pair := _PARAMETER.match(line, at):
-                quoted, plain = pair[2], pair[3]
-                parameters.append((pair[1].lower(), re.sub(r"\\(.)", r"\1", quoted) if quoted is not None else plain))
-                at = pair.end()
-            found.append(Challenge(scheme, tuple(parameters)))
-            while at < len(line) and line[at] in ", ":
-                at += 1
-    return tuple(found)
-
-
-@dataclass(frozen=True, slots=True)
 class TokenAnswer:
-    """What a token server said."""
+    """What a token server said; ``date`` is its ``Date`` header."""
 
     status: int
     body: bytes = field(repr=False)
+    date: str = ""
 
 
 class TokenTransport(Protocol):
@@ -69,7 +45,10 @@ class TokenTransport(Protocol):
 
 
 class Authorizer:
-    """Authorization headers for one registry: tokens by scope, kept until they expire. Safe for threads."""
+    """Authorization headers for one registry: tokens by scope, kept until they expire. Safe for threads.
+
+    ``secure`` says that the registry itself is asked over TLS; then logins go nowhere without it.
+    """
 
     def __init__(
         self,
@@ -87,6 +66,7 @@ class Authorizer:
         self._secure = secure
         self._tokens: dict[str, tuple[str, float]] = {}
         self._lock = threading.Lock()
+        self._asking = threading.Lock()
 
     def header(self, scope: str) -> str | None:
         """Return the Authorization header that is known to work for ``scope``, None if none is."""
@@ -94,24 +74,28 @@ class Authorizer:
             value, expires = self._tokens.get(scope, ("", 0.0))
         return value if value and self._clock() < expires else None
 
-    def answer(self, challenges: tuple[Challenge, ...], scope: str) -> str | None:
+    def answer(self, challenges: tuple[Challenge, ...], scope: str, refused: str | None) -> str | None:
         """Return a new header that answers ``challenges``, None if there is none we can give.
 
-        Raises UpstreamUnauthorized if the token server refuses, UpstreamError if it fails.
+        ``refused`` is what did not work. Many requests may find out at once that a token has expired: the first asks for
+        a new one, the others wait for it. Raises UpstreamUnauthorized if the token server refuses, UpstreamError if it
+        fails.
         """
-        for challenge in challenges:
-            if challenge.scheme == "bearer" and challenge.get("realm"):
-                value, seconds = self._token(challenge, challenge.get("scope") or scope)
-                return self._keep(scope, f"Bearer {value}", seconds)
-        credentials = self._credentials()
-        if any(challenge.scheme == "basic" for challenge in challenges) and credentials is not None and credentials.username:
-            return self._keep(scope, credentials.basic(), float("inf"))
-        return None
-
-    def forget(self, scope: str) -> None:
-        """Drop a header that was refused."""
-        with self._lock:
-            self._tokens.pop(scope, None)
+        with self._asking:
+            known = self.header(scope)
+            if known is not None and known != refused:
+                return known
+            with self._lock:
+                self._tokens.pop(scope, None)
+            for challenge in challenges:
+                if challenge.scheme == "bearer" and challenge.get("realm"):
+                    value, seconds = self._token(challenge, challenge.get("scope") or scope)
+                    return self._keep(scope, f"Bearer {value}", seconds)
+            credentials = self._credentials()
+            basic = any(challenge.scheme == "basic" for challenge in challenges)
+            if basic and credentials is not None and credentials.username:
+                return self._keep(scope, credentials.basic(), math.inf)
+            return None
 
     def _keep(self, scope: str, value: str, seconds: float) -> str:
         with self._lock:
@@ -119,46 +103,89 @@ class Authorizer:
         return value
 
     def _token(self, challenge: Challenge, scope: str) -> tuple[str, float]:
-        realm = challenge.get("realm")
+        realm, host = challenge.get("realm"), _host(challenge.get("realm"))
         if urlsplit(realm).scheme not in ({"https"} if self._secure else {"http", "https"}):
             raise UpstreamError(
-                f"{self._registry} sends logins to {realm[:200]}, which is not encrypted", "ask its operator to use https there"
+                f"{self._registry} sends logins to {host}, which is not encrypted", "ask its operator to use https there"
             )
-        credentials = self._credentials()
-        wanted = {"service": challenge.get("service"), "scope": scope}
-        query = {name: text for name, text in wanted.items() if text}
-        if credentials is not None and credentials.identity_token:
-            answer = self._refresh(realm, query, credentials)
-        else:
-            headers = {"Authorization": credentials.basic()} if credentials is not None else {}
-            separator = "&" if urlsplit(realm).query else "?"
-            answer = self._transport("GET", f"{realm}{separator}{urlencode(query)}", headers, None)
+        answer = self._ask(realm, challenge.get("service"), scope)
         if answer.status in {400, 401, 403}:
             raise UpstreamUnauthorized(
-                f"{urlsplit(realm).hostname} gave no token for {scope} (HTTP {answer.status})",
+                f"{host} gave no token for {scope[:300]!r} (HTTP {answer.status})",
                 f"run: docker login {self._registry}",
                 status=answer.status,
             )
         if answer.status != 200:
             raise UpstreamError(
-                f"{urlsplit(realm).hostname}, the token server of {self._registry}, answered HTTP {answer.status}",
-                "run again later",
-                status=answer.status,
+                f"{host}, the token server of {self._registry}, answered HTTP {answer.status}",
+                "run again later, or ask the registry's operator",
             )
-        return self._parse(answer.body)
+        return self._parse(answer)
 
-    def _refresh(self, realm: str, query: dict[str, str], credentials: Credentials) -> TokenAnswer:
-        form = {**query, "grant_type": "refresh_token", "refresh_token": credentials.identity_token, "client_id": CLIENT_ID}
+    def _ask(self, realm: str, service: str, scope: str) -> TokenAnswer:
+        """Ask in the way that fits the login, and in the other one if the token server does not know that."""
+        credentials = self._credentials()
+        if credentials is None:
+            return self._get(realm, service, scope, None)
+        if credentials.identity_token:
+            grant = {"grant_type": "refresh_token", "refresh_token": credentials.identity_token}
+            answer = self._post(realm, service, scope, grant)
+            if answer.status in _NO_POST and credentials.username and credentials.password:
+                return self._get(realm, service, scope, credentials)
+            return answer
+        answer = self._get(realm, service, scope, credentials)
+        if answer.status in _NO_GET:
+            grant = {"grant_type": "password", "username": credentials.username, "password": credentials.password}
+            return self._post(realm, service, scope, grant)
+        return answer
+
+    def _get(self, realm: str, service: str, scope: str, credentials: Credentials | None) -> TokenAnswer:
+        query = [("service", service)] if service else []
+        query += [("scope", part) for part in scope.split()]  # the specification: one parameter for each
+        separator = "&" if urlsplit(realm).query else "?"
+        headers = {"Authorization": credentials.basic()} if credentials is not None else {}
+        return self._transport("GET", f"{realm}{separator}{urlencode(query)}", headers, None)
+
+    def _post(self, realm: str, service: str, scope: str, grant: dict[str, str]) -> TokenAnswer:
+        form = {"service": service, "scope": scope, "client_id": CLIENT_ID, **grant}
         headers = {"Content-Type": "application/x-www-form-urlencoded"}
-        return self._transport("POST", realm, headers, urlencode(form).encode())
+        return self._transport("POST", realm, headers, urlencode({key: text for key, text in form.items() if text}).encode())
 
-    def _parse(self, body: bytes) -> tuple[str, float]:
+    def _parse(self, answer: TokenAnswer) -> tuple[str, float]:
         try:
-            value = json.loads(body)
+            value = json.loads(answer.body)
             token = value.get("token") or value.get("access_token")
-            seconds = float(value.get("expires_in") or _DEFAULT_SECONDS)
-        except (ValueError, TypeError, AttributeError):
+            seconds = float(value.get("expires_in") or _DEFAULT_SECONDS) - _age(value.get("issued_at"), answer.date)
+        except (ValueError, TypeError, AttributeError, OverflowError, RecursionError):
             token, seconds = None, 0.0
-        if not isinstance(token, str) or not token or not token.isprintable():
-            raise UpstreamError(f"the token server of {self._registry} gave no token", "run again later")
-        return token, max(seconds - _EARLY_SECONDS, _EARLY_SECONDS)
+        if not isinstance(token, str) or not token or not token.isprintable() or not token.isascii():
+            raise UpstreamError(
+                f"the token server of {self._registry} gave no token", "run again later, or ask the registry's operator"
+            )
+        # A comparison with NaN is false, so that nonsense lives as short as a token that is over.
+        kept = min(seconds - _EARLY_SECONDS, _LONGEST_SECONDS) if seconds > 2 * _EARLY_SECONDS else _EARLY_SECONDS
+        return token, kept
+
+
+def _age(issued: object, date: str) -> float:
+    """Return how many seconds old a token was when it came, by the token server's own clock where it tells that."""
+    if not isinstance(issued, str):
+        return 0.0
+    try:
+        began = datetime.fromisoformat(issued)
+        now = parsedate_to_datetime(date) if date else datetime.now(UTC)
+        return max((_aware(now) - _aware(began)).total_seconds(), 0.0)
+    except (ValueError, TypeError, OverflowError):
+        return 0.0
+
+
+def _aware(moment: datetime) -> datetime:
+    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+
+
+def _host(realm: str) -> str:
+    """Return the host in a realm, for people. Raises UpstreamError for what is no URL."""
+    try:
+        return urlsplit(realm).hostname or repr(realm[:100])
+    except ValueError:
+        raise UpstreamError(f"{realm[:100]!r}, which should give tokens, is no URL", "ask the registry's operator") from None

@@ -8,6 +8,9 @@ The file::
     downloads:
       https://dl.k8s.io: https://mirror.example.com/dl
     ca: [corporate-root.pem]                                    # relative to this file
+    proxies:
+      quay.io: http://proxy.example.com:3128                    # for this registry; its login comes from HTTPS_PROXY
+      registry.corp.example.com: direct                         # none, whatever HTTPS_PROXY says
 
 A base URL that has ``/v2`` in its path is taken as the whole prefix (containerd's ``override_path``); any other gets
 ``/v2`` appended, as containerd does.
@@ -26,7 +29,9 @@ import yaml
 
 from registry_snapshot.errors import RegistryError
 from registry_snapshot.oci.reference import DOCKER_HUB, looks_like_registry
+from registry_snapshot.record.proxies import DIRECT
 
+_Pairs = tuple[tuple[str, str], ...]
 _HUB_HOST = "registry-1.docker.io"
 _LOOPBACK = re.compile(r"localhost|::1|127(\.\d{1,3}){3}")
 _EXAMPLE = "write for example registry.k8s.io: https://mirror.example.com"
@@ -34,11 +39,15 @@ _EXAMPLE = "write for example registry.k8s.io: https://mirror.example.com"
 
 @dataclass(frozen=True, slots=True)
 class Mirrors:
-    """``registries`` are (name, base URL), ``downloads`` (URL prefix, URL prefix), without a slash at the end."""
+    """``registries`` are (name, base URL), ``downloads`` (URL prefix, URL prefix), without a slash at the end.
+
+    ``proxies`` are (registry name, URL or "direct"); see registry_snapshot.record.proxies for what they mean.
+    """
 
     registries: tuple[tuple[str, str], ...] = ()
     downloads: tuple[tuple[str, str], ...] = ()
     ca_files: tuple[Path, ...] = ()
+    proxies: tuple[tuple[str, str], ...] = ()
 
     @classmethod
     def load(cls, path: Path) -> Self:
@@ -54,8 +63,7 @@ class Mirrors:
             raise RegistryError(f"{path}{line}: this is no YAML: {why}", _EXAMPLE) from None
         if root is None:
             return cls()
-        registries, downloads, files = _FileReader(path).read(root)
-        return cls(tuple(registries), tuple(downloads), tuple(files))
+        return cls(*_FileReader(path).read(root))
 
     def with_overrides(self, registries: Iterable[str] = (), ca: Iterable[Path | str] = ()) -> Self:
         """Return these mirrors with ``NAME=URL`` entries put over them and CA files added.
@@ -81,6 +89,10 @@ class Mirrors:
     def mirror_of(self, registry: str) -> str | None:
         """Return the base URL that stands in for ``registry``, None if it is asked itself."""
         return dict(self.registries).get(registry)
+
+    def proxy_of(self, registry: str) -> str | None:
+        """Return the URL of the proxy for ``registry``, "direct" for none, None if the environment decides."""
+        return dict(self.proxies).get(registry)
 
     def base_url(self, registry: str) -> str:
         """Return the URL before ``/<repository>/manifests/…``: a mirror's, or the registry's own with ``/v2``."""
@@ -111,26 +123,36 @@ class _FileReader:
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    def read(self, root: yaml.Node) -> tuple[list[tuple[str, str]], list[tuple[str, str]], list[Path]]:
+    def read(self, root: yaml.Node) -> tuple[_Pairs, _Pairs, tuple[Path, ...], _Pairs]:
         registries: list[tuple[str, str]] = []
         downloads: list[tuple[str, str]] = []
         files: list[Path] = []
+        proxies: list[tuple[str, str]] = []
         for key, node in self._pairs(root):
             if key == "registries":
-                registries += [
-                    (_registry(name, self._at(child)), _base_url(self._text(child), self._at(child)))
-                    for name, child in self._pairs(node)
-                ]
+                registries += [(_registry(name, self._at(child)), self._url(child)) for name, child in self._pairs(node)]
             elif key == "downloads":
-                downloads += [
-                    (_base_url(name, self._at(child)), _base_url(self._text(child), self._at(child)))
-                    for name, child in self._pairs(node)
-                ]
+                downloads += [(_base_url(name, self._at(child)), self._url(child)) for name, child in self._pairs(node)]
             elif key == "ca":
                 files += [_ca_file(self._path.parent / self._text(item), self._at(item)) for item in self._items(node)]
+            elif key == "proxies":
+                proxies += [(_registry(name, self._at(child)), self._proxy(child)) for name, child in self._pairs(node)]
             else:
-                raise RegistryError(f"{self._at(node)}: {key!r} is no setting of mirrors", "use registries, downloads or ca")
-        return registries, downloads, files
+                remedy = "use registries, downloads, ca or proxies"
+                raise RegistryError(f"{self._at(node)}: {key!r} is no setting of mirrors", remedy)
+        return tuple(registries), tuple(downloads), tuple(files), tuple(proxies)
+
+    def _url(self, node: yaml.Node) -> str:
+        return _base_url(self._text(node), self._at(node))
+
+    def _proxy(self, node: yaml.Node) -> str:
+        text = self._text(node)
+        if text == DIRECT:
+            return DIRECT
+        if _is_url(text) and "@" in text:
+            remedy = "write it without, and set HTTPS_PROXY with the login in the environment of the build"
+            raise RegistryError(f"{self._at(node)}: a proxy's login does not belong into this file", remedy)
+        return _base_url(text, self._at(node))
 
     def _at(self, node: yaml.Node) -> str:
         return f"{self._path}:{node.start_mark.line + 1}"

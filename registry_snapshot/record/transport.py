@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import ssl
-import urllib.request
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import urllib3
 from urllib3.exceptions import (
@@ -14,41 +12,49 @@ from urllib3.exceptions import (
     HTTPError,
     NameResolutionError,
     NewConnectionError,
+    ProxyError,
     ReadTimeoutError,
     SSLError,
 )
 
-from registry_snapshot.errors import RegistryError, UpstreamNotTrusted, UpstreamUnreachable
+from registry_snapshot.errors import RegistryError, UpstreamError, UpstreamNotTrusted, UpstreamUnreachable
+from registry_snapshot.record.pace import PACED_POOLS
+from registry_snapshot.record.proxies import Proxies, without_login
 
 CONNECT_SECONDS = 15
-READ_SECONDS = 60  # without a single byte
+READ_SECONDS = 60  # without a single byte, or with fewer than PACE_BYTES of them
 CHUNK_BYTES = 256 * 1024
 _USER_AGENT = "airseal"
+_POOLS = 32  # hosts whose connections are kept
+_CONNECTIONS = 16  # kept for one host
+_HOSTNAME, _EXPIRED, _NOT_YET = 62, 10, 9  # X509_V_ERR_… of openssl's x509_vfy.h
 
 
 class Transport:
     """Connections to any host, kept and used again. Safe for threads.
 
-    ``ca_files`` are trusted besides the system's authorities. ``proxies`` is scheme → URL; None reads the usual
-    environment variables (``https_proxy``, ``no_proxy`` …). Loopback is never asked through a proxy.
-    Raises RegistryError for a CA file that is none.
+    ``ca_files`` are trusted besides the system's authorities. ``proxies`` None is what the environment says.
+    Raises RegistryError for a CA file that is none, and for a proxy that cannot be used.
     """
 
     def __init__(
-        self, ca_files: tuple[Path, ...] = (), proxies: Mapping[str, str] | None = None, read_seconds: float = READ_SECONDS
+        self, ca_files: tuple[Path, ...] = (), proxies: Proxies | None = None, read_seconds: float = READ_SECONDS
     ) -> None:
         self._context = _trust(ca_files)
         self._timeout = urllib3.Timeout(connect=CONNECT_SECONDS, read=read_seconds)
-        self._proxies = urllib.request.getproxies_environment() if proxies is None else dict(proxies)
-        self._direct = urllib3.PoolManager(num_pools=32, maxsize=16, ssl_context=self._context, timeout=self._timeout)
-        self._proxied = {url: self._proxy(url) for url in set(self._proxies.values()) if url.startswith("http")}
+        self._proxies = Proxies.of() if proxies is None else proxies
+        self._direct = self._paced(
+            urllib3.PoolManager(num_pools=_POOLS, maxsize=_CONNECTIONS, ssl_context=self._context, timeout=self._timeout)
+        )
+        self._proxied = {url: self._paced(self._proxy(url)) for url in self._proxies.all()}
 
     def send(
         self, method: str, url: str, headers: Mapping[str, str], body: bytes | None = None
     ) -> urllib3.BaseHTTPResponse:
-        """Return the answer with its body unread and undecoded. Raises UpstreamUnreachable, UpstreamNotTrusted."""
+        """Return the answer with its body unread and undecoded. Raises UpstreamError: UpstreamUnreachable, UpstreamNotTrusted."""
         try:
-            return self._pool(url).request(
+            proxy = self._proxies.for_url(url)
+            return (self._proxied[proxy] if proxy else self._direct).request(
                 method,
                 url,
                 headers={"User-Agent": _USER_AGENT, "Accept-Encoding": "identity", **headers},
@@ -59,49 +65,88 @@ class Transport:
                 decode_content=False,
             )
         except HTTPError as error:
-            raise unreachable(error, urlsplit(url).netloc) from error
+            raise unreachable(error, host_of(url), without_login(proxy)) from error
+        except (ValueError, UnicodeError):  # a URL that came from outside
+            raise UpstreamError(f"{host_of(url)[:200]!r} is no host that can be asked", "ask the registry's operator") from None
 
     def close(self) -> None:
         """Close idle connections."""
         for pool in (self._direct, *self._proxied.values()):
             pool.clear()
 
-    def _pool(self, url: str) -> urllib3.PoolManager:
-        parts = urlsplit(url)
-        host = parts.hostname or ""
-        local = host in {"localhost", "::1"} or host.startswith("127.")
-        proxy = self._proxies.get(parts.scheme, "")
-        if local or proxy not in self._proxied:
-            return self._direct
-        # Not in typeshed, but it takes our own table of proxies, which proxy_bypass() does not.
-        bypassed = urllib.request.proxy_bypass_environment(parts.netloc, self._proxies)  # type: ignore[attr-defined]
-        return self._direct if bypassed else self._proxied[proxy]
+    @staticmethod
+    def _paced(manager: urllib3.PoolManager) -> urllib3.PoolManager:
+        manager.pool_classes_by_scheme = PACED_POOLS
+        return manager
 
     def _proxy(self, url: str) -> urllib3.ProxyManager:
         auth = urllib3.util.parse_url(url).auth
-        headers = urllib3.make_headers(proxy_basic_auth=auth) if auth else None
         return urllib3.ProxyManager(
-            url, num_pools=32, maxsize=16, proxy_headers=headers, ssl_context=self._context, timeout=self._timeout
+            without_login(url),
+            num_pools=_POOLS,
+            maxsize=_CONNECTIONS,
+            proxy_headers=urllib3.make_headers(proxy_basic_auth=auth) if auth else None,
+            ssl_context=self._context,
+            proxy_ssl_context=self._context,
+            timeout=self._timeout,
         )
 
 
-def unreachable(error: HTTPError, host: str) -> UpstreamUnreachable:
-    """Return what to tell a person about ``error`` from ``host``."""
-    if isinstance(error, SSLError) and isinstance(error.args[0] if error.args else None, ssl.SSLCertVerificationError):
-        return UpstreamNotTrusted(
-            f"the TLS certificate of {host} cannot be verified: {error.args[0].verify_message}",
-            "if it is signed by your company's own authority, add that with --ca FILE (or ca: in the file of mirrors)",
-        )
-    network = f"check that {host} can be reached from here (name, firewall, proxy variables), or point --mirror elsewhere"
+def host_of(url: str) -> str:
+    """Return the host and port in ``url``, for people: no login, no path, no signature."""
+    return url.partition("://")[2].partition("/")[0].partition("?")[0].rpartition("@")[2]
+
+
+def unreachable(error: HTTPError, host: str, proxy: str = "") -> UpstreamUnreachable:
+    """Return what to tell a person about ``error`` from ``host``, which was asked through ``proxy``."""
+    for cause in _causes(error):
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return UpstreamNotTrusted(
+                f"the TLS certificate of {host} cannot be verified: {cause.verify_message}", _certificate_remedy(cause, host)
+            )
+    if isinstance(error, ProxyError):
+        return _proxy_failed(error, host, proxy)
+    remedy = f"check that {host} can be reached from here (name, firewall, proxy variables), or point --mirror elsewhere"
     if isinstance(error, SSLError):
-        return UpstreamUnreachable(f"{host} does not speak TLS with us: {_reason(error)}", network)
-    if isinstance(error, NameResolutionError):
-        return UpstreamUnreachable(f"{host} is no name that can be resolved", network)
-    if isinstance(error, (NewConnectionError, ConnectTimeoutError)):
-        return UpstreamUnreachable(f"{host} cannot be reached: {_reason(error)}", network)
-    if isinstance(error, ReadTimeoutError):
-        return UpstreamUnreachable(f"{host} has stopped sending", network)
-    return UpstreamUnreachable(f"the connection to {host} broke: {_reason(error)}", network)
+        problem = f"{host} does not speak TLS with us: {_reason(error)}"
+    elif isinstance(error, NameResolutionError):
+        problem = f"{host} is no name that can be resolved"
+        remedy = f"correct the registry's name if it is mistyped; else check the name servers of this machine for {host}"
+    elif isinstance(error, (NewConnectionError, ConnectTimeoutError)):
+        problem = f"{host} cannot be reached: {_reason(error)}"
+    elif isinstance(error, ReadTimeoutError):
+        problem = f"{host} has stopped sending, or sends too slowly"
+    else:
+        problem = f"the connection to {host} broke: {_reason(error)}"
+    return UpstreamUnreachable(problem, remedy)
+
+
+def _certificate_remedy(error: ssl.SSLCertVerificationError, host: str) -> str:
+    if error.verify_code == _HOSTNAME:
+        return f"ask for it by a name that stands in the certificate, or have its operator issue one for {host}"
+    if error.verify_code in {_EXPIRED, _NOT_YET}:
+        return f"check this machine's clock; else the operator of {host} has to renew the certificate"
+    return (
+        "if it is signed by your company's own authority, add that with --ca FILE (or ca: in the file of mirrors); "
+        f"openssl s_client -showcerts -connect {host if ':' in host else host + ':443'} shows who signed it"
+    )
+
+
+def _proxy_failed(error: ProxyError, host: str, proxy: str) -> UpstreamUnreachable:
+    if "connection failed: 407" in str(error):  # the words of http.client; it keeps no status
+        remedy = "put its login into HTTPS_PROXY (http://USER:PASSWORD@HOST:PORT) in the environment of this command"
+        return UpstreamUnreachable(f"the proxy {proxy} wants a login before it lets us reach {host}", remedy, status=407)
+    remedy = f"check the proxy, or name {host} in NO_PROXY if it can be reached without one"
+    return UpstreamUnreachable(f"the proxy {proxy} does not let us reach {host}: {_reason(error)}", remedy)
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    for _ in range(8):
+        if error is None:
+            return
+        yield error
+        yield from (item for item in error.args if isinstance(item, BaseException))
+        error = error.__cause__ or error.__context__
 
 
 def _reason(error: Exception) -> str:

@@ -1,64 +1,62 @@
-"""Upstream: one remote registry, asked for manifests and blobs. Nothing it says is believed before it is hashed.
+"""Upstream: one remote registry, asked for manifests, blobs and referrers. Nothing it says is believed before it is hashed.
 
-Source: OCI distribution-spec, "Pull"; redirects and credentials as containerd's fetcher does them, but inside, since a
-client in an air gap cannot follow a redirect to a CDN.
+Source: OCI distribution-spec, "Pull", "Listing Referrers".
 """
 
 from __future__ import annotations
 
-import json
+import re
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urljoin
 
-import urllib3
-from urllib3.exceptions import HTTPError
-
-from registry_snapshot.errors import (
-    DigestInvalid,
-    DigestMismatch,
-    ManifestInvalid,
-    UpstreamCorrupt,
-    UpstreamError,
-    UpstreamNotTrusted,
-    UpstreamUnauthorized,
-    UpstreamUnreachable,
-)
+from registry_snapshot.errors import DigestInvalid, ManifestInvalid, UpstreamCorrupt, UpstreamError
 from registry_snapshot.oci import media_types
 from registry_snapshot.oci.descriptor import Descriptor
 from registry_snapshot.oci.digest import Digest
-from registry_snapshot.oci.manifest import MAX_MANIFEST_BYTES, parse_manifest
+from registry_snapshot.oci.manifest import MAX_MANIFEST_BYTES, Index, Manifest, parse_manifest
 from registry_snapshot.oci.reference import Repository
-from registry_snapshot.record.auth import Authorizer, TokenAnswer, parse_challenges
+from registry_snapshot.record.answer import Answer, origin_of
 from registry_snapshot.record.credentials import Credentials
-from registry_snapshot.record.retry import Patience, TransientError, retry_after
-from registry_snapshot.record.transport import CHUNK_BYTES, Transport, unreachable
-from registry_snapshot.store.disk import BlobWriter
+from registry_snapshot.record.download import Download, Progress, no_progress
+from registry_snapshot.record.retry import Patience, TransientError
+from registry_snapshot.record.session import Ask, Session
+from registry_snapshot.record.transport import Transport
+from registry_snapshot.store.base import BlobSink
 
-_REDIRECTS = frozenset({301, 302, 303, 307, 308})
-_MAX_REDIRECTS = 10
-_ERROR_BYTES = 64 * 1024
+__all__ = ["FetchedManifest", "Progress", "Traffic", "Upstream", "no_progress"]
+
 _ACCEPT = ", ".join(media_types.ACCEPT_MANIFESTS)
+# What registries without the referrers API say to it: the specification's 404, and what others were seen to say (the
+# list of go-containerregistry, pkg/v1/remote/referrers.go, and 405).
+_NO_REFERRERS = frozenset({400, 404, 405, 406})
+_MAX_PAGES = 1000
+_NEXT = re.compile(r'<([^<>]{1,4096})>\s*;\s*rel="?next"?', re.IGNORECASE)
 
-Progress = Callable[[int], None]  # bytes that came; negative when some must come again
 
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """What a fetch cost: bytes of bodies that really travelled, those that came twice counted twice, and repeated requests."""
 
-def no_progress(count: int) -> None:
-    """Tell nobody."""
+    bytes: int = 0
+    retries: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class FetchedManifest:
-    """A manifest as it came, and its descriptor."""
+    """A manifest as it came, its descriptor, and what it cost."""
 
     descriptor: Descriptor
     raw: bytes
+    traffic: Traffic = Traffic()
 
 
 class Upstream:
-    """The registry ``name``, asked at ``base_url`` (which ends in ``/v2`` or a mirror's own prefix). Safe for threads."""
+    """The registry ``name``, asked at ``base_url`` (which ends in ``/v2`` or a mirror's own prefix). Safe for threads.
+
+    ``sleep`` and ``clock`` as for Patience; ``rewrite`` says where a foreign layer's URL is really fetched.
+    """
 
     def __init__(
         self,
@@ -72,226 +70,160 @@ class Upstream:
         rewrite: Callable[[str], str] = str,
     ) -> None:
         self.name = name
-        self._base = base_url
-        self._origin = _origin(base_url)
-        self._transport = transport
+        self._session = Session(name, base_url, transport, credentials, patience=Patience(sleep, clock), clock=clock)
         self._rewrite = rewrite
-        self._patience = Patience(sleep, clock)
-        secure = urlsplit(base_url).scheme == "https"
-        self._authorizer = Authorizer(self._login_name, credentials, self._ask_token_server, clock, secure=secure)
-
-    @property
-    def _login_name(self) -> str:
-        """What to give to ``docker login``: a mirror is logged in to under its own host."""
-        host = self._origin[1]
-        return self.name if host == "registry-1.docker.io" else host
 
     def __str__(self) -> str:
-        host = self._origin[1]
-        return self.name if host in {self.name, "registry-1.docker.io"} else f"{self.name} (mirror {host})"
+        return str(self._session)
 
     def manifest(self, repository: Repository, target: str) -> FetchedManifest:
         """Return the manifest that a tag or a digest names. Raises UpstreamError, ManifestInvalid."""
-        what = f"{repository}@{target}" if ":" in target else f"{repository}:{target}"
         expected = Digest.parse(target) if ":" in target else None
-        failures = 0
+        what = f"{repository}@{target}" if expected else f"{repository}:{target}"
+        url = self._session.url(f"{repository.path}/manifests/{target}")
+        ask = Ask(url, repository, what, {"Accept": _ACCEPT}, by_digest=expected is not None)
+        attempts = self._session.attempts()
+        came, corrupted = 0, False
         while True:
             try:
-                with self._open(f"{repository.path}/manifests/{target}", {"Accept": _ACCEPT}, repository, what) as response:
-                    raw = self._body(response, MAX_MANIFEST_BYTES + 1)
-                    return self._checked(raw, response, expected, what)
+                with self._session.get(ask) as answer:
+                    try:
+                        raw = self._whole(answer, what)
+                    finally:
+                        came += answer.received
+                    descriptor = self._checked(raw, answer, expected, what)
+                    return FetchedManifest(descriptor, raw, Traffic(came, attempts.retries))
             except TransientError as failure:
-                failures += 1
-                self._patience.after(failure, failures)
+                attempts.failed(failure)
+            except UpstreamCorrupt:
+                if corrupted:
+                    raise
+                corrupted = True  # once more: a body without a length may have broken off
+                attempts.retries += 1
 
     def blob(
-        self, repository: Repository, wanted: Descriptor, writer: BlobWriter, progress: Progress = no_progress
-    ) -> None:
-        """Write the whole blob and commit it. A connection that breaks is taken up again where it ended.
+        self, repository: Repository, wanted: Descriptor, sink: BlobSink, progress: Progress = no_progress
+    ) -> Traffic:
+        """Write the whole blob into ``sink`` and commit it. A connection that breaks is taken up again where it ended.
 
-        Of ``wanted`` a negative size means that it is not known. Foreign layers are also looked for at their ``urls``.
-        Raises UpstreamError (UpstreamCorrupt for wrong bytes, and keeps nothing), StoreError.
+        ``sink`` may hold a beginning from before: it is continued with ``Range``. If the whole turns out wrong, ``sink``
+        is begun anew and ``progress`` hears of all it held as a negative number. Of ``wanted`` a negative size means that
+        it is not known. Foreign layers are also looked for at their ``urls`` (http and https), which see no login.
+
+        Raises UpstreamError (UpstreamCorrupt for wrong bytes), StoreError; the sink is then not committed.
         """
-        sources = (f"{repository.path}/blobs/{wanted.digest}", *wanted.urls)
-        for source in sources:
+        download = Download(self._session, repository, wanted, sink, progress)
+        sources = [(self._session.url(f"{repository.path}/blobs/{wanted.digest}"), True)]
+        sources += [(self._rewrite(url), False) for url in wanted.urls if _is_web(url)]
+        for number, (url, is_ours) in enumerate(sources, 1):
             try:
-                self._blob_from(source, repository, wanted, writer, progress)
+                download.run(url, is_ours=is_ours)
+                break
             except UpstreamError as error:
-                if error.status != 404 or source == sources[-1]:
+                # A registry that does not have it is no reason to give up; one that fails or refuses is.
+                if number == len(sources) or (is_ours and error.status != 404):
                     raise
-            else:
-                return
+        return Traffic(download.bytes, download.retries)
 
-    def _blob_from(
-        self, source: str, repository: Repository, wanted: Descriptor, writer: BlobWriter, progress: Progress
-    ) -> None:
-        what = f"{repository}@{wanted.digest}"
-        failures, furthest, corrupted = 0, 0, False
+    def referrers(self, repository: Repository, digest: Digest) -> tuple[Descriptor, ...]:
+        """Return what the registry lists as referring to ``digest``, all pages in order; nothing listed is an empty tuple.
+
+        A registry without that API keeps the list as an index under the tag ``<algorithm>-<encoded>``, of whose digits
+        64 count. Raises UpstreamError, ManifestInvalid.
+
+        Source: OCI distribution-spec, "Listing Referrers", "Referrers Tag Schema".
+        """
+        listed = self._referrers(repository, digest)
+        if listed is not None:
+            return listed
+        try:
+            fetched = self.manifest(repository, f"{digest.algorithm}-{digest.encoded[:64]}")
+        except UpstreamError as error:
+            if error.status != 404:
+                raise
+            return ()
+        parsed = parse_manifest(fetched.raw, fetched.descriptor.media_type)
+        return parsed.manifests if isinstance(parsed, Index) else ()
+
+    def _referrers(self, repository: Repository, digest: Digest) -> tuple[Descriptor, ...] | None:
+        """Return all pages, None if the registry has no such API."""
+        what = f"the referrers of {repository}@{digest}"
+        url = self._session.url(f"{repository.path}/referrers/{digest}")
+        origin, seen = origin_of(url), set[str]()
+        found: list[Descriptor] = []
+        while url not in seen:
+            seen.add(url)
+            try:
+                page, link = self._page(Ask(url, repository, what, {"Accept": media_types.OCI_INDEX}))
+            except UpstreamError as error:
+                if error.status in _NO_REFERRERS and len(seen) == 1:
+                    return None
+                raise
+            if page is None:
+                return None
+            found += page.manifests
+            following = _NEXT.search(link)
+            if following is None:
+                return tuple(found)
+            url = _joined(url, following[1])
+            if len(seen) == _MAX_PAGES or origin_of(url) != origin:
+                break
+        raise UpstreamError(f"{self} lists {what} on pages that do not end, or elsewhere", "report it to the registry's operator")
+
+    def _page(self, ask: Ask) -> tuple[Index | None, str]:
+        """Return one page and its ``Link``; None instead of a page for an answer of another kind (a website's, say)."""
+        attempts = self._session.attempts()
         while True:
             try:
-                self._blob_rest(source, repository, wanted, writer, progress)
-                writer.commit()
+                with self._session.get(ask) as answer:
+                    if media_types.without_parameters(answer.header("Content-Type")) != media_types.OCI_INDEX:
+                        return None, ""
+                    parsed = self._parsed(self._whole(answer, ask.what), media_types.OCI_INDEX, ask.what)
+                    return parsed if isinstance(parsed, Index) else None, answer.header("Link")
             except TransientError as failure:
-                failures = 1 if writer.size > furthest else failures + 1  # patience is for standing still, not for size
-                furthest = max(furthest, writer.size)
-                self._patience.after(failure, failures)
-            except DigestMismatch as error:
-                progress(-writer.size)
-                if corrupted:
-                    raise UpstreamCorrupt(f"{self} sent wrong bytes for {what}: {error.problem}", error.remedy) from None
-                corrupted = True  # once from the start: a resume may have joined two different answers
-                writer.restart()
-            else:
-                return
+                attempts.failed(failure)
 
-    def _blob_rest(
-        self, source: str, repository: Repository, wanted: Descriptor, writer: BlobWriter, progress: Progress
-    ) -> None:
-        headers = {"Accept": f"{wanted.media_type}, */*"}
-        if writer.size and writer.size == wanted.size:
-            return
-        if writer.size:
-            headers["Range"] = f"bytes={writer.size}-"
-        with self._open(source, headers, repository, f"{repository}@{wanted.digest}") as response:
-            if writer.size and (response.status != 206 or not _continues(response, writer.size)):
-                progress(-writer.size)
-                writer.restart()
-                if response.status != 200:
-                    broken = UpstreamError(f"{self} cannot continue {wanted.digest}", "run again", status=response.status)
-                    raise TransientError(broken)
-            while chunk := self._read(response, CHUNK_BYTES):
-                writer.write(chunk)
-                progress(len(chunk))
-                if 0 <= wanted.size < writer.size:
-                    raise DigestMismatch(f"more than {wanted.size} bytes came for {wanted.digest}", "report it to the registry's operator")
-            if writer.size < wanted.size:
-                # Without Content-Length a body that broke off looks complete.
-                raise TransientError(UpstreamUnreachable(f"{self} sent {writer.size} of {wanted.size} bytes of {wanted.digest}", "run again"))
+    def _whole(self, answer: Answer, what: str) -> bytes:
+        raw = answer.body(MAX_MANIFEST_BYTES + 1)
+        if len(raw) > MAX_MANIFEST_BYTES:
+            raise ManifestInvalid(
+                f"{what} from {self} has more than {MAX_MANIFEST_BYTES} bytes, and container runtimes accept no such manifest",
+                "rebuild that image with fewer layers or shorter annotations",
+            )
+        return raw
 
-    @contextmanager
-    def _open(self, source: str, headers: dict[str, str], repository: Repository, what: str) -> Iterator[urllib3.BaseHTTPResponse]:
-        """Yield an answer of status 200, 206 or 416. Raises TransientError for what may pass, UpstreamError for the rest."""
-        self._patience.until_allowed()
+    def _checked(self, raw: bytes, answer: Answer, expected: Digest | None, what: str) -> Descriptor:
+        """Return the descriptor of what came. The digest that was asked for counts, else the one the header tells."""
         try:
-            response = self._authorized(source, headers, f"repository:{repository.path}:pull")
-        except UpstreamNotTrusted:
-            raise
-        except UpstreamUnreachable as error:
-            raise TransientError(UpstreamUnreachable(f"{what}: {error.problem}", error.remedy)) from error
-        try:
-            if response.status not in {200, 206, 416}:
-                raise self._refused(response, what)
-            yield response
-        finally:
-            response.close()  # a connection whose body was read to the end is already back in the pool
-
-    def _authorized(self, source: str, headers: dict[str, str], scope: str) -> urllib3.BaseHTTPResponse:
-        if "://" in source:  # a foreign layer's own URL: no login of ours is for it
-            return self._follow(self._rewrite(source), headers, None)[0]
-        url = f"{self._base}/{source}"
-        response, origin = self._follow(url, headers, self._authorizer.header(scope))
-        if response.status != 401 or origin != self._origin:
-            return response
-        challenges = parse_challenges(response.headers.getlist("WWW-Authenticate"))
-        self._authorizer.forget(scope)
-        authorization = self._authorizer.answer(challenges, scope)
-        if authorization is None:
-            return response
-        response.drain_conn()
-        response.release_conn()
-        return self._follow(url, headers, authorization)[0]
-
-    def _follow(
-        self, url: str, headers: dict[str, str], authorization: str | None
-    ) -> tuple[urllib3.BaseHTTPResponse, tuple[str, str]]:
-        """Return the first answer that is no redirect, and who gave it. Only the issuing host sees ``authorization``."""
-        for _ in range(_MAX_REDIRECTS):
-            origin = _origin(url)
-            mine = authorization is not None and origin == self._origin
-            response = self._transport.send("GET", url, {**headers, "Authorization": authorization or ""} if mine else headers)
-            location = response.headers.get("Location")
-            if response.status not in _REDIRECTS or not location:
-                return response, origin
-            response.drain_conn()
-            response.release_conn()
-            url = urljoin(url, location)
-            if urlsplit(url).scheme not in {"http", "https"}:
-                raise UpstreamError(f"{self} redirects to {urlsplit(url).scheme[:20]}:, which is no web address")
-        raise UpstreamError(f"{self} redirects more than {_MAX_REDIRECTS} times", "report it to the registry's operator")
-
-    def _ask_token_server(self, method: str, url: str, headers: dict[str, str], body: bytes | None) -> TokenAnswer:
-        response = self._transport.send(method, url, headers, body)
-        try:
-            if response.status >= 500 or response.status == 429:
-                raise self._refused(response, f"a token from {urlsplit(url).hostname}")
-            return TokenAnswer(response.status, self._body(response, _ERROR_BYTES))
-        finally:
-            response.close()
-
-    def _checked(self, raw: bytes, response: urllib3.BaseHTTPResponse, expected: Digest | None, what: str) -> FetchedManifest:
-        named = response.headers.get("Docker-Content-Digest")
-        try:
-            wanted = expected or (Digest.parse(named) if named else None)
+            told = Digest.parse(answer.header("Docker-Content-Digest"))
         except DigestInvalid:
-            wanted = None
-        digest = Digest.of(raw, expected.algorithm if expected else "sha256")
+            told = None
+        wanted = expected or told
         if wanted is not None and Digest.of(raw, wanted.algorithm) != wanted:
             raise UpstreamCorrupt(
-                f"{self} sent other bytes for {what} than their digest {wanted} says",
+                f"{self} sent other bytes for {what} than their digest {wanted} says{answer.encoding()}",
                 "look for a proxy or cache that alters content",
             )
+        parsed = self._parsed(raw, answer.header("Content-Type"), what)
+        return Descriptor(parsed.media_type, expected or Digest.of(raw), len(raw))
+
+    def _parsed(self, raw: bytes, media_type: str, what: str) -> Manifest | Index:
         try:
-            media_type = parse_manifest(raw, response.headers.get("Content-Type", "")).media_type
-        except ManifestInvalid as error:
+            return parse_manifest(raw, media_type)
+        except (ManifestInvalid, DigestInvalid) as error:
             raise ManifestInvalid(f"{what} from {self}: {error.problem}", error.remedy) from None
-        return FetchedManifest(Descriptor(media_type, digest, len(raw)), raw)
-
-    def _body(self, response: urllib3.BaseHTTPResponse, limit: int) -> bytes:
-        data = bytearray()
-        while len(data) < limit and (chunk := self._read(response, limit - len(data))):
-            data += chunk
-        return bytes(data)
-
-    def _read(self, response: urllib3.BaseHTTPResponse, size: int) -> bytes:
-        try:
-            return response.read(size, decode_content=False)
-        except HTTPError as error:
-            raise TransientError(unreachable(error, self._origin[1])) from error
-
-    def _refused(self, response: urllib3.BaseHTTPResponse, what: str) -> Exception:
-        """Return what to raise for an answer that is no success: transient or final."""
-        status = response.status
-        said = f"{self} answered HTTP {status} for {what}{_reason(response)}"
-        login = f"docker login {self._login_name}"
-        if status in {401, 403}:
-            remedy = f"if the image exists, run: {login} (as the user that builds); if not, correct its name"
-            return UpstreamUnauthorized(said, remedy, status=status)
-        if status == 404:
-            remedy = f"correct the name or tag; a private image may look absent until you run: {login}"
-            return UpstreamError(said, remedy, status=status)
-        if status == 429:
-            error = UpstreamError(said, f"wait, log in for a higher limit ({login}), or use a mirror", status=status)
-            return TransientError(error, retry_after(response.headers.get("Retry-After")))
-        if status == 408 or status >= 500:
-            error = UpstreamError(said, "that registry has a problem; run again later, or use a mirror", status=status)
-            return TransientError(error, retry_after(response.headers.get("Retry-After")))
-        return UpstreamError(said, "ask the registry's operator", status=status)
 
 
-def _origin(url: str) -> tuple[str, str]:
-    parts = urlsplit(url)
-    return parts.scheme, parts.netloc.rpartition("@")[2].lower()
-
-
-def _continues(response: urllib3.BaseHTTPResponse, start: int) -> bool:
-    return response.headers.get("Content-Range", "").removeprefix("bytes ").startswith(f"{start}-")
-
-
-def _reason(response: urllib3.BaseHTTPResponse) -> str:
-    """Return the first message of a specification's error body, for people; empty if there is none."""
+def _is_web(url: str) -> bool:
     try:
-        raw = response.read(_ERROR_BYTES, decode_content=False)
-        message = str(json.loads(raw)["errors"][0]["message"])
-    except (HTTPError, ValueError, LookupError, TypeError, RecursionError):
+        scheme, host, _ = origin_of(url)
+    except ValueError:
+        return False
+    return scheme in {"http", "https"} and bool(host) and url.isascii()
+
+
+def _joined(url: str, link: str) -> str:
+    try:
+        return urljoin(url, link)
+    except ValueError:
         return ""
-    return ": " + "".join(letter for letter in message if letter.isprintable())[:300]

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from registry_snapshot.record.credentials import Credentials, DockerCredentials
 from registry_snapshot.record.mirrors import Mirrors
+from registry_snapshot.record.proxies import Proxies
 from registry_snapshot.record.transport import READ_SECONDS, Transport
 from registry_snapshot.record.upstream import Upstream
 
@@ -19,7 +20,9 @@ from registry_snapshot.record.upstream import Upstream
 class Upstreams:
     """One Upstream for each registry, made when it is first needed. Safe for threads.
 
-    ``sleep`` and ``clock`` (monotonic) are seconds; ``proxies`` as for Transport. Raises RegistryError for a bad CA file.
+    ``sleep`` and ``clock`` (monotonic) are seconds. ``proxies`` stand in for the environment's variables (scheme → URL,
+    and ``no``); what the mirrors say of a registry's proxy counts for all that is asked for it: its token server and where
+    it redirects to included. Raises RegistryError for a bad CA file, and for a proxy that cannot be used.
     """
 
     def __init__(
@@ -37,7 +40,9 @@ class Upstreams:
         self._stopped = threading.Event()
         self._sleep: Callable[[float], object] = sleep or self._stopped.wait
         self._clock = clock
-        self._transport = Transport(mirrors.ca_files, proxies, read_seconds)
+        self._proxies = Proxies.of(proxies)
+        self._read_seconds = read_seconds
+        self._transports = {self._proxies: Transport(mirrors.ca_files, self._proxies, read_seconds)}
         self._upstreams: dict[str, Upstream] = {}
         self._lock = threading.Lock()
 
@@ -48,7 +53,7 @@ class Upstreams:
                 self._upstreams[name] = Upstream(
                     name,
                     self._mirrors.base_url(name),
-                    self._transport,
+                    self._transport_for(name),
                     partial(self._login, name),
                     sleep=self._sleep,
                     clock=self._clock,
@@ -59,13 +64,22 @@ class Upstreams:
     def close(self) -> None:
         """End waits and close idle connections."""
         self._stopped.set()
-        self._transport.close()
+        with self._lock:
+            for transport in self._transports.values():
+                transport.close()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
+
+    def _transport_for(self, name: str) -> Transport:
+        setting = self._mirrors.proxy_of(name)
+        proxies = self._proxies.only(setting) if setting else self._proxies
+        if proxies not in self._transports:
+            self._transports[proxies] = Transport(self._mirrors.ca_files, proxies, self._read_seconds)
+        return self._transports[proxies]
 
     def _login(self, name: str) -> Credentials | None:
         mirror = self._mirrors.mirror_of(name)

@@ -80,6 +80,23 @@ class BlobReader(Protocol):
         """Return the blob, open. Raises BlobUnknown, StoreError."""
 
 
+class BlobSink(Protocol):
+    """Where the bytes of one blob go on their way in. It may hold a beginning from before; ``commit`` judges the whole."""
+
+    @property
+    def size(self) -> int:
+        """Bytes it holds so far."""
+
+    def write(self, data: bytes) -> None:
+        """Append ``data``. Raises StoreError."""
+
+    def restart(self) -> None:
+        """Forget everything, to begin again from the first byte. Raises StoreError."""
+
+    def commit(self) -> Digest:
+        """Keep the blob and return its digest. Raises DigestMismatch (``restart`` may follow) and keeps nothing, StoreError."""
+
+
 class RegistryContent(Protocol):
     """What a RegistryApp serves: a recording that fills itself, or one or several artifacts."""
 

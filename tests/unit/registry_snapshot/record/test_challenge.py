@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from registry_snapshot.record.auth import Challenge, parse_challenges
+from registry_snapshot.record.challenge import Challenge, parse_challenges
 
 
 @pytest.mark.parametrize(
