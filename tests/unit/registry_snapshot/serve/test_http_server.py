@@ -167,6 +167,17 @@ def test_a_bug_is_500_and_says_nothing(server: RegistryServer, authority: Author
     assert "ZeroDivisionError" in caplog.text
 
 
+def test_a_client_that_tries_https_first_is_turned_away_at_once(plain_server: RegistryServer) -> None:
+    hello, ours = ssl.MemoryBIO(), ssl.MemoryBIO()
+    client = ssl.create_default_context().wrap_bio(ours, hello, server_hostname="registry.example")
+    with contextlib.suppress(ssl.SSLWantReadError):
+        client.do_handshake()
+    with socket.create_connection(plain_server.address) as sock:
+        sock.sendall(hello.read())
+        # 408 is what came when the time for a request's head was over.
+        assert sock.makefile("rb").read().startswith(b"HTTP/1.1 400 ")
+
+
 def test_no_header_can_be_injected(plain_server: RegistryServer, authority: Authority) -> None:
     assert b"Injected" not in say(plain_server, authority, b"GET / HTTP/1.1\r\nConnection: close\r\n\r\n")
 
