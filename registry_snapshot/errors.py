@@ -15,6 +15,7 @@
         ├── UpstreamUnauthorized  401 or 403 after every credential we have
         ├── UpstreamUnreachable   no answer: DNS, connect, timeout
         │   └── UpstreamNotTrusted  its TLS certificate is signed by nobody we know
+        ├── TransferStopped       we ended the transfer ourselves; what is whole is kept
         └── UpstreamCorrupt       it sent other bytes than it was asked for (also a DigestMismatch)
 """
 
@@ -83,6 +84,10 @@ class UpstreamUnreachable(UpstreamError):
 
 class UpstreamNotTrusted(UpstreamUnreachable):
     """Its TLS certificate could not be verified. Asking again does not help."""
+
+
+class TransferStopped(UpstreamError):
+    """The recorder was closed while it was fetching. What came so far is taken up again by the next one."""
 
 
 class UpstreamCorrupt(UpstreamError, DigestMismatch):

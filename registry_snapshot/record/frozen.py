@@ -38,15 +38,18 @@ class FrozenReferences:
         with self._lock:
             return self._known.get(reference)
 
-    def freeze(self, reference: Reference, descriptor: Descriptor) -> Descriptor:
-        """Return what ``reference`` means from now on: ``descriptor``, unless somebody was earlier. Raises StoreError."""
+    def freeze(self, reference: Reference, descriptor: Descriptor) -> tuple[Descriptor, bool]:
+        """Return what ``reference`` means from now on: ``descriptor``, unless somebody was earlier; and whether nobody was.
+
+        Raises StoreError.
+        """
         with self._lock:
             known = self._known.get(reference)
             if known is not None:
-                return known
+                return known, False
             self._file.append({"reference": str(reference), "descriptor": descriptor.to_json()})
             self._known[reference] = descriptor
-            return descriptor
+            return descriptor, True
 
     def all(self) -> tuple[tuple[Reference, Descriptor], ...]:
         """Return everything, in the order it was frozen."""
@@ -60,6 +63,44 @@ class FrozenReferences:
     def close(self) -> None:
         """Close the file."""
         self._file.close()
+
+
+class FrozenReferrers:
+    """What an upstream said refers to a digest when that was first asked for. Kept like FrozenReferences, safe for threads."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = LineFile(path)
+        self._lock = threading.Lock()
+        self._known: dict[Reference, tuple[Descriptor, ...]] = {}
+        for number, value in enumerate(self._file.load(), 1):
+            try:
+                subject, found = _referrers(value)
+            except (RegistryError, TypeError):
+                raise damaged_line(path, number) from None
+            self._known.setdefault(subject, found)
+
+    def get(self, subject: Reference) -> tuple[Descriptor, ...] | None:
+        """Return the referrers of ``subject``, a repository with a digest; None if nobody has asked yet."""
+        with self._lock:
+            return self._known.get(subject)
+
+    def freeze(self, subject: Reference, found: tuple[Descriptor, ...]) -> tuple[Descriptor, ...]:
+        """Return the referrers from now on: ``found``, unless somebody was earlier. Raises StoreError."""
+        with self._lock:
+            if subject not in self._known:
+                self._file.append({"subject": str(subject), "referrers": [item.to_json() for item in found]})
+                self._known[subject] = found
+            return self._known[subject]
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+def _referrers(value: object) -> tuple[Reference, tuple[Descriptor, ...]]:
+    if not isinstance(value, dict) or not isinstance(value.get("referrers"), list):
+        raise TypeError("referrers")
+    return Reference.parse(str(value.get("subject"))), tuple(Descriptor.from_json(item) for item in value["referrers"])
 
 
 def _parsed(values: list[object], path: Path) -> Iterator[tuple[Reference, Descriptor]]:

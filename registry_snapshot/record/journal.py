@@ -1,25 +1,31 @@
-"""Journal: who asked for which image, in the order it happened. Kept on disk line by line."""
+"""Journal: who asked for which image, and what travelled for it, in the order it happened. Kept on disk line by line.
+
+Two kinds of lines. A pull: one request for an image. A fetch: one manifest or blob that came because of pulls; it comes
+once, however many images hold it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
 from registry_snapshot.errors import DigestInvalid, ReferenceInvalid
 from registry_snapshot.oci.digest import Digest
-from registry_snapshot.oci.reference import Reference
-from registry_snapshot.record.line_file import LineFile
+from registry_snapshot.oci.reference import Reference, Repository
+from registry_snapshot.record.line_file import LineFile, damaged_line, read_lines
 
 LISTED = "LISTED"  # the method of an image that nobody pulled: it was named, and ``client`` says by what
 
 
 @dataclass(frozen=True, slots=True)
 class Pull:
-    """One request for an image: ``time`` in seconds since 1970, ``bytes`` of manifest fetched for it (0: already here).
+    """One request for an image. ``time`` is in seconds since 1970.
 
-    ``client`` is an IP address, ``method`` HEAD, GET or LISTED, ``upstream`` who really answered.
+    ``client`` is an IP address, ``method`` HEAD, GET or LISTED, ``upstream`` who really answered. ``bytes`` is what
+    travelled of the manifest for this answer (0: it was here), ``retries`` how often the upstream had to be asked again.
     """
 
     time: float
@@ -29,6 +35,7 @@ class Pull:
     method: str
     upstream: str
     bytes: int
+    retries: int = 0
 
     @classmethod
     def from_json(cls, value: object) -> Self:
@@ -44,6 +51,7 @@ class Pull:
                 str(value["method"]),
                 str(value["upstream"]),
                 int(value["bytes"]),
+                int(value.get("retries", 0)),
             )
         except (KeyError, TypeError, DigestInvalid, ReferenceInvalid) as error:
             raise ValueError(str(error)) from None
@@ -58,28 +66,89 @@ class Pull:
             "method": self.method,
             "upstream": self.upstream,
             "bytes": self.bytes,
+            "retries": self.retries,
         }
 
 
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """What came for one digest: ``bytes`` that really travelled, those that came twice counted twice, and ``retries``."""
+
+    time: float
+    repository: Repository
+    digest: Digest
+    upstream: str
+    bytes: int
+    retries: int
+
+    @classmethod
+    def from_json(cls, value: object) -> Self:
+        """Return the fetch in parsed JSON. Raises ValueError."""
+        if not isinstance(value, dict):
+            raise ValueError("a fetch is no object")  # noqa: TRY004 - one kind of error for one kind of damage
+        try:
+            registry, _, path = str(value["fetched"]).partition("/")
+            return cls(
+                float(value["time"]),
+                Repository.of(registry, path),
+                Digest.parse(str(value["digest"])),
+                str(value["upstream"]),
+                int(value["bytes"]),
+                int(value["retries"]),
+            )
+        except (KeyError, TypeError, DigestInvalid, ReferenceInvalid) as error:
+            raise ValueError(str(error)) from None
+
+    def to_json(self) -> dict[str, object]:
+        """Return the fetch as JSON values."""
+        return {
+            "time": self.time,
+            "fetched": str(self.repository),
+            "digest": str(self.digest),
+            "upstream": self.upstream,
+            "bytes": self.bytes,
+            "retries": self.retries,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """What a journal says: pulls and fetches, each in order."""
+
+    pulls: tuple[Pull, ...]
+    fetches: tuple[Fetched, ...]
+
+
+def read_history(path: Path) -> History:
+    """Return what a journal's file says, also while a recorder writes it. Changes nothing. Raises StoreError."""
+    return _history(read_lines(path), path)
+
+
 class Journal:
-    """Pulls in a file of JSON lines. Safe for threads. Raises StoreError."""
+    """Pulls and fetches in a file of JSON lines. Safe for threads. Raises StoreError."""
 
     def __init__(self, path: Path) -> None:
         self._file = LineFile(path)
-        self._pulls: list[Pull] = []
-        for number, value in enumerate(self._file.load(), 1):
-            try:
-                self._pulls.append(Pull.from_json(value))
-            except ValueError:
-                raise self._file.damaged(number) from None
+        history = _history(self._file.load(), path)
+        self._pulls, self._fetches = list(history.pulls), list(history.fetches)
+        self._lock = threading.Lock()
 
-    def append(self, pull: Pull) -> None:
-        """Write down one pull; it is on the disk when this returns. Raises StoreError."""
-        self._file.append(pull.to_json())
-        self._pulls.append(pull)
+    def append(self, line: Pull | Fetched) -> None:
+        """Write down one pull or fetch; it is on the disk when this returns. Raises StoreError."""
+        self._file.append(line.to_json())
+        with self._lock:
+            if isinstance(line, Pull):
+                self._pulls.append(line)
+            else:
+                self._fetches.append(line)
+
+    def history(self) -> History:
+        """Return everything so far."""
+        with self._lock:
+            return History(tuple(self._pulls), tuple(self._fetches))
 
     def __iter__(self) -> Iterator[Pull]:
-        return iter(tuple(self._pulls))
+        return iter(self.history().pulls)
 
     def __len__(self) -> int:
         return len(self._pulls)
@@ -87,3 +156,19 @@ class Journal:
     def close(self) -> None:
         """Close the file."""
         self._file.close()
+
+
+def _history(values: Iterable[object], path: Path) -> History:
+    pulls: list[Pull] = []
+    fetches: list[Fetched] = []
+    for number, value in enumerate(values, 1):
+        try:
+            if isinstance(value, dict) and "fetched" in value:
+                fetches.append(Fetched.from_json(value))
+            else:
+                pulls.append(Pull.from_json(value))
+        except ValueError:
+            raise damaged_line(path, number) from None
+    return History(tuple(pulls), tuple(fetches))
+
+

@@ -37,6 +37,8 @@ class LineFile:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._lock = threading.Lock()
+        self._syncing = threading.Lock()
+        self._written = self._synced = 0
         try:
             self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
         except OSError as error:
@@ -57,28 +59,47 @@ class LineFile:
         """Add one value; it is on the disk when this returns. Raises StoreError."""
         line = json.dumps(value, separators=(",", ":")).encode() + b"\n"
         with self._lock:
-            if self._descriptor < 0:
-                raise StoreError(f"nothing can be added to {self.path}: the recording has ended", "record again")
-            before = os.fstat(self._descriptor).st_size
-            try:
-                while line:
-                    line = line[os.write(self._descriptor, line) :]
-                os.fdatasync(self._descriptor)
-            except OSError as error:
-                # A disk that is full takes half a line; the next one, when there is room again, must not be glued to it.
-                with contextlib.suppress(OSError):
-                    os.ftruncate(self._descriptor, before)
-                raise store_error(error, self.path) from error
-
-    def damaged(self, number: int) -> StoreError:
-        """Return the error for a line that cannot be understood."""
-        return damaged_line(self.path, number)
+            self._write(line)
+            self._written += 1
+            mine = self._written
+        # Threads that wait here for one sync are all served by the next: a hundred pulls at once cost two, not a hundred.
+        with self._syncing:
+            if self._synced >= mine:
+                return
+            with self._lock:
+                upto = self._written
+            self._sync()
+            self._synced = upto
 
     def close(self) -> None:
         """Close the file. May be called twice."""
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
+        with self._syncing, self._lock:
+            if self._descriptor >= 0:
+                os.close(self._descriptor)
+                self._descriptor = -1
+
+    def _write(self, line: bytes) -> None:
+        self._check_open()
+        before = os.fstat(self._descriptor).st_size
+        try:
+            while line:
+                line = line[os.write(self._descriptor, line) :]
+        except OSError as error:
+            # A disk that is full takes half a line; the next one, when there is room again, must not be glued to it.
+            with contextlib.suppress(OSError):
+                os.ftruncate(self._descriptor, before)
+            raise store_error(error, self.path) from error
+
+    def _sync(self) -> None:
+        self._check_open()
+        try:
+            os.fdatasync(self._descriptor)
+        except OSError as error:
+            raise store_error(error, self.path) from error
+
+    def _check_open(self) -> None:
+        if self._descriptor < 0:
+            raise StoreError(f"nothing can be added to {self.path}: the recording has ended", "record again")
 
 
 def _whole_lines(raw: bytes) -> bytes:

@@ -10,14 +10,8 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import os
-import threading
 import time
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -27,29 +21,22 @@ from registry_snapshot.oci.descriptor import Descriptor, Platform
 from registry_snapshot.oci.digest import Digest
 from registry_snapshot.oci.reference import Reference, Repository
 from registry_snapshot.record.catalog import Catalog
+from registry_snapshot.record.closures import Closures, PullFailure
 from registry_snapshot.record.credentials import DockerCredentials
-from registry_snapshot.record.frozen import FrozenReferences
-from registry_snapshot.record.journal import LISTED, Journal, Pull
+from registry_snapshot.record.frozen import FrozenReferences, FrozenReferrers
+from registry_snapshot.record.journal import LISTED, Fetched, History, Journal, Pull
 from registry_snapshot.record.mirrors import Mirrors
-from registry_snapshot.record.puller import Puller
+from registry_snapshot.record.puller import Puller, Resolved
+from registry_snapshot.record.recording import PULLS, REFERENCES, REFERRERS, DirectoryLock, write_settings
 from registry_snapshot.record.snapshot import Reason, RecordedImage, Snapshot
-from registry_snapshot.record.upstream import Progress, no_progress
+from registry_snapshot.record.upstream import Progress, Traffic, no_progress
 from registry_snapshot.record.upstreams import Upstreams
 from registry_snapshot.store.base import Extent, RegistryContent
 from registry_snapshot.store.closure import closure, platforms_of
-from registry_snapshot.store.disk import DiskBlobStore, store_error
+from registry_snapshot.store.disk import DiskBlobStore
 from registry_snapshot.store.growth import GrowingExtent
 
-_CLOSURES = 4  # images completed at once; the transfers inside them have their own bound
-
-
-@dataclass(frozen=True, slots=True)
-class PullFailure:
-    """A pull that did not succeed, and not later either."""
-
-    reference: Reference
-    error: RegistryError
-    client: str
+_NOTHING = Traffic(0, 0)
 
 
 class Recorder:
@@ -69,22 +56,19 @@ class Recorder:
         progress: Progress = no_progress,
         upstreams: Upstreams | None = None,
     ) -> None:
-        self._lock_file = _lock(directory)
+        self._lock = DirectoryLock(directory)
         self._platforms = platforms
         self._blobs = blobs
         blobs.sweep()
+        write_settings(directory, platforms)
+        self._frozen = FrozenReferences(directory / REFERENCES)
+        self._referrers = FrozenReferrers(directory / REFERRERS)
+        self._journal = Journal(directory / PULLS)
         self._upstreams = upstreams or Upstreams(mirrors, credentials)
-        self._puller = Puller(blobs, self._upstreams, platforms, progress=progress)
-        self._frozen = FrozenReferences(directory / "references.jsonl")
-        self._journal = Journal(directory / "pulls.jsonl")
+        self._puller = Puller(blobs, self._upstreams, platforms, progress=progress, fetched=self._fetched)
+        self._closures = Closures(self._puller)
         self._catalog = Catalog(blobs)
         self._others: dict[str, RegistryContent] = {}
-        self._closures: dict[Reference, Future[tuple[Descriptor, ...]]] = {}
-        self._failures: dict[Reference, PullFailure] = {}
-        self._workers = ThreadPoolExecutor(_CLOSURES, "closure")
-        self._lock = threading.Lock()
-        self._active = 0
-        self._last_activity = time.monotonic()
         for reference, descriptor in self._frozen.all():
             self._catalog.learn(reference.repository, descriptor)
 
@@ -104,22 +88,22 @@ class Recorder:
         if method == "HEAD" or known is None or not self._is_wanted(known):
             descriptor = self._use(Reference(repository, None, digest), client, method)
             # What was frozen before a crash may have lost its bytes; then they are fetched again.
-            self._puller.manifest(repository, digest, descriptor.media_type)
+            with _as_missing(ManifestUnknown):
+                self._puller.manifest(repository, digest, descriptor.media_type)
             return descriptor.media_type, self._blobs.read(digest)
-        with self._activity(), _as_missing(ManifestUnknown):
-            descriptor = self._puller.manifest(repository, digest, known.media_type)
+        with self._closures.activity(), _as_missing(ManifestUnknown):
+            descriptor = self._puller.manifest(repository, digest, known.media_type).descriptor
             self._catalog.learn(repository, descriptor)
             return descriptor.media_type, self._blobs.read(digest)
 
     def blob(self, repository: Repository, digest: Digest) -> Extent | GrowingExtent:
-        """Return a blob, open; one that is on its way is waited for. Raises BlobUnknown, UpstreamError, StoreError."""
+        """Return a blob, open; one that is on its way as it grows. Raises BlobUnknown, UpstreamError, StoreError."""
         if other := self._others.get(repository.registry):
             return other.blob(repository, digest)
         if self._catalog.is_manifest(digest):
             raise BlobUnknown(f"{repository}@{digest} is a manifest")
-        with self._activity(), _as_missing(BlobUnknown):
-            self._puller.blob(repository, self._catalog.blob(digest))
-            return self._blobs.open(digest)
+        with self._closures.activity(), _as_missing(BlobUnknown):
+            return self._puller.blob(repository, self._catalog.blob(digest))
 
     def tags(self, repository: Repository) -> tuple[str, ...]:
         """Return the tags that were asked for so far, sorted. Raises NameUnknown."""
@@ -131,9 +115,23 @@ class Recorder:
         return tags
 
     def referrers(self, repository: Repository, digest: Digest, *, client: str) -> tuple[Descriptor, ...]:
-        """Return the manifests of the repository whose subject is ``digest``."""
-        del repository, digest, client
-        return ()
+        """Return the manifests that the upstream says refer to ``digest``, frozen at the first answer.
+
+        Whoever asks for them means to use them, so each is recorded as an image is. Raises UpstreamError, StoreError.
+        """
+        if other := self._others.get(repository.registry):
+            return other.referrers(repository, digest, client=client)
+        subject = Reference(repository, None, digest)
+        known = self._referrers.get(subject)
+        if known is None:
+            with self._closures.activity():
+                found = self._puller.referrers(repository, digest)
+                known = self._referrers.freeze(subject, tuple(item for item in found if self._is_there(repository, item)))
+        for item in known:
+            reference = Reference(repository, None, item.digest)
+            if self._frozen.get(reference) is None:
+                self._use(reference, client, "GET", item.media_type)
+        return known
 
     # --- what the build asks ----------------------------------------------------------------------------------------
 
@@ -152,25 +150,22 @@ class Recorder:
 
     def failures(self) -> tuple[PullFailure, ...]:
         """Return pulls that failed and never succeeded afterwards, sorted by reference."""
-        with self._lock:
-            return tuple(sorted(self._failures.values(), key=lambda failure: str(failure.reference)))
+        return self._closures.failures()
 
     @property
     def last_activity(self) -> float:
-        """The monotonic time of the last pull request or end of a transfer, in seconds."""
-        with self._lock:
-            return self._last_activity
+        """The monotonic time of the last pull request or end of a closure, in seconds."""
+        return self._closures.last_activity
 
     @property
     def in_flight(self) -> int:
-        """How many requests are being answered and closures completed now."""
-        with self._lock:
-            return self._active
+        """How many requests are being answered, closures completed and blobs transferred now."""
+        return self._closures.in_flight
 
     @property
-    def journal(self) -> tuple[Pull, ...]:
-        """Every pull so far, in order, those before a restart included."""
-        return tuple(self._journal)
+    def history(self) -> History:
+        """Every pull and fetch so far, in order, those before a restart included."""
+        return self._journal.history()
 
     def finish(self) -> Snapshot:
         """Wait for every closure, verify that each is whole, and return the snapshot. May be called again.
@@ -181,10 +176,10 @@ class Recorder:
         images: list[RecordedImage] = []
         frozen = self._frozen.all()
         for reference, descriptor in frozen:
-            self._complete(reference, descriptor, self._first_client(reference))
+            self._closures.begin(reference, descriptor, self._first_client(reference))
         for reference, descriptor in frozen:
             try:
-                self._closures[reference].result()
+                self._closures.result(reference)
                 images.append(self._image(reference, descriptor))
             except RegistryError as error:
                 problems.append(error)
@@ -196,16 +191,12 @@ class Recorder:
 
     def close(self) -> None:
         """Stop transfers, keep what is whole, let another process record here. May be called twice."""
-        if self._lock_file < 0:
-            return
-        self._workers.shutdown(wait=False, cancel_futures=True)
+        self._closures.stop()
         self._upstreams.close()
         self._puller.close()
-        self._workers.shutdown(wait=True)
-        self._frozen.close()
-        self._journal.close()
-        os.close(self._lock_file)
-        self._lock_file = -1
+        self._closures.join()
+        for file in (self._frozen, self._referrers, self._journal, self._lock):
+            file.close()
 
     def __enter__(self) -> Self:
         return self
@@ -215,72 +206,47 @@ class Recorder:
 
     # --- inside -----------------------------------------------------------------------------------------------------
 
-    def _use(self, reference: Reference, client: str, method: str) -> Descriptor:
+    def _use(self, reference: Reference, client: str, method: str, media_type: str = "") -> Descriptor:
         """Return what ``reference`` means; write down that it is used; begin its closure."""
         repository = reference.repository
-        with self._activity():
+        with self._closures.activity():
             known = self._frozen.get(reference)
             try:
                 with _as_missing(ManifestUnknown):
-                    descriptor = known or self._ask(reference)
+                    resolved = Resolved(known, _NOTHING) if known else self._ask(reference, media_type)
             except RegistryError as error:
-                self._failed(reference, error, client)
+                self._closures.failed(reference, error, client)
                 raise
-            if known is None:
-                descriptor = self._frozen.freeze(reference, descriptor)
+            descriptor, first = self._frozen.freeze(reference, resolved.descriptor)
+            if first:
                 self._catalog.learn(repository, descriptor)
+            traffic = resolved.traffic if first else _NOTHING
             upstream = str(self._upstreams.for_registry(repository.registry))
-            fetched = 0 if known else descriptor.size
-            self._journal.append(Pull(time.time(), client, reference, descriptor.digest, method, upstream, fetched))
-            self._complete(reference, descriptor, client)
+            self._journal.append(
+                Pull(time.time(), client, reference, descriptor.digest, method, upstream, traffic.bytes, traffic.retries)
+            )
+            self._closures.begin(reference, descriptor, client)
             return descriptor
 
-    def _ask(self, reference: Reference) -> Descriptor:
+    def _ask(self, reference: Reference, media_type: str) -> Resolved:
         if reference.digest is not None:
             known = self._catalog.manifest(reference.repository, reference.digest)
-            return self._puller.manifest(reference.repository, reference.digest, known.media_type if known else "")
+            return self._puller.manifest(reference.repository, reference.digest, known.media_type if known else media_type)
         return self._puller.resolve(reference.repository, reference.tag or "latest")
 
-    def _complete(self, reference: Reference, descriptor: Descriptor, client: str) -> None:
-        """Begin the closure, unless it is under way or done. One that failed is begun again."""
-        with self._lock:
-            running = self._closures.get(reference)
-            if running is not None and not (running.done() and (running.cancelled() or running.exception())):
-                return
-            try:
-                future = self._workers.submit(self._puller.complete, reference.repository, descriptor)
-            except RuntimeError:
-                raise RegistryError(f"{reference} was asked for after the recording had ended") from None
-            self._active += 1
-            self._closures[reference] = future
-        future.add_done_callback(partial(self._completed, reference, client))
-
-    def _completed(self, reference: Reference, client: str, future: Future[tuple[Descriptor, ...]]) -> None:
-        error = None if future.cancelled() else future.exception()
-        if isinstance(error, RegistryError):
-            self._failed(reference, error, client)
-        elif error is None:
-            with self._lock:
-                self._failures.pop(reference, None)
-        with self._lock:
-            self._active -= 1
-            self._last_activity = time.monotonic()
-
-    def _failed(self, reference: Reference, error: RegistryError, client: str) -> None:
-        with self._lock:
-            self._failures[reference] = PullFailure(reference, error, client)
-
-    @contextlib.contextmanager
-    def _activity(self) -> Iterator[None]:
-        with self._lock:
-            self._active += 1
-            self._last_activity = time.monotonic()
+    def _is_there(self, repository: Repository, item: Descriptor) -> bool:
+        """Tell whether the upstream has a referrer that it lists: registries keep lists longer than what is on them."""
         try:
-            yield
-        finally:
-            with self._lock:
-                self._active -= 1
-                self._last_activity = time.monotonic()
+            self._puller.manifest(repository, item.digest, item.media_type)
+        except UpstreamError as error:
+            if error.status != 404:
+                raise
+            return False
+        return True
+
+    def _fetched(self, fetched: Fetched) -> None:
+        with self._closures.activity():
+            self._journal.append(fetched)
 
     def _is_wanted(self, child: Descriptor) -> bool:
         """Tell whether closures hold ``child``; one that a client gets for another platform is an image of its own."""
@@ -308,17 +274,3 @@ def _as_missing(kind: type[ManifestUnknown | BlobUnknown]) -> Iterator[None]:
             raise
         raise kind(error.problem, error.remedy) from error
 
-
-def _lock(directory: Path) -> int:
-    path = directory / "lock"
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    except OSError as error:
-        raise store_error(error, path) from error
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(descriptor)
-        raise RegistryError(f"another process records in {directory}", "wait until that build has ended") from None
-    return descriptor

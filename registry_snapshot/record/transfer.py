@@ -6,24 +6,13 @@ It belongs to nobody: a client that goes away cancels nothing, since the recordi
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
 
 from registry_snapshot.errors import RegistryError
 from registry_snapshot.oci.descriptor import Descriptor
 from registry_snapshot.oci.digest import Digest
 from registry_snapshot.oci.reference import Repository
+from registry_snapshot.store.disk import BlobWriter
 from registry_snapshot.store.growth import GrowingExtent, Growth, GrowthEndedError
-
-
-@dataclass(frozen=True, slots=True)
-class Fetched:
-    """What came for one digest: ``bytes`` that really travelled, those that came twice counted twice, and ``retries``."""
-
-    repository: Repository
-    digest: Digest
-    upstream: str
-    bytes: int
-    retries: int
 
 
 class Transfer:
@@ -51,7 +40,7 @@ class Transfer:
             return not self._taken
 
     def grows(self, growth: Growth) -> None:
-        """Tell that the first bytes are there."""
+        """Let ``follow`` see the bytes come."""
         with self._changed:
             self._growth = growth
             self._changed.notify_all()
@@ -61,22 +50,67 @@ class Transfer:
         with self._changed:
             self.error = error
             self._ended = True
+            growth = self._growth
             self._changed.notify_all()
+        if growth is not None:
+            if error is not None:
+                growth.fail(error)
+            growth.close()
 
     def follow(self) -> GrowingExtent | None:
-        """Wait for the first bytes and return a reader of all; None if the transfer has ended, well or not."""
+        """Wait for the first bytes and return a reader of all; None once the transfer has ended, well or not."""
         with self._changed:
             self._changed.wait_for(lambda: self._ended or self._growth is not None)
-            if self._ended or self._growth is None:
-                return None
-            growth = self._growth
-        try:
-            return growth.follow()
-        except (GrowthEndedError, RegistryError):
-            self.wait()
-            return None
+            growth = None if self._ended else self._growth
+        if growth is not None:
+            try:
+                return growth.follow()
+            except (GrowthEndedError, RegistryError):
+                self.wait()
+        return None
 
     def wait(self) -> None:
         """Wait until it has ended."""
         with self._changed:
             self._changed.wait_for(lambda: self._ended)
+
+
+class GrowingSink:
+    """A BlobSink for ``transfer`` that lets those who follow read what it has taken.
+
+    They see nothing before the upstream's first byte, so that its refusal is still an error they can be told. Of a blob
+    whose length nobody knows they see nothing at all: no ``Content-Length`` could be promised.
+    """
+
+    def __init__(self, writer: BlobWriter, transfer: Transfer) -> None:
+        self._writer = writer
+        self._transfer = transfer
+        self._growth: Growth | None = None
+
+    @property
+    def size(self) -> int:
+        """How many bytes there are."""
+        return self._writer.size
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        """Append. Raises StoreError."""
+        self._writer.write(data)
+        if self._growth is None and self._transfer.wanted.size > 0:
+            self._growth = Growth(self._writer.fd, self._transfer.wanted.size)
+            self._growth.grew(self._writer.size)
+            self._transfer.grows(self._growth)
+        elif self._growth is not None:
+            self._growth.grew(self._writer.size)
+
+    def restart(self) -> None:
+        """Begin again from the first byte; those who follow hear of it before the bytes go. Raises StoreError."""
+        if self._growth is not None:
+            self._growth.restart()
+        self._writer.restart()
+
+    def commit(self) -> Digest:
+        """Make the blob visible, and let those who follow have its last byte. Raises DigestMismatch, StoreError."""
+        digest = self._writer.commit()
+        if self._growth is not None:
+            self._growth.finish()
+        return digest

@@ -2,7 +2,7 @@
 
 A blob is visible under its digest only once it is whole, hashed and on the disk: bytes go to a temporary file in the
 directory where they will stay, are hashed on the way, synced, and renamed. A crash leaves at most a temporary file,
-which ``sweep`` removes.
+which ``sweep`` removes, or a partial one under the name of its digest, which ``resume`` hashes again and goes on with.
 
 Source: OCI image-spec image-layout.md, "Blobs".
 """
@@ -15,6 +15,7 @@ import fcntl
 import os
 import secrets
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
@@ -25,6 +26,9 @@ from registry_snapshot.oci.digest import Digest
 from registry_snapshot.store.base import Extent
 
 _TEMPORARY = ".ingest-"
+_PARTIAL = ".partial-"
+_PARTIAL_SECONDS = 7 * 24 * 3600  # then nobody goes on with it: the image has changed, or the build was given up
+_PIECE = 1024 * 1024
 
 
 class DiskBlobStore:
@@ -85,10 +89,21 @@ class DiskBlobStore:
         """Return a writer for one new blob, to be used with ``with``. Raises StoreError."""
         return BlobWriter(self, expected)
 
+    def resume(self, expected: Digest) -> BlobWriter:
+        """Return a writer that goes on with what an earlier one of ``expected`` has kept, or left when it was killed.
+
+        Inside ``with`` its ``size`` tells how much that is; those bytes were hashed again, not believed.
+        """
+        return BlobWriter(self, expected, resume=True)
+
     def sweep(self) -> int:
-        """Remove temporary files that no live process is writing, and return how many there were."""
+        """Remove temporary files that no live process is writing, and return how many there were.
+
+        Partial blobs that were written to in the last week stay, for ``resume``.
+        """
         removed = 0
-        for path in self.root.glob(f"blobs/*/{_TEMPORARY}*"):
+        old = [path for path in self.root.glob(f"blobs/*/{_PARTIAL}*") if _is_older(path, _PARTIAL_SECONDS)]
+        for path in (*self.root.glob(f"blobs/*/{_TEMPORARY}*"), *old):
             with contextlib.suppress(OSError):
                 descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
                 try:
@@ -101,34 +116,55 @@ class DiskBlobStore:
 
 
 class BlobWriter:
-    """One blob on its way in. Leaving the ``with`` block without ``commit`` leaves nothing behind."""
+    """One blob on its way in. Leaving the ``with`` block without ``commit`` leaves nothing behind, unless ``keep`` was called.
 
-    def __init__(self, store: DiskBlobStore, expected: Digest | None) -> None:
+    ``size`` is how many bytes it has. ``fd`` is the open file, for those who read what is there already.
+    """
+
+    def __init__(self, store: DiskBlobStore, expected: Digest | None, *, resume: bool = False) -> None:
         self._store = store
         self._expected = expected
         self._algorithm = expected.algorithm if expected else "sha256"
         self._directory = store.root / "blobs" / self._algorithm
-        self._path = self._directory / f"{_TEMPORARY}{secrets.token_hex(8)}"
+        own = self._directory / f"{_TEMPORARY}{secrets.token_hex(8)}"
+        self._candidates = (self._directory / f"{_PARTIAL}{expected.encoded}", own) if resume and expected else (own,)
+        self._path = own
         self._hasher = Digest(self._algorithm, "").hasher()
-        self._descriptor = -1
+        self._kept = False
+        self.fd = -1
         self.size = 0
 
     def __enter__(self) -> Self:
         try:
             self._directory.mkdir(parents=True, exist_ok=True)
-            self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)  # tells sweep() that somebody writes here
+            # A partial file that another process is writing is that process's; then this one begins a file of its own.
+            for self._path in self._candidates:
+                self.fd = _open_locked(self._path)
+                if self.fd >= 0:
+                    break
+            self._take_over()
         except OSError as error:
             self._discard()
             raise store_error(error, self._path) from error
         return self
+
+    def _take_over(self) -> None:
+        """Hash what the file has already."""
+        buffer = bytearray(_PIECE)
+        while count := os.readv(self.fd, [buffer]):
+            self._hasher.update(memoryview(buffer)[:count])
+            self.size += count
+
+    def keep(self) -> None:
+        """Leave what was written to ``resume``, if there is no ``commit``. A writer that does not resume leaves nothing."""
+        self._kept = self._path.name.startswith(_PARTIAL)
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Append ``data``. Raises StoreError; the blob is then lost."""
         view = memoryview(data)
         try:
             while view:
-                count = _write(self._descriptor, view)
+                count = _write(self.fd, view)
                 self._hasher.update(view[:count])
                 self.size += count
                 view = view[count:]
@@ -138,8 +174,8 @@ class BlobWriter:
     def restart(self) -> None:
         """Forget what was written, to begin again from the first byte. Raises StoreError."""
         try:
-            os.ftruncate(self._descriptor, 0)
-            os.lseek(self._descriptor, 0, os.SEEK_SET)
+            os.ftruncate(self.fd, 0)
+            os.lseek(self.fd, 0, os.SEEK_SET)
         except OSError as error:
             raise store_error(error, self._path) from error
         self._hasher = Digest(self._algorithm, "").hasher()
@@ -155,7 +191,7 @@ class BlobWriter:
             )
         target = self._store.path(digest)
         try:
-            os.fsync(self._descriptor)
+            os.fsync(self.fd)
             self._path.rename(target)
             _sync_directory(self._directory)
         except OSError as error:
@@ -167,13 +203,40 @@ class BlobWriter:
         self._discard()
 
     def _discard(self) -> None:
-        if self._descriptor >= 0:
-            self._path.unlink(missing_ok=True)
+        if self.fd >= 0:
+            if not self._kept:
+                self._path.unlink(missing_ok=True)
             self._close()
 
     def _close(self) -> None:
-        os.close(self._descriptor)
-        self._descriptor = -1
+        os.close(self.fd)
+        self.fd = -1
+
+
+def _open_locked(path: Path) -> int:
+    """Return the file at ``path``, made if it is not there; -1 if another process writes it, or has just committed it.
+
+    The lock tells ``sweep`` that somebody writes here.
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.fstat(descriptor).st_ino == path.stat().st_ino:
+            return descriptor
+    except (BlockingIOError, FileNotFoundError):
+        pass
+    except BaseException:
+        os.close(descriptor)
+        raise
+    os.close(descriptor)
+    return -1
+
+
+def _is_older(path: Path, seconds: float) -> bool:
+    try:
+        return time.time() - path.stat().st_mtime > seconds
+    except FileNotFoundError:
+        return False
 
 
 def store_error(error: OSError, path: Path) -> RegistryError:
@@ -187,6 +250,25 @@ def store_error(error: OSError, path: Path) -> RegistryError:
     if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
         return StoreError(f"{path} may not be written: {error.strerror}", "choose a directory that this user can write")
     return StoreError(f"{path}: {error.strerror or error}", "look at the disk under it (dmesg), then run again")
+
+
+def write_file(path: Path, data: bytes) -> None:
+    """Replace the file at ``path``: after a crash it is the old one or the new one, whole. Raises StoreError."""
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+        try:
+            view = memoryview(data)
+            while view:
+                view = view[_write(descriptor, view) :]
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        temporary.rename(path)
+        _sync_directory(path.parent)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise store_error(error, path) from error
 
 
 # A seam: tests replace it to fill the disk.

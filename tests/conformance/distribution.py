@@ -17,7 +17,7 @@ from tests.contract.loopback_sshd import free_port
 # Indexes whose children were not pushed are among the suite's data.
 _CONFIG = """\
 version: 0.1
-log: {{level: error, accesslog: {{disabled: true}}}}
+log: {{level: error, accesslog: {{disabled: {quiet}}}}}
 storage: {{filesystem: {{rootdirectory: {root}}}}}
 http: {{addr: "127.0.0.1:{port}"}}
 validation: {{manifests: {{indexes: {{platforms: none}}}}}}
@@ -36,8 +36,9 @@ class Holdings:
 class DistributionRegistry:
     """Runs between ``with`` and its end; what it holds stays in ``directory``."""
 
-    def __init__(self, program: Path, directory: Path) -> None:
+    def __init__(self, program: Path, directory: Path, *, access_log: bool = False) -> None:
         self._program = program
+        self._access_log = access_log
         self._directory = directory
         self.address = ("127.0.0.1", free_port())
 
@@ -51,10 +52,14 @@ class DistributionRegistry:
         tags = {path.name: Digest.parse((path / "current" / "link").read_text()) for path in (root / "tags").iterdir()}
         return Holdings(tags, frozenset(Digest(path.parent.name, path.name) for path in (root / "revisions").glob("*/*")))
 
+    def log(self) -> str:
+        """Return what it has logged so far; with ``access_log`` a line for each answer, with its status and bytes sent."""
+        return (self._directory / "registry.log").read_text()
+
     def __enter__(self) -> Self:
         self._directory.mkdir(parents=True, exist_ok=True)
         config = self._directory / "config.yml"
-        config.write_text(_CONFIG.format(root=self._directory, port=self.address[1]))
+        config.write_text(_CONFIG.format(root=self._directory, port=self.address[1], quiet=str(not self._access_log).lower()))
         log = (self._directory / "registry.log").open("wb")
         with log:
             self._process = subprocess.Popen([self._program, "serve", config], stdout=log, stderr=subprocess.STDOUT)

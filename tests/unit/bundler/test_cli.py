@@ -3,27 +3,49 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from bundler import commands
-from bundler.cli import run
+from bundler.cli import VERBS, run
 from bundler.errors import BuildError
+from bundler.verbs import build as verbs_build
 from installer_stub.errors import NotSettled
 from registry_snapshot.errors import RegistryError
+
+HEAVY = {"paramiko", "docker", "requests", "urllib3", "tqdm", "yaml", "zstandard", "cryptography"}
 
 
 def build(tmp_path: Path, *more: str) -> list[str]:
     return ["build", "-t", "shop:1", "-o", str(tmp_path / "shop.run"), *more, str(tmp_path)]
 
 
-@pytest.mark.parametrize("argv", [["--help"], ["build", "--help"], ["base", "--help"], ["base", "pin", "--help"], ["--version"]])
-def test_help_and_version(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as caught:
-        run(argv)
-    assert caught.value.code == 0
+@pytest.mark.parametrize("word", ["--help", "-h", "help", "--version", "-V"])
+def test_help_and_version(word: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([word]) == 0
     assert "airseal" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("verb", [verb.name for verb in VERBS])
+def test_every_verb_has_help_with_examples(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        run([verb, "--help"])
+    printed = capsys.readouterr().out
+    assert f"examples:\n  airseal {verb}" in printed
+    assert "{prog}" not in printed
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["build", "--help"], ["record", "--help"], ["snapshot", "--help"]])
+def test_help_pays_for_no_heavy_import(arguments: list[str]) -> None:
+    probe = (
+        "import sys\nfrom bundler.cli import run\n"
+        f"try:\n    run({arguments!r})\nexcept SystemExit as end:\n    assert end.code == 0, end.code\n"
+        f"print('HEAVY', sorted({HEAVY!r} & set(sys.modules)))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=False)
+    assert done.stdout.rstrip().endswith("HEAVY []"), done.stdout[-300:] + done.stderr
 
 
 def test_bases_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
@@ -75,7 +97,7 @@ def test_how_it_ends(
         raise error
 
     monkeypatch.setenv("TMPDIR", str(tmp_path))
-    monkeypatch.setattr(commands, "build_artifact", fail)
+    monkeypatch.setattr(verbs_build, "run", fail)
     assert run(build(tmp_path)) == code
     captured = capsys.readouterr().err
     assert words in captured

@@ -130,3 +130,56 @@ def test_sweep_removes_what_a_crash_left_and_nothing_that_is_being_written(blobs
         writer.commit()
     assert sorted(blobs.digests()) == sorted([Digest.of(b"kept"), Digest.of(b"alive")])
     assert len(files(blobs)) == 2
+
+
+def test_a_blob_that_was_kept_half_is_gone_on_with(blobs: DiskBlobStore) -> None:
+    data = noise("x", 3_000_000)
+    digest = Digest.of(data)
+    with blobs.resume(digest) as writer:
+        assert writer.size == 0
+        writer.write(data[:2_000_000])
+        writer.keep()
+    assert digest not in blobs
+    with blobs.resume(digest) as writer:
+        assert writer.size == 2_000_000
+        writer.write(data[2_000_000:])
+        assert writer.commit() == digest
+    assert blobs.read(digest) == data
+    assert files(blobs) == [blobs.path(digest)]
+
+
+def test_a_half_that_was_altered_is_found_at_the_end_and_not_kept(blobs: DiskBlobStore) -> None:
+    data = noise("x", 1000)
+    digest = Digest.of(data)
+    with blobs.resume(digest) as writer:
+        writer.write(b"?" + data[1:500])
+        writer.keep()
+    with pytest.raises(DigestMismatch), blobs.resume(digest) as writer:
+        writer.write(data[500:])
+        writer.commit()
+    assert files(blobs) == []
+
+
+def test_two_who_fetch_one_blob_at_once_do_not_write_into_one_file(blobs: DiskBlobStore) -> None:
+    data = noise("x", 1000)
+    digest = Digest.of(data)
+    with blobs.resume(digest) as first, blobs.resume(digest) as second:
+        first.write(data[:600])
+        second.write(data)
+        assert (first.size, second.size) == (600, 1000)
+        second.keep()  # it has a file of its own, which nobody would find again
+        first.write(data[600:])
+        first.commit()
+    assert files(blobs) == [blobs.path(digest)]
+
+
+def test_sweep_leaves_halves_of_this_week(blobs: DiskBlobStore) -> None:
+    fresh, old = Digest.of(b"fresh"), Digest.of(b"old")
+    for digest in (fresh, old):
+        with blobs.resume(digest) as writer:
+            writer.write(b"half")
+            writer.keep()
+    path = next(path for path in files(blobs) if old.encoded in path.name)
+    os.utime(path, (0, 0))
+    assert blobs.sweep() == 1
+    assert [fresh.encoded in path.name for path in files(blobs)] == [True]

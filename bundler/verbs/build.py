@@ -1,0 +1,108 @@
+"""``build``: a Kubefile becomes one file."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bundler.verbs.sources import add_downloads, add_logins
+
+if TYPE_CHECKING:
+    from bundler.options import BuildOptions
+
+_EPILOG = """\
+examples:
+  airseal build -t shop:1.4.0 -o shop.run .
+  airseal build -t shop:1.4.0 -o shop.run -f deploy/Kubefile --build-arg TAG=1.4.0 .
+  airseal build -t shop:1.4.0 -o shop.run --mirrors mirrors.yaml --ca corporate-root.pem --json .
+
+Docker's own builder makes the cluster image; a temporary cluster in one privileged container runs the application, and
+every image that it pulls is recorded. The registries' logins are docker's own."""
+
+
+def define(parser: ArgumentParser) -> None:
+    """Add the options."""
+    parser.epilog = _EPILOG
+    parser.add_argument("context", type=Path, metavar="CONTEXT_DIR", help="the directory that holds what the Kubefile copies")
+    parser.add_argument("-t", "--tag", required=True, metavar="NAME:VERSION", help="what the artifact is called")
+    parser.add_argument("-o", "--output", required=True, type=Path, metavar="FILE", help="where the artifact goes, for example shop.run")
+    parser.add_argument("-f", "--file", type=Path, metavar="KUBEFILE", help="the Kubefile (default CONTEXT_DIR/Kubefile)")
+    parser.add_argument("--build-arg", action="append", default=[], metavar="K=V", help="a value for an ARG of the Kubefile; may be repeated")
+    parser.add_argument("--platform", default="linux/amd64", metavar="OS/ARCH", help="what hosts are (default linux/amd64)")
+    add_downloads(parser)
+    record = parser.add_argument_group("recording")
+    add_logins(record)
+    record.add_argument("--build-host-image", default="", metavar="REF", help="an image with systemd for the temporary host, instead of ours")
+    record.add_argument("--settle-timeout", type=float, default=900, metavar="S", help="how long workloads may take to become ready (default 900)")
+    record.add_argument("--quiet-period", type=float, default=10, metavar="S", help="how long nothing may be pulled before the recording ends (default 10)")
+    record.add_argument("--keep-cluster", action="store_true", help="leave the temporary cluster running, to look at it")
+    parser.add_argument("--runtime", choices=("auto", "portable", "host"), default="auto", help="Python of the frozen installer: portable starts on glibc 2.17 and newer, host only where glibc is as new as here, auto is portable if it can be built (default auto)")
+    parser.add_argument("--json", action="store_true", help="print events as JSON, one a line")
+
+
+def run(arguments: Namespace) -> int:
+    """Build, and say what was built."""
+    from contextlib import closing
+    from tempfile import gettempdir
+
+    from bundler.build import build
+    from bundler.disk import full_disk_named
+    from bundler.engine import Engine
+    from installer_stub.ui.console import console
+
+    options = parse_build(arguments)
+    reporter = console(json_events=arguments.json)
+    with full_disk_named(options.cache, options.output.parent, Path(gettempdir())), closing(Engine.connect()) as engine:
+        built = build(options, engine, reporter)
+    info = built.info
+    reporter.event(
+        "built",
+        "\n".join(built.lines()),
+        path=str(built.path),
+        name=info.name,
+        version=info.version,
+        size=built.size,
+        images=built.images,
+        blobs=built.blobs,
+        imagesSize=info.images_size,
+        imagesUnpackedSize=info.images_unpacked_size,
+        filesSize=info.files_size,
+    )
+    reporter.close()
+    return 0
+
+
+def parse_build(arguments: Namespace) -> BuildOptions:
+    """Return the options that the arguments mean. Raises UsageError."""
+    from bundler.options import (
+        BuildOptions,
+        cache_directory,
+        check_output,
+        check_seconds,
+        parse_build_args,
+        parse_platform,
+        parse_title,
+    )
+
+    name, version = parse_title(arguments.tag)
+    return BuildOptions(
+        name=name,
+        version=version,
+        output=check_output(arguments.output),
+        context=arguments.context,
+        kubefile=arguments.file,
+        build_args=parse_build_args(arguments.build_arg),
+        mirrors=arguments.mirrors,
+        mirror=tuple(arguments.mirror),
+        ca=tuple(arguments.ca),
+        pins=arguments.pins,
+        docker_config=arguments.docker_config,
+        platforms=parse_platform(arguments.platform),
+        host_image=arguments.build_host_image,
+        settle_timeout=check_seconds("--settle-timeout", arguments.settle_timeout),
+        quiet_period=check_seconds("--quiet-period", arguments.quiet_period),
+        runtime=arguments.runtime,
+        keep=arguments.keep_cluster,
+        cache=cache_directory(arguments.cache),
+    )

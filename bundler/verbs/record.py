@@ -1,0 +1,123 @@
+"""``record``: the recording proxy alone, for a person, a cluster that exists already, or other people's tests."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bundler.verbs.sources import add_logins, add_mirrors, logins_of, mirrors_of
+
+if TYPE_CHECKING:
+    from installer_stub.ui.console import Console
+    from registry_snapshot.record.recorder import Recorder
+
+_DEFAULT = "127.0.0.1:5000"
+_EPILOG = f"""\
+examples:
+  airseal record --listen 0.0.0.0:5000 --into recording
+  airseal record --into recording --platform linux/amd64 --platform linux/arm64 --mirror docker.io=https://mirror.example.com
+  skopeo inspect --tls-verify=false docker://{_DEFAULT}/registry.k8s.io/pause:3.10    # is recorded
+  airseal snapshot recording; airseal serve recording
+
+Point containerd at it with one file, /etc/containerd/certs.d/_default/hosts.toml, and every registry is recorded:
+  server = "http://10.0.0.1:5000"
+  [host."http://10.0.0.1:5000"]
+    capabilities = ["pull", "resolve"]
+
+Every image that anybody asks for is completed, verified and kept; what a tag meant when it was first asked for, it means
+from then on. Ends on Ctrl-C or SIGTERM: what is under way is finished (a second Ctrl-C stops that too), and the directory
+becomes an OCI image layout. The same command goes on with a recording that was interrupted, killed too."""
+
+
+def define(parser: ArgumentParser) -> None:
+    """Add the options."""
+    parser.epilog = _EPILOG
+    parser.add_argument("--listen", default=_DEFAULT, metavar="ADDR:PORT", help=f"default {_DEFAULT}; port 0 picks a free one")
+    parser.add_argument("--into", required=True, type=Path, metavar="DIR", help="where the recording is kept; made if it is not there")
+    parser.add_argument("--platform", action="append", default=[], metavar="OS/ARCH", help="for which hosts images are completed; may be repeated (default linux/amd64)")
+    add_logins(add_mirrors(parser))
+    parser.add_argument("--json", action="store_true", help="print events as JSON, one a line")
+    parser.add_argument("--verbose", action="store_true", help="log requests that were refused, and connections")
+
+
+def run(arguments: Namespace) -> int:
+    """Record until stopped; 0 if every image is whole. Raises RecordingIncomplete, UsageError, RegistryError."""
+    import logging
+
+    from bundler.options import parse_platform
+    from bundler.pull_progress import PullProgress
+    from installer_stub.commands.serve import parse_address
+    from installer_stub.ui.console import console
+    from registry_snapshot.record.recorder import Recorder
+    from registry_snapshot.store.disk import DiskBlobStore
+
+    logging.basicConfig(level=logging.INFO if arguments.verbose else logging.WARNING, format="%(levelname)s %(message)s")
+    address = parse_address(arguments.listen)
+    platforms = tuple(parse_platform(text)[0] for text in arguments.platform or ["linux/amd64"])
+    mirrors, logins = mirrors_of(arguments), logins_of(arguments)
+    reporter = console(json_events=arguments.json)
+    blobs = DiskBlobStore(arguments.into)
+    with Recorder(arguments.into, blobs, mirrors, logins, platforms, progress=PullProgress(reporter)) as recorder:
+        _serve(recorder, address, arguments.into, reporter)
+        problem = _finish(recorder, reporter)
+    _report(arguments.into, reporter, json=arguments.json)
+    reporter.close()
+    if problem is not None:
+        raise problem
+    return 0
+
+
+def _serve(recorder: Recorder, address: tuple[str, int], into: Path, reporter: Console) -> None:
+    """Serve until Ctrl-C or SIGTERM, then let running answers end."""
+    import threading
+
+    from installer_stub.hostside.service import server_url
+    from registry_snapshot.serve.app import RegistryApp
+    from registry_snapshot.serve.http_server import RegistryServer
+
+    with RegistryServer(RegistryApp(recorder), address) as server:
+        url = server_url(server.address, None)
+        reporter.event("recording", f"recording into {into} at {url}; Ctrl-C ends it", url=url, directory=str(into))
+        try:
+            threading.Event().wait()
+        except KeyboardInterrupt:
+            reporter.step("finishing what is under way; Ctrl-C again stops that too")
+
+
+def _finish(recorder: Recorder, reporter: Console) -> Exception | None:
+    """Wait until every image is whole, and return why one is not."""
+    from bundler.errors import Interrupted, RecordingIncomplete
+    from registry_snapshot.errors import ManifestUnknown, RegistryError, StoreError
+
+    try:
+        recorder.finish()
+    except KeyboardInterrupt:
+        reporter.step("stopped")
+        return Interrupted("stopped before every image was whole", "run it again: everything that was fetched is kept")
+    except StoreError as error:
+        return error
+    except RegistryError as error:
+        return RecordingIncomplete(error.problem, error.remedy)
+    # What is nowhere is no gap in the recording: clients look for signatures that most images do not have.
+    absent = [failure for failure in recorder.failures() if isinstance(failure.error, ManifestUnknown)]
+    failed = [failure for failure in recorder.failures() if failure not in absent]
+    for failure in absent:
+        reporter.step(f"not there, as {failure.client} was told: {failure.reference}")
+    if not failed:
+        return None
+    lines = "\n".join(f"  - {failure.reference} for {failure.client}: {failure.error.problem}" for failure in failed)
+    remedies = dict.fromkeys(failure.error.remedy for failure in failed if failure.error.remedy)
+    return RecordingIncomplete(f"{len(failed)} pulls failed:\n{lines}", "; ".join(remedies))
+
+
+def _report(into: Path, reporter: Console, *, json: bool) -> None:
+    from bundler.recorded import image_json, listing, totals
+    from registry_snapshot.record.recording import RecordingDirectory
+
+    recording = RecordingDirectory.open(into)
+    recording.write_layout()
+    if json:
+        reporter.event("recorded", totals(recording), directory=str(into), images=[image_json(recording, image) for image in recording.images])
+    else:
+        print("\n".join(listing(recording)))

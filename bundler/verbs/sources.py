@@ -1,0 +1,55 @@
+"""Options that say where things come from: mirrors, authorities, logins. What they mean is parsed in one place too."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from argparse import _ArgumentGroup
+
+    from registry_snapshot.record.credentials import DockerCredentials
+    from registry_snapshot.record.mirrors import Mirrors
+
+
+def add_mirrors(parser: ArgumentParser) -> _ArgumentGroup:
+    """Add ``--mirrors``, ``--mirror`` and ``--ca``, and return their group."""
+    group = parser.add_argument_group("where things come from")
+    group.add_argument("--mirrors", type=Path, metavar="FILE", help="a YAML file of mirrors for registries and downloads, and of CAs")
+    group.add_argument("--mirror", action="append", default=[], metavar="NAME=URL", help="one mirror: a registry's name or a URL prefix; may be repeated")
+    group.add_argument("--ca", action="append", default=[], type=Path, metavar="FILE", help="trust this authority too; may be repeated")
+    return group
+
+
+def add_downloads(parser: ArgumentParser) -> None:
+    """Add what ``add_mirrors`` adds, and what bases need besides: ``--pins`` and ``--cache``."""
+    group = add_mirrors(parser)
+    group.add_argument("--pins", type=Path, metavar="FILE", help="SHA-256 sums that downloads of bases must have, before all others (airseal base pin writes such a file)")
+    group.add_argument("--cache", type=Path, metavar="DIR", help="where everything fetched is kept (default $AIRSEAL_CACHE or ~/.cache/airseal)")
+
+
+def add_logins(group: _ArgumentGroup | ArgumentParser) -> None:
+    """Add ``--docker-config``."""
+    group.add_argument("--docker-config", type=Path, metavar="DIR", help="where docker's config.json with the registries' logins is (default ~/.docker)")
+
+
+def mirrors_of(arguments: Namespace) -> Mirrors:
+    """Return the mirrors that the options name. Raises RegistryError."""
+    from registry_snapshot.record.mirrors import Mirrors
+
+    mirrors = Mirrors.load(arguments.mirrors) if arguments.mirrors else Mirrors()
+    return mirrors.with_overrides(arguments.mirror, arguments.ca)
+
+
+def logins_of(arguments: Namespace) -> DockerCredentials:
+    """Return docker's logins; a directory that is named must hold them. Raises UsageError, RegistryError."""
+    from bundler.errors import UsageError
+    from registry_snapshot.record.credentials import DockerCredentials
+
+    if arguments.docker_config is None:
+        return DockerCredentials.load(None)
+    path = arguments.docker_config / "config.json"
+    if not path.exists():
+        raise UsageError(f"--docker-config {arguments.docker_config}: there is no config.json", f"run: docker --config {arguments.docker_config} login REGISTRY")
+    return DockerCredentials.load(path)

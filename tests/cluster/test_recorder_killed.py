@@ -1,0 +1,167 @@
+"""kill -9 of the recorder at random moments, twenty times: nothing that was said is lost, nothing that is whole comes again.
+
+The recorder is the real command, its upstream the real distribution registry, whose own log tells what it has sent.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import random
+import re
+import signal
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from registry_snapshot.oci.descriptor import Descriptor
+from registry_snapshot.oci.digest import Digest
+from registry_snapshot.oci.manifest import Manifest, parse_manifest
+from registry_snapshot.oci.media_types import OCI_MANIFEST
+from registry_snapshot.oci.reference import Reference
+from registry_snapshot.record.recording import RecordingDirectory
+from registry_snapshot.store.disk import DiskBlobStore
+from registry_snapshot.store.layout_index import OCI_LAYOUT, layout_index
+from tests.conformance.distribution import DistributionRegistry
+from tests.testbed.cache import Cache
+from tests.testbed.parts import Parts
+from tests.unit.registry_snapshot.images import make_image
+
+pytestmark = pytest.mark.cluster
+
+KILLS = 20
+IMAGES = 50
+LAYERS = (2_000_000, 1_500_000, 700_000, 0)
+NAMES = tuple(f"team/app{number}" for number in range(IMAGES))
+SENT = re.compile(r'"GET /v2/\S+/blobs/(sha256:[0-9a-f]{64}) HTTP/1\.1" (\d{3}) (\d+)')
+
+
+@dataclass(frozen=True)
+class Published:
+    """The upstream, and what it holds: a different image under each name."""
+
+    registry: DistributionRegistry
+    images: dict[str, Descriptor]
+
+
+@pytest.fixture(scope="module")
+def upstream(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Published]:
+    """The real registry, filled by crane."""
+    parts = Parts(Cache.default())
+    parts.build_all(only=("registry", "crane"))
+    layout = DiskBlobStore(tmp_path_factory.mktemp("layout"))
+    images = {name: make_image(layout, name, layer_sizes=LAYERS).descriptor for name in NAMES}
+    (layout.root / "oci-layout").write_bytes(OCI_LAYOUT)
+    with DistributionRegistry(parts.out("registry") / "registry", tmp_path_factory.mktemp("upstream"), access_log=True) as registry:
+        for name, descriptor in images.items():
+            (layout.root / "index.json").write_bytes(layout_index([(Reference.parse(f"quay.io/{name}:1"), descriptor)]))
+            target = f"{registry.address[0]}:{registry.address[1]}/{name}:1"
+            subprocess.run([parts.out("crane") / "crane", "push", "--insecure", layout.root, target], check=True, capture_output=True, timeout=60)
+        yield Published(registry, images)
+
+
+class Recorder:
+    """``airseal record`` as a process."""
+
+    def __init__(self, into: Path, upstream: DistributionRegistry) -> None:
+        mirror = f"quay.io={upstream.url}"
+        command = [sys.executable, "-m", "bundler", "record", "--listen", "127.0.0.1:0", "--into", into, "--mirror", mirror, "--json"]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            event = json.loads(line)
+            if event["event"] == "recording":
+                self.address = urlsplit(event["url"]).netloc
+                return
+        raise AssertionError(self.process.communicate()[1])
+
+    def end(self, number: signal.Signals) -> tuple[str, str]:
+        self.process.send_signal(number)
+        return self.process.communicate(timeout=120)
+
+
+def pull(address: str, name: str) -> tuple[bool, bool]:
+    """Pull one image as containerd does. Tell whether its HEAD was answered, and whether all of it came and is right."""
+    connection = http.client.HTTPConnection(address, timeout=60)
+    answered = False
+    try:
+        connection.request("HEAD", f"/v2/{name}/manifests/1?ns=quay.io")
+        head = connection.getresponse()
+        head.read()
+        answered = head.status == 200
+        digest = Digest.parse(head.headers["Docker-Content-Digest"])
+        manifest = parse_manifest(_get(connection, f"/v2/{name}/manifests/{digest}?ns=quay.io", digest), OCI_MANIFEST)
+        assert isinstance(manifest, Manifest)
+        for part in manifest.children():
+            assert len(_get(connection, f"/v2/{name}/blobs/{part.digest}?ns=quay.io", part.digest)) == part.size
+    except (OSError, http.client.HTTPException):
+        return answered, False
+    finally:
+        connection.close()
+    return True, True
+
+
+def _get(connection: http.client.HTTPConnection, target: str, digest: Digest) -> bytes:
+    connection.request("GET", target)
+    answer = connection.getresponse()
+    body = answer.read()  # raises IncompleteRead for a body that is cut
+    assert answer.status == 200, (target, answer.status, body)
+    assert Digest.of(body) == digest
+    return body
+
+
+def test_killed_twenty_times_nothing_is_lost_and_nothing_comes_twice(
+    upstream: Published, tmp_path: Path
+) -> None:
+    into = tmp_path / "recording"
+    moments = random.Random(20)  # noqa: S311 - the same moments in every run
+    said: set[str] = set()
+    whole: list[int] = []
+    for _ in range(KILLS):
+        recorder = Recorder(into, upstream.registry)
+        with ThreadPoolExecutor(IMAGES) as clients:
+            pulls = {name: clients.submit(pull, recorder.address, name) for name in NAMES}
+            try:
+                recorder.process.wait(moments.uniform(0.02, 0.5))
+            except subprocess.TimeoutExpired:
+                recorder.end(signal.SIGKILL)
+        assert recorder.process.returncode == -signal.SIGKILL
+        said |= {name for name, done in pulls.items() if done.result()[0]}
+        recording = RecordingDirectory.open(into)
+        frozen = {image.reference.repository.path: image.descriptor for image in recording.images}
+        assert said <= set(frozen)  # what a client was told is on the disk
+        assert {pulled.reference.repository.path for pulled in recording.history.pulls} >= said
+        assert all(upstream.images[name] == descriptor for name, descriptor in frozen.items())
+        whole.append(len(recording.roots))
+    assert whole == sorted(whole)
+    assert whole[0] < IMAGES  # it really was killed in the middle
+
+    recorder = Recorder(into, upstream.registry)
+    with ThreadPoolExecutor(IMAGES) as clients:
+        assert set(clients.map(lambda name: pull(recorder.address, name), NAMES)) == {(True, True)}
+    _, errors = recorder.end(signal.SIGTERM)
+    assert recorder.process.returncode == 0, errors
+    verify = subprocess.run([sys.executable, "-m", "bundler", "snapshot", into, "--verify", "--json"], capture_output=True, text=True, check=False)
+    assert verify.returncode == 0, verify.stderr
+    assert json.loads(verify.stdout)["incomplete"] == 0
+    assert {image["reference"]: image["digest"] for image in json.loads(verify.stdout)["images"]} == {
+        f"quay.io/{name}:1": str(descriptor.digest) for name, descriptor in upstream.images.items()
+    }
+    assert _sent_whole_twice(upstream.registry.log(), into) == {}
+    print(f"images whole after each kill: {whole}")
+
+
+def _sent_whole_twice(log: str, into: Path) -> dict[str, int]:
+    """Return the blobs that the upstream has sent whole more than once, as its own log says."""
+    blobs = DiskBlobStore(into)
+    sizes = {str(digest): blobs.size(digest) for digest in blobs.digests()}
+    sent = Counter(digest for digest, status, size in SENT.findall(log) if status == "200" and int(size) == sizes[digest] > 0)
+    assert sent  # the log was understood
+    return {digest: times for digest, times in sent.items() if times > 1}
