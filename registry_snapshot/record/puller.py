@@ -224,7 +224,7 @@ class Puller:
             self._transfer(transfer)
         except RegistryError as problem:
             error = problem
-        except Exception as problem:
+        except Exception as problem:  # noqa: BLE001 - a bug of ours must not leave those who wait waiting for ever
             _log.exception("the transfer of %s failed", transfer.wanted.digest)
             error = RegistryError(f"the transfer of {transfer.repository}@{transfer.wanted.digest} failed: {problem!r}", "report this")
         self._end(transfer, error)

@@ -138,8 +138,8 @@ class BlobWriter:
         try:
             self._directory.mkdir(parents=True, exist_ok=True)
             # A partial file that another process is writing is that process's; then this one begins a file of its own.
-            for self._path in self._candidates:
-                self.fd = _open_locked(self._path)
+            for path in self._candidates:
+                self._path, self.fd = path, _open_locked(path)
                 if self.fd >= 0:
                     break
             self._take_over()

@@ -18,7 +18,8 @@ from registry_snapshot.record.transport import CHUNK_BYTES
 from registry_snapshot.record.upstreams import Upstreams
 from registry_snapshot.serve.messages import GrowingSlice, Request, Response
 from registry_snapshot.store.disk import DiskBlobStore
-from registry_snapshot.store.growth import GrowingExtent, Growth, GrowthEndedError
+from registry_snapshot.store.growth import Growth, GrowthEndedError
+from tests.unit.registry_snapshot.bodies import read_all, read_first
 from tests.unit.registry_snapshot.conftest import Naps, mirrors_for
 from tests.unit.registry_snapshot.images import AMD64, Image, make_image, noise
 from tests.unit.registry_snapshot.upstream_fake import FakeUpstream, plain
@@ -102,37 +103,22 @@ def puller(start: Callable[[], Puller]) -> Puller:
     return start()
 
 
-def read(extent: object, until: int) -> bytes:
-    """Read the first ``until`` bytes as they come."""
-    assert isinstance(extent, GrowingExtent)
-    there = 0
-    while there < until:
-        there = extent.available(there, 10)
-    return extent.read(until, 0)
-
-
 def test_a_client_reads_what_is_there_before_the_rest_has_come(puller: Puller, image: Image, tap: Tap) -> None:
     tap.open_to(SIZE // 2)
-    with puller.blob(APP, image.layers[0]) as extent:  # type: ignore[union-attr]
-        assert read(extent, 1000) == tap.data[:1000]
+    with puller.blob(APP, image.layers[0]) as extent:
+        assert read_first(extent, 1000) == tap.data[:1000]
         tap.open_to(SIZE)
-        assert read(extent, SIZE) == tap.data
+        assert read_first(extent, SIZE) == tap.data
 
 
 def test_sixteen_clients_on_one_cold_blob_fetch_it_once(puller: Puller, image: Image, tap: Tap, fetches: list[Fetched]) -> None:
-    def client(_number: int) -> bytes:
-        extent = puller.blob(APP, image.layers[0])
-        with extent:
-            return read(extent, SIZE) if isinstance(extent, GrowingExtent) else extent.read()
-
     tap.open_to(SIZE // 2)
     with ThreadPoolExecutor(16) as pool:
         first = puller.blob(APP, image.layers[0])
-        clients = pool.map(client, range(15))
+        clients = pool.map(lambda _number: read_all(puller.blob(APP, image.layers[0])), range(15))
         tap.open_to(SIZE)
         assert set(clients) == {tap.data}
-        with first:
-            assert read(first, SIZE) == tap.data
+        assert read_all(first) == tap.data
     assert tap.asked == [None]
     assert [(fetch.digest, fetch.bytes) for fetch in fetches] == [(image.layers[0].digest, SIZE)]
 
@@ -150,8 +136,8 @@ def test_the_last_byte_is_held_back_until_the_whole_was_verified(puller: Puller,
     evil = Tap(noise("evil", SIZE))
     upstream.fault = lambda request: evil.answer(request) if str(image.layers[0].digest) in request.path else None
     evil.open_to(SIZE)
-    with pytest.raises(GrowthEndedError), puller.blob(APP, image.layers[0]) as extent:  # type: ignore[union-attr]
-        read(extent, SIZE)
+    with pytest.raises(GrowthEndedError), puller.blob(APP, image.layers[0]) as extent:
+        read_first(extent, SIZE)
     evil.close()
     assert image.layers[0].digest not in blobs
 
@@ -192,7 +178,7 @@ def test_a_transfer_that_is_stopped_is_gone_on_with_by_the_next_puller(
     first, half = start(), 2 * CHUNK_BYTES
     tap.open_to(half)
     with first.blob(APP, image.layers[0]) as extent:
-        read(extent, half)
+        read_first(extent, half)
         with ThreadPoolExecutor(1) as pool:
             closing = pool.submit(first.close)
             assert first._stopped.wait(5)

@@ -24,7 +24,8 @@ from registry_snapshot.record.puller import Puller
 from registry_snapshot.record.upstreams import Upstreams
 from registry_snapshot.serve.messages import Request, Response
 from registry_snapshot.store.disk import DiskBlobStore
-from registry_snapshot.store.growth import GrowingExtent, GrowthEndedError
+from registry_snapshot.store.growth import GrowthEndedError
+from tests.unit.registry_snapshot.bodies import read_all
 from tests.unit.registry_snapshot.conftest import Naps, mirrors_for
 from tests.unit.registry_snapshot.images import AMD64, ARM64, make_image, make_index, put_json
 from tests.unit.registry_snapshot.upstream_fake import FakeUpstream, plain
@@ -46,12 +47,7 @@ class Meter:
 
 
 def whole(puller: Puller, repository: Repository, wanted: Descriptor) -> bytes:
-    """Read a blob as a client does."""
-    with puller.blob(repository, wanted) as extent:
-        at = 0
-        while isinstance(extent, GrowingExtent) and (there := extent.available(at, 10)) < extent.size:
-            at = there
-        return extent.read(extent.size, 0)
+    return read_all(puller.blob(repository, wanted))
 
 
 @pytest.fixture

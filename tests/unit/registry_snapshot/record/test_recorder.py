@@ -22,17 +22,15 @@ from registry_snapshot.errors import (
     UpstreamError,
     UpstreamUnauthorized,
 )
-from registry_snapshot.oci.digest import Digest
 from registry_snapshot.oci.reference import Reference, Repository
 from registry_snapshot.record.journal import Journal
 from registry_snapshot.record.recorder import Recorder
 from registry_snapshot.record.snapshot import Reason, Snapshot
-from registry_snapshot.serve.app import RegistryApp
-from registry_snapshot.serve.messages import Request
 from registry_snapshot.store.closure import closure
 from registry_snapshot.store.disk import DiskBlobStore
 from registry_snapshot.store.growth import GrowthEndedError
 from registry_snapshot.store.image_set import ImageSet
+from tests.unit.registry_snapshot.bodies import read_all
 from tests.unit.registry_snapshot.images import AMD64, ARM64, make_image, make_index, noise
 from tests.unit.registry_snapshot.upstream_fake import FakeUpstream, cut_short, plain
 
@@ -46,13 +44,6 @@ def settled(recorder: Recorder) -> None:
     while recorder.in_flight:
         assert time.monotonic() < until
         time.sleep(0.01)
-
-
-def body(recorder: Recorder, digest: Digest) -> bytes:
-    """Read a blob as a client does: through the app, and as it grows."""
-    answer = RegistryApp(recorder).handle(Request.of("GET", f"/v2/{APP}/blobs/{digest}", client=NODE))
-    assert answer.status == 200
-    return answer.read()
 
 
 def references(snapshot: Snapshot) -> list[str]:
@@ -205,7 +196,7 @@ def test_which_requests_are_images(recorder: Recorder, upstream: FakeUpstream, s
 def test_a_blob_that_no_manifest_named_is_fetched_and_hashed(recorder: Recorder, upstream: FakeUpstream) -> None:
     image = make_image(upstream.blobs, "a")
     upstream.tag("team/app:1", image.descriptor)
-    assert body(recorder, image.layers[0].digest) == upstream.blobs.read(image.layers[0].digest)
+    assert read_all(recorder.blob(APP, image.layers[0].digest)) == upstream.blobs.read(image.layers[0].digest)
 
 
 def test_two_clients_at_once_make_one_transfer(recorder: Recorder, upstream: FakeUpstream) -> None:
@@ -222,7 +213,7 @@ def test_two_clients_at_once_make_one_transfer(recorder: Recorder, upstream: Fak
     recorder.resolve(APP, "1", client=NODE, method="HEAD")
 
     def read(client: int) -> bytes:
-        return body(recorder, image.layers[0].digest)
+        return read_all(recorder.blob(APP, image.layers[0].digest))
 
     with ThreadPoolExecutor(4) as pool:
         readers = [pool.submit(read, client) for client in range(4)]
@@ -278,7 +269,7 @@ def test_wrong_bytes_of_the_right_length_are_rejected_and_not_kept(recorder: Rec
     upstream.fault = lambda request: plain(200, noise("evil", bad.size)) if str(bad.digest) in request.path else None
     recorder.resolve(APP, "1", client=NODE, method="HEAD")
     with pytest.raises((UpstreamCorrupt, GrowthEndedError), match="wrong bytes"):
-        body(recorder, bad.digest)
+        read_all(recorder.blob(APP, bad.digest))
     with pytest.raises(RegistryError, match="not complete"):
         recorder.finish()
     assert bad.digest not in blobs
