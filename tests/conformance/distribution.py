@@ -19,7 +19,7 @@ _CONFIG = """\
 version: 0.1
 log: {{level: error, accesslog: {{disabled: {quiet}}}}}
 storage: {{filesystem: {{rootdirectory: {root}}}}}
-http: {{addr: "127.0.0.1:{port}"}}
+http: {{addr: "127.0.0.1:{port}", debug: {{addr: "127.0.0.1:{debug_port}", prometheus: {{enabled: true, path: /metrics}}}}}}
 validation: {{manifests: {{indexes: {{platforms: none}}}}}}
 """
 _START_SECONDS = 30
@@ -41,6 +41,7 @@ class DistributionRegistry:
         self._access_log = access_log
         self._directory = directory
         self.address = ("127.0.0.1", free_port())
+        self._debug_port = free_port()
 
     @property
     def url(self) -> str:
@@ -56,10 +57,24 @@ class DistributionRegistry:
         """Return what it has logged so far; with ``access_log`` a line for each answer, with its status and bytes sent."""
         return (self._directory / "registry.log").read_text()
 
+    def wait_until_idle(self) -> None:
+        """Return when no request is being answered any more, so that each has its line in the log."""
+        deadline = time.monotonic() + _START_SECONDS
+        while self._in_flight():
+            assert time.monotonic() < deadline, f"{self.url} does not come to rest"
+            time.sleep(0.02)
+
+    def _in_flight(self) -> float:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self._debug_port}/metrics", timeout=5) as answer:
+            lines = answer.read().decode().splitlines()
+        found = [float(line.rpartition(" ")[2]) for line in lines if line.startswith("registry_http_in_flight_requests")]
+        assert found, lines
+        return sum(found)
+
     def __enter__(self) -> Self:
         self._directory.mkdir(parents=True, exist_ok=True)
         config = self._directory / "config.yml"
-        config.write_text(_CONFIG.format(root=self._directory, port=self.address[1], quiet=str(not self._access_log).lower()))
+        config.write_text(_CONFIG.format(root=self._directory, port=self.address[1], debug_port=self._debug_port, quiet=str(not self._access_log).lower()))
         log = (self._directory / "registry.log").open("wb")
         with log:
             self._process = subprocess.Popen([self._program, "serve", config], stdout=log, stderr=subprocess.STDOUT)
