@@ -18,7 +18,7 @@ from registry_snapshot.store.base import BlobSink
 # and GHCR 10 GB), and an endless body must not fill the disk.
 MAX_UNKNOWN_BYTES = 64 * 1024**3
 MOVED_BYTES = 16 * 1024  # that got further than this (or a twentieth of the blob) has patience anew
-_CONTENT_RANGE = re.compile(r"bytes\s+(\d{1,18})-\d{1,18}/(?:\d{1,18}|\*)")
+_CONTENT_RANGE = re.compile(r"bytes\s+(\d{1,18})-\d{1,18}/(\d{1,18}|\*)")
 _SUCCESS = frozenset({200, 206, 416})
 
 Progress = Callable[[int], None]  # bytes that came; negative when some must come again
@@ -32,8 +32,7 @@ class Download:
     """The bytes of ``wanted`` for ``repository``, into ``sink``. ``bytes`` and ``retries`` tell what it cost so far."""
 
     def __init__(
-        self, session: Session, repository: Repository, wanted: Descriptor, sink: BlobSink, progress: Progress,
-        *, unknown_limit: int = MAX_UNKNOWN_BYTES,
+        self, session: Session, repository: Repository, wanted: Descriptor, sink: BlobSink, progress: Progress
     ) -> None:
         self.bytes = 0
         self.retries = 0
@@ -43,7 +42,7 @@ class Download:
         self._sink = sink
         self._progress = progress
         self._what = f"{repository}@{wanted.digest}"
-        self._limit = wanted.size if wanted.size >= 0 else unknown_limit
+        self._limit = wanted.size if wanted.size >= 0 else MAX_UNKNOWN_BYTES
         self._encoding = ""
 
     def run(self, url: str, *, is_ours: bool) -> None:
@@ -95,7 +94,7 @@ class Download:
 
     def _line_up(self, answer: Answer) -> None:
         """Have the answer's body begin where the sink ends. Raises TransientError if it does not."""
-        begins = _begins_at(answer)
+        begins = _begins_at(answer, self._wanted.size)
         if begins == self._sink.size:
             return
         self._begin_again()
@@ -120,9 +119,14 @@ class Download:
             self._sink.restart()
 
 
-def _begins_at(answer: Answer) -> int | None:
-    """Return which byte of the blob the answer's body begins with, None if it has none of them (416) or does not say."""
+def _begins_at(answer: Answer, size: int) -> int | None:
+    """Return which byte of the blob the answer's body begins with, None if it has none of them (416) or does not say.
+
+    A part of something that is not ``size`` bytes long is a part of something else.
+    """
     if answer.status == 200:
         return 0
     match = _CONTENT_RANGE.fullmatch(answer.header("Content-Range").strip())
-    return int(match[1]) if match and answer.status == 206 else None
+    if match is None or answer.status != 206 or (size >= 0 and match[2] not in {"*", str(size)}):
+        return None
+    return int(match[1])

@@ -140,17 +140,21 @@ class Session:
 
     def _follow(self, ask: Ask, authorization: str | None) -> Answer:
         """Return the first answer that is no redirect."""
-        url = ask.url
+        url, what = ask.url, ask.what
         for _ in range(_MAX_REDIRECTS + 1):
             if origin_of(url) != self._origin:
                 authorization = None
             login = {} if authorization is None else {"Authorization": authorization}
-            answer = Answer(self._transport.send("GET", url, {**ask.headers, **login}), url, ask.what)
+            try:
+                answer = Answer(self._transport.send("GET", url, {**ask.headers, **login}), url, what)
+            except UpstreamError as error:
+                raise error if url == ask.url else named(error, f"redirected by {self}") from error
             location = answer.header("Location")
             if answer.status not in _REDIRECTS or not location:
                 return answer
             answer.drop()
             url = self._redirected(url, location, by_digest=ask.by_digest)
+            what = f"{ask.what}: redirected by {self}"
         raise UpstreamError(f"{self} redirects more than {_MAX_REDIRECTS} times", "report it to the registry's operator")
 
     def _redirected(self, url: str, location: str, *, by_digest: bool) -> str:

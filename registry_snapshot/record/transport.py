@@ -10,6 +10,7 @@ import urllib3
 from urllib3.exceptions import (
     ConnectTimeoutError,
     HTTPError,
+    LocationValueError,
     NameResolutionError,
     NewConnectionError,
     ProxyError,
@@ -64,10 +65,10 @@ class Transport:
                 preload_content=False,
                 decode_content=False,
             )
+        except (LocationValueError, UnicodeError):  # the URL came from outside
+            raise UpstreamError(f"{host_of(url)[:200]!r} is no host that can be asked", "ask the registry's operator") from None
         except HTTPError as error:
             raise unreachable(error, host_of(url), without_login(proxy)) from error
-        except (ValueError, UnicodeError):  # a URL that came from outside
-            raise UpstreamError(f"{host_of(url)[:200]!r} is no host that can be asked", "ask the registry's operator") from None
 
     def close(self) -> None:
         """Close idle connections."""

@@ -32,6 +32,7 @@ _ACCEPT = ", ".join(media_types.ACCEPT_MANIFESTS)
 # list of go-containerregistry, pkg/v1/remote/referrers.go, and 405).
 _NO_REFERRERS = frozenset({400, 404, 405, 406})
 _MAX_PAGES = 1000
+_LOOK = "look at what answers there: a login page or a cache that alters content is no registry"
 _NEXT = re.compile(r'<([^<>]{1,4096})>\s*;\s*rel="?next"?', re.IGNORECASE)
 
 
@@ -211,7 +212,7 @@ class Upstream:
         try:
             return parse_manifest(raw, media_type)
         except (ManifestInvalid, DigestInvalid) as error:
-            raise ManifestInvalid(f"{what} from {self}: {error.problem}", error.remedy) from None
+            raise ManifestInvalid(f"{what} from {self}: {error.problem}", error.remedy or _LOOK) from None
 
 
 def _is_web(url: str) -> bool:
