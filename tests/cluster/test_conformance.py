@@ -41,10 +41,10 @@ pytestmark = pytest.mark.cluster
 
 OUTPUT = ROOT / "build" / "conformance"
 REPOSITORY = Repository.of("quay.io", "conformance/one")
-PLATFORMS = (Platform("linux", "amd64"), Platform("linux", "arm64"))
+PLATFORMS = (Platform("linux", "amd64"),)
 
 # Of these the suite pushes less than they list, or layers at a host that is not there: they cannot be recorded whole.
-INCOMPLETE = frozenset({"sparse-image", "sparse-index", "non-distributable-image"})
+INCOMPLETE = frozenset({"sparse-image", "non-distributable-image"})
 
 # What distribution v3 does not have. Both are checked by the run with pushes, below.
 UPSTREAM_LACKS = {"OCI_API_REFERRER": "false", "OCI_DATA_SHA512": "false"}
@@ -99,7 +99,7 @@ def recording(upstream: DistributionRegistry, tmp_path_factory: pytest.TempPathF
     layout = DiskBlobStore(directory / "layout")
     with record(directory / "record", layout, upstream, PLATFORMS) as recorder:
         tags = tuple(tag for tag in pushed.tags if tag not in INCOMPLETE)
-        left_out = {pushed.tags[tag] for tag in INCOMPLETE}
+        left_out = {pushed.tags[tag] for tag in INCOMPLETE & pushed.tags.keys()}
         pull(recorder, (*tags, *(str(digest) for digest in sorted(pushed.manifests - left_out))))
         snapshot = recorder.finish()
         upstream.stop()

@@ -14,13 +14,13 @@ from typing import Self
 from registry_snapshot.oci.digest import Digest
 from tests.contract.loopback_sshd import free_port
 
-# Indexes whose children were not pushed are among the suite's data.
+# Indexes whose children were not pushed, and layers that stand elsewhere, are among the suite's data.
 _CONFIG = """\
 version: 0.1
 log: {{level: error, accesslog: {{disabled: {quiet}}}}}
 storage: {{filesystem: {{rootdirectory: {root}}}}}
 http: {{addr: "127.0.0.1:{port}", debug: {{addr: "127.0.0.1:{debug_port}", prometheus: {{enabled: true, path: /metrics}}}}}}
-validation: {{manifests: {{indexes: {{platforms: none}}}}}}
+validation: {{manifests: {{indexes: {{platforms: none}}, urls: {{allow: ["^https://"]}}}}}}
 """
 _START_SECONDS = 30
 

@@ -65,6 +65,7 @@ class Results:
 
 def run_suite(program: Path, address: tuple[str, int], repository: str, directory: Path, settings: Mapping[str, str]) -> Results:
     """Run the suite against the registry at ``address`` without TLS, and keep its files and a summary in ``directory``."""
+    directory = directory.resolve()
     directory.mkdir(parents=True, exist_ok=True)
     junit = directory / "junit.xml"
     junit.unlink(missing_ok=True)
