@@ -164,7 +164,7 @@ class _Handler(BaseHTTPRequestHandler):
             return self._answer(204, **self._progress(match["upload"]))
         return self._pass_on()
 
-    do_HEAD = do_GET
+    do_HEAD = do_GET  # noqa: N815 - the name is http.server's
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name is http.server's
         """Say nothing: the suite keeps its own record of every exchange."""

@@ -11,7 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from installer_stub.bundle.content import BundleContent
 from registry_snapshot.oci.descriptor import Descriptor
+from registry_snapshot.oci.media_types import OCI_LAYER, OCI_NONDISTRIBUTABLE
+from registry_snapshot.oci.reference import Reference
 from registry_snapshot.record.credentials import DockerCredentials
 from registry_snapshot.record.recorder import Recorder
 from registry_snapshot.serve.app import RegistryApp
@@ -19,9 +22,9 @@ from registry_snapshot.serve.http_server import RegistryServer
 from registry_snapshot.serve.messages import Headers, Request
 from registry_snapshot.store.base import RegistryContent
 from registry_snapshot.store.disk import DiskBlobStore
-from registry_snapshot.store.image_set import ImageSet
+from tests.unit.registry_snapshot.artifacts import SBOM, SIGNATURE, list_of, make_artifact, put_as
 from tests.unit.registry_snapshot.conftest import Authority, authority, mirrors_for
-from tests.unit.registry_snapshot.images import AMD64, ARM64, Image, make_image, make_index
+from tests.unit.registry_snapshot.images import AMD64, ARM64, Image, make_image, make_index, noise
 from tests.unit.registry_snapshot.upstream_fake import FakeUpstream
 
 __all__ = ["authority"]
@@ -41,6 +44,9 @@ class Answer:
 
 Ask = Callable[..., Answer]
 
+# Of these the content has images, and a client that DNS sends here names one of them as Host.
+OWN_REGISTRIES = frozenset({"registry.corp", "localhost:5000"})
+
 
 @dataclass(frozen=True)
 class Shelf:
@@ -52,11 +58,23 @@ class Shelf:
     quay: Image
     docker: Image
     large: Image
+    others: dict[str, Descriptor]
+
+    def raw(self, descriptor: Descriptor) -> bytes:
+        return self.upstream.blobs.read(descriptor.digest)
+
+
+@dataclass(frozen=True)
+class Part:
+    """Some of the images: what one artifact would hold."""
+
+    blobs: DiskBlobStore
+    roots: tuple[tuple[Reference, Descriptor], ...]
 
 
 @pytest.fixture(scope="session")
 def shelf(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shelf]:
-    """Publish two registries with the same path, a sparse index, Docker types, and a layer larger than a socket's buffer."""
+    """Publish registries with the same path, a sparse index, Docker types, a layer larger than a socket's buffer, and oddities."""
     with FakeUpstream(tmp_path_factory.mktemp("shelf")) as upstream:
         store = upstream.blobs
         image = make_image(store, "amd", AMD64)
@@ -68,19 +86,50 @@ def shelf(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shelf]:
         upstream.tag("docker.io/team/app:1", image.descriptor)
         upstream.tag("docker.io/team/app:2", docker.descriptor)
         upstream.tag("docker.io/team/app:10", large.descriptor)
-        upstream.tag("quay.io/team/app:1", quay.descriptor)
-        upstream.tag("quay.io:5443/team/app:1", docker.descriptor)
+        for registry in ("quay.io", "registry.gitlab.com", "registry.corp"):
+            upstream.tag(f"{registry}/team/app:1", quay.descriptor)
+        for name in ("quay.io:5443/team/app:1", "localhost:5000/team/app:1", "registry.gitlab.com/quay.io/team/app:1"):
+            upstream.tag(name, docker.descriptor)
         upstream.tag("registry.k8s.io/pause:3", quay.descriptor)
-        yield Shelf(upstream, image, index, quay, docker, large)
+        others = _oddities(store)
+        for name, descriptor in others.items():
+            upstream.tag(f"quay.io/odd/{name}:1", descriptor)
+        # How cosign names a signature: a tag like any other.
+        upstream.tag(f"quay.io/odd/subject:sha256-{others['subject'].digest.encoded}.sig", others["signature"])
+        yield Shelf(upstream, image, index, quay, docker, large, others)
 
 
-@pytest.fixture(scope="session", params=["image set", "recorder"])
+def _oddities(store: DiskBlobStore) -> dict[str, Descriptor]:
+    """Make what is no plain image, but lies in registries."""
+    chart = put_as(store, "application/vnd.cncf.helm.config.v1+json", b'{"name":"web"}')
+    content = put_as(store, "application/vnd.cncf.helm.chart.content.v1.tar+gzip", noise("chart", 500))
+    block = put_as(store, OCI_LAYER, noise("block", 2048))
+    wide = put_as(store, OCI_LAYER, noise("wide", 2048), "sha512")
+    nothing = put_as(store, OCI_LAYER, b"", "sha512")
+    subject = make_artifact(store, [block], artifact_type=SBOM)
+    return {
+        "chart": make_artifact(store, [content], config=chart),
+        "no-layers": make_artifact(store, config=put_as(store, SIGNATURE, b"{}{}")),
+        "custom": make_artifact(store, [block], more={"org.example.field": {"b": 1, "a": [None, 1.50]}}),
+        "vast": make_artifact(store, [block], annotations={"text": "x" * (4 * 1024 * 1024 - 2000)}),
+        "wide": list_of(store, [list_of(store, [make_artifact(store, [wide, nothing], algorithm="sha512")], algorithm="sha512")]),
+        "foreign": make_artifact(store, [put_as(store, OCI_NONDISTRIBUTABLE, noise("foreign", 300))]),
+        "nested": list_of(store, [list_of(store, [make_artifact(store, [block], artifact_type="application/x.inner")])]),
+        "subject": subject,
+        "signature": make_artifact(store, [block], artifact_type=SIGNATURE, subject=subject, annotations={"by": "team", "a": "ä"}),
+    }
+
+
+@pytest.fixture(scope="session", params=["site", "recorder"])
 def content(request: pytest.FixtureRequest, shelf: Shelf, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RegistryContent]:
-    if request.param == "image set":
-        yield ImageSet(shelf.upstream.blobs, shelf.upstream.published)
+    if request.param == "site":
+        # Two artifacts with half of the names each: a repository's images may come from both.
+        published = tuple(shelf.upstream.published)
+        yield BundleContent([Part(shelf.upstream.blobs, published[::2]), Part(shelf.upstream.blobs, published[1::2])])
         return
     directory = tmp_path_factory.mktemp("recorded")
-    mirrors = mirrors_for(shelf.upstream, "quay.io", "registry.k8s.io")
+    names = ("quay.io", "quay.io:5443", "registry.k8s.io", "registry.gitlab.com", *sorted(OWN_REGISTRIES))
+    mirrors = mirrors_for(shelf.upstream, *names)
     with Recorder(directory / "record", DiskBlobStore(directory), mirrors, DockerCredentials(), (AMD64,)) as recorder:
         yield recorder
 
@@ -88,7 +137,7 @@ def content(request: pytest.FixtureRequest, shelf: Shelf, tmp_path_factory: pyte
 @pytest.fixture(scope="session", params=["direct", "http", "https"])
 def wire(request: pytest.FixtureRequest, content: RegistryContent, authority: Authority) -> Iterator[Callable[[], Ask]]:
     """Make something to ask with."""
-    app = RegistryApp(content)
+    app = RegistryApp(content, registries=OWN_REGISTRIES)
     trust = authority if request.param == "https" else None
     with RegistryServer(app, ("127.0.0.1", 0), trust.server if trust else None) as server, ExitStack() as stack:
 
@@ -122,7 +171,7 @@ def connect(server: RegistryServer, ca_file: Path | None = None) -> http.client.
 
 def over(connection: http.client.HTTPConnection, method: str, target: str, headers: tuple[tuple[str, str], ...] = ()) -> Answer:
     """Ask over a connection that stays open: what one answer leaves behind spoils the next."""
-    connection.putrequest(method, target)
+    connection.putrequest(method, target, skip_host=any(name.lower() == "host" for name, _ in headers))
     for name, value in headers:
         connection.putheader(name, value)
     connection.endheaders()
