@@ -28,7 +28,7 @@ def define(parser: ArgumentParser) -> None:
     parser.add_argument("directory", type=Path, metavar="DIR", help="what airseal record was given as --into")
     parser.add_argument("references", nargs="*", metavar="REFERENCE", help="images to explain: who asked, what travelled, what they consist of")
     parser.add_argument("--verify", action="store_true", help="read every blob and hash it again")
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument("--json", action="store_true", help="print one JSON object; what is wrong stands under problems")
 
 
 def run(arguments: Namespace) -> int:
@@ -42,18 +42,20 @@ def run(arguments: Namespace) -> int:
     recording = RecordingDirectory.open(arguments.directory)
     images = _chosen(recording, arguments.references)
     damaged = _verify(recording) if arguments.verify else ()
+    problems = [f"{image.reference} is not whole: {image.problem}" for image in images if image.problem] + list(damaged)
     if arguments.json:
-        value = totals_json(recording) | {"images": [image_json(recording, image) for image in images]}
-        print(json.dumps(value | ({"damaged": list(damaged)} if arguments.verify else {}), indent=1))
-    elif arguments.references:
+        held = [image_json(recording, image) for image in images]
+        print(json.dumps(totals_json(recording) | {"images": held, "problems": problems}, indent=1))
+        return RecordingIncomplete.exit_code if problems else 0
+    if arguments.references:
         print("\n\n".join("\n".join(explanation(recording, image)) for image in images))
     else:
         print("\n".join(listing(recording)))
-    problems = [f"{image.reference} is not whole: {image.problem}" for image in images if image.problem] + list(damaged)
     if problems:
         lines = "\n".join(f"  - {problem}" for problem in problems)
-        raise RecordingIncomplete(f"{arguments.directory} is not sound:\n{lines}", "remove damaged blobs, then run airseal record again and pull: it fetches what is missing")
-    if arguments.verify and not arguments.json:
+        remedy = "remove damaged blobs, then run airseal record again and pull: it fetches what is missing"
+        raise RecordingIncomplete(f"{arguments.directory} is not sound:\n{lines}", remedy)
+    if arguments.verify:
         print("every blob is what its name says")
     return 0
 

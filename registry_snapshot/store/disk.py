@@ -181,14 +181,19 @@ class BlobWriter:
         self._hasher = Digest(self._algorithm, "").hasher()
         self.size = 0
 
-    def commit(self) -> Digest:
-        """Make the blob visible and return its digest. Raises DigestMismatch and keeps nothing, StoreError."""
+    def verify(self) -> Digest:
+        """Return the digest of what was written. Raises DigestMismatch if it is another one than expected."""
         digest = Digest(self._algorithm, self._hasher.hexdigest())
         if self._expected is not None and digest != self._expected:
             raise DigestMismatch(
                 f"{self.size} bytes that should be {self._expected} are {digest}",
                 "nothing was kept; fetch them again, and if that repeats look for a proxy or cache that alters content",
             )
+        return digest
+
+    def commit(self) -> Digest:
+        """Make the blob visible and return its digest. Raises DigestMismatch and keeps nothing, StoreError."""
+        digest = self.verify()
         target = self._store.path(digest)
         try:
             os.fsync(self.fd)
