@@ -31,6 +31,9 @@ def define(parser: ArgumentParser, verb: str) -> None:
     key.add_argument("--name", required=True, metavar="CN")
     key.add_argument("--ip", action="append", default=[], metavar="ADDRESS", help="can be repeated")
     key.add_argument("--dns", action="append", default=[], metavar="NAME", help="can be repeated")
+    login = words.add_parser("new-credential", help="make the site registry's login with a random password, if it is not there; prints nothing")
+    login.add_argument("--file", type=Path, required=True, metavar="FILE", help="made with mode 0600, kept if it is there")
+    login.add_argument("--user", required=True, metavar="NAME")
     sign = words.add_parser("sign", help="sign a certificate request as a server's, and print the certificate")
     sign.add_argument("--ca-cert", type=Path, required=True, metavar="FILE")
     sign.add_argument("--ca-key", type=Path, required=True, metavar="FILE")
@@ -44,6 +47,7 @@ def _define_files(parser: ArgumentParser) -> None:
     source.add_argument("--bundle", type=Path, metavar="FILE", help="take them from an artifact on this disk")
     source.add_argument("--registry", metavar="URL[,URL…]", help="take them from these registries, tried in order")
     parser.add_argument("--ca", type=Path, metavar="FILE", help="CA certificates to trust, in PEM")
+    parser.add_argument("--credential", type=Path, metavar="FILE", help="the registries' user:password; mode 0600")
     parser.add_argument("--reference", required=True, help="airseal.internal/cluster/NAME:VERSION")
     parser.add_argument("--manifest", required=True, metavar="DIGEST", help="digest of the cluster artifact's manifest")
     parser.add_argument("--into", type=Path, required=True, metavar="DIR")
@@ -57,11 +61,14 @@ def run(arguments: Namespace) -> int:
             return _files(arguments)
         case "new-key":
             return _new_key(arguments)
+        case "new-credential":
+            return _new_credential(arguments)
         case _:
             return _sign(arguments)
 
 
 def _files(arguments: Namespace) -> int:
+    from installer_stub.hostside.credential import read_credential
     from installer_stub.hostside.fetch import fetch, outdated
     from installer_stub.hostside.links import LinkRule, make_links, missing_links
     from installer_stub.hostside.sources import BundleSource, RegistrySource, Source
@@ -77,7 +84,8 @@ def _files(arguments: Namespace) -> int:
         source = BundleSource(Bundle.open(arguments.bundle))
     else:
         repository = Reference.parse(arguments.reference).repository
-        source = RegistrySource(arguments.registry.split(","), repository, arguments.ca)
+        credential = read_credential(arguments.credential) if arguments.credential is not None else None
+        source = RegistrySource(arguments.registry.split(","), repository, arguments.ca, credential)
     files = _listed(source.manifest(digest), digest)
     links = missing_links(files, arguments.into, rules)
     if arguments.word == "check-files":
@@ -103,6 +111,13 @@ def _new_key(arguments: Namespace) -> int:
     if arguments.csr is not None:
         arguments.csr.write_text(request)
     print(request, end="")
+    return 0
+
+
+def _new_credential(arguments: Namespace) -> int:
+    from installer_stub.hostside.credential import make_credential
+
+    make_credential(arguments.file, arguments.user)
     return 0
 
 

@@ -24,7 +24,7 @@ def define(parser: ArgumentParser, verb: str) -> None:
     add_listening(parser)
     parser.epilog = (
         "examples:\n  ./{prog} serve\n  skopeo inspect --tls-verify=false docker://127.0.0.1:5000/registry.k8s.io/pause:3.10\n"
-        "  ./{prog} serve --store /srv/bundles --listen [::]:5443 --tls-cert registry.crt --tls-key registry.key\n\n"
+        "  ./{prog} serve --store /srv/bundles --listen [::]:5443 --tls-cert registry.crt --tls-key registry.key --credential login\n\n"
         "Ends on SIGTERM, after running answers. Under systemd: Type=simple, or Type=notify with NotifyAccess=all."
     )
 
@@ -34,6 +34,7 @@ def add_listening(parser: ArgumentParser) -> None:
     parser.add_argument("--listen", default=_DEFAULT, metavar="ADDR:PORT", help=f"default {_DEFAULT}; all addresses: 0.0.0.0:5443 or [::]:5443")
     parser.add_argument("--tls-cert", type=Path, metavar="FILE", help="certificate chain in PEM; without it, cleartext")
     parser.add_argument("--tls-key", type=Path, metavar="FILE", help="its private key in PEM")
+    parser.add_argument("--credential", type=Path, metavar="FILE", help="serve only to clients that log in: user:password in the first line of a file of mode 0600")
     parser.add_argument("--json", action="store_true", help="say where it serves as one line of JSON")
     parser.add_argument("--verbose", action="store_true", help="log connections too")
 
@@ -48,12 +49,23 @@ def run(arguments: Namespace) -> int:
 
 
 def serve_sealed(sealed: Sequence[Sealed], arguments: Namespace) -> int:
-    """Serve ``sealed`` as the options of ``add_listening`` say, until stopped. Raises UsageError, BundleError, StoreError."""
+    """Serve ``sealed`` as the options of ``add_listening`` say, until stopped. Raises UsageError, BundleError, StoreError.
+
+    A login is asked for over TLS, or on this machine alone (ADR 0009).
+    """
+    from installer_stub.hostside.credential import is_loopback, read_credential
     from installer_stub.hostside.service import serve, server_tls
 
     logging.basicConfig(level=logging.INFO if arguments.verbose else logging.WARNING, format="%(levelname)s %(message)s")
     address = parse_address(arguments.listen)
-    serve(sealed, address, server_tls(arguments.tls_cert, arguments.tls_key), json_events=arguments.json)
+    tls = server_tls(arguments.tls_cert, arguments.tls_key)
+    credential = read_credential(arguments.credential) if arguments.credential is not None else None
+    if credential is not None and tls is None and not is_loopback(address[0]):
+        raise UsageError(
+            f"--credential on {arguments.listen} without TLS: everybody on the way could read the login",
+            f"add --tls-cert and --tls-key, or listen on {_DEFAULT}",
+        )
+    serve(sealed, address, tls, credential, json_events=arguments.json)
     return 0
 
 

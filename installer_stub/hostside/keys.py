@@ -118,7 +118,7 @@ def _load_or_make(path: Path) -> ec.EllipticCurvePrivateKey:
                 return key
             raise InstallerError(f"{path} holds a key of another kind", "remove it, or name another --key")
         made = ec.generate_private_key(ec.SECP256R1())
-        _keep(path, made)
+        keep_private(path, _pem(made))
     except OSError as error:
         raise InstallerError(f"{path} cannot be used: {error.strerror}", "run this as root") from None
     except (ValueError, TypeError):
@@ -126,16 +126,18 @@ def _load_or_make(path: Path) -> ec.EllipticCurvePrivateKey:
     return made
 
 
-def _keep(path: Path, key: ec.EllipticCurvePrivateKey) -> None:
-    pem = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
+def _pem(key: ec.EllipticCurvePrivateKey) -> bytes:
+    return key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+
+
+def keep_private(path: Path, content: bytes) -> None:
+    """Write a file that its owner alone can read: whole and on the disk, or not at all. Raises OSError."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.airseal-part")
     part.unlink(missing_ok=True)
     fd = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     with os.fdopen(fd, "wb") as stream:
-        stream.write(pem)
+        stream.write(content)
         stream.flush()
         os.fsync(fd)
     part.rename(path)

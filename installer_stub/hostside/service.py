@@ -21,7 +21,8 @@ from registry_snapshot.errors import RegistryError
 from registry_snapshot.oci.descriptor import Descriptor
 from registry_snapshot.oci.reference import Reference
 from registry_snapshot.serve.app import RegistryApp
-from registry_snapshot.serve.http_server import RegistryServer
+from registry_snapshot.serve.http_server import App, RegistryServer
+from registry_snapshot.serve.login import Credential, LoginRequired
 from registry_snapshot.store.disk import DiskBlobStore
 from registry_snapshot.store.layout_index import parse_layout_index
 
@@ -71,9 +72,16 @@ def sealed_in(directory: Path) -> tuple[Sealed, ...]:
 
 
 def serve(
-    sealed: Sequence[Sealed], address: tuple[str, int], tls: ssl.SSLContext | None, *, json_events: bool = False
+    sealed: Sequence[Sealed],
+    address: tuple[str, int],
+    tls: ssl.SSLContext | None,
+    credential: Credential | None = None,
+    *,
+    json_events: bool = False,
 ) -> None:
     """Serve until SIGTERM or SIGINT, then let running answers end. Says where on stdout, and tells systemd when it is ready.
+
+    With a credential only clients that log in with it are answered.
 
     Raises StoreError when the address is taken, BundleError for images that cannot be read.
     """
@@ -81,7 +89,8 @@ def serve(
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: stopped.set())
     content = BundleContent(sealed)
-    server = RegistryServer(RegistryApp(content, registries=content.registries), address, tls)
+    app: App = RegistryApp(content, registries=content.registries)
+    server = RegistryServer(app if credential is None else LoginRequired(app, credential), address, tls)
     server.start()
     url, images = server_url(server.address, tls), sum(len(item.roots) for item in sealed)
     print(json.dumps({"event": "serving", "url": url, "images": images}) if json_events else f"serving {images} images at {url}", flush=True)

@@ -13,12 +13,14 @@ from urllib.parse import SplitResult, quote, urlsplit
 
 from installer_stub.bundle.reader import Bundle
 from installer_stub.errors import InstallerError, UsageError
+from installer_stub.hostside.credential import is_loopback
 from registry_snapshot.errors import BlobUnknown
 from registry_snapshot.oci.descriptor import Descriptor
 from registry_snapshot.oci.digest import Digest
 from registry_snapshot.oci.manifest import MAX_MANIFEST_BYTES
 from registry_snapshot.oci.media_types import OCI_MANIFEST
 from registry_snapshot.oci.reference import Repository
+from registry_snapshot.serve.login import Credential
 
 PIECE: Final = 256 * 1024  # bytes; what arrived of a piece when a connection breaks is asked for again
 ROUNDS: Final = 3  # times every URL is tried before we give up
@@ -72,9 +74,18 @@ class _Refused(Exception):
 class RegistrySource:
     """A repository in one or several registries that hold the same; they are tried in order, and resumed by Range."""
 
-    def __init__(self, urls: Sequence[str], repository: Repository, ca: Path | None = None) -> None:
-        """``urls`` are as in ``https://10.0.0.2:5443``; ``ca`` are the only authorities trusted. Raises UsageError."""
+    def __init__(
+        self, urls: Sequence[str], repository: Repository, ca: Path | None = None, credential: Credential | None = None
+    ) -> None:
+        """``urls`` are as in ``https://10.0.0.2:5443``; ``ca`` are the only authorities trusted. Raises UsageError.
+
+        ``credential`` is sent with every request and to every URL, so none of them may be cleartext beyond this machine.
+        """
         self._bases = tuple(_base(url) for url in urls)
+        self._credential = credential
+        for base in self._bases if credential is not None else ():
+            if base.scheme != "https" and not is_loopback(base.hostname or ""):
+                raise UsageError(f"{base.geturl()} is cleartext: everybody on the way could read the login", "write https://, or leave --credential out")
         self._repository = repository
         self._tls: ssl.SSLContext | None = None
         if any(base.scheme == "https" for base in self._bases):
@@ -126,6 +137,8 @@ class RegistrySource:
         try:
             path = f"{base.path}/v2/{self._repository.path}/{what}?ns={quote(self._repository.registry)}"
             headers = {"Accept": f"{OCI_MANIFEST}, */*", "Accept-Encoding": "identity", "Connection": "close"}
+            if self._credential is not None:
+                headers["Authorization"] = self._credential.authorization()
             if offset:
                 headers["Range"] = f"bytes={offset}-"
             connection.request("GET", path, headers=headers)
@@ -157,6 +170,8 @@ def _to_skip(answer: http.client.HTTPResponse, offset: int) -> int:
         if not (answer.headers.get("Content-Range") or "").startswith(f"bytes {offset}-"):
             raise _Refused("another range than was asked for")
         return 0
+    if answer.status == http.client.UNAUTHORIZED:
+        raise _Refused("status 401: it wants another login than it was given")
     if answer.status != http.client.OK:
         raise _Refused(f"status {answer.status}")
     return offset

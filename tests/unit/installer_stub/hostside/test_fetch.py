@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import ssl
 import stat
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ from installer_stub.hostside.sources import BundleSource, RegistrySource
 from registry_snapshot.oci.reference import Repository
 from registry_snapshot.serve.app import RegistryApp
 from registry_snapshot.serve.http_server import RegistryServer
+from registry_snapshot.serve.login import Credential, LoginRequired
 from registry_snapshot.serve.messages import Request, Response
 from tests.unit.installer_stub.bundle.sealed import FILES, Ingredients, ingredients
 
@@ -69,6 +71,48 @@ def test_files_come_from_the_site_registry_over_tls(run: Run, registry: str, aut
     assert run("check-files", *source) == (10, {"needed": 3, "files": len(FILES), "bytes": 10})
     assert run("fetch-files", *source)[1] == {"changed": 3, "files": len(FILES), "bytes": 10, "links": 1}
     assert_complete(tmp_path)
+
+
+@pytest.fixture
+def login(tmp_path: Path) -> Path:
+    """The file of a login, for its owner alone."""
+    path = tmp_path / "login"
+    path.touch(0o600)
+    path.write_text("airseal:hunter2\n")
+    return path
+
+
+@pytest.fixture
+def closed(bundle: Bundle, tls: ssl.SSLContext, authority: Path) -> Iterator[tuple[str | Path, ...]]:
+    """Options that name a site registry which wants that login."""
+    app = LoginRequired(RegistryApp(BundleContent([bundle])), Credential("airseal", "hunter2"))
+    with RegistryServer(app, ("127.0.0.1", 0), tls) as server:
+        yield ("--registry", f"https://127.0.0.1:{server.address[1]}", "--ca", authority / "ca.crt")
+
+
+def test_a_registry_that_wants_a_login_gives_its_files_to_who_has_it(run: Run, closed: tuple[str | Path, ...], login: Path, tmp_path: Path) -> None:
+    assert run("fetch-files", *closed, "--credential", login)[1]["changed"] == len(FILES) + 3
+    assert run("check-files", *closed, "--credential", login)[1]["needed"] == 0
+    assert_complete(tmp_path)
+
+
+@pytest.mark.parametrize("given", [None, "airseal:hunter3"])
+def test_a_login_that_is_missing_or_wrong_is_named_and_not_shown(
+    run: Run, closed: tuple[str | Path, ...], login: Path, given: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sources, "PAUSE", 0)
+    said: list[str] = []
+    monkeypatch.setattr("sys.stderr.write", said.append)
+    login.write_text(f"{given}\n")
+    assert run("fetch-files", *closed, *(("--credential", login) if given else ()))[0] == 1
+    assert "status 401: it wants another login than it was given" in "".join(said)
+    assert "hunter" not in "".join(said)
+
+
+def test_a_login_is_not_sent_in_cleartext_beyond_this_machine(run: Run, login: Path) -> None:
+    assert run("check-files", "--registry", "https://10.0.0.2:5443,http://10.0.0.3:5443", "--credential", login)[0] == 2
+    repository = Repository.of("airseal.internal", "cluster/shop")
+    RegistrySource(["http://127.0.0.1:1", "http://[::1]:1"], repository, credential=Credential("a", "b"))
 
 
 def test_a_registry_with_another_authority_is_not_believed(
