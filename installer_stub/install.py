@@ -54,6 +54,7 @@ class _Run:
     login: Login
     log: str
     begun: float
+    secrets: list[Secret]
 
 
 def main(options: InstallOptions) -> int:
@@ -65,7 +66,7 @@ def main(options: InstallOptions) -> int:
         try:
             login = _login(options)
             secrets += [secret for secret in (login.password, login.become_password) if secret is not None]
-            run = _Run(options, bundle, screen, login, str(log), begun)
+            run = _Run(options, bundle, screen, login, str(log), begun, secrets)
             {Verb.INSTALL: _install, Verb.CHECK: _check, Verb.RESET: _reset}[options.verb](run)
         except InstallerError as error:
             error.remedy = f"{error.remedy}\n  full log: {log}".lstrip()
@@ -89,12 +90,14 @@ def _install(run: _Run) -> None:
             reporter=run.screen,
             kubeconfig=str(run.options.kubeconfig),
             lock=run.bundle.lock,
+            secrets=run.secrets,
         )
         runner.run(INSTALL, context)
     finally:
         _close(connections)
     seconds = time.monotonic() - run.begun
     notes = [*context.notes, f"site registry: {', '.join(plan.images.endpoints)}, serving {len(run.bundle.lock.images)} images"]
+    notes.append(f"its login: {plan.images.credential_path} on every host, for root")
     text = closing(plan, kubeconfig=str(run.options.kubeconfig), seconds=seconds, notes=notes, log=run.log)
     figures = {"hosts": len(plan.hosts), "images": len(run.bundle.lock.images), "seconds": round(seconds, 1)}
     _result(run, text, **figures, kubeconfig=str(run.options.kubeconfig), notes=notes)

@@ -17,6 +17,7 @@ STATE: Final = "/var/lib/airseal"
 OPT: Final = "/opt/airseal"
 STUB: Final = f"{OPT}/bin/airseal"
 CA: Final = "/etc/airseal/ca.crt"  # on every host: the cluster's authority, by which the site registry is trusted too
+CREDENTIAL: Final = "/etc/airseal/registry.credential"  # on every host, for root alone: the site registry's user:password
 
 
 def in_url(address: str) -> str:
@@ -42,10 +43,14 @@ class HostPlan:
 
 @dataclass(frozen=True, slots=True)
 class ImageSource:
-    """Where hosts pull from: the site's masters, or the recording proxy. ``ca`` is PEM text, empty for cleartext."""
+    """Where hosts pull from: the site's masters, or the recording proxy, which has neither certificate nor login.
+
+    Both paths are on the hosts. A plan names the file of the login and never holds the login: plans are printed.
+    """
 
     endpoints: tuple[str, ...]  # "https://10.0.0.2:5443"
-    ca_path: str = ""  # on the host
+    ca_path: str = ""
+    credential_path: str = ""
 
 
 @dataclass(frozen=True, slots=True)

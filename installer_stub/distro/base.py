@@ -6,7 +6,7 @@ which host, and what is true afterwards.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from installer_stub.host.command import Command, Secret
@@ -15,10 +15,10 @@ from installer_stub.plan import HostPlan, Plan
 
 @dataclass(frozen=True, slots=True)
 class HostFile:
-    """A file that a host has because of us."""
+    """A file that a host has because of us. One whose text holds a secret has mode 0600, and printing it shows none."""
 
     path: str
-    text: str
+    text: str = field(repr=False)
     mode: int = 0o644
 
 
@@ -49,8 +49,11 @@ class Distro(Protocol):
     def pause_image(self, plan: Plan) -> Command:
         """Return a command whose output is the sandbox image that this version wants."""
 
-    def host_files(self, plan: Plan, host: HostPlan, *, pause: str) -> tuple[HostFile, ...]:
-        """Return every configuration file of runtime and node agent on ``host``."""
+    def host_files(self, plan: Plan, host: HostPlan, *, pause: str, authorization: Secret | None = None) -> tuple[HostFile, ...]:
+        """Return every configuration file of runtime and node agent on ``host``.
+
+        ``authorization`` is the header that the registry wants; None where it wants none.
+        """
 
     def new_authority(self, plan: Plan, directory: str) -> Command:
         """Return a command that makes a cluster CA, ``ca.crt`` and ``ca.key``, in ``directory``."""

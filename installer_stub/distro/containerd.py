@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from installer_stub.host.command import Secret
 from installer_stub.plan import HostPlan
 
 CONFIG: Final = "/etc/containerd/config.toml"
@@ -44,18 +45,21 @@ def rotated(endpoints: Sequence[str], by: int) -> tuple[str, ...]:
     return (*endpoints[start:], *endpoints[:start])
 
 
-def hosts_toml(endpoints: Sequence[str], *, ca_path: str) -> str:
+def hosts_toml(endpoints: Sequence[str], *, ca_path: str, authorization: Secret | None = None) -> str:
     """Return the hosts.toml for all registries: these endpoints in this order, and nothing behind them.
+
+    ``authorization`` is the value of the header that every request carries; with it, the text is a secret too. containerd
+    sends it before it is asked for it, so a login costs no request (``header`` is a string or a list since containerd 1.5).
+    Credentials of a pod's imagePullSecrets do not replace it: containerd uses those only to answer a 401.
 
     ``server`` is what containerd asks last, and by default that is the registry an image names: the internet. So it
     names an endpoint of ours again. A file that has only ``server`` is ignored by containerd before 1.7.32.
     """
     # On cleartext endpoints "ca" would make containerd try https first.
     ca = f"ca = '{ca_path}'" if ca_path and endpoints[0].startswith("https://") else ""
-    can = "capabilities = ['pull', 'resolve']"
-    lines = ["# Made by airseal: every image comes from here, none from anywhere else.", f"server = '{endpoints[0]}'", can]
-    lines += [ca] if ca else []
+    header = f"header = {{ Authorization = '{authorization.reveal()}' }}" if authorization is not None else ""
+    settings = ["capabilities = ['pull', 'resolve']", *filter(None, (ca, header))]
+    lines = ["# Made by airseal: every image comes from here, none from anywhere else.", f"server = '{endpoints[0]}'", *settings]
     for endpoint in endpoints:
-        lines += ["", f"[host.'{endpoint}']", f"  {can}"]
-        lines += [f"  {ca}"] if ca else []
+        lines += ["", f"[host.'{endpoint}']", *(f"  {setting}" for setting in settings)]
     return "\n".join(lines) + "\n"

@@ -7,7 +7,7 @@ from typing import Final
 
 from installer_stub.distro import containerd, kubeadm_config, units
 from installer_stub.distro.base import Distro, HostFile, JoinGrant
-from installer_stub.host.command import Command
+from installer_stub.host.command import Command, Secret
 from installer_stub.plan import HostPlan, Plan
 
 _PATH = f"export PATH={units.PATH}\n"
@@ -60,12 +60,16 @@ class Kubeadm:
         )
         return Command.shell(script, plan.bundle.kubernetes)
 
-    def host_files(self, plan: Plan, host: HostPlan, *, pause: str) -> tuple[HostFile, ...]:
+    def host_files(self, plan: Plan, host: HostPlan, *, pause: str, authorization: Secret | None = None) -> tuple[HostFile, ...]:
         """Return containerd's and kubelet's files. A cluster image's own templates would come in here."""
         endpoints = containerd.rotated(plan.images.endpoints, plan.hosts.index(host))
         files = [
             HostFile(containerd.CONFIG, containerd.config_toml(host, pause=pause)),
-            HostFile(containerd.HOSTS, containerd.hosts_toml(endpoints, ca_path=plan.images.ca_path)),
+            HostFile(
+                containerd.HOSTS,
+                containerd.hosts_toml(endpoints, ca_path=plan.images.ca_path, authorization=authorization),
+                mode=0o644 if authorization is None else 0o600,
+            ),
             HostFile(units.CONTAINERD_UNIT, units.CONTAINERD),
             HostFile(units.KUBELET_UNIT, units.KUBELET),
             HostFile(units.KUBELET_DROPIN, units.KUBELET_KUBEADM),

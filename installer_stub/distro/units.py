@@ -65,8 +65,11 @@ ExecStart=/usr/local/bin/kubelet $KUBELET_KUBECONFIG_ARGS $KUBELET_CONFIG_ARGS $
 """
 
 
-def registry(*, certificate: str, key: str, serves: str) -> str:
+def registry(*, certificate: str, key: str, credential: str, serves: str) -> str:
     """Return the site registry's unit. ``serves`` names stub and bundle: another one is another text, hence a restart.
+
+    Units are there for everybody to read, so it names the files of key and login. Not by LoadCredential=: systemd has that
+    since 247, and RHEL 7 and 8 have 219 and 239.
 
     NotifyAccess=all because the program that says READY is a child of the frozen stub's bootloader.
     """
@@ -81,7 +84,7 @@ StartLimitIntervalSec=0
 Type=notify
 NotifyAccess=all
 Environment=PATH={PATH}
-ExecStart={STUB} serve --store {STATE}/bundles --listen 0.0.0.0:{REGISTRY_PORT} --tls-cert {certificate} --tls-key {key}
+ExecStart={STUB} serve --store {STATE}/bundles --listen 0.0.0.0:{REGISTRY_PORT} --tls-cert {certificate} --tls-key {key} --credential {credential}
 Restart=always
 RestartSec=2
 NoNewPrivileges=yes

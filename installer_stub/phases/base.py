@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import BinaryIO, ClassVar, Protocol, TypeVar
 
 from installer_stub.bundle.model import ImageLock
+from installer_stub.host.command import Secret
 from installer_stub.host.connection import Connection
 from installer_stub.plan import HostPlan, Plan
 
@@ -46,6 +47,7 @@ class Context:
     kubeconfig: str = "kubeconfig"  # where the operator's copy goes
     notes: list[str] = field(default_factory=list)  # lines for the closing summary
     lock: ImageLock | None = None  # what acceptance compares with; a recording has none yet
+    secrets: list[Secret] = field(default_factory=list)  # what phases came to know: the log of the run masks it
 
     def connection(self, host: HostPlan) -> Connection:
         """Return the connection to ``host``."""

@@ -11,6 +11,7 @@ from installer_stub.errors import HostError
 from installer_stub.host.command import Command
 from installer_stub.host.connection import Connection
 from installer_stub.phases.base import Context, Phase
+from installer_stub.phases.create_credential import authorization
 from installer_stub.phases.journal import Journal, Kind
 from installer_stub.plan import HostPlan
 
@@ -68,7 +69,7 @@ def _files(context: Context, host: HostPlan, connection: Connection) -> tuple[Ho
     pause = result.stdout.strip()
     if not result.ok or not pause:
         raise HostError(host.address, f"kubeadm does not name its pause image: {result.stderr.strip()[-300:]}")
-    return KUBEADM.host_files(context.plan, host, pause=pause)
+    return KUBEADM.host_files(context.plan, host, pause=pause, authorization=authorization(context, connection))
 
 
 def _is_ready(context: Context, host: HostPlan, connection: Connection) -> bool:

@@ -11,6 +11,7 @@ from installer_stub.phases.configure_runtime import ConfigureRuntime
 from installer_stub.phases.copy_bundle import CopyBundle
 from installer_stub.phases.copy_stub import CopyStub
 from installer_stub.phases.create_authority import CreateAuthority
+from installer_stub.phases.create_credential import CreateCredential
 from installer_stub.phases.install_files import InstallFiles
 from installer_stub.phases.join_masters import JoinMasters
 from installer_stub.phases.join_nodes import JoinNodes
@@ -27,6 +28,7 @@ INSTALL: Final[tuple[Phase, ...]] = (
     PrepareHosts(),
     InstallFiles(Role.MASTER),  # from their own artifact
     CreateAuthority(),
+    CreateCredential(),
     ServeImages(),
     InstallFiles(Role.NODE),  # from the masters' registry
     ConfigureRuntime(),

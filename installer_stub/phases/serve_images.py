@@ -11,7 +11,7 @@ from installer_stub.phases.base import Context, Phase
 from installer_stub.phases.copy_bundle import identity
 from installer_stub.phases.create_authority import CERTIFICATE, KEY
 from installer_stub.phases.journal import Journal, Kind
-from installer_stub.plan import HostPlan
+from installer_stub.plan import CREDENTIAL, HostPlan
 
 UNIT: Final = "airseal-registry.service"
 # Type=notify: start returns when the registry listens, or fails.
@@ -28,7 +28,7 @@ class ServeImages(Phase):
     title: ClassVar[str] = "Start the site registry"
 
     def is_needed(self, context: Context) -> bool:
-        """The unit's text names stub, bundle and CA; an equal text and an active unit mean that the right one runs."""
+        """The unit's text names stub, bundle, certificate and login; an equal text and an active unit mean that the right one runs."""
         ready = context.each(
             context.plan.masters,
             lambda _host, connection: connection.read(units.REGISTRY_UNIT) == _unit(context, connection).encode()
@@ -59,8 +59,10 @@ class ServeImages(Phase):
 
 def _unit(context: Context, connection: Connection) -> str:
     certificate = connection.run(Command.of("sha256sum", CERTIFICATE), check=False).stdout.split()[:1]
+    # Which file the login is, not what it holds: a unit is there for everybody to read.
+    login = connection.run(Command.of("stat", "-c", "%i.%Y", CREDENTIAL), check=False).stdout.strip()
     serves = (
         f"{context.plan.bundle.title} {identity(context)[:23]}, stub {context.artifact.stub_digest[:16]}, "
-        f"certificate {''.join(certificate)[:16]}"
+        f"certificate {''.join(certificate)[:16]}, login file {login}"
     )
-    return units.registry(certificate=CERTIFICATE, key=KEY, serves=serves)
+    return units.registry(certificate=CERTIFICATE, key=KEY, credential=CREDENTIAL, serves=serves)

@@ -21,6 +21,7 @@ def _files(verb: str, plan: Plan, host: HostPlan) -> list[str]:
     else:
         argv += ["--registry", ",".join(rotated(plan.images.endpoints, plan.hosts.index(host)))]
         argv += ["--ca", plan.images.ca_path] if plan.images.ca_path else []
+        argv += ["--credential", plan.images.credential_path] if plan.images.credential_path else []
     argv += ["--reference", str(plan.bundle.cluster_reference), "--manifest", str(plan.bundle.cluster.digest)]
     argv += ["--into", plan.cluster_directory]
     for name, directory in LINKS:
@@ -48,6 +49,11 @@ def new_key(key: str, csr: str, *, name: str, addresses: tuple[str, ...], names:
     for each in names:
         argv += ["--dns", each]
     return Command.of(*argv, changes="make the registry's key")
+
+
+def new_credential(path: str, user: str) -> Command:
+    """Make the site registry's login, if it is not there. It is printed nowhere."""
+    return Command.of(STUB, "host", "new-credential", "--file", path, "--user", user, changes="make the site registry's login")
 
 
 def sign(ca_cert: str, ca_key: str, csr: bytes, *, days: int) -> Command:

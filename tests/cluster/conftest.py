@@ -12,11 +12,12 @@ import pytest
 from bundler.options import cache_directory
 from bundler.pack.runtimes import stub_runtime
 from installer_stub.ui.console import console
+from registry_snapshot.serve.login import Credential
 from tests.demo.__main__ import install_command, operators_environment
 from tests.demo.shop import ROOT, build_command
 from tests.testbed.cache import Cache
 from tests.testbed.docker_engine import engine
-from tests.testbed.hosts import TestBed
+from tests.testbed.hosts import BlankHost, TestBed
 from tests.testbed.internet import Internet
 from tests.testbed.sniffer import Sniffer
 
@@ -42,6 +43,11 @@ class Site:
         """Run kubectl on the first master."""
         quoted = " ".join(f"'{word}'" for word in words)
         return self.bed.masters[0].run(f"kubectl --kubeconfig=/etc/kubernetes/admin.conf {quoted}").stdout
+
+
+def registry_login(host: BlankHost) -> Credential:
+    """Return the site registry's login as ``host`` has it: for a test that is a client of a real site's registry."""
+    return Credential.parse(host.run("cat /etc/airseal/registry.credential").stdout)
 
 
 def install(run: Path, bed: TestBed, kubeconfig: Path, *more: str) -> subprocess.CompletedProcess[str]:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pexpect
 import pytest
 
-from tests.cluster.conftest import INSTALL_TIMEOUT, OUTPUT
+from tests.cluster.conftest import INSTALL_TIMEOUT, OUTPUT, registry_login
 from tests.demo.__main__ import install_command, operators_environment
 from tests.demo.shop import order_something
 from tests.testbed.cache import Cache
@@ -50,6 +50,7 @@ def test_killed_three_times_and_started_again_it_reaches_the_same_state(bed: Tes
     assert order.stored == f"{order.placed['id']} coffee 2"
     leftovers = bed.masters[0].run("find /var/lib/airseal /opt/airseal -name '*.part' -o -name '*.tmp*'").stdout
     assert leftovers == ""
+    assert len({registry_login(host) for host in bed.hosts}) == 1
 
 
 def test_the_sudo_password_was_seen_by_nobody(bed: TestBed) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.conftest import OUTPUT, Site
+from tests.cluster.conftest import OUTPUT, Site, registry_login
 from tests.demo.shop import order_something, origins
 from tests.testbed.cache import Cache
 
@@ -27,6 +27,20 @@ STATE = r"""
 find /etc/kubernetes /etc/containerd /etc/airseal /etc/systemd/system /etc/sysctl.d /etc/modules-load.d /etc/hosts \
      /opt/airseal /opt/cni /usr/local/bin /var/lib/airseal -type f -not -path '*/rootfs/*' -printf '%p %s %T@ %m\n' 2>/dev/null | sort
 for unit in containerd kubelet airseal-registry; do systemctl show "$unit" -p ActiveEnterTimestampMonotonic; done
+"""
+
+
+# Every file that holds the registry's login, plain or as a header; then lines of the journal that do, and how many it has.
+# The patterns are in a file in memory: on a command line they would find themselves. Left out: images, and the file itself.
+FIND_LOGIN = r"""
+umask 077
+{ cut -d: -f2 /etc/airseal/registry.credential; tr -d '\n' < /etc/airseal/registry.credential | base64 -w0; echo; } > /dev/shm/login
+grep -rlaFf /dev/shm/login --exclude-dir=bundles --exclude-dir=rootfs --exclude-dir=io.containerd.content.v1.content \
+    --exclude-dir=io.containerd.snapshotter.v1.overlayfs /etc /root /home /opt /run /tmp /var /proc/[0-9]*/cmdline /proc/[0-9]*/environ \
+    2>/dev/null | sort
+journalctl --no-pager --output=export > /dev/shm/journal
+echo "journal: $(grep -acFf /dev/shm/login /dev/shm/journal) $(wc -l < /dev/shm/journal)"
+rm /dev/shm/login /dev/shm/journal
 """
 
 
@@ -98,6 +112,47 @@ def test_secrets_are_nowhere_to_be_read(site: Site) -> None:
         readable = host.run("find /etc/kubernetes /var/lib/airseal /etc/airseal -name '*.key' -perm /044 | head").stdout
         assert readable == ""
         assert host.run("ls -A /run/airseal 2>/dev/null || true").stdout == ""
+
+
+def test_the_registrys_login_stands_in_two_files_for_root_and_nowhere_else(site: Site) -> None:
+    """Not in journals, logs, processes, units, etcd, the installer's output or the operator's log."""
+    logins = {registry_login(host) for host in site.bed.hosts}
+    (login,) = logins  # one for all hosts
+    for host in site.bed.hosts:
+        found, _, in_journal = host.run(FIND_LOGIN).stdout.partition("journal: ")
+        assert found.split() == ["/etc/airseal/registry.credential", "/etc/containerd/certs.d/_default/hosts.toml"]
+        assert in_journal.split()[0] == "0"
+        assert int(in_journal.split()[1]) > 100, "there is no journal to search"
+        assert host.run(f"stat -c '%a %U' {' '.join(found.split())}").stdout.split() == ["600", "root"] * 2
+    logs = [*OUTPUT.glob("airseal-install-*.log"), OUTPUT / "install.log"]
+    said = site.output + "".join(log.read_text(errors="replace") for log in logs)
+    assert "/etc/airseal/registry.credential" in said
+    for secret in (login.password, login.authorization().split()[1]):
+        assert secret not in said
+
+
+def test_the_site_registry_answers_those_who_log_in_and_nobody_else(site: Site) -> None:
+    node, url = site.bed.nodes[0], f"https://{site.bed.masters[0].address}:5443"
+    ask = "curl -sS -o /dev/null -w '%{http_code}' --cacert /etc/airseal/ca.crt"
+    log_in = f"""sed 's/.*/user = "&"/' /etc/airseal/registry.credential | {ask} -K -"""
+    pause = "/v2/pause/manifests/3.10.2?ns=registry.k8s.io"
+    for path, without, with_it in (("/v2/", 401, 200), (pause, 401, 200), ("/v2/absent/manifests/1", 401, 404), ("/healthz", 200, 200)):
+        assert node.run(f"{ask} '{url}{path}'").stdout == str(without), path
+        assert node.run(f"{log_in} '{url}{path}'").stdout == str(with_it), path
+    assert node.run(f"{ask} --user airseal:guessed '{url}{pause}'").stdout == "401"
+    assert node.run(f"{ask} --tls-max 1.1 --ciphers DEFAULT:@SECLEVEL=0 '{url}/healthz'", check=False).returncode != 0
+
+
+def test_skopeo_reads_from_the_site_registry_with_the_login(site: Site, tmp_path: Path) -> None:
+    master = site.bed.masters[0]
+    (tmp_path / "certs").mkdir()
+    (tmp_path / "certs" / "ca.crt").write_text(master.run("cat /etc/airseal/ca.crt").stdout)
+    auth = registry_login(master).authorization().split()[1]
+    command = ["skopeo", "inspect", "--raw", "--cert-dir", tmp_path / "certs", "--authfile", tmp_path / "auth.json"]
+    for name, status in (("other.example", 1), (f"{master.address}:5443", 0)):
+        (tmp_path / "auth.json").write_text(json.dumps({"auths": {name: {"auth": auth}}}))
+        image = f"docker://{master.address}:5443/registry.k8s.io/pause:3.10.2"
+        assert subprocess.run([*command, image], capture_output=True, check=False).returncode == status
 
 
 def test_unzip_and_skopeo_read_the_file(site: Site, tmp_path: Path) -> None:

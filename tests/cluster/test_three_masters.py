@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.conftest import OUTPUT, install
+from tests.cluster.conftest import OUTPUT, install, registry_login
 from tests.demo.shop import ADMIN, order_something
 from tests.testbed.cache import Cache
 from tests.testbed.hosts import TestBed
@@ -49,6 +49,7 @@ def test_every_host_asks_all_masters_for_images_each_in_its_own_order(bed: TestB
     assert len(orders) == 3
     for master in bed.masters:
         assert master.run("systemctl is-active airseal-registry").stdout.strip() == "active"
+    assert len({registry_login(host) for host in bed.hosts}) == 1
 
 
 def test_masters_find_the_api_at_themselves_and_the_application_answers(bed: TestBed) -> None:

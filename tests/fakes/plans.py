@@ -72,7 +72,7 @@ def make_plan(*hosts: HostPlan, recording: bool = False, images: ImageSource | N
         pod_cidr="10.244.0.0/16",
         service_cidr="10.96.0.0/16",
         recording=recording,
-        images=images or ImageSource(endpoints, "/etc/airseal/ca.crt"),
+        images=images or ImageSource(endpoints, "/etc/airseal/ca.crt", "/etc/airseal/registry.credential"),
     )
 
 

@@ -56,7 +56,7 @@ def test_a_whole_plan() -> None:
     assert [host.name for host in plan.masters] == ["host1", "host2", "host3"]
     assert [host.role for host in plan.nodes] == [Role.NODE, Role.NODE]
     assert plan.images.endpoints == ("https://10.0.0.1:5443", "https://10.0.0.2:5443", "https://10.0.0.3:5443")
-    assert plan.images.ca_path
+    assert (plan.images.ca_path, plan.images.credential_path) == ("/etc/airseal/ca.crt", "/etc/airseal/registry.credential")
     assert (plan.pod_cidr, plan.service_cidr, plan.recording) == ("10.244.0.0/16", "10.96.0.0/12", False)
     assert plan.dns_forwarding
 

@@ -9,6 +9,7 @@ import pytest
 
 from installer_stub.distro.containerd import config_toml, hosts_toml, rotated
 from installer_stub.distro.kubeadm import KUBEADM
+from installer_stub.host.command import Secret
 from installer_stub.plan import ImageSource
 from tests.fakes.plans import M1, M2, M3, N1, host_plan, make_plan, masters, nodes
 
@@ -32,6 +33,25 @@ def test_a_cleartext_recorder_gets_no_ca_which_would_make_containerd_try_https()
     assert "ca" not in value
     assert "ca" not in value["host"]["http://172.18.0.1:5001"]
     assert "skip_verify" not in str(value)
+
+
+def test_every_place_is_asked_with_the_login_and_without_one_there_is_no_header() -> None:
+    value = tomllib.loads(hosts_toml((A, B), ca_path=CA, authorization=Secret("Basic YTpiKy89")))
+    # A string or a list of them: containerd, core/remotes/docker/config/hosts.go, parseHostConfig; 1.7 and 2.3 alike.
+    assert [place["header"] for place in (value, *value["host"].values())] == [{"Authorization": "Basic YTpiKy89"}] * 3
+    assert list(value["host"]) == [A, B]
+    assert "header" not in hosts_toml((A, B), ca_path=CA)
+
+
+def test_the_file_with_the_login_is_roots_alone_and_printing_it_shows_no_login() -> None:
+    plan = make_plan(*masters(M1))
+    for authorization, mode in ((None, 0o644), (Secret("Basic YTpiKy89"), 0o600)):
+        files = KUBEADM.host_files(plan, plan.hosts[0], pause="pause", authorization=authorization)
+        (hosts,) = (file for file in files if file.path.endswith("hosts.toml"))
+        assert hosts.mode == mode
+        assert ("YTpiKy89" in hosts.text) is (authorization is not None)
+        assert "YTpiKy89" not in repr(files)
+        assert {file.mode for file in files if file is not hosts} == {0o644}
 
 
 @pytest.mark.parametrize(("by", "expected"), [(0, (A, B, C)), (1, (B, C, A)), (2, (C, A, B)), (3, (A, B, C)), (7, (B, C, A))])

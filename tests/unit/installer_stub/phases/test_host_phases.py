@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from installer_stub import plan
+from installer_stub.distro import units
+from installer_stub.distro.containerd import HOSTS
 from installer_stub.errors import HostError, HostsFailed
 from installer_stub.host.command import CommandResult
 from installer_stub.host.model import Role
@@ -20,6 +22,7 @@ from installer_stub.phases.journal import parse
 from installer_stub.phases.prepare_hosts import PrepareHosts
 from installer_stub.phases.serve_images import ServeImages
 from installer_stub.plan import ImageSource
+from registry_snapshot.serve.login import Credential
 from tests.fakes.plans import M1, M2, M3, N1, make_context, make_plan, masters, nodes, scripted_hosts
 from tests.fakes.scripted import ScriptedConnection, failed
 
@@ -108,7 +111,8 @@ class TestInstallFiles:
         on_master, on_node = hosts[M2].commands[0].text, hosts[N1].commands[0].text
         assert "--bundle /var/lib/airseal/bundles/shop-1.4.0.run" in on_master
         assert "--registry" not in on_master
-        assert f"--registry https://{M1}:5443,https://{M2}:5443,https://{M3}:5443 --ca /etc/airseal/ca.crt" in on_node
+        assert f"--registry https://{M1}:5443,https://{M2}:5443,https://{M3}:5443 --ca /etc/airseal/ca.crt --credential /etc/airseal/registry.credential " in on_node
+        assert "--credential" not in on_master
         assert "--reference airseal.internal/cluster/shop:1.4.0" in on_node
         assert f"--manifest {plan.bundle.cluster.digest}" in on_node
         assert "--link bin=/usr/local/bin --link cni=/opt/cni/bin" in on_node
@@ -121,6 +125,7 @@ class TestInstallFiles:
         text = hosts[M1].commands[0].text
         assert "--registry http://172.18.0.1:5001 --reference" in text
         assert "--ca" not in text
+        assert "--credential" not in text
 
     def test_only_hosts_that_lack_something_fetch(self) -> None:
         hosts = scripted_hosts(PLAN)
@@ -203,7 +208,7 @@ class TestServeImages:
         for connection in hosts.values():
             connection.journals()
             connection.on("^systemctl is-", failed(3)).on("systemctl stop").on("systemctl start")
-            connection.on("^sha256sum", "aaaa  x\n")
+            connection.on("^sha256sum", "aaaa  x\n").on("^stat -c %i.%Y", "17.1795443700\n")
         return make_context(PLAN, hosts, artifact=Artifact(1, lambda: io.BytesIO(b"s"), "5" * 64, str(run), 8))
 
     def test_it_runs_on_masters_stopped_before_its_unit_changes(self, context: Context) -> None:
@@ -228,6 +233,22 @@ class TestServeImages:
         connection.on("^sha256sum", "bbbb  x\n")
         assert ServeImages().is_needed(context)
 
+    def test_a_registry_of_before_there_were_logins_or_with_another_login_is_started_anew(self, context: Context) -> None:
+        ServeImages().run(context)
+        connection = context.connections[M2]
+        assert isinstance(connection, ScriptedConnection)
+        for host in context.connections.values():
+            assert isinstance(host, ScriptedConnection)
+            host.on("^systemctl is-")
+        now = connection.files[units.REGISTRY_UNIT]
+        connection.files[units.REGISTRY_UNIT] = now.replace(b" --credential /etc/airseal/registry.credential", b"")
+        assert connection.files[units.REGISTRY_UNIT] != now
+        assert ServeImages().is_needed(context)
+        ServeImages().run(context)
+        assert connection.files[units.REGISTRY_UNIT] == now
+        connection.on("^stat -c %i.%Y", "18.1795443777\n")
+        assert ServeImages().is_needed(context)
+
 
 class TestConfigureRuntime:
     @pytest.fixture
@@ -237,6 +258,7 @@ class TestConfigureRuntime:
             connection.journals()
             connection.on("^test -x").on("images list", "registry.k8s.io/pause:3.10.2\n")
             connection.on("^systemctl is-", failed(3)).on("systemctl stop").on("systemctl enable").on("systemctl start")
+            connection.files[plan.CREDENTIAL] = b"airseal:a-secret-nobody-guesses\n"
         return hosts
 
     def test_a_configured_host_is_left_alone(self, hosts: dict[str, ScriptedConnection]) -> None:
@@ -260,9 +282,29 @@ class TestConfigureRuntime:
 
     def test_every_file_it_writes_stands_in_the_journal(self, hosts: dict[str, ScriptedConnection]) -> None:
         ConfigureRuntime().run(make_context(PLAN, hosts))
-        written = {name for name in hosts[N1].files if name.startswith("/etc/")}
+        written = {name for name in hosts[N1].files if name.startswith("/etc/")} - {plan.CREDENTIAL}
         assert written
         assert written <= in_journal(hosts[N1])
+
+    def test_the_login_stands_in_hosts_toml_for_root_alone_and_is_seen_nowhere_else(self, hosts: dict[str, ScriptedConnection]) -> None:
+        context = make_context(PLAN, hosts)
+        # What the version before logins left: other text, and everybody may read it.
+        hosts[N1].files[HOSTS] = b"old"
+        hosts[N1].modes[HOSTS] = 0o644
+        assert ConfigureRuntime().is_needed(context)
+        ConfigureRuntime().run(context)
+        header = Credential("airseal", "a-secret-nobody-guesses").authorization()
+        assert header in hosts[N1].files[HOSTS].decode()
+        assert {name for name, content in hosts[N1].files.items() if header.encode() in content} == {HOSTS}
+        assert {hosts[address].modes[HOSTS] for address in (M1, M2, N1)} == {0o600}
+        for text in ("nobody-guesses", header.split()[1]):
+            assert text not in hosts[N1].seen()
+            assert text.encode() not in hosts[N1].files["/var/lib/airseal/journal.jsonl"]
+
+    def test_a_host_without_the_login_is_named(self, hosts: dict[str, ScriptedConnection]) -> None:
+        del hosts[N1].files[plan.CREDENTIAL]
+        with pytest.raises(HostError, match=f"{N1}: there is no login for the site registry"):
+            ConfigureRuntime().run(make_context(PLAN, hosts))
 
     def test_a_kubeadm_that_names_no_pause_image_stops_it(self, hosts: dict[str, ScriptedConnection]) -> None:
         hosts[N1].on("images list", failed(127, "kubeadm: not found"))

@@ -111,6 +111,8 @@ def position(phases: tuple[Phase, ...], name: str, role: Role | None = None) -> 
         (("CopyBundle",), ("InstallFiles", Role.MASTER)),  # masters unpack their own artifact
         (("InstallFiles", Role.MASTER), ("CreateAuthority",)),  # kubeadm makes the CA
         (("CreateAuthority",), ("ServeImages",)),  # with its certificate
+        (("InstallFiles", Role.MASTER), ("CreateCredential",)),
+        (("CreateCredential",), ("ServeImages",)),  # which asks for it
         (("ServeImages",), ("InstallFiles", Role.NODE)),  # nodes fetch from there
         (("InstallFiles", Role.NODE), ("ConfigureRuntime",)),
         (("ConfigureRuntime",), ("StartFirstMaster",)),
