@@ -119,6 +119,7 @@ def test_sixteen_clients_on_one_cold_blob_fetch_it_once(puller: Puller, image: I
         tap.open_to(SIZE)
         assert set(clients) == {tap.data}
         assert read_all(first) == tap.data
+    puller.close()
     assert tap.asked == [None]
     assert [(fetch.digest, fetch.bytes) for fetch in fetches] == [(image.layers[0].digest, SIZE)]
 
