@@ -1,38 +1,32 @@
-"""The official conformance suite against the recorder and the site registry.
+"""The official conformance suite against both skins of our registry: the recorder, and the site registry over its recording.
 
-The suite's own pushes fill a real distribution registry; the recorder pulls all of it; the recording becomes an OCI layout;
-the upstream is stopped; then the suite reads from both. Its files and a summary stay in build/conformance.
+Twice, as what we serve takes no pushes:
+
+* The suite fills a real distribution registry; ``airseal record`` pulls all of it; the suite reads from it. Then the upstream
+  is stopped, and the suite reads from ``airseal serve`` over the recording. Of what it did not push itself the suite sees
+  only that it is there, so the answers are compared with the upstream's own.
+* The suite pushes to a loading dock and reads from our skins: then it checks bodies, headers, ranges, referrers and
+  their filter, sha512 too, which distribution does not have.
+
+The suite's files and a readable summary stay in build/conformance, one directory for each run.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import http.client
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from installer_stub.bundle.content import BundleContent
-from installer_stub.hostside.service import LayoutDirectory
 from registry_snapshot.oci.descriptor import Platform
 from registry_snapshot.oci.digest import Digest
-from registry_snapshot.oci.manifest import parse_manifest
-from registry_snapshot.oci.media_types import OCI_MANIFEST
-from registry_snapshot.oci.reference import Repository
-from registry_snapshot.record.credentials import DockerCredentials
-from registry_snapshot.record.mirrors import Mirrors
-from registry_snapshot.record.recorder import Recorder
-from registry_snapshot.record.snapshot import Snapshot
-from registry_snapshot.record.upstreams import Upstreams
-from registry_snapshot.serve.app import RegistryApp
-from registry_snapshot.serve.http_server import RegistryServer
-from registry_snapshot.serve.messages import Request
-from registry_snapshot.store.base import RegistryContent
-from registry_snapshot.store.closure import closure, holds_others
-from registry_snapshot.store.disk import DiskBlobStore
-from registry_snapshot.store.layout_index import OCI_LAYOUT, layout_index
+from registry_snapshot.oci.media_types import OCI_INDEX, OCI_MANIFEST
+from registry_snapshot.oci.reference import Reference, Repository
+from tests.conformance.command_line import Airseal
 from tests.conformance.distribution import DistributionRegistry
-from tests.conformance.suite import run_suite
+from tests.conformance.skins import loading_dock
+from tests.conformance.suite import Results, run_read_only, run_suite
 from tests.demo.shop import ROOT
 from tests.testbed.cache import Cache
 from tests.testbed.parts import Parts
@@ -41,13 +35,22 @@ pytestmark = pytest.mark.cluster
 
 OUTPUT = ROOT / "build" / "conformance"
 REPOSITORY = Repository.of("quay.io", "conformance/one")
-PLATFORMS = (Platform("linux", "amd64"),)
+PLATFORM = Platform("linux", "amd64")
+SKINS = ("recorder", "site")
 
 # Of these the suite pushes less than they list, or layers at a host that is not there: they cannot be recorded whole.
 INCOMPLETE = frozenset({"sparse-image", "non-distributable-image"})
 
-# What distribution v3 does not have. Both are checked by the run with pushes, below.
+# What distribution v3 does not have; the run with pushes has both.
 UPSTREAM_LACKS = {"OCI_API_REFERRER": "false", "OCI_DATA_SHA512": "false"}
+
+# Everything that reads, and how often the suite does it at least when it has pushed what it has.
+READS = {
+    "ping": 1, "tag list": 1, "tag-list": 18, "get-missing": 2, "range requests": 14, "referrers": 4,
+    "blob-head": 90, "blob-get": 90, "manifest-head-by-tag": 20, "manifest-head-by-digest": 40,
+    "pull manifest-by-tag": 20, "pull manifest-by-digest": 40, "missing-manifest by-tag": 1, "missing-manifest by-digest": 1,
+    "manifest-get": 1,
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -63,93 +66,87 @@ def suite(parts: Parts) -> Path:
 
 
 @dataclass(frozen=True)
-class Recording:
-    """What was recorded, after its upstream is gone: the recorder itself, and the OCI layout made of it."""
+class Answer:
+    """What a client sees of one piece of content."""
 
-    recorder: Recorder
-    layout: Path
+    status: int
+    content_type: str | None
+    length: str | None
+    digest: str | None
+    body: bytes
+
+
+@dataclass(frozen=True)
+class Recording:
+    """What was recorded, by whom, and what the upstream had answered for all of it."""
+
+    directory: Path
+    results: Results
     tags: tuple[str, ...]
-    manifests: tuple[Digest, ...]
-    blobs: tuple[Digest, ...]
-    subjects: tuple[Digest, ...]
+    manifests: tuple[str, ...]
+    blobs: tuple[str, ...]
+    upstream: dict[str, Answer]
+    recorder: dict[str, Answer]
 
     def read_only(self) -> dict[str, str]:
         """Return the suite's settings for a registry that takes no pushes, and holds this."""
-        held = {"TAGS": self.tags, "MANIFESTS": self.manifests, "BLOBS": self.blobs, "REFERRERS": self.subjects}
-        settings = {f"OCI_RO_DATA_{name}": " ".join(map(str, values)) for name, values in held.items()}
-        # Of a manifest that it did not push the suite reads no headers, and then misses the digest's: config.go, api.go.
-        return settings | {"OCI_API_PUSH": "false", "OCI_API_BLOBS_DIGEST_HEADER": "true"}
+        return read_only(self.tags, self.manifests, self.blobs)
+
+
+def read_only(tags: tuple[str, ...], manifests: tuple[str, ...], blobs: tuple[str, ...]) -> dict[str, str]:
+    held = {"TAGS": tags, "MANIFESTS": manifests, "BLOBS": blobs, "REFERRERS": manifests}
+    settings = {f"OCI_RO_DATA_{name}": " ".join(values) for name, values in held.items()}
+    # Of a manifest that it did not push the suite reads no headers, and then misses the digest's: config.go, api.go.
+    return settings | {"OCI_API_BLOBS_DIGEST_HEADER": "true"}
 
 
 @pytest.fixture(scope="module")
-def upstream(parts: Parts, suite: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[DistributionRegistry]:
-    """A real registry that holds whatever the suite can push to it."""
-    directory = tmp_path_factory.mktemp("upstream")
-    with DistributionRegistry(parts.out("registry") / "registry", directory) as upstream:
-        settings = {**UPSTREAM_LACKS, "OCI_DATA_SPARSE": "true"}
-        filled = run_suite(suite, upstream.address, REPOSITORY.path, OUTPUT / "upstream", settings)
-        assert filled.passed("push manifest-by-digest") > 30, filled.summary()
-        yield upstream
-
-
-@pytest.fixture(scope="module")
-def recording(upstream: DistributionRegistry, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Recording]:
+def recording(parts: Parts, suite: Path, tmp_path_factory: pytest.TempPathFactory) -> Recording:
+    """Fill a real registry, record it by the command, read from the recorder, compare, and stop the upstream."""
     directory = tmp_path_factory.mktemp("recording")
-    pushed = upstream.holdings(REPOSITORY.path)
-    layout = DiskBlobStore(directory / "layout")
-    with record(directory / "record", layout, upstream, PLATFORMS) as recorder:
-        tags = tuple(tag for tag in pushed.tags if tag not in INCOMPLETE)
-        left_out = {pushed.tags[tag] for tag in INCOMPLETE & pushed.tags.keys()}
-        pull(recorder, (*tags, *(str(digest) for digest in sorted(pushed.manifests - left_out))))
-        snapshot = recorder.finish()
-        upstream.stop()
-        yield sealed(recorder, layout, snapshot, directory / "layout", tags)
+    with DistributionRegistry(parts.out("registry") / "registry", tmp_path_factory.mktemp("upstream")) as upstream:
+        filled = run_suite(suite, upstream.address, REPOSITORY.path, OUTPUT / "upstream", {**UPSTREAM_LACKS, "OCI_DATA_SPARSE": "true"})
+        assert filled.passed("push manifest-by-digest") > 30, filled.summary()
+        holdings = upstream.holdings(REPOSITORY.path)
+        left_out = {holdings.tags[tag] for tag in INCOMPLETE & holdings.tags.keys()}
+        tags = tuple(sorted(holdings.tags.keys() - INCOMPLETE))
+        manifests = tuple(str(digest) for digest in sorted(holdings.manifests - left_out))
+        command = ("record", "--listen", "127.0.0.1:0", "--into", directory, "--mirror", f"{REPOSITORY.registry}={upstream.url}")
+        with Airseal(*command) as recorder:
+            for target in (*tags, *manifests):
+                assert ask(recorder.address, "HEAD", f"/v2/{REPOSITORY}/manifests/{target}").status == 200, target
+            recorded = recorder.end()
+        assert {Reference.parse(image["reference"]).tag for image in recorded["images"]} == {*tags, None}
+        blobs = tuple(sorted({blob for image in recorded["images"] for blob in image["blobs"]} - set(manifests)))
+        with Airseal(*command) as recorder:  # goes on with what is there
+            results = run_read_only(suite, recorder.address, str(REPOSITORY), OUTPUT / "recorder", read_only(tags, manifests, blobs))
+            targets = paths(tags, manifests, blobs)
+            theirs = {path: ask(upstream.address, "GET", f"/v2/{REPOSITORY.path}/{path}") for path in targets}
+            ours = {path: ask(recorder.address, "GET", f"/v2/{REPOSITORY}/{path}") for path in targets}
+    return Recording(directory, results, tags, manifests, blobs, theirs, ours)
 
 
-def record(
-    directory: Path, blobs: DiskBlobStore, upstream: DistributionRegistry, platforms: tuple[Platform, ...]
-) -> Recorder:
-    mirrors = Mirrors(((REPOSITORY.registry, upstream.url),))
-    upstreams = Upstreams(mirrors, DockerCredentials(), sleep=lambda _seconds: None)
-    return Recorder(directory, blobs, mirrors, DockerCredentials(), platforms, upstreams=upstreams)
+def paths(tags: tuple[str, ...], manifests: tuple[str, ...], blobs: tuple[str, ...]) -> list[str]:
+    return [*(f"manifests/{target}" for target in (*tags, *manifests)), *(f"blobs/{digest}" for digest in blobs)]
 
 
-def pull(recorder: Recorder, targets: Iterable[str]) -> None:
-    """Ask for each as clients begin: with a HEAD."""
-    app = RegistryApp(recorder)
-    for target in targets:
-        answer = app.handle(Request.of("HEAD", f"/v2/{REPOSITORY}/manifests/{target}", client="10.0.0.2"))
-        assert answer.status == 200, (target, answer)
+def ask(address: tuple[str, int], method: str, target: str) -> Answer:
+    connection = http.client.HTTPConnection(*address, timeout=60)
+    try:
+        connection.request(method, target, headers={"Accept": f"{OCI_INDEX}, {OCI_MANIFEST}, */*"})
+        answer = connection.getresponse()
+        named = (answer.getheader(name) for name in ("Content-Type", "Content-Length", "Docker-Content-Digest"))
+        return Answer(answer.status, *named, answer.read())
+    finally:
+        connection.close()
 
 
-def sealed(
-    recorder: Recorder, blobs: DiskBlobStore, snapshot: Snapshot, directory: Path, tags: tuple[str, ...]
-) -> Recording:
-    """Write the recording as the OCI layout that a site serves."""
-    images = [(image.reference, image.descriptor) for image in snapshot.images]
-    (directory / "index.json").write_bytes(layout_index(images))
-    (directory / "oci-layout").write_bytes(OCI_LAYOUT)
-    found = {part for _, root in images for part in closure(blobs, root, PLATFORMS)}
-    manifests = sorted(part.digest for part in found if holds_others(part))
-    subjects = {parsed.subject.digest for digest in manifests if (parsed := parse_manifest(blobs.read(digest), OCI_MANIFEST)).subject}
-    return Recording(
-        recorder,
-        directory,
-        tags,
-        tuple(manifests),
-        tuple(sorted({part.digest for part in found if not holds_others(part)})),
-        tuple(sorted(subjects)),
-    )
-
-
-def _content(skin: str, recording: Recording) -> RegistryContent:
-    return recording.recorder if skin == "recorder" else BundleContent([LayoutDirectory(recording.layout)])
-
-
-@pytest.mark.parametrize("skin", ["recorder", "site"])
+@pytest.mark.parametrize("skin", SKINS)
 def test_it_passes_in_pull_and_discovery_mode(skin: str, recording: Recording, suite: Path) -> None:
-    with RegistryServer(RegistryApp(_content(skin, recording)), ("127.0.0.1", 0)) as server:
-        results = run_suite(suite, server.address, str(REPOSITORY), OUTPUT / skin, recording.read_only())
+    results = recording.results
+    if skin == "site":
+        with Airseal("serve", recording.directory, "--listen", "127.0.0.1:0") as site:
+            results = run_read_only(suite, site.address, str(REPOSITORY), OUTPUT / skin, recording.read_only())
     print(results.summary())
     assert not results.failed, results.summary()
     for area, at_least in (
@@ -164,3 +161,29 @@ def test_it_passes_in_pull_and_discovery_mode(skin: str, recording: Recording, s
         ("pull manifest-by-digest", len(recording.manifests)),
     ):
         assert results.passed(area) >= at_least > 0, (area, results.summary())
+
+
+@pytest.mark.parametrize("skin", SKINS)
+def test_every_answer_is_the_upstreams_own(skin: str, recording: Recording) -> None:
+    answers = recording.recorder
+    if skin == "site":
+        with Airseal("serve", recording.directory, "--listen", "127.0.0.1:0") as site:
+            answers = {path: ask(site.address, "GET", f"/v2/{REPOSITORY}/{path}") for path in recording.upstream}
+    assert {answer.status for answer in answers.values()} == {200}
+    assert answers == recording.upstream
+    assert all(Digest.of(answer.body) == Digest.parse(answer.digest or "") for answer in answers.values())
+
+
+@pytest.mark.parametrize("skin", SKINS)
+def test_it_passes_whatever_the_suite_can_ask_after_it_has_pushed(skin: str, suite: Path, tmp_path: Path) -> None:
+    everything = {
+        "OCI_DATA_SPARSE": "true",
+        "OCI_API_BLOBS_UPLOAD_CANCEL": "true",
+        "OCI_API_BLOBS_DIGEST_HEADER": "true",
+        "OCI_API_MANIFESTS_DIGEST_HEADER": "true",
+    }
+    with loading_dock(skin, REPOSITORY.registry, (PLATFORM,), tmp_path) as dock:
+        results = run_suite(suite, dock.address, str(REPOSITORY), OUTPUT / f"pushed-{skin}", everything)
+    print(results.summary())
+    assert not results.failed, results.summary()
+    assert {area: results.passed(area) >= count for area, count in READS.items()} == dict.fromkeys(READS, True), results.summary()
