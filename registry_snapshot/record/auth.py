@@ -19,6 +19,7 @@ from urllib.parse import urlencode, urlsplit
 from registry_snapshot.errors import UpstreamError, UpstreamUnauthorized
 from registry_snapshot.record.challenge import Challenge
 from registry_snapshot.record.credentials import Credentials
+from registry_snapshot.record.transport import host_of
 
 _DEFAULT_SECONDS = 60  # the token specification: an answer without expires_in lives that long
 _LONGEST_SECONDS = 24 * 3600.0
@@ -186,6 +187,6 @@ def _aware(moment: datetime) -> datetime:
 def _host(realm: str) -> str:
     """Return the host in a realm, for people. Raises UpstreamError for what is no URL."""
     try:
-        return urlsplit(realm).hostname or repr(realm[:100])
+        return host_of(realm) if urlsplit(realm).hostname else repr(realm[:100])
     except ValueError:
         raise UpstreamError(f"{realm[:100]!r}, which should give tokens, is no URL", "ask the registry's operator") from None

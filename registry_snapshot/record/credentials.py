@@ -63,8 +63,8 @@ class DockerCredentials:
             value = json.loads(raw)
             return cls(
                 tuple((_host(key), login) for key, entry in _object(value, "auths").items() if (login := _login(entry))),
-                tuple((_host(key), str(name)) for key, name in _object(value, "credHelpers").items()),
-                str(value.get("credsStore") or ""),
+                tuple((_host(key), _plain(name)) for key, name in _object(value, "credHelpers").items()),
+                _plain(value.get("credsStore") or ""),
             )
         except (ValueError, TypeError, AttributeError, RecursionError):
             raise RegistryError(f"{path} is not a docker config.json", "repair it, or remove it and run docker login again") from None
@@ -96,15 +96,23 @@ def _host(key: str) -> str:
 def _login(entry: object) -> Credentials | None:
     if not isinstance(entry, dict):
         raise TypeError("auths")
-    username, password = str(entry.get("username") or ""), str(entry.get("password") or "")
+    username, password = _plain(entry.get("username") or ""), _plain(entry.get("password") or "")
     if auth := entry.get("auth"):
         try:
             username, _, password = base64.b64decode(str(auth), validate=True).decode().partition(":")
         except (binascii.Error, UnicodeDecodeError) as error:
             raise ValueError("auth") from error
         password = password.rstrip("\0")  # docker once padded it
-    token = str(entry.get("identitytoken") or "")
+    token = _plain(entry.get("identitytoken") or "")
     return Credentials(username, password, token) if username or token else None
+
+
+def _plain(value: object) -> str:
+    """Return a text that can be sent. Raises ValueError, TypeError."""
+    if not isinstance(value, str):
+        raise TypeError("no text")
+    value.encode()  # a lone surrogate is JSON, but no character
+    return value
 
 
 def _ask_helper(helper: str, server: str) -> Credentials | None:
@@ -118,7 +126,7 @@ def _ask_helper(helper: str, server: str) -> Credentials | None:
         )
     except FileNotFoundError:
         raise RegistryError(f"docker's config.json names {program}, which is not installed", remedy) from None
-    except (OSError, subprocess.TimeoutExpired) as error:
+    except (OSError, ValueError, subprocess.TimeoutExpired) as error:  # ValueError: a name, or an answer, that is no text
         raise RegistryError(f"{program} failed for {server}: {type(error).__name__}", remedy) from None
     if run.returncode != 0:
         if "not found" in run.stdout.lower():  # the protocol's "credentials not found in native keychain"
@@ -127,7 +135,7 @@ def _ask_helper(helper: str, server: str) -> Credentials | None:
         raise RegistryError(f"{program} failed for {server}: {run.stdout.strip().partition(chr(10))[0][:200]}", remedy)
     try:
         value = json.loads(run.stdout)
-        username, secret = str(value["Username"]), str(value["Secret"])
-    except (ValueError, KeyError, TypeError):
+        username, secret = _plain(value["Username"]), _plain(value["Secret"])
+    except (ValueError, KeyError, TypeError, RecursionError):
         raise RegistryError(f"{program} gave an answer for {server} that cannot be understood", remedy) from None
     return Credentials("", "", secret) if username == _TOKEN_USER else Credentials(username, secret)

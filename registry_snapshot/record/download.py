@@ -19,6 +19,7 @@ from registry_snapshot.store.base import BlobSink
 MAX_UNKNOWN_BYTES = 64 * 1024**3
 MOVED_BYTES = 16 * 1024  # that got further than this (or a twentieth of the blob) has patience anew
 _CONTENT_RANGE = re.compile(r"bytes\s+(\d{1,18})-\d{1,18}/(\d{1,18}|\*)")
+_MEDIA_TYPE = re.compile(r"[\w.+-]{1,127}/[\w.+-]{1,127}", re.ASCII)  # RFC 6838 4.2; it came from outside
 _SUCCESS = frozenset({200, 206, 416})
 
 Progress = Callable[[int], None]  # bytes that came; negative when some must come again
@@ -78,7 +79,7 @@ class Download:
             self._begin_again()
         if sink.size and sink.size == wanted.size:
             return
-        headers = {"Accept": f"{wanted.media_type}, */*"}
+        headers = {"Accept": f"{wanted.media_type}, */*" if _MEDIA_TYPE.fullmatch(wanted.media_type) else "*/*"}
         if sink.size:
             headers["Range"] = f"bytes={sink.size}-"
         ask = Ask(url, self._repository, self._what, headers, _SUCCESS, is_ours, by_digest=True)

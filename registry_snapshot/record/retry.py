@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
-from registry_snapshot.errors import UpstreamError
+from registry_snapshot.errors import TransferStopped, UpstreamError
 
 _log = logging.getLogger(__name__)
 ATTEMPTS = 6
@@ -42,7 +42,7 @@ class TransientError(Exception):
 class Patience:
     """Waits for one upstream, shared by all its requests. ``clock`` is monotonic; both are seconds.
 
-    A ``sleep`` that returns True tells that there is no sense in waiting any longer: whoever waits raises UpstreamError.
+    A ``sleep`` that returns True tells that there is no sense in waiting any longer: whoever waits raises TransferStopped.
     """
 
     def __init__(self, sleep: Callable[[float], object] = time.sleep, clock: Callable[[], float] = time.monotonic) -> None:
@@ -75,7 +75,7 @@ class Patience:
                 self._leave(answered=answered)
 
     def back_off(self, failures: int) -> None:
-        """Wait after the ``failures``-th failure in a row, with jitter. Raises UpstreamError if stopped."""
+        """Wait after the ``failures``-th failure in a row, with jitter. Raises TransferStopped."""
         self._nap(self._longest(failures) * self._random.uniform(0.5, 1.0))
 
     def _enter(self) -> bool:
@@ -117,7 +117,7 @@ class Patience:
 
     def _nap(self, seconds: float) -> None:
         if self._sleep(seconds) is True:
-            raise UpstreamError("the transfer was stopped", "run again: what is whole is kept")
+            raise TransferStopped("the transfer was stopped", "run again: what is whole is kept")
 
     @staticmethod
     def _longest(failures: int) -> float:
@@ -135,7 +135,7 @@ class Attempts:
     def failed(self, failure: TransientError, *, moved: bool = False) -> None:
         """Wait before the next try; ``moved`` says that this one got further, which renews patience.
 
-        Raises the failure's error once patience has run out, UpstreamError if stopped.
+        Raises the failure's error once patience has run out, TransferStopped.
         """
         self.retries += 1
         if failure.limited:
@@ -149,9 +149,9 @@ class Attempts:
 
 def retry_after(value: str | None) -> float | None:
     """Return the seconds that a ``Retry-After`` header asks for (RFC 9110 10.2.3: a number or a date), None without one."""
-    text = (value or "").strip()
+    text = (value or "").strip()[:64]
     if text.isascii() and text.isdigit():
-        return float(text[:12])
+        return float(text)
     try:
         when = parsedate_to_datetime(text)
         if when.tzinfo is None:

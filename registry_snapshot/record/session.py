@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from urllib.parse import urljoin, urlsplit
 
 from registry_snapshot.errors import (
+    TransferStopped,
     UpstreamError,
     UpstreamNotTrusted,
     UpstreamUnauthorized,
@@ -111,6 +112,10 @@ class Session:
             if isinstance(error, UpstreamNotTrusted) or error.status:
                 raise named(error, ask.what) from error
             raise TransientError(named(error, ask.what)) from error
+        except TransientError as failure:  # the token server's
+            raise TransientError(named(failure.error, ask.what), failure.wait, limited=failure.limited) from failure
+        except TransferStopped:
+            raise
         except UpstreamError as error:
             raise named(error, ask.what) from error
         if answer.status not in ask.success:

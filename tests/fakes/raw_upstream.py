@@ -48,13 +48,14 @@ def without(answer: Response, *names: str) -> tuple[tuple[str, str], ...]:
 
 
 class RawUpstream:
-    """``app`` on loopback, answered through ``fault``. ``requests`` remembers, ``bodies`` what POST sent."""
+    """``app`` on loopback, answered through ``fault``. ``requests`` and ``connections`` remember, ``bodies`` what POST sent."""
 
     def __init__(self, app: App) -> None:
         self.app = app
         self.fault: Fault | None = None
         self.requests: list[Request] = []
         self.bodies: list[bytes] = []
+        self.connections = 0
         self.stopping = threading.Event()
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=64)
         self._open: set[socket.socket] = set()
@@ -109,6 +110,7 @@ class RawUpstream:
                         sock.close()
                         return
                     self._open.add(sock)
+                    self.connections += 1
                 self._start(self._serve, sock)
 
     def _serve(self, sock: socket.socket) -> None:

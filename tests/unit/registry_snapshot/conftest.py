@@ -15,6 +15,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from hypothesis import settings
 
 from registry_snapshot.record.credentials import DockerCredentials
 from registry_snapshot.record.mirrors import Mirrors
@@ -23,6 +24,10 @@ from registry_snapshot.record.upstreams import Upstreams
 from registry_snapshot.store.disk import DiskBlobStore
 from tests.unit.registry_snapshot.images import AMD64
 from tests.unit.registry_snapshot.upstream_fake import FakeUpstream
+
+# Hypothesis' own deadline asserts how long one example takes, which is the machine's business.
+settings.register_profile("airseal", deadline=None)
+settings.load_profile("airseal")
 
 
 class Naps:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from functools import cache
 from pathlib import Path
 
 import pytest
@@ -12,64 +10,14 @@ from registry_snapshot.errors import UpstreamCorrupt
 from registry_snapshot.oci.descriptor import Descriptor
 from registry_snapshot.oci.digest import Digest
 from registry_snapshot.oci.media_types import OCI_LAYER_GZIP
-from registry_snapshot.oci.reference import Reference, Repository
-from registry_snapshot.record.credentials import Credentials
-from registry_snapshot.record.proxies import Proxies
-from registry_snapshot.record.transport import Transport
+from registry_snapshot.oci.reference import Repository
 from registry_snapshot.record.upstream import Traffic, Upstream
-from registry_snapshot.serve.app import RegistryApp
 from registry_snapshot.store.disk import DiskBlobStore
-from registry_snapshot.store.image_set import ImageSet
-from tests.fakes.raw_upstream import RawUpstream
-from tests.unit.registry_snapshot.conftest import Naps
-from tests.unit.registry_snapshot.images import make_image
+from tests.unit.registry_snapshot.record.conftest import SECRET, Dial
 from tests.unit.registry_snapshot.record.fault_table import CASES, Case, Refused, Stored
-from tests.unit.registry_snapshot.record.faults import BLOB, OK, Fault, Site, for_ever
+from tests.unit.registry_snapshot.record.faults import OK, Site, for_ever
 
 APP = Repository.of("docker.io", "team/app")
-SECRET = "never-to-be-shown"
-Dial = Callable[[Fault, float], Upstream]
-
-
-@pytest.fixture(scope="session")
-def offered(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """One upstream for all rows; its fault is set by each."""
-    blobs = DiskBlobStore(tmp_path_factory.mktemp("offered"))
-    image, other = make_image(blobs, "a", layer_sizes=(BLOB,)), make_image(blobs, "b")
-    published = [(Reference.parse(f"team/app:{tag}"), made.descriptor) for tag, made in (("1", image), ("2", other))]
-    app = RegistryApp(ImageSet(blobs, published))
-    with RawUpstream(app) as raw, RawUpstream(app) as elsewhere:
-        yield Site(raw, elsewhere, image, other)
-
-
-@pytest.fixture
-def site(offered: Site) -> Site:
-    for server in (offered.raw, offered.elsewhere):
-        server.requests.clear()
-        server.fault = None
-    return offered
-
-
-@pytest.fixture(scope="session")
-def transports() -> Iterator[Callable[[float], Transport]]:
-    """One for each read timeout: reading the system's authorities takes 60 ms, and there are hundreds of rows."""
-    made = cache(lambda read_seconds: Transport((), Proxies(), read_seconds))
-    yield made
-    for row in CASES:
-        made(row.read_seconds).close()
-
-
-@pytest.fixture
-def dial(site: Site, naps: Naps, transports: Callable[[float], Transport]) -> Dial:
-    def make(fault: Fault, read_seconds: float) -> Upstream:
-        site.raw.fault = lambda request, answer: fault(site, request, answer)
-        transport = transports(read_seconds)
-        transport.close()  # what an earlier row left open is not this one's
-        login = Credentials("me", SECRET)
-        base = f"{site.raw.url}/v2"
-        return Upstream("docker.io", base, transport, lambda: login, sleep=naps.sleep, clock=naps.clock)
-
-    return make
 
 
 def files(blobs: DiskBlobStore) -> list[Path]:
