@@ -17,6 +17,7 @@ from tests.bench.installing import install_large, install_small
 from tests.bench.machine import describe, load
 from tests.bench.measure import Measure
 from tests.bench.memory import memory_build, memory_install, memory_serve
+from tests.bench.recording import recording
 from tests.bench.sealing import sealing
 from tests.bench.sizes import size
 from tests.bench.start import start
@@ -37,9 +38,11 @@ MEASURES: Mapping[str, Callable[[Bench], list[Measure]]] = MappingProxyType(
         "memory-build": memory_build,
         "memory-install": memory_install,
         "memory-serve": memory_serve,
+        "record": recording,
     }
 )
-_ORDER = ("start", "start-4GiB", "size", "size-plain", *list(MEASURES)[2:])
+_RECORD = ("record-cold", "record-cold-20ms", "record-warm-20ms", "record-once", "record-memory")
+_ORDER = ("start", "start-4GiB", "size", "size-plain", *list(MEASURES)[2:-1], *_RECORD)
 _RUN = ROOT / "dist" / "shop.run"
 _WORK = ROOT / "build" / "bench"
 _RESULT = ROOT / "build" / "bench.json"
