@@ -25,7 +25,7 @@ DEBIAN_PACKAGES = (
     "docker.io", "containerd", "runc", "iptables",  # the engine
     "mmdebstrap",  # root file systems
     "gcc", "libc6-dev", "libseccomp-dev", "pkg-config",  # runc, flannel and pause
-    "unzip", "skopeo", "openssh-client",  # what tests look with
+    "unzip", "skopeo", "curl", "openssh-client",  # what tests look with
     "openssh-server", "sudo", "passwd", "procps", "mount",  # a real sshd on loopback, its users, and what they run
 )  # fmt: skip
 """Debian's and Ubuntu's names for what the test bed runs."""
