@@ -70,6 +70,9 @@ def parse_manifest(raw: bytes, media_type: str) -> Manifest | Index:
         raise ManifestInvalid("a manifest is not a JSON object")
     kind = parse_text(value, "mediaType") or media_types.without_parameters(media_type)
     subject, artifact_type, annotations = _subject(value), parse_text(value, "artifactType"), parse_annotations(value)
+    if value.get("manifests") is not None and (value.get("config") is not None or value.get("layers") is not None):
+        # Two clients could take it for two different things (CVE-2021-41190); containerd refuses it too.
+        raise ManifestInvalid("a manifest is both an index and an image", "rebuild that image")
     if media_types.is_index(kind):
         return Index(kind, _descriptors(value, "manifests"), subject, artifact_type, annotations)
     if media_types.is_manifest(kind):

@@ -75,8 +75,8 @@ class Mirrors:
             # The name may hold "=" only in a download URL's query, which a prefix has no use for.
             name, equals, url = text.partition("=")
             if not equals:
-                raise RegistryError(f"{text!r} is not NAME=URL", "write for example registry.k8s.io=https://mirror.example.com")
-            where = f"the mirror {text!r}"
+                raise RegistryError(f"{_without_password(text)} is not NAME=URL", "write for example registry.k8s.io=https://mirror.example.com")
+            where = f"the mirror of {_without_password(name)}"
             if _is_url(name):
                 prefixes[_base_url(name, where)] = _base_url(url, where)
             else:
@@ -206,7 +206,7 @@ def _registry(name: str, where: str) -> str:
     if name in {_HUB_HOST, "index.docker.io"}:
         return DOCKER_HUB
     if not looks_like_registry(name):
-        raise RegistryError(f"{where}: {name!r} is no registry name", "write it as in an image's name: registry.k8s.io, host:5000")
+        raise RegistryError(f"{where}: {_without_password(name)} is no registry name", "write it as in an image's name: registry.k8s.io, host:5000")
     return name
 
 

@@ -31,7 +31,7 @@ _ACCEPT = ", ".join(media_types.ACCEPT_MANIFESTS)
 # What registries without the referrers API say to it: the specification's 404, and what others were seen to say (the
 # list of go-containerregistry, pkg/v1/remote/referrers.go, and 405).
 _NO_REFERRERS = frozenset({400, 404, 405, 406})
-_MAX_PAGES = 1000
+_MAX_PAGES, _MAX_REFERRERS = 100, 10_000  # of one image; a handful is usual
 _LOOK = "look at what answers there: a login page or a cache that alters content is no registry"
 _NEXT = re.compile(r'<([^<>]{1,4096})>\s*;\s*rel="?next"?', re.IGNORECASE)
 
@@ -167,7 +167,7 @@ class Upstream:
             if following is None:
                 return tuple(found)
             url = _joined(url, following[1])
-            if len(seen) == _MAX_PAGES or origin_of(url) != origin:
+            if len(seen) == _MAX_PAGES or len(found) > _MAX_REFERRERS or origin_of(url) != origin:
                 break
         raise UpstreamError(f"{self} lists {what} on pages that do not end, or elsewhere", "report it to the registry's operator")
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from registry_snapshot.errors import RegistryError
 from registry_snapshot.record.credentials import Credentials, DockerCredentials
@@ -134,3 +137,57 @@ def test_a_damaged_file_is_named(tmp_path: Path, raw: bytes) -> None:
     (tmp_path / "config.json").write_bytes(raw)
     with pytest.raises(RegistryError, match=r"config\.json is not a docker config"):
         DockerCredentials.load(tmp_path / "config.json")
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"auths": {"a.io": {"username": "\ud800", "password": "x"}}},
+        {"auths": {"a.io": {"username": 5}}},
+        {"auths": {"a.io": {"identitytoken": ["x"]}}},
+        {"auths": {"a.io": {"auth": base64.b64encode(b"\xff\xfe").decode()}}},
+        {"credHelpers": {"a.io": 5}},
+        {"credsStore": {"a": "b"}},
+    ],
+)
+def test_what_no_header_could_carry_is_named(tmp_path: Path, value: object) -> None:
+    with pytest.raises(RegistryError, match=r"config\.json is not a docker config"):
+        load(tmp_path, value)
+
+
+def test_a_helper_whose_name_is_none(tmp_path: Path, helper: Path) -> None:
+    with pytest.raises(RegistryError, match=r"failed for a\.io"):
+        load(tmp_path, {"credsStore": "x\0y"}).for_registry("a.io")
+
+
+def test_a_directory_for_a_file(tmp_path: Path) -> None:
+    (tmp_path / "config.json").mkdir()
+    with pytest.raises(RegistryError, match=r"config\.json cannot be read: Is a directory") as caught:
+        DockerCredentials.load(tmp_path / "config.json")
+    assert caught.value.remedy
+
+
+names = st.text(st.characters(exclude_categories=("Cs",), exclude_characters=":\0"), min_size=1, max_size=20)
+secrets = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0"), max_size=20)
+
+
+@given(names, secrets)
+def test_any_login_comes_out_as_it_went_in(tmp_path_factory: pytest.TempPathFactory, user: str, password: str) -> None:
+    directory = tmp_path_factory.getbasetemp()
+    found = load(directory, {"auths": {"quay.io": auth(user, password)}}).for_registry("quay.io")
+    assert found == Credentials(user, password)
+    assert found is not None
+    assert base64.b64decode(found.basic().removeprefix("Basic ")).decode() == f"{user}:{password}"
+
+
+values = st.recursive(st.none() | st.booleans() | st.integers() | st.text(max_size=9), lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=9) | st.sampled_from(["auth", "username", "password", "identitytoken"]), inner, max_size=3), max_leaves=8)
+
+
+@given(st.binary(max_size=60) | st.dictionaries(st.sampled_from(["auths", "credHelpers", "credsStore"]), values).map(lambda v: json.dumps(v).encode()))
+def test_any_file_holds_logins_or_is_named(tmp_path_factory: pytest.TempPathFactory, raw: bytes) -> None:
+    path = tmp_path_factory.getbasetemp() / "config.json"
+    path.write_bytes(raw)
+    with contextlib.suppress(RegistryError):
+        for key, login in DockerCredentials.load(path).logins:
+            login.basic().encode("ascii")
+            assert key == key.partition("/")[0]

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from registry_snapshot.errors import RegistryError
 from registry_snapshot.record.mirrors import Mirrors
@@ -131,3 +134,46 @@ def test_mistakes_in_options(text: str) -> None:
     assert caught.value.remedy
     with pytest.raises(RegistryError, match="there is no file"):
         Mirrors().with_overrides(ca=["/nowhere.pem"])
+
+
+paths = st.lists(st.sampled_from(["/a", "/b", "/ab"]), max_size=3).map("".join)
+prefixes = st.builds("{}{}{}".format, st.sampled_from(["http://", "https://"]), st.sampled_from(["x.io", "y.io"]), paths)
+tails = st.builds("{}{}".format, paths, st.sampled_from(["", "?q=1", "b", "/"]))
+
+
+@given(st.dictionaries(prefixes, prefixes, max_size=5), prefixes, tails)
+def test_a_rewritten_url_is_one_prefix_replaced_and_nothing_else(downloads: dict[str, str], base: str, tail: str) -> None:
+    url = base + tail
+    mirrors = Mirrors((), tuple(downloads.items()))
+    matching = [prefix for prefix in downloads if url == prefix or url.startswith((f"{prefix}/", f"{prefix}?"))]
+    if not matching:
+        assert mirrors.rewrite(url) == url
+        return
+    longest = max(matching, key=len)
+    assert mirrors.rewrite(url) == downloads[longest] + url[len(longest) :]
+
+
+@given(st.text(max_size=60), st.text(max_size=60))
+def test_any_option_is_a_mirror_or_a_named_error(name: str, url: str) -> None:
+    try:
+        mirrors = Mirrors().with_overrides([f"{name}={url}", f"quay.io={url}"])
+    except RegistryError:
+        return
+    base = mirrors.base_url("quay.io")
+    assert base.startswith(("http://", "https://"))
+    assert "v2" in base.split("/")
+
+
+@given(st.text(alphabet="registplycaox: \n-[]{}'\"&*!|>%@`#,/.", max_size=80))
+def test_any_file_is_mirrors_or_a_named_error(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
+    path = tmp_path_factory.getbasetemp() / "any.yaml"
+    path.write_text(text)
+    with contextlib.suppress(RegistryError):
+        Mirrors.load(path)
+
+
+@pytest.mark.parametrize("text", ["quay.io=https://me:s3cret@x.io", "https://me:s3cret@x.io", "https://me:s3cret@x.io=https://y.io", "me:s3cret@x=https://y.io"])
+def test_a_login_in_an_option_is_shown_nowhere(text: str) -> None:
+    with pytest.raises(RegistryError) as caught:
+        Mirrors().with_overrides([text])
+    assert "s3cret" not in str(caught.value)
