@@ -85,12 +85,12 @@ class Reference:
             raise ReferenceInvalid(f"{text} is a digest without its algorithm, and no name", _REMEDY)
         rest, at, digest_text = text.partition("@")
         digest = Digest.parse(digest_text) if at else None
-        head, _, last = rest.rpartition("/")
+        head, slash, last = rest.rpartition("/")
         last, colon, tag_text = last.partition(":")
         tag: str | None = tag_text if colon else None
         if tag is not None and not _TAG.fullmatch(tag):
             raise ReferenceInvalid(f"{text[:300]!r} has no valid tag", _REMEDY)
-        name = f"{head}/{last}" if head else last
+        name = f"{head}{slash}{last}"
         first, slash, path = name.partition("/")
         if slash and looks_like_registry(first):
             repository = Repository.of(first, path)

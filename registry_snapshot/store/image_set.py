@@ -16,11 +16,10 @@ from registry_snapshot.store.closure import holds_others, read_blob, read_manife
 
 @dataclass(frozen=True, slots=True)
 class _Contents:
-    """What one manifest leads to: its children, and, if it has a subject, how it is listed among that one's referrers."""
+    """What one manifest leads to: its children, and, if it has a subject, that and how it is listed among its referrers."""
 
     children: tuple[Descriptor, ...]
-    subject: Digest | None
-    referrer: Descriptor
+    refers: tuple[Digest, Descriptor] | None
 
 
 @dataclass(slots=True)
@@ -115,8 +114,9 @@ class ImageSet:
                 continue
             holding.manifests[digest] = descriptor
             waiting += reversed(contents.children)
-            if contents.subject is not None:
-                holding.referrers.setdefault(contents.subject, []).append(contents.referrer)
+            if contents.refers is not None:
+                subject, referrer = contents.refers
+                holding.referrers.setdefault(subject, []).append(referrer)
 
     def _read(self, descriptor: Descriptor) -> _Contents | None:
         try:
@@ -124,5 +124,5 @@ class ImageSet:
         except BlobUnknown:
             return None
         children = parsed.manifests if isinstance(parsed, Index) else parsed.children()
-        subject = parsed.subject.digest if parsed.subject is not None else None
-        return _Contents(children, subject, as_referrer(descriptor, parsed))
+        refers = (parsed.subject.digest, as_referrer(descriptor, parsed)) if parsed.subject is not None else None
+        return _Contents(children, refers)

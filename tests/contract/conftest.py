@@ -96,6 +96,9 @@ def shelf(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shelf]:
             upstream.tag(f"quay.io/odd/{name}:1", descriptor)
         # How cosign names a signature: a tag like any other.
         upstream.tag(f"quay.io/odd/subject:sha256-{others['subject'].digest.encoded}.sig", others["signature"])
+        # Untagged ones, which an index leads to.
+        listed = [others[name] for name in ("sbom", "image-referrer", "index-referrer")]
+        upstream.tag("quay.io/odd/subject:attached", list_of(store, listed))
         yield Shelf(upstream, image, index, quay, docker, large, others)
 
 
@@ -106,7 +109,7 @@ def _oddities(store: DiskBlobStore) -> dict[str, Descriptor]:
     block = put_as(store, OCI_LAYER, noise("block", 2048))
     wide = put_as(store, OCI_LAYER, noise("wide", 2048), "sha512")
     nothing = put_as(store, OCI_LAYER, b"", "sha512")
-    subject = make_artifact(store, [block], artifact_type=SBOM)
+    subject = make_artifact(store, [block], artifact_type="application/x.subject")
     return {
         "chart": make_artifact(store, [content], config=chart),
         "no-layers": make_artifact(store, config=put_as(store, SIGNATURE, b"{}{}")),
@@ -116,6 +119,9 @@ def _oddities(store: DiskBlobStore) -> dict[str, Descriptor]:
         "foreign": make_artifact(store, [put_as(store, OCI_NONDISTRIBUTABLE, noise("foreign", 300))]),
         "nested": list_of(store, [list_of(store, [make_artifact(store, [block], artifact_type="application/x.inner")])]),
         "subject": subject,
+        "sbom": make_artifact(store, [block], artifact_type=SBOM, subject=subject),
+        "image-referrer": make_artifact(store, [block], config=chart, subject=subject),
+        "index-referrer": list_of(store, [], more={"subject": subject.to_json(), "annotations": {"kind": "list"}}),
         "signature": make_artifact(store, [block], artifact_type=SIGNATURE, subject=subject, annotations={"by": "team", "a": "ä"}),
     }
 

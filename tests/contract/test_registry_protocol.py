@@ -74,7 +74,6 @@ def test_pull_as_containerd_does(ask: Ask, shelf: Shelf) -> None:
 ABSENT = absent_digest()
 
 
-@pytest.mark.parametrize("method", ["GET", "HEAD"])
 @pytest.mark.parametrize(
     ("target", "status", "code"),
     [
@@ -123,14 +122,15 @@ ABSENT = absent_digest()
         ("/", 404, "UNSUPPORTED"),
     ],
 )
-def test_errors_follow_the_specification(ask: Ask, shelf: Shelf, *, method: str, target: str, status: int, code: str) -> None:
-    answer = ask(method, target)
-    assert answer.status == status
-    assert answer.header("Content-Type") == "application/json"
-    if method == "GET":
-        (error,) = json.loads(answer.body)["errors"]
-        assert error["code"] == code
-        assert error["message"]
+def test_errors_follow_the_specification(ask: Ask, target: str, status: int, code: str) -> None:
+    for method in ("GET", "HEAD"):
+        answer = ask(method, target)
+        assert answer.status == status
+        assert answer.header("Content-Type") == "application/json"
+        if method == "GET":
+            (error,) = json.loads(answer.body)["errors"]
+            assert error["code"] == code
+            assert error["message"]
     assert ask("GET", "/v2/").status == 200  # the connection is still in step
 
 
@@ -203,12 +203,6 @@ def test_a_signature_under_cosigns_tag_is_a_tag_like_any_other(ask: Ask, shelf: 
     tag = f"sha256-{shelf.others['subject'].digest.encoded}.sig"
     answer = ask("GET", f"/v2/quay.io/odd/subject/manifests/{tag}")
     assert (answer.status, answer.body) == (200, shelf.raw(shelf.others["signature"]))
-
-
-def test_there_are_no_referrers(ask: Ask, shelf: Shelf) -> None:
-    answer = ask("GET", f"/v2/team/app/referrers/{shelf.image.descriptor.digest}")
-    assert (answer.status, answer.header("Content-Type")) == (200, OCI_INDEX)
-    assert json.loads(answer.body)["manifests"] == []
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "get", "BREW"])

@@ -8,10 +8,27 @@ import pytest
 
 from registry_snapshot.errors import BlobUnknown, ManifestInvalid
 from registry_snapshot.oci.descriptor import Descriptor, Platform
-from registry_snapshot.oci.media_types import OCI_EMPTY, OCI_INDEX, OCI_MANIFEST
+from registry_snapshot.oci.media_types import (
+    OCI_CONFIG,
+    OCI_EMPTY,
+    OCI_INDEX,
+    OCI_LAYER,
+    OCI_MANIFEST,
+    OCI_NONDISTRIBUTABLE,
+)
 from registry_snapshot.store.closure import closure, platforms_of
 from registry_snapshot.store.disk import DiskBlobStore
-from tests.unit.registry_snapshot.images import AMD64, ARM64, Image, make_image, make_index, put, put_json
+from tests.unit.registry_snapshot.artifacts import empty, list_of, make_artifact, put_as, put_manifest
+from tests.unit.registry_snapshot.images import (
+    AMD64,
+    ARM64,
+    Image,
+    absent_digest,
+    make_image,
+    make_index,
+    put,
+    put_json,
+)
 
 ARM_V7 = Platform("linux", "arm", "v7")
 
@@ -96,3 +113,63 @@ def test_nesting_has_an_end(blobs: DiskBlobStore) -> None:
         child = put_json(blobs, OCI_INDEX, {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [child.to_json()]})
     with pytest.raises(ManifestInvalid, match="nested"):
         closure(blobs, child, (AMD64,))
+
+
+def test_a_subject_is_not_a_part(blobs: DiskBlobStore) -> None:
+    """Who pulls a signature does not need the image; it need not even be there."""
+    signature = make_artifact(blobs, subject=Descriptor(OCI_MANIFEST, absent_digest(), 7))
+    assert same(closure(blobs, signature, (AMD64,)), [signature, empty(blobs)])
+
+
+def test_both_algorithms_and_blobs_of_no_bytes(blobs: DiskBlobStore) -> None:
+    wide, nothing = put_as(blobs, OCI_LAYER, b"wide", "sha512"), put_as(blobs, OCI_LAYER, b"", "sha512")
+    image = make_artifact(blobs, [wide, nothing], algorithm="sha512")
+    root = list_of(blobs, [image], algorithm="sha512")
+    assert same(closure(blobs, root, (AMD64,)), [root, image, empty(blobs, "sha512"), wide, nothing])
+
+
+def test_a_layer_that_stands_elsewhere_too_belongs_to_it(blobs: DiskBlobStore) -> None:
+    foreign = replace(put_as(blobs, OCI_NONDISTRIBUTABLE, b"windows"), urls=("https://example.com/layer",))
+    image = make_artifact(blobs, [foreign])
+    assert same(closure(blobs, image, (AMD64,)), [image, empty(blobs), foreign])
+    blobs.path(foreign.digest).unlink()
+    with pytest.raises(BlobUnknown, match=str(foreign.digest)):
+        closure(blobs, image, (AMD64,))
+
+
+def test_an_artifact_may_have_no_layers_and_an_index_no_manifests(blobs: DiskBlobStore) -> None:
+    image, index = make_artifact(blobs), list_of(blobs, [])
+    assert same(closure(blobs, image, (AMD64,)), [image, empty(blobs)])
+    assert same(closure(blobs, index, (AMD64,)), [index])
+    assert platforms_of(blobs, index, (AMD64,)) == ()
+
+
+def test_content_that_a_descriptor_carries_is_a_blob_too(blobs: DiskBlobStore) -> None:
+    """A client may ignore ``data``: descriptor.md."""
+    config = {**empty(blobs).to_json(), "data": "e30="}
+    image = put_manifest(blobs, {"schemaVersion": 2, "mediaType": OCI_MANIFEST, "config": config, "layers": []}, OCI_MANIFEST)
+    assert same(closure(blobs, image, (AMD64,)), [image, empty(blobs)])
+
+
+def test_an_image_of_an_index_of_an_index(blobs: DiskBlobStore) -> None:
+    amd, arm = make_image(blobs, "a"), make_image(blobs, "a", ARM64)
+    inner = make_index(blobs, {AMD64: amd, ARM64: arm})
+    outer = list_of(blobs, [inner])
+    assert same(closure(blobs, outer, (AMD64,)), [outer, inner, *parts(amd)])
+
+
+def test_indexes_that_list_each_other_many_times_are_read_once(blobs: DiskBlobStore) -> None:
+    """Ten times in each of eight indexes would be a hundred million visits, made of a few kilobytes by anybody."""
+    image = make_image(blobs, "a")
+    root, indexes = image.descriptor, []
+    for _ in range(7):
+        root = list_of(blobs, [root] * 10)
+        indexes.insert(0, root)
+    assert same(closure(blobs, root, (AMD64,)), [*indexes, *parts(image)])
+
+
+@pytest.mark.parametrize("config", [{}, {"os": "linux"}, {"architecture": "amd64"}, {"os": "", "architecture": "amd64"}, None])
+def test_a_config_that_does_not_say_its_platform_has_none(blobs: DiskBlobStore, config: object) -> None:
+    """Of one without a name a lock file could not be read back."""
+    root = make_artifact(blobs, config=put_json(blobs, OCI_CONFIG, config))
+    assert platforms_of(blobs, root, (AMD64,)) == ()

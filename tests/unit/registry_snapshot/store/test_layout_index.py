@@ -17,7 +17,8 @@ DIGEST = Digest.of(b"x")
 ENTRIES = [
     (Reference.parse("quay.io/team/app:1"), Descriptor(OCI_INDEX, DIGEST, 1)),
     (Reference.parse("busybox"), Descriptor(DOCKER_MANIFEST, Digest.of(b"y"), 2)),
-    (Reference.parse("docker.io/team/app:1"), Descriptor(OCI_MANIFEST, DIGEST, 1, annotations={"a": "b"})),
+    (Reference.parse("docker.io/team/app:1"), Descriptor(OCI_MANIFEST, DIGEST, 1, annotations={"a": "b"}, artifact_type="application/x")),
+    (Reference.parse("LOCAL/app:1"), Descriptor(OCI_MANIFEST, Digest.of(b"z", "sha512"), 1)),
     (Reference.parse(f"localhost:5000/app@{DIGEST}"), Descriptor(OCI_MANIFEST, DIGEST, 1)),
 ]
 
@@ -31,7 +32,7 @@ def test_there_and_back_in_any_order() -> None:
 def test_what_other_tools_read() -> None:
     value = json.loads(layout_index(ENTRIES))
     assert (value["schemaVersion"], value["mediaType"]) == (2, OCI_INDEX)
-    assert value["manifests"][0] == {
+    assert value["manifests"][1] == {
         "mediaType": DOCKER_MANIFEST,
         "digest": str(Digest.of(b"y")),
         "size": 2,
