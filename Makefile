@@ -25,7 +25,7 @@ check: $(VENV)   ## ruff and mypy
 
 fast-test: $(VENV) ## unit, contract and architecture tests, under three minutes
 	.venv/bin/python -m tests.testbed engine
-	.venv/bin/pytest -q tests/unit tests/contract tests/architecture
+	.venv/bin/pytest -q -n auto --dist loadfile tests/unit tests/contract tests/architecture
 
 cluster-test: $(VENV) ## tests on real clusters
 	.venv/bin/pytest -v tests/cluster

@@ -90,6 +90,10 @@ def link(kind: bytes, target: str) -> tarfile.TarInfo:
         (b"!<arch>\n" + b"x" * 60, "deb", "is a torn Debian package"),
         (deb(lzma.compress(b"x"))[:80], "deb", "is a torn Debian package"),
     ],
+    ids=[
+        "no such member", "a symbolic link", "a hard link", "a device", "outside", "no tar", "an empty tar", "a torn tar",
+        "no deb", "a deb's head alone", "a deb of noise", "a torn deb",
+    ],
 )
 def test_hostile_and_torn_archives(tmp_path: Path, data: bytes, archive: str, words: str) -> None:
     with pytest.raises(RecipeError, match=words) as caught:
