@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from tests.testbed.cri_client import SOURCE as CRI_SOURCE
+from tests.testbed.cri_client import VERSION as CRI_API
 from tests.testbed.tencent_stub import GO_MOD as TENCENT_GO_MOD
 from tests.testbed.tencent_stub import SOURCE as TENCENT_SOURCE
 
@@ -29,7 +31,10 @@ _TENCENT = "github.com/tencentcloud/tencentcloud-sdk-go/tencentcloud"
 
 @dataclass(frozen=True)
 class GoPart:
-    """Some commands of one Go module; ``packages`` are relative to the module, or whole import paths."""
+    """Some commands of one Go module; ``packages`` are relative to the module, or whole import paths.
+
+    A path below ``build/`` is a command of our own among ``files``: there the module is only what it is made with.
+    """
 
     name: str
     module: str
@@ -49,7 +54,7 @@ class GoPart:
     @property
     def import_paths(self) -> tuple[str, ...]:
         return tuple(
-            package if "." in package.split("/")[0] else f"{self.module}/{package}".rstrip("/")
+            package if "." in package.split("/")[0] or package.startswith("build/") else f"{self.module}/{package}".rstrip("/")
             for package in self.packages
         )
 
@@ -146,6 +151,7 @@ GO_PARTS: tuple[GoPart, ...] = (
         ldflags=f"-X helm.sh/helm/v3/internal/version.version={HELM}",
     ),
     GoPart("crane", "github.com/google/go-containerregistry", "v0.22.1", ("cmd/crane",)),
+    GoPart("cri", "k8s.io/cri-api", CRI_API, ("build/cri",), files={"cri/main.go": CRI_SOURCE}),
     GoPart("registry", "github.com/distribution/distribution/v3", "v3.1.2", ("cmd/registry",)),
     GoPart("local-path-provisioner", "github.com/rancher/local-path-provisioner", LOCAL_PATH),
     # The official suite that a registry is measured by.
