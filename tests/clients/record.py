@@ -22,7 +22,7 @@ def main(names: list[str]) -> int:
     engine(cache)
     parts = Parts(cache)
     parts.build_all(only=PARTS)
-    with tempfile.TemporaryDirectory(prefix="airseal-clients-") as directory, Runs(cache, Path(directory)) as runs:
+    with tempfile.TemporaryDirectory(prefix="airseal-") as directory, Runs(cache, Path(directory)) as runs:
         for name in names or NAMES:
             traces = runs.of(name).traces()
             for stale in DIRECTORY.glob(f"{name}-*.json"):

@@ -58,7 +58,7 @@ class Runs:
         return {name: run for name, run in self._done.items() if isinstance(run, Run)}
 
     def directory(self, name: str) -> Path:
-        """Return a new directory. Its name is short: sockets below it have 107 characters."""
+        """Return a new directory. Its name is short: a socket's path has 107 characters at most."""
         made = self._directory / name
         made.mkdir()
         return made

@@ -5,6 +5,7 @@ cut, from the site registry. What it needs to run is in tests/clients; a table o
 from __future__ import annotations
 
 import re
+import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -48,12 +49,13 @@ NOT_FOUND = re.compile(r"not found|manifest unknown|name unknown|MANIFEST_UNKNOW
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runs]:
+def runs() -> Iterator[Runs]:
     cache = Cache.default()
     require_packages(cache)
     engine(cache)
     Parts(cache).build_all(only=PARTS)
-    with Runs(cache, tmp_path_factory.mktemp("c")) as runs:
+    # Not pytest's directory: podman takes no path of more than 50 characters for what it mounts.
+    with tempfile.TemporaryDirectory(prefix="airseal-") as directory, Runs(cache, Path(directory)) as runs:
         yield runs
         OUTPUT.mkdir(parents=True, exist_ok=True)
         (OUTPUT / "table.md").write_text(table(runs.finished(), runs.offer))

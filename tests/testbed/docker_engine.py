@@ -26,7 +26,6 @@ DEBIAN_PACKAGES = (
     "mmdebstrap",  # root file systems
     "gcc", "libc6-dev", "libseccomp-dev", "pkg-config",  # runc, flannel and pause
     "unzip", "skopeo", "curl", "openssh-client",  # what tests look with
-    "unzip", "skopeo", "openssh-client",  # what tests look with
     "podman", "iproute2",  # another client of registries, and network namespaces for all of them
     "openssh-server", "sudo", "passwd", "procps", "mount",  # a real sshd on loopback, its users, and what they run
 )  # fmt: skip
