@@ -8,12 +8,13 @@ Twice, as what we serve takes no pushes:
 * The suite pushes to a loading dock and reads from our skins: then it checks bodies, headers, ranges, referrers and
   their filter, sha512 too, which distribution does not have.
 
-The suite's files and a readable summary stay in build/conformance, one directory for each run.
+The suite's files and a readable summary stay in build/conformance, one directory for each run; summary.txt there is of all.
 """
 
 from __future__ import annotations
 
 import http.client
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,7 +27,7 @@ from registry_snapshot.oci.reference import Reference, Repository
 from tests.conformance.command_line import Airseal
 from tests.conformance.distribution import DistributionRegistry
 from tests.conformance.skins import loading_dock
-from tests.conformance.suite import Results, run_read_only, run_suite
+from tests.conformance.suite import Results, run_read_only, run_suite, summarise
 from tests.demo.shop import ROOT
 from tests.testbed.cache import Cache
 from tests.testbed.parts import Parts
@@ -63,6 +64,12 @@ def parts() -> Parts:
 @pytest.fixture(scope="module")
 def suite(parts: Parts) -> Path:
     return parts.out("conformance") / "conformance"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_summary() -> Iterator[None]:
+    yield
+    summarise(OUTPUT)
 
 
 @dataclass(frozen=True)

@@ -79,7 +79,16 @@ def run_read_only(program: Path, address: tuple[str, int], repository: str, dire
     is not tested at all (ranges) has a status that it cannot write (run.go: TestBlobAPIs, ReportResultsYAML; results.go:
     MarshalText; seen at 97274622c111). By then every check has run and is in the report.
     """
-    return _run(program, address, repository, directory, {**settings, "OCI_API_PUSH": "false"})
+    results = _run(program, address, repository, directory, {**settings, "OCI_API_PUSH": "false"})
+    for name in FILES:
+        (directory / name).unlink(missing_ok=True)  # begun, and empty
+    return results
+
+
+def summarise(directory: Path) -> None:
+    """Write the summaries of all runs below ``directory`` into one file there."""
+    found = sorted(directory.glob("*/summary.txt"))
+    (directory / "summary.txt").write_text("\n".join(f"{path.parent.name}\n{path.read_text()}" for path in found))
 
 
 def _run(program: Path, address: tuple[str, int], repository: str, directory: Path, settings: Mapping[str, str]) -> Results:

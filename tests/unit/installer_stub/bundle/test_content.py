@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -9,9 +10,13 @@ import pytest
 from installer_stub.bundle.content import BundleContent
 from installer_stub.bundle.reader import Bundle
 from registry_snapshot.errors import BlobUnknown, ManifestUnknown, NameUnknown
+from registry_snapshot.oci.descriptor import Descriptor
 from registry_snapshot.oci.digest import Digest
 from registry_snapshot.oci.reference import Reference, Repository
+from registry_snapshot.store.disk import DiskBlobStore
 from tests.unit.installer_stub.bundle.sealed import ingredients
+from tests.unit.registry_snapshot.artifacts import make_artifact
+from tests.unit.registry_snapshot.images import make_image
 
 ASK = {"client": "10.0.0.5", "method": "GET"}
 
@@ -55,3 +60,24 @@ def test_what_was_not_sealed_is_unknown(run_file: Path) -> None:
             content.blob(busybox, Digest.of(b"never"))
         with pytest.raises(NameUnknown):
             content.tags(elsewhere)
+
+
+@dataclass(frozen=True)
+class Part:
+    """Some images over some blobs."""
+
+    blobs: DiskBlobStore
+    roots: tuple[tuple[Reference, Descriptor], ...]
+
+
+def test_what_refers_to_an_image_may_be_in_another_artifact(tmp_path: Path) -> None:
+    blobs = DiskBlobStore(tmp_path)
+    image = make_image(blobs, "a").descriptor
+    both, second = (make_artifact(blobs, subject=image, annotations={"n": name}) for name in ("both", "second"))
+    name, signature, extra = (Reference.parse(f"quay.io/team/app:{tag}") for tag in ("1", "1.sig", "extra"))
+    content = BundleContent([Part(blobs, ((name, image), (signature, both))), Part(blobs, ((signature, both), (extra, second)))])
+    found = content.referrers(name.repository, image.digest, client="10.0.0.5")
+    assert [item.digest for item in found] == [both.digest, second.digest]
+    assert content.referrers(Repository.of("quay.io", "team/none"), image.digest, client="10.0.0.5") == ()
+    assert content.tags(name.repository) == ("1", "1.sig", "extra")
+    assert content.registries == {"quay.io"}
