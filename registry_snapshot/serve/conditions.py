@@ -8,7 +8,7 @@ when that means another digest, the entity tag is another. We have no dates, so 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from registry_snapshot.oci.digest import Digest
 
@@ -22,13 +22,13 @@ def entity_tag(digest: Digest) -> str:
 
 def is_unchanged(lines: Iterable[str], digest: Digest) -> bool:
     """Tell whether the ``If-None-Match`` lines name this content: answer 304. Weak comparison, 13.1.2."""
-    return any(tag in {str(digest), "*"} for _, tag in _tags(lines))
+    return any(names for _, names in _tags(lines, digest))
 
 
 def is_other(lines: Iterable[str], digest: Digest) -> bool:
     """Tell whether ``If-Match`` lines are there and do not name this content: answer 412. Strong comparison, 13.1.1."""
-    tags = tuple(_tags(lines))
-    return bool(tags) and not any(tag in {str(digest), "*"} and not weak for weak, tag in tags)
+    tags = tuple(_tags(lines, digest))
+    return bool(tags) and not any(names and not weak for weak, names in tags)
 
 
 def range_applies(if_range: str | None, digest: Digest) -> bool:
@@ -36,6 +36,9 @@ def range_applies(if_range: str | None, digest: Digest) -> bool:
     return if_range is None or if_range.strip() == entity_tag(digest)
 
 
-def _tags(lines: Iterable[str]) -> tuple[tuple[bool, str], ...]:
-    found = (match for line in lines for match in _ETAG.finditer(line))
-    return tuple((bool(match[1]), match[2] if match[3] is None else match[3]) for match in found)
+def _tags(lines: Iterable[str], digest: Digest) -> Iterator[tuple[bool, bool]]:
+    """Yield of each tag whether it is weak, and whether it names this content. A star in quotes is a tag like any other."""
+    for line in lines:
+        for match in _ETAG.finditer(line):
+            weak, quoted, bare = match.groups()
+            yield weak is not None, str(digest) in {quoted, bare} or bare == "*"
