@@ -26,10 +26,10 @@ _METHODS = (b"GET ", b"HEAD ", b"POST ", b"PUT ", b"PATCH ", b"DELETE ", b"OPTIO
 
 
 class Tap:
-    """Passes ``listen`` on to ``target``, from ``with`` to its end, in the network namespace that the file ``netns`` is."""
+    """Passes ``listen`` on to ``target``, from ``with`` to its end, in the network namespace that the file ``netns`` is, or here."""
 
-    def __init__(self, netns: Path, listen: tuple[str, int], target: tuple[str, int]) -> None:
-        self._netns, self._listen, self._target = netns, listen, target
+    def __init__(self, netns: Path | None, listen: tuple[str, int], target: tuple[str, int]) -> None:
+        self._netns, self.listen, self._target = netns, listen, target
         self._lock = threading.Lock()
         self._noted: list[Exchange] = []
         self._open: set[socket.socket] = set()
@@ -67,8 +67,9 @@ class Tap:
 
     def _accept_all(self) -> None:
         try:
-            _enter(self._netns)  # this thread alone, and those that it starts
-            listener = socket.create_server(self._listen)
+            if self._netns is not None:
+                _enter(self._netns)  # this thread alone, and those that it starts
+            listener = socket.create_server(self.listen)
         except OSError as error:
             self._problem = error
             self._ready.set()

@@ -38,7 +38,8 @@ class Exchange:
         return cls(
             method,
             target,
-            tuple((name, _plain(name, line)) for name in _SENT for line in sent.all(name)),
+            # Sorted: docker sends its Accept lines in another order each time.
+            tuple((name, _plain(name, line)) for name in _SENT for line in sorted(sent.all(name))),
             status,
             tuple((name, line) for name in kept for line in answered.all(name)),
             sent.get("Authorization") is not None,
