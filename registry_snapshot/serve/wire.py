@@ -1,32 +1,29 @@
-"""HTTP/1.1 on one socket: a request head in, a response out, with limits and deadlines.
+"""HTTP/1.1 as text: a request's head in, a response's head out. Pure functions; the strict half of RFC 9112.
 
-Source: RFC 9112. Bodies of requests are never read: a read-only registry needs none, so such a connection is closed.
+What is refused, and why: a bare CR or LF, a folded line, a space before the colon, two ``Host`` lines. Two programs that
+read such a head differently can be played against one another. Bodies of requests are never read: a read-only registry
+needs none, so a connection that brings one is closed after its answer, and nothing of it is taken for a next request.
 """
 
 from __future__ import annotations
 
-import contextlib
-import email.errors
-import http.client
-import io
-import os
-import select
-import socket
-import ssl
+import re
 import time
 from dataclasses import dataclass
 from http import HTTPStatus
 
-from registry_snapshot.serve.messages import ExtentSlice, GrowingSlice, Headers, Request, Response
-from registry_snapshot.store.growth import GrowthEndedError
+from registry_snapshot.serve.messages import Headers, Request, Response
 
 MAX_HEAD = 64 * 1024  # bytes of request line and headers together; real clients send under 2 KiB
 MAX_LINE = 16 * 1024  # bytes of the request line: a name of 255, a digest, a namespace, and room
-SENDFILE_BYTES = 8 * 1024 * 1024  # per call: large enough to cost nothing, small enough to notice stop()
-# What a client that tries HTTPS first begins with: skopeo, podman, crane and docker do, when told that a registry is
-# insecure. Unless it is turned away at once, skopeo waits 10 s for each pull. Source: RFC 8446, 5.1.
-TLS_HANDSHAKE = b"\x16\x03"
-COPY_BYTES = 512 * 1024  # per read for TLS, where the kernel cannot copy for us
+MAX_FIELDS = 100  # header lines; real clients send under 20
+END = b"\r\n\r\n"
+
+_TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_REQUEST = re.compile(r"([!#$%&'*+\-.^_`|~0-9A-Za-z]+) ([\x21-\x7e]+) HTTP/1\.([01])")
+_PHRASES = {status.value: status.phrase for status in HTTPStatus}
+_DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
 class BadRequestError(Exception):
@@ -35,10 +32,6 @@ class BadRequestError(Exception):
     def __init__(self, status: int, reason: str) -> None:
         super().__init__(reason)
         self.status = status
-
-
-class CutShortError(Exception):
-    """A body could not be sent whole. The connection must be closed, so that the client sees it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,140 +43,83 @@ class Head:
     has_body: bool
 
 
-class Wire:
-    """One client's connection. ``receive_seconds`` bounds a whole request head, ``stall_seconds`` each wait to send."""
+def head_end(data: bytes | bytearray, seen: int = 0) -> int:
+    """Return where the first head in ``data`` ends, blank line included; 0 if it is not all there.
 
-    def __init__(self, sock: socket.socket, client: str, receive_seconds: float, stall_seconds: float) -> None:
-        self._socket = sock
-        self._client = client
-        self._receive_seconds = receive_seconds
-        self._stall_seconds = stall_seconds
-        self._pending = b""
-
-    def receive(self, idle_seconds: float) -> Head | None:
-        """Return the next request, None if the client has closed or stays idle for ``idle_seconds``.
-
-        Raises BadRequestError, OSError (also for a head that trickles in too slowly).
-        """
-        data, self._pending = self._pending, b""
-        if not data:
-            self._socket.settimeout(idle_seconds)
-            try:
-                data = self._socket.recv(MAX_HEAD)
-            except TimeoutError:
-                return None
-        deadline = time.monotonic() + self._receive_seconds
-        while data and (end := data.find(b"\r\n\r\n")) < 0:
-            if data.startswith(TLS_HANDSHAKE):
-                raise BadRequestError(400, "this port speaks HTTP, not HTTPS")
-            if len(data) > MAX_HEAD:
-                raise BadRequestError(431, "the headers are too long")
-            if (left := deadline - time.monotonic()) <= 0:
-                raise BadRequestError(408, "the request came too slowly")
-            self._socket.settimeout(left)
-            try:
-                more = self._socket.recv(MAX_HEAD)
-            except TimeoutError:
-                continue
-            if not more:
-                return None
-            data += more
-        if not data:
-            return None
-        self._pending = data[end + 4 :]
-        return _parse(data[: end + 4], self._client)
-
-    def send(self, response: Response, *, head_only: bool, close: bool) -> None:
-        """Send ``response``. Raises CutShortError if its body ends early, OSError if the client does not take it."""
-        self._socket.settimeout(self._stall_seconds)
-        head = _head(response, close=close)
-        body = response.body
-        if head_only or body is None:
-            self._socket.sendall(head)
-        elif isinstance(body, bytes):
-            self._socket.sendall(head + body)
-        elif isinstance(body, GrowingSlice):
-            self._socket.sendall(head)
-            self._follow(body)
-        elif isinstance(self._socket, ssl.SSLSocket):
-            self._socket.sendall(head)
-            self._copy(body)
-        else:
-            self._socket.sendall(head)
-            self._sendfile(body)
-
-    def drain(self) -> None:
-        """Throw away a little of a request's body: closing on unread bytes resets the connection and loses our answer."""
-        with contextlib.suppress(OSError):
-            self._socket.shutdown(socket.SHUT_WR)
-            self._socket.settimeout(1)
-            for _ in range(64):
-                if not self._socket.recv(MAX_HEAD):
-                    return
-
-    def _follow(self, body: GrowingSlice) -> None:
-        at, end = body.start, body.start + body.size
-        while at < end:
-            try:
-                there = min(body.extent.available(at, self._stall_seconds), end)
-            except GrowthEndedError as error:
-                raise CutShortError(str(error)) from None
-            while at < there:
-                data = os.pread(body.extent.fd, min(COPY_BYTES, there - at), body.extent.offset + at)
-                self._socket.sendall(data)
-                at += len(data)
-
-    def _copy(self, body: ExtentSlice) -> None:
-        at, end = body.start, body.start + body.size
-        while at < end:
-            data = body.extent.read(min(COPY_BYTES, end - at), at)
-            if not data:
-                raise CutShortError(f"{end - at} bytes are missing at the end of the file")
-            self._socket.sendall(data)
-            at += len(data)
-
-    def _sendfile(self, body: ExtentSlice) -> None:
-        poll = select.poll()
-        poll.register(self._socket, select.POLLOUT)
-        at, end = body.extent.offset + body.start, body.extent.offset + body.start + body.size
-        while at < end:
-            try:
-                count = os.sendfile(self._socket.fileno(), body.extent.fd, at, min(SENDFILE_BYTES, end - at))
-            except BlockingIOError:
-                if not poll.poll(self._stall_seconds * 1000):
-                    raise TimeoutError("the client has stopped reading") from None
-                continue
-            if count == 0:
-                raise CutShortError(f"{end - at} bytes are missing at the end of the file")
-            at += count
+    ``seen`` bytes were looked at before: a head that comes byte by byte is not searched again and again. Raises
+    BadRequestError for a head that is too long, whether its end is there or not.
+    """
+    end = data.find(END, max(seen - len(END) + 1, 0))
+    if end < 0 and len(data) <= MAX_HEAD:
+        return 0
+    if not 0 <= end <= MAX_HEAD:
+        if data.find(b"\r\n", 0, MAX_LINE + 2) < 0:
+            raise BadRequestError(414, "the request line is too long")
+        raise BadRequestError(431, "the headers are too long")
+    return end + len(END)
 
 
-def _parse(data: bytes, client: str) -> Head:
-    line, _, rest = data.partition(b"\r\n")
-    if len(line) > MAX_LINE:
-        raise BadRequestError(414, "the request line is too long")
-    words = line.decode("latin-1").split(" ")
-    if len(words) != 3 or words[2] not in {"HTTP/1.1", "HTTP/1.0"}:
+def parse_head(data: bytes, client: str) -> Head:
+    """Return the request that ``data`` spells: a whole head, its blank line included. Raises BadRequestError."""
+    lines = data.decode("latin-1").split("\r\n")
+    del lines[-2:]  # what the blank line leaves
+    _refuse_strays(data, len(lines))
+    match = _REQUEST.fullmatch(lines[0]) if len(lines[0]) <= MAX_LINE else None
+    if match is None:
+        if len(lines[0]) > MAX_LINE:
+            raise BadRequestError(414, "the request line is too long")
         raise BadRequestError(400, "this is not an HTTP/1.1 request")
-    method, target, version = words
+    if len(lines) > MAX_FIELDS + 1:
+        raise BadRequestError(400, f"there are more than {MAX_FIELDS} header lines")
+    method, target, minor = match.groups()
+    headers = Headers(map(_field, lines[1:]))
+    if len(headers.all("Host")) > 1:
+        raise BadRequestError(400, "there is more than one Host")
     try:
-        headers = Headers(http.client.parse_headers(io.BytesIO(rest)).items())
         request = Request.of(method, target, headers, client)
-    except (http.client.HTTPException, email.errors.MessageError, ValueError) as error:
+    except ValueError as error:
         raise BadRequestError(400, f"the request cannot be understood: {type(error).__name__}") from None
-    tokens = {token.strip().lower() for line in headers.all("Connection") for token in line.split(",")}
-    has_body = headers.get("Transfer-Encoding") is not None or (headers.get("Content-Length") or "0") != "0"
-    return Head(request, version == "HTTP/1.1" and "close" not in tokens and not has_body, has_body)
+    has_body = headers.get("Transfer-Encoding") is not None or any(size != "0" for size in headers.all("Content-Length"))
+    return Head(request, minor == "1" and not has_body and not _says_close(headers), has_body)
 
 
-def _head(response: Response, *, close: bool) -> bytes:
-    try:
-        phrase = HTTPStatus(response.status).phrase
-    except ValueError:
-        phrase = ""
-    lines = [f"HTTP/1.1 {response.status} {phrase}"]
+def render_head(response: Response, *, close: bool) -> bytes:
+    """Return the head of ``response``, its blank line included, with ``Date`` (RFC 9110, 6.6.1)."""
+    lines = [f"HTTP/1.1 {response.status} {_PHRASES.get(response.status, '')}", _date(int(time.time()))]
     # A value with a line break would end the header early; nothing of ours has one, but names come from outside.
     lines += [f"{name}: {value}" for name, value in response.headers if "\r" not in value and "\n" not in value]
-    if close:
-        lines.append("Connection: close")
-    return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1", "replace")
+    lines.append("Connection: close\r\n\r\n" if close else "\r\n")
+    return "\r\n".join(lines).encode("latin-1", "replace")
+
+
+def _refuse_strays(data: bytes, lines: int) -> None:
+    ends = lines + 1
+    if data.count(b"\n") != ends or data.count(b"\r") != ends:
+        raise BadRequestError(400, "a line of the head does not end with CR LF")
+    if b"\0" in data:
+        raise BadRequestError(400, "there is a NUL in the head")
+
+
+def _field(line: str) -> tuple[str, str]:
+    name, colon, value = line.partition(":")
+    if not colon or not _TOKEN.fullmatch(name):
+        raise BadRequestError(400, "a header line is malformed")
+    return name, value.strip(" \t")
+
+
+def _says_close(headers: Headers) -> bool:
+    return any(token.strip().lower() == "close" for line in headers.all("Connection") for token in line.split(","))
+
+
+_dated = (0, "")
+
+
+def _date(now: int) -> str:
+    global _dated  # noqa: PLW0603 - one text a second, whichever thread makes it
+    second, text = _dated
+    if second != now:
+        at = time.gmtime(now)
+        clock = f"{at.tm_hour:02}:{at.tm_min:02}:{at.tm_sec:02}"
+        text = f"Date: {_DAYS[at.tm_wday]}, {at.tm_mday:02} {_MONTHS[at.tm_mon - 1]} {at.tm_year} {clock} GMT"
+        _dated = (now, text)
+    return text

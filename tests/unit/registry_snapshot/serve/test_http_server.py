@@ -73,7 +73,7 @@ def plain_server(app: Scripted) -> Iterator[RegistryServer]:
 
 def dial(server: RegistryServer, authority: Authority) -> socket.socket:
     sock = socket.create_connection(server.address, timeout=5)
-    if server._tls is None:
+    if server.tls is None:
         return sock
     return ssl.create_default_context(cafile=authority.ca_file).wrap_socket(sock, server_hostname="localhost")
 
@@ -191,9 +191,9 @@ def test_a_client_that_stops_reading_is_let_go(server: RegistryServer, authority
         for _ in range(8):
             sock.sendall(b"GET /file HTTP/1.1\r\n\r\n")
         until = time.monotonic() + 5
-        while server._live and time.monotonic() < until:
+        while server.connections and time.monotonic() < until:
             time.sleep(0.02)
-        assert server._live == {}
+        assert server.connections == 0
 
 
 def test_an_idle_client_is_let_go(plain_server: RegistryServer, authority: Authority) -> None:

@@ -1,0 +1,280 @@
+"""Loop: the one thread that holds all sockets. It never waits for a client, and for the app only if that never waits."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import logging
+import select
+import socket
+import ssl
+import time
+from collections import deque
+from dataclasses import dataclass
+
+from registry_snapshot.serve.connection import Connection, Wait
+from registry_snapshot.serve.exchange import App, Exchange
+from registry_snapshot.serve.limits import Limits, most_connections
+from registry_snapshot.serve.metrics import Count, Metrics
+from registry_snapshot.serve.waiting import WaitingRoom
+from registry_snapshot.serve.wire import BadRequestError
+from registry_snapshot.serve.workers import Workers
+
+_log = logging.getLogger(__name__)
+_PATIENCE = 0.25  # seconds that a worker waits for a client to take more, before it leaves that to the loop
+_WIND_DOWN_TICK = 0.02  # seconds
+_CUT_SECONDS = 1.0  # for workers to see that their connection was cut; one that waits for an upstream is left to itself
+_IDLE_AT_LEAST = 1.0  # seconds, before a connection is closed to make room for another
+_ACCEPTS = 64  # in a row, before others have their turn
+_SHORTAGES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS})
+_QUIET = (Wait.IDLE, Wait.HEAD, Wait.HANDSHAKE)
+
+
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How to serve: ``inline`` for an app that waits for nothing but the disk, ``shared`` for a listener with other owners."""
+
+    inline: bool = False
+    shared: bool = False
+
+
+class Loop:
+    """Serves ``app`` to those who connect to ``listener``, until ``ask_to_stop``. Owns the listener."""
+
+    def __init__(
+        self, app: App, listener: socket.socket, *, tls: ssl.SSLContext | None, limits: Limits, metrics: Metrics, manner: Manner
+    ) -> None:
+        self._listener = listener
+        self._tls = tls
+        self._limits = limits
+        self._metrics = metrics
+        self._manner = manner
+        self._most = limits.connections
+        self._live: dict[int, Connection] = {}
+        seconds = {
+            Wait.HANDSHAKE: limits.handshake,
+            Wait.IDLE: limits.idle,
+            Wait.HEAD: limits.receive,
+            Wait.TAKE: limits.stall,
+            Wait.DRAIN: limits.drain,
+        }
+        self._tick = min(1.0, min(seconds.values()) / 4)
+        self._swept = 0.0
+        self._room = WaitingRoom(seconds)
+        self._workers: Workers[Connection] = Workers(self._work, limits.workers, "registry-worker")
+        self._exchange = Exchange(app, self._room, metrics, self._is_crowded, self._close)
+        self._ready: deque[Connection] = deque()
+        self._is_accepting = False
+        self._stopping = False
+        self._bell, self._rope = socket.socketpair()
+        self._bell.setblocking(False)
+        self._rope.setblocking(False)
+
+    @property
+    def connections(self) -> int:
+        """How many are open."""
+        return len(self._live)
+
+    @property
+    def threads(self) -> int:
+        """How many workers there are."""
+        return self._workers.count
+
+    def run(self) -> None:
+        """Serve until asked to stop; then let running answers end for a few seconds, and cut what is left."""
+        self._most = most_connections(self._limits)
+        self._room.watch(self._bell.fileno(), select.EPOLLIN)
+        self._accept_again()
+        try:
+            while not self._stopping:
+                self._turn(self._tick if self._live or not self._is_accepting else None)
+            self._wind_down()
+        finally:
+            self.close()
+
+    def ask_to_stop(self) -> None:
+        """Make ``run`` end. Takes no lock: also for signal handlers."""
+        self._stopping = True
+        with contextlib.suppress(OSError):  # the bell is full, or the loop has ended
+            self._rope.send(b"x")
+
+    def close(self) -> None:
+        """Let go of everything. May be called twice. What a worker has in hand is the worker's to close."""
+        for connection in list(self._live.values()):
+            if connection.wait is None:
+                connection.cut()
+            else:
+                self._close(connection)
+        for owned in (self._listener, self._room, self._bell, self._rope):
+            owned.close()
+
+    def _turn(self, seconds: float | None) -> None:
+        for fd, _ in self._room.wait(0 if self._ready else seconds):
+            if fd == self._listener.fileno():
+                self._accept()
+            elif fd == self._bell.fileno():
+                with contextlib.suppress(BlockingIOError):
+                    self._bell.recv(4096)
+            elif (connection := self._live.get(fd)) is not None and connection.wait is not None:
+                self._exchange.guard(connection, self._move)
+        for _ in range(len(self._ready)):
+            self._exchange.guard(self._ready.popleft(), self._serve)
+        now = time.monotonic()
+        if now >= self._swept + self._tick:
+            self._swept = now
+            self._sweep()
+
+    def _move(self, connection: Connection) -> None:
+        match connection.wait:
+            case Wait.TAKE:
+                self._go_on(connection)
+            case Wait.DRAIN:
+                if not connection.drain():
+                    self._close(connection)
+            case wait:
+                if wait is Wait.HANDSHAKE and (events := connection.shake_hands()):
+                    self._room.park(connection, Wait.HANDSHAKE, events)
+                elif connection.receive():
+                    self._serve(connection)
+                else:
+                    self._room.park(connection, Wait.HEAD if connection.has_begun else Wait.IDLE, select.EPOLLIN)
+
+    def _serve(self, connection: Connection) -> None:
+        """Answer the request that is there."""
+        if not self._manner.inline:
+            self._delegate(connection)
+            return
+        self._room.take(connection)
+        self._exchange.begin(connection)
+        if connection.outgoing is not None and connection.outgoing.gather():
+            self._send(connection)
+        else:
+            self._delegate(connection)
+
+    def _go_on(self, connection: Connection) -> None:
+        """Send more of an answer, now that the client takes more."""
+        if connection.outgoing is not None and connection.outgoing.is_gathered:
+            self._send(connection)
+        else:
+            self._delegate(connection)
+
+    def _send(self, connection: Connection) -> None:
+        if self._exchange.send(connection, patience=0) and self._exchange.has_next(connection):
+            self._room.take(connection)
+            self._ready.append(connection)  # after all others
+
+    def _delegate(self, connection: Connection) -> None:
+        self._room.hand_over(connection)
+        try:
+            self._workers.submit(connection)
+        except RuntimeError as error:
+            _log.warning("cannot serve a connection: %s", error)
+            self._metrics.add(Count.REFUSED)
+            self._close(connection)
+
+    def _work(self, connection: Connection) -> None:
+        self._exchange.guard(connection, self._work_on)
+
+    def _work_on(self, connection: Connection) -> None:
+        while True:
+            if connection.outgoing is None:
+                self._exchange.begin(connection)
+            patience = 0 if self._workers.are_all_busy or self._stopping else _PATIENCE
+            if not self._exchange.send(connection, patience=patience) or not self._exchange.has_next(connection):
+                return
+
+    def _accept(self) -> None:
+        for _ in range(1 if self._manner.shared else _ACCEPTS):
+            if len(self._live) >= self._most and not self._evict():
+                self._accept_later()
+                return
+            try:
+                sock, peer = self._listener.accept()
+            except BlockingIOError:
+                return
+            except OSError as error:
+                _log.warning("cannot accept a connection: %s", error)
+                self._metrics.add(Count.REFUSED)
+                if error.errno in _SHORTAGES and not self._evict():
+                    self._accept_later()  # the client stays in the backlog; a connection that ends makes room
+                return
+            self._admit(sock, str(peer[0]))
+
+    def _admit(self, sock: socket.socket, client: str) -> None:
+        self._metrics.add(Count.ACCEPTED)
+        try:
+            sock.setblocking(False)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if self._tls is not None:
+                sock = self._tls.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
+        except (OSError, ValueError) as error:
+            _log.info("connection from %s ended: %s", client, error)
+            sock.close()
+            return
+        connection = Connection(sock, client)
+        self._live[connection.fd] = connection
+        self._room.park(connection, Wait.IDLE if self._tls is None else Wait.HANDSHAKE, select.EPOLLIN)
+
+    def _evict(self) -> bool:
+        """Close whoever has been idle longest; False if nobody is. A request of those who just came is on its way."""
+        connection = self._room.oldest(Wait.IDLE, Wait.DRAIN, waited=_IDLE_AT_LEAST)
+        if connection is None:
+            return False
+        self._metrics.add(Count.EVICTED)
+        self._close(connection)
+        return True
+
+    def _accept_later(self) -> None:
+        self._room.unwatch(self._listener.fileno())
+        self._is_accepting = False
+
+    def _accept_again(self) -> None:
+        # Of several processes one is woken, not all; and one that is busy leaves the client to another.
+        self._room.watch(self._listener.fileno(), select.EPOLLIN | (select.EPOLLEXCLUSIVE if self._manner.shared else 0))
+        self._is_accepting = True
+
+    def _sweep(self) -> None:
+        for connection, wait in self._room.overdue():
+            if wait is Wait.HEAD:
+                self._exchange.guard(connection, self._refuse_slow)
+                continue
+            if wait in {Wait.TAKE, Wait.HANDSHAKE}:
+                _log.info("connection from %s ended: the client was too slow (%s)", connection.client, wait.name)
+                self._metrics.add(Count.STALLED)
+            self._close(connection)
+        if not self._is_accepting and not self._stopping:
+            self._accept_again()
+        waiting = self._room.count(*Wait) - self._room.count(Wait.TAKE)
+        self._metrics.set(Count.OPEN, len(self._live))
+        self._metrics.set(Count.IDLE, self._room.count(Wait.IDLE))
+        self._metrics.set(Count.IN_FLIGHT, max(len(self._live) - waiting, 0))
+        self._metrics.set(Count.THREADS, self._workers.count + 1)
+
+    def _refuse_slow(self, connection: Connection) -> None:
+        self._exchange.refuse(connection, BadRequestError(408, "the request came too slowly"))
+
+    def _is_crowded(self) -> bool:
+        return len(self._live) * 2 > self._most
+
+    def _close(self, connection: Connection) -> None:
+        self._room.take(connection)
+        # Before the number is free for a next connection, which must not be forgotten in its place.
+        if self._live.get(connection.fd) is connection:
+            del self._live[connection.fd]
+        connection.close()
+
+    def _wind_down(self) -> None:
+        if self._is_accepting:
+            self._accept_later()
+        self._listener.close()
+        self._exchange.is_stopping = True
+        deadline = time.monotonic() + self._limits.stop
+        while True:
+            while (quiet := self._room.oldest(*_QUIET)) is not None:
+                self._close(quiet)
+            if not self._live or time.monotonic() >= deadline:
+                break
+            self._turn(_WIND_DOWN_TICK)
+        for connection in list(self._live.values()):
+            connection.cut()
+        self._workers.close(_CUT_SECONDS)

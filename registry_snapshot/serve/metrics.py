@@ -1,0 +1,188 @@
+"""What a server counts, and how Prometheus reads it (text format 0.0.4). Of a request: method, kind and status, no names.
+
+Several processes that serve one port count into one piece of shared memory, a slot each, so whichever of them is asked
+answers for all. A slot is only written by its process; a read may be a moment old, never torn (aligned words of 8 bytes).
+
+Why not ``prometheus_client``: what is frozen here needs only the standard library, and its way of several processes is a
+directory of files that somebody must clean (docs/adr/0008).
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import threading
+from collections.abc import Iterator
+from enum import IntEnum, auto
+from itertools import product
+from pathlib import Path
+
+METHODS = ("GET", "HEAD", "other")
+KINDS = ("manifests", "blobs", "tags", "referrers", "base", "healthz", "metrics", "other")
+STATUSES = (200, 206, 304, 307, 400, 401, 403, 404, 405, 408, 414, 416, 429, 431, 500, 502, 503)  # and, after them, any other
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+_WORD = 8
+
+
+class Count(IntEnum):
+    """One figure of a server; its place in a slot."""
+
+    PID = 0
+    STARTED = auto()  # seconds since 1970
+    OPEN = auto()
+    IDLE = auto()
+    IN_FLIGHT = auto()
+    THREADS = auto()
+    ACCEPTED = auto()
+    SENT = auto()
+    CUT = auto()
+    BUG = auto()
+    BAD_REQUEST = auto()
+    HANDSHAKE = auto()
+    STALLED = auto()
+    LOST = auto()
+    REFUSED = auto()
+    EVICTED = auto()
+
+
+_GAUGES = {
+    "airseal_registry_connections_open": (Count.OPEN, "Connections that are open."),
+    "airseal_registry_connections_idle": (Count.IDLE, "Of them, those that wait for a request."),
+    "airseal_registry_requests_in_flight": (Count.IN_FLIGHT, "Requests that are being answered."),
+    "airseal_registry_threads": (Count.THREADS, "Threads that answer."),
+}
+_TOTALS = {
+    "airseal_registry_connections_accepted_total": (Count.ACCEPTED, "Connections that were accepted."),
+    "airseal_registry_sent_bytes_total": (Count.SENT, "Bytes of answers, heads included, that clients' sockets took."),
+    "airseal_registry_bodies_cut_total": (Count.CUT, "Bodies that could not be sent whole, so that the connection was closed."),
+}
+_ERRORS = {
+    "bug": Count.BUG,
+    "bad_request": Count.BAD_REQUEST,
+    "handshake": Count.HANDSHAKE,
+    "stalled": Count.STALLED,
+    "lost": Count.LOST,
+    "refused": Count.REFUSED,
+    "evicted": Count.EVICTED,
+}
+_ERRORS_HELP = (
+    "What went wrong: bug (answered 500), bad_request, handshake (TLS failed), stalled (the client was too slow), "
+    "lost (the connection broke), refused (no file or thread left), evicted (idle, its place was needed)."
+)
+_FIRST_REQUEST = len(Count)
+_ROW = len(STATUSES) + 1
+_SLOT = _FIRST_REQUEST + len(METHODS) * len(KINDS) * _ROW
+_METHOD_AT = {name: number for number, name in enumerate(METHODS)}
+_KIND_AT = {name: number for number, name in enumerate(KINDS)}
+_STATUS_AT = {status: number for number, status in enumerate(STATUSES)}
+
+
+def kind_of(path: str) -> str:
+    """Return which kind of thing ``path`` asks for: one of KINDS."""
+    if path in {"/v2/", "/v2", "/healthz", "/metrics"}:
+        return "base" if path.startswith("/v2") else path[1:]
+    pieces = path.rsplit("/", 2)
+    if len(pieces) < 3 or not path.startswith("/v2/"):
+        return "other"
+    return pieces[1] if pieces[1] in {"manifests", "blobs", "referrers", "tags"} else "other"
+
+
+class Board:
+    """The figures of ``processes`` processes, in memory that they share when they are forked after it was made."""
+
+    def __init__(self, processes: int = 1) -> None:
+        self.cells = memoryview(mmap.mmap(-1, processes * _SLOT * _WORD)).cast("q")
+        self._processes = processes
+
+    def slot(self, number: int) -> Metrics:
+        """Return what process ``number`` counts with; gauges of a process that died before it are forgotten."""
+        return Metrics(self, number)
+
+    def total(self, place: int) -> int:
+        """Return a figure's sum over all processes."""
+        return sum(self.cells[slot * _SLOT + place] for slot in range(self._processes))
+
+    def render(self) -> bytes:
+        """Return all figures, of all processes together."""
+        return "".join(f"{line}\n" for line in self._lines()).encode()
+
+    def _lines(self) -> Iterator[str]:
+        name = "airseal_registry_requests_total"
+        yield f"# HELP {name} Requests that were answered."
+        yield f"# TYPE {name} counter"
+        rows = product(METHODS, KINDS, (*map(str, STATUSES), "other"))
+        for place, (method, kind, status) in enumerate(rows, _FIRST_REQUEST):
+            if value := self.total(place):
+                yield f'{name}{{method="{method}",kind="{kind}",status="{status}"}} {value}'
+        for kind, table in (("counter", _TOTALS), ("gauge", _GAUGES)):
+            for name, (count, text) in table.items():
+                yield from _figure(name, kind, text, self.total(count))
+        yield f"# HELP airseal_registry_errors_total {_ERRORS_HELP}"
+        yield "# TYPE airseal_registry_errors_total counter"
+        for reason, count in _ERRORS.items():
+            yield f'airseal_registry_errors_total{{reason="{reason}"}} {self.total(count)}'
+        yield from self._processes_lines()
+
+    def _processes_lines(self) -> Iterator[str]:
+        pids = [pid for slot in range(self._processes) if (pid := self.cells[slot * _SLOT + Count.PID])]
+        started = [self.cells[slot * _SLOT + Count.STARTED] for slot in range(self._processes)]
+        ticks, page = os.sysconf("SC_CLK_TCK"), os.sysconf("SC_PAGE_SIZE")
+        seconds, resident, files = 0.0, 0, 0
+        for pid in pids:
+            try:
+                fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+                files += sum(1 for _ in Path(f"/proc/{pid}/fd").iterdir())
+            except OSError:  # it has died, and is being replaced
+                continue
+            seconds += (int(fields[11]) + int(fields[12])) / ticks
+            resident += int(fields[21]) * page
+        yield from _figure("airseal_registry_processes", "gauge", "Processes that serve.", len(pids))
+        yield from _figure("process_cpu_seconds_total", "counter", "User and system CPU time, of all processes.", round(seconds, 2))
+        yield from _figure("process_resident_memory_bytes", "gauge", "Resident memory; shared pages count for each.", resident)
+        yield from _figure("process_open_fds", "gauge", "Open files, of all processes.", files)
+        yield from _figure("process_start_time_seconds", "gauge", "When the first process began.", min(started))
+
+
+class Metrics:
+    """The figures of one process. Any thread may count."""
+
+    def __init__(self, board: Board | None = None, number: int = 0) -> None:
+        self.board = board or Board()
+        self._cells = self.board.cells[number * _SLOT : (number + 1) * _SLOT]
+        self._lock = threading.Lock()
+        for gauge in (Count.OPEN, Count.IDLE, Count.IN_FLIGHT, Count.THREADS):
+            self._cells[gauge] = 0
+
+    def serving(self, started: int) -> None:
+        """Say that this process serves, since ``started``."""
+        self._cells[Count.PID], self._cells[Count.STARTED] = os.getpid(), started
+
+    def add(self, count: Count, amount: int = 1) -> None:
+        """Count."""
+        with self._lock:
+            self._cells[count] += amount
+
+    def sent(self, amount: int) -> None:
+        """Count bytes that a client's socket took."""
+        with self._lock:
+            self._cells[Count.SENT] += amount
+
+    def set(self, count: Count, value: int) -> None:
+        """Say how a gauge stands."""
+        self._cells[count] = value
+
+    def answered(self, method: str, path: str, status: int) -> None:
+        """Count an answer. Method and path may be empty, of a request that could not be understood."""
+        row = _METHOD_AT.get(method, 2) * len(KINDS) + _KIND_AT[kind_of(path)]
+        place = _FIRST_REQUEST + row * _ROW + _STATUS_AT.get(status, _ROW - 1)
+        with self._lock:
+            self._cells[place] += 1
+
+    def __getitem__(self, count: Count) -> int:
+        return self._cells[count]
+
+
+def _figure(name: str, kind: str, text: str, value: float) -> Iterator[str]:
+    yield f"# HELP {name} {text}"
+    yield f"# TYPE {name} {kind}"
+    yield f"{name} {value}"
