@@ -8,17 +8,15 @@ be closed then, so that the client counts fewer bytes than it was told, and neve
 from __future__ import annotations
 
 import os
-import select
-import socket
-import ssl
 import threading
+import time
 from collections.abc import Callable
 
 from registry_snapshot.serve.messages import ExtentSlice, GrowingSlice
+from registry_snapshot.serve.transport import PIECE_BYTES, Transport
 from registry_snapshot.store.growth import GrowthEndedError
 
-SENDFILE_BYTES = 8 * 1024 * 1024  # per call: large enough to cost nothing, small enough to notice stop()
-COPY_BYTES = 256 * 1024  # per read where we copy: measured, docs/adr/0008
+SENDFILE_BYTES = 4 * 1024 * 1024  # per call: large enough to cost nothing, small enough to notice a client that is slow
 SMALL_BYTES = 64 * 1024  # bodies that are read at once and leave in one packet with their head
 _NEWS_SECONDS = 5.0  # how often one who waits for a growing blob looks whether its client is still there
 
@@ -31,23 +29,26 @@ class _Buffer(threading.local):
     """A thread's own piece of memory for copying."""
 
     def __init__(self) -> None:
-        self.view = memoryview(bytearray(COPY_BYTES))
+        self.view = memoryview(bytearray(PIECE_BYTES))
 
 
 _buffer = _Buffer()
 
 
 class Outgoing:
-    """``head``, and after it ``body``, to be sent on ``sock``, which does not block. Owns the body; close it.
+    """``head``, and after it ``body``, on their way to one client. Owns the body; close it.
 
-    ``moved`` hears of the bytes that the socket took.
+    ``moved`` hears of the bytes that the transport took.
     """
 
     def __init__(self, head: bytes, body: bytes | ExtentSlice | GrowingSlice | None, moved: Callable[[int], None]) -> None:
         whole = head + body if isinstance(body, bytes) else head
         self._ready = memoryview(whole)
         self._body = None if isinstance(body, bytes) else body
-        self._at = body.start if isinstance(body, (ExtentSlice, GrowingSlice)) else 0
+        self._at = self._body.start if self._body else 0
+        self._end = self._body.start + self._body.size if self._body else 0
+        self._reads = False
+        """Whether what is ready was read from the body, and ``_at`` counts it when it is sent."""
         self._moved = moved
 
     @property
@@ -68,30 +69,28 @@ class Outgoing:
             count = os.preadv(body.extent.fd, [view], place, os.RWF_NOWAIT) if body.size else 0
         except OSError:  # not in memory, or a file system that cannot tell
             return False
-        if count < body.size:
+        if count < body.size:  # some of it is not in memory, or it ends too early: who sends it finds out
             return False
         _buffer.view[:start] = self._ready
         self._ready = _buffer.view[: start + body.size]
+        self._at = self._end
         self.close()
         return True
 
-    def send(self, sock: socket.socket) -> bool:
-        """Send what the socket takes now; tell whether all is sent. Raises CutShortError, OSError."""
+    def send(self, transport: Transport, patience: float = 0) -> bool:
+        """Send until all is sent, True, or until the client takes little, False. Raises CutShortError, OSError.
+
+        With ``patience`` the kernel waits in our place, and a call that took so many seconds is the last: such a client
+        gets no thread of its own. Without, nothing waits.
+        """
         try:
-            if self._body is None:
-                self._send_ready(sock)
-            elif isinstance(self._body, GrowingSlice):
-                self._follow(sock, self._body)
-            elif isinstance(sock, ssl.SSLSocket):
-                self._copy(sock, self._body)
-            else:
-                self._sendfile(sock, self._body)
-        except (BlockingIOError, ssl.SSLWantWriteError):
-            # The buffer is this thread's; who goes on from here may be another one.
-            if self._body is None:
-                self._ready = memoryview(bytes(self._ready))
+            with transport.patient(patience):
+                return self._send(transport, patience)
+        except BlockingIOError:
             return False
-        return True
+        finally:
+            # The buffer is this thread's; who goes on from here may be another one. What is in the file is read again.
+            self._ready = memoryview(b"" if self._reads else bytes(self._ready))
 
     def close(self) -> None:
         """Let go of the body's file. May be called twice."""
@@ -99,62 +98,53 @@ class Outgoing:
         if body is not None:
             body.close()
 
-    def _send_ready(self, sock: socket.socket, flags: int = 0) -> None:
-        while self._ready:
-            # SSLSocket.send takes no flags
-            count = sock.send(self._ready, flags) if flags else sock.send(self._ready)
-            self._ready = self._ready[count:]
-            self._moved(count)
+    def _send(self, transport: Transport, patience: float) -> bool:
+        while self._ready or self._at < self._end:
+            if not self._ready and isinstance(self._body, GrowingSlice):
+                self._ready = memoryview(self._news(transport, self._body))
+            began = time.monotonic() if patience else 0.0
+            if self._ready:
+                self._push(transport)
+            elif isinstance(self._body, ExtentSlice):
+                self._push_file(transport, self._body)
+            if patience and time.monotonic() - began >= patience and (self._ready or self._at < self._end):
+                return False
+        transport.flush()
+        return True
 
-    def _sendfile(self, sock: socket.socket, body: ExtentSlice) -> None:
-        end = body.start + body.size
-        self._send_ready(sock, socket.MSG_MORE if body.size else 0)
-        while self._at < end:
-            place = body.extent.offset + self._at
-            count = os.sendfile(sock.fileno(), body.extent.fd, place, min(SENDFILE_BYTES, end - self._at))
-            if count == 0:
-                raise CutShortError(f"{end - self._at} bytes are missing at the end of the file")
-            self._at += count
-            self._moved(count)
+    def _push(self, transport: Transport) -> None:
+        count = transport.push(self._ready, more=not self._reads and self._at < self._end)  # a head leaves with its body
+        self._ready = self._ready[count:]
+        self._at += count if self._reads else 0
+        self._moved(count)
 
-    def _copy(self, sock: socket.socket, body: ExtentSlice) -> None:
-        self._send_ready(sock)
-        end, view = body.start + body.size, _buffer.view
-        while self._at < end:
-            length = min(COPY_BYTES, end - self._at)
-            filled = os.preadv(body.extent.fd, [view[:length]], body.extent.offset + self._at)
-            if filled == 0:
-                raise CutShortError(f"{end - self._at} bytes are missing at the end of the file")
-            self._send_piece(sock, view[:filled])
+    def _push_file(self, transport: Transport, body: ExtentSlice) -> None:
+        place, left = body.extent.offset + self._at, self._end - self._at
+        count = transport.push_file(body.extent.fd, place, min(SENDFILE_BYTES, left))
+        if count is None:
+            self._reads = True
+            filled = os.preadv(body.extent.fd, [_buffer.view[: min(transport.piece(), left)]], place)
+            self._ready = _buffer.view[:filled]
+            count = 0
+        else:
+            filled = count
+        if filled == 0:
+            raise CutShortError(f"{left} bytes are missing at the end of the file")
+        self._at += count
+        self._moved(count)
 
-    def _send_piece(self, sock: socket.socket, piece: memoryview) -> None:
-        """Send a piece of the body. After a socket that was full, TLS wants the same bytes again: they are read again."""
-        while piece:
-            count = sock.send(piece)
-            piece = piece[count:]
-            self._at += count
-            self._moved(count)
-
-    def _follow(self, sock: socket.socket, body: GrowingSlice) -> None:
-        self._send_ready(sock)
-        end = body.start + body.size
+    def _news(self, transport: Transport, body: GrowingSlice) -> bytes:
+        """Return the next bytes of a growing blob, empty if none came in a while."""
+        self._reads = True
         try:
-            while self._at < end:
-                there = min(body.extent.available(self._at, _NEWS_SECONDS), end)
-                if there <= self._at:
-                    _refuse_gone(sock)
-                    continue
-                data = body.extent.read(min(COPY_BYTES, there - self._at), self._at)
-                if not data:
-                    raise CutShortError("the file is shorter than what was written to it")
-                self._send_piece(sock, memoryview(data))
+            there = min(body.extent.available(self._at, _NEWS_SECONDS), self._end)
+            if there <= self._at:
+                if transport.is_gone():  # nobody needs to wait for this blob any more
+                    raise ConnectionResetError("the client went away while its blob was on its way")
+                return b""
+            data = body.extent.read(min(transport.piece(), there - self._at), self._at)
         except GrowthEndedError as error:
             raise CutShortError(str(error)) from None
-
-
-def _refuse_gone(sock: socket.socket) -> None:
-    """Raise ConnectionResetError if the client has gone: nobody needs to wait for its blob any more."""
-    poll = select.poll()
-    poll.register(sock, select.POLLRDHUP)
-    if poll.poll(0):
-        raise ConnectionResetError("the client went away while its blob was on its way")
+        if not data:
+            raise CutShortError("the file is shorter than what was written to it")
+        return data

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
-import select
-import socket
-import ssl
 from collections.abc import Callable
 from enum import Enum, auto
 
 from registry_snapshot.serve.bodies import Outgoing
 from registry_snapshot.serve.messages import Response
+from registry_snapshot.serve.transport import Transport
 from registry_snapshot.serve.wire import Head, head_end, parse_head, render_head
 
-_RECEIVE_BYTES = 16 * 1024
 _DRAIN_BYTES = 4 * 1024 * 1024  # of a request's body that are thrown away so that the client gets to read our answer
 
 
@@ -30,11 +26,11 @@ class Wait(Enum):
 class Connection:
     """Belongs to one thread at a time: the loop while it waits, else the one that moves it on."""
 
-    __slots__ = ("_buffer", "_drained", "_head_bytes", "_seen", "armed", "client", "closing", "drains", "fd", "outgoing", "sock", "wait")
+    __slots__ = ("_buffer", "_drained", "_head_bytes", "_seen", "armed", "client", "closing", "drains", "fd", "outgoing", "transport", "wait")
 
-    def __init__(self, sock: socket.socket, client: str) -> None:
-        self.sock = sock
-        self.fd = sock.fileno()
+    def __init__(self, transport: Transport, client: str) -> None:
+        self.transport = transport
+        self.fd = transport.fd
         self.client = client
         self.wait: Wait | None = None
         self.armed = 0
@@ -55,17 +51,6 @@ class Connection:
         """Tell whether a part of a next request is here."""
         return bool(self._buffer)
 
-    def shake_hands(self) -> int:
-        """Go on with the TLS handshake. Return 0 when it is done, else the epoll event it waits for. Raises OSError."""
-        try:
-            if isinstance(self.sock, ssl.SSLSocket):
-                self.sock.do_handshake()
-        except ssl.SSLWantReadError:
-            return select.EPOLLIN
-        except ssl.SSLWantWriteError:
-            return select.EPOLLOUT
-        return 0
-
     def has_head(self) -> bool:
         """Tell whether a whole request head is here. Raises BadRequestError."""
         if not self._head_bytes:
@@ -79,8 +64,8 @@ class Connection:
         """Read until a request head is whole or there is no more; tell which. Raises BadRequestError, EOFError, OSError."""
         while not self.has_head():
             try:
-                data = self.sock.recv(_RECEIVE_BYTES)
-            except (BlockingIOError, ssl.SSLWantReadError):
+                data = self.transport.receive()
+            except BlockingIOError:
                 return False
             if not data:
                 raise EOFError
@@ -89,7 +74,7 @@ class Connection:
 
     def may_have_more(self) -> bool:
         """Tell whether bytes were received that the kernel does not tell of any more: in our buffer, or inside of TLS."""
-        return bool(self._buffer) or (isinstance(self.sock, ssl.SSLSocket) and self.sock.pending() > 0)
+        return bool(self._buffer) or self.transport.has_received()
 
     def take_head(self) -> Head:
         """Return the request that ``has_head`` told of. Raises BadRequestError."""
@@ -115,31 +100,21 @@ class Connection:
     def begin_drain(self) -> None:
         """Say that nothing more comes. To close on unread bytes would reset the connection and lose our last answer."""
         self._buffer.clear()
-        with contextlib.suppress(OSError):
-            socket.socket.shutdown(self.sock, socket.SHUT_WR)  # not SSLSocket's: see cut
+        self.transport.end()
 
     def drain(self) -> bool:
         """Throw away what the client sends; tell whether there may be more. Raises OSError."""
         while self._drained < _DRAIN_BYTES:
             try:
-                data = socket.socket.recv(self.sock, _RECEIVE_BYTES)  # nobody wants to know what TLS says
+                count = self.transport.discard()
             except BlockingIOError:
                 return True
-            if not data:
+            if not count:
                 return False
-            self._drained += len(data)
+            self._drained += count
         return False
-
-    def cut(self) -> None:
-        """End it for whoever works on it: their next step fails.
-
-        Not by ``SSLSocket.shutdown``, which forgets its TLS first: another thread's next piece would leave in clear.
-        """
-        with contextlib.suppress(OSError):
-            socket.socket.shutdown(self.sock, socket.SHUT_RDWR)
 
     def close(self) -> None:
         """Close the socket and the file that was being sent."""
         self.finish()
-        with contextlib.suppress(OSError):
-            self.sock.close()
+        self.transport.close()

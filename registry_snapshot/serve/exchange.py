@@ -81,15 +81,14 @@ class Exchange:
         self.send(connection, patience=0)
 
     def send(self, connection: Connection, *, patience: float) -> bool:
-        """Send until all is sent, or until the client takes nothing for ``patience`` seconds; then it is parked.
+        """Send until all is sent, or until the client takes little for ``patience`` seconds; then it is parked.
 
         Tell whether the connection wants its next request: then it is the caller's. Raises CutShortError, OSError.
         """
         outgoing = connection.outgoing
-        while outgoing is not None and not outgoing.send(connection.sock):
-            if not patience or not _takes_more(connection, patience):
-                self._room.park(connection, Wait.TAKE, select.EPOLLOUT)
-                return False
+        if outgoing is not None and not outgoing.send(connection.transport, patience):
+            self._room.park(connection, Wait.TAKE, select.EPOLLOUT)
+            return False
         connection.finish()
         if not connection.closing:
             return True
@@ -97,6 +96,7 @@ class Exchange:
             connection.begin_drain()
             self._room.park(connection, Wait.DRAIN, select.EPOLLIN)
         else:
+            connection.transport.end()
             self._close(connection)
         return False
 
@@ -118,9 +118,3 @@ class Exchange:
             _log.exception("%s %s failed", request.method, request.path)
             self._metrics.add(Count.BUG)
             return error_response(500, "UNKNOWN", "the registry failed; its log says why")
-
-
-def _takes_more(connection: Connection, seconds: float) -> bool:
-    poll = select.poll()
-    poll.register(connection.fd, select.POLLOUT)
-    return bool(poll.poll(seconds * 1000))

@@ -16,6 +16,7 @@ from registry_snapshot.serve.connection import Connection, Wait
 from registry_snapshot.serve.exchange import App, Exchange
 from registry_snapshot.serve.limits import Limits, most_connections
 from registry_snapshot.serve.metrics import Count, Metrics
+from registry_snapshot.serve.transport import TlsTransport, Transport
 from registry_snapshot.serve.waiting import WaitingRoom
 from registry_snapshot.serve.wire import BadRequestError
 from registry_snapshot.serve.workers import Workers
@@ -102,7 +103,7 @@ class Loop:
         """Let go of everything. May be called twice. What a worker has in hand is the worker's to close."""
         for connection in list(self._live.values()):
             if connection.wait is None:
-                connection.cut()
+                connection.transport.cut()
             else:
                 self._close(connection)
         for owned in (self._listener, self._room, self._bell, self._rope):
@@ -132,7 +133,7 @@ class Loop:
                 if not connection.drain():
                     self._close(connection)
             case wait:
-                if wait is Wait.HANDSHAKE and (events := connection.shake_hands()):
+                if wait is Wait.HANDSHAKE and (events := connection.transport.shake_hands()):
                     self._room.park(connection, Wait.HANDSHAKE, events)
                 elif connection.receive():
                     self._serve(connection)
@@ -203,15 +204,13 @@ class Loop:
     def _admit(self, sock: socket.socket, client: str) -> None:
         self._metrics.add(Count.ACCEPTED)
         try:
-            sock.setblocking(False)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            if self._tls is not None:
-                sock = self._tls.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
-        except (OSError, ValueError) as error:
+            transport = Transport(sock) if self._tls is None else TlsTransport(sock, self._tls)
+        except OSError as error:
             _log.info("connection from %s ended: %s", client, error)
             sock.close()
             return
-        connection = Connection(sock, client)
+        connection = Connection(transport, client)
         self._live[connection.fd] = connection
         self._room.park(connection, Wait.IDLE if self._tls is None else Wait.HANDSHAKE, select.EPOLLIN)
 
@@ -276,5 +275,5 @@ class Loop:
                 break
             self._turn(_WIND_DOWN_TICK)
         for connection in list(self._live.values()):
-            connection.cut()
+            connection.transport.cut()
         self._workers.close(_CUT_SECONDS)

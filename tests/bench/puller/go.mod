@@ -1,0 +1,3 @@
+module puller
+
+go 1.26
