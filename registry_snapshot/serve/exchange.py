@@ -5,24 +5,16 @@ from __future__ import annotations
 import logging
 import select
 from collections.abc import Callable
-from typing import Protocol
 
 from registry_snapshot.serve.bodies import CutShortError
 from registry_snapshot.serve.connection import Connection, Wait
 from registry_snapshot.serve.error_body import error_response
-from registry_snapshot.serve.messages import Request, Response
-from registry_snapshot.serve.metrics import CONTENT_TYPE, Count, Metrics
+from registry_snapshot.serve.messages import App, Request, Response
+from registry_snapshot.serve.metrics import Count, Metrics
 from registry_snapshot.serve.waiting import WaitingRoom
 from registry_snapshot.serve.wire import BadRequestError
 
 _log = logging.getLogger(__name__)
-
-
-class App(Protocol):
-    """What the server shows. RegistryApp is one."""
-
-    def handle(self, request: Request) -> Response:
-        """Return the answer. Called from many threads."""
 
 
 class Exchange:
@@ -108,9 +100,6 @@ class Exchange:
         return False
 
     def _ask(self, request: Request) -> Response:
-        if request.path == "/metrics" and request.method in {"GET", "HEAD"}:
-            figures = self._metrics.board.render()
-            return Response(200, (("Content-Type", CONTENT_TYPE), ("Content-Length", str(len(figures)))), figures)
         try:
             return self._app.handle(request)
         except Exception:  # noqa: BLE001 - the same edge

@@ -19,9 +19,9 @@ from types import TracebackType
 from typing import Self
 
 from registry_snapshot.errors import StoreError
-from registry_snapshot.serve.exchange import App
 from registry_snapshot.serve.limits import Limits
 from registry_snapshot.serve.loop import Loop, Manner
+from registry_snapshot.serve.messages import App
 from registry_snapshot.serve.metrics import Metrics
 
 __all__ = ["App", "Limits", "RegistryServer", "bind"]

@@ -13,8 +13,9 @@ from collections import deque
 from dataclasses import dataclass
 
 from registry_snapshot.serve.connection import Connection, Wait
-from registry_snapshot.serve.exchange import App, Exchange
+from registry_snapshot.serve.exchange import Exchange
 from registry_snapshot.serve.limits import Limits, most_connections
+from registry_snapshot.serve.messages import App
 from registry_snapshot.serve.metrics import Count, Metrics
 from registry_snapshot.serve.transport import TlsTransport, Transport
 from registry_snapshot.serve.waiting import WaitingRoom

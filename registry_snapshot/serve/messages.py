@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Self
+from typing import Protocol, Self
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from registry_snapshot.store.base import Extent
@@ -122,3 +122,10 @@ class Response:
         """Let go of the body's file, if it has one."""
         if self.body is not None and not isinstance(self.body, bytes):
             self.body.close()
+
+
+class App(Protocol):
+    """What a server shows, and what another app wraps. RegistryApp is one."""
+
+    def handle(self, request: Request) -> Response:
+        """Return the answer. Called from many threads."""

@@ -17,6 +17,8 @@ from enum import IntEnum, auto
 from itertools import product
 from pathlib import Path
 
+from registry_snapshot.serve.messages import App, Request, Response
+
 METHODS = ("GET", "HEAD", "other")
 KINDS = ("manifests", "blobs", "tags", "referrers", "base", "healthz", "metrics", "other")
 STATUSES = (200, 206, 304, 307, 400, 401, 403, 404, 405, 408, 414, 416, 429, 431, 500, 502, 503)  # and, after them, any other
@@ -180,6 +182,22 @@ class Metrics:
 
     def __getitem__(self, count: Count) -> int:
         return self._cells[count]
+
+
+class WithMetrics:
+    """Shows ``app``, and the figures of all processes under ``/metrics``. A login goes around it, not inside."""
+
+    def __init__(self, app: App, metrics: Metrics) -> None:
+        self._app = app
+        self._board = metrics.board
+
+    def handle(self, request: Request) -> Response:
+        """Return the figures, or the app's answer."""
+        if request.path != "/metrics" or request.method not in {"GET", "HEAD"}:
+            return self._app.handle(request)
+        figures = self._board.render()
+        headers = (("Content-Type", CONTENT_TYPE), ("Content-Length", str(len(figures))))
+        return Response(200, headers, figures if request.method == "GET" else None)
 
 
 def _figure(name: str, kind: str, text: str, value: float) -> Iterator[str]:

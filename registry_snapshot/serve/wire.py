@@ -18,6 +18,9 @@ MAX_HEAD = 64 * 1024  # bytes of request line and headers together; real clients
 MAX_LINE = 16 * 1024  # bytes of the request line: a name of 255, a digest, a namespace, and room
 MAX_FIELDS = 100  # header lines; real clients send under 20
 END = b"\r\n\r\n"
+# What a client that tries HTTPS first begins with: skopeo, podman, crane and docker do, when told that a registry is
+# insecure. Unless it is turned away at once, skopeo waits 10 s for each pull. Source: RFC 8446, 5.1.
+TLS_HANDSHAKE = b"\x16\x03"
 
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _REQUEST = re.compile(r"([!#$%&'*+\-.^_`|~0-9A-Za-z]+) ([\x21-\x7e]+) HTTP/1\.([01])")
@@ -47,8 +50,10 @@ def head_end(data: bytes | bytearray, seen: int = 0) -> int:
     """Return where the first head in ``data`` ends, blank line included; 0 if it is not all there.
 
     ``seen`` bytes were looked at before: a head that comes byte by byte is not searched again and again. Raises
-    BadRequestError for a head that is too long, whether its end is there or not.
+    BadRequestError for a head that is too long, whether its end is there or not, and for one in another language.
     """
+    if data.startswith(TLS_HANDSHAKE):
+        raise BadRequestError(400, "this port speaks HTTP, not HTTPS")
     end = data.find(END, max(seen - len(END) + 1, 0))
     if end < 0 and len(data) <= MAX_HEAD:
         return 0
