@@ -75,8 +75,12 @@ def _serve(recorder: Recorder, address: tuple[str, int], into: Path, reporter: C
     from installer_stub.hostside.service import server_url
     from registry_snapshot.serve.app import RegistryApp
     from registry_snapshot.serve.http_server import RegistryServer
+    from registry_snapshot.serve.limits import raise_file_limit
+    from registry_snapshot.serve.metrics import Metrics, WithMetrics
 
-    with RegistryServer(RegistryApp(recorder), address) as server:
+    raise_file_limit()
+    metrics = Metrics()
+    with RegistryServer(WithMetrics(RegistryApp(recorder), metrics), address, metrics=metrics) as server:
         url = server_url(server.address, None)
         reporter.event("recording", f"recording into {into} at {url}; Ctrl-C ends it", url=url, directory=str(into))
         try:

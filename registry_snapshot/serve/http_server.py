@@ -14,27 +14,27 @@ import errno
 import socket
 import ssl
 import threading
-import time
 from types import TracebackType
 from typing import Self
 
 from registry_snapshot.errors import StoreError
 from registry_snapshot.serve.limits import Limits
-from registry_snapshot.serve.loop import Loop, Manner
+from registry_snapshot.serve.loop import Loop
 from registry_snapshot.serve.messages import App
 from registry_snapshot.serve.metrics import Metrics
 
-__all__ = ["App", "Limits", "RegistryServer", "bind"]
+__all__ = ["App", "Limits", "RegistryServer"]
 
 _BACKLOG = 1024  # the kernel takes the smaller of this and net.core.somaxconn
 
 
 class RegistryServer:
-    """Serves ``app`` at ``address`` (host, port; port 0 picks one), with TLS if ``tls`` is given, and ``/metrics`` beside it.
+    """Serves ``app`` at ``address`` (host, port; port 0 picks one), with TLS if ``tls`` is given.
+
+    ``inline`` says that the app waits for nothing but this machine's disk; ``metrics`` is what it counts into.
 
     Binds at once: raises StoreError if the address is taken or not ours. Use ``with`` (starts a background thread and
-    stops at the end), ``start``/``stop``, or ``serve_forever``. ``listener`` is one that ``bind`` made and that other
-    processes serve too.
+    stops at the end), ``start``/``stop``, or ``serve_forever``.
     """
 
     def __init__(
@@ -45,18 +45,15 @@ class RegistryServer:
         limits: Limits | None = None,
         *,
         metrics: Metrics | None = None,
-        listener: socket.socket | None = None,
         inline: bool = False,
     ) -> None:
-        self._listener = listener or bind(address)
+        self._listener = _bind(address)
         host, port = self._listener.getsockname()[:2]
         self.address: tuple[str, int] = (str(host), int(port))
         """The host and the real port."""
         self.tls = tls
         self.metrics = metrics or Metrics()
-        self.metrics.serving(int(time.time()))
-        manner = Manner(inline=inline, shared=listener is not None)
-        self._loop = Loop(app, self._listener, tls=tls, limits=limits or Limits(), metrics=self.metrics, manner=manner)
+        self._loop = Loop(app, self._listener, tls=tls, limits=limits or Limits(), metrics=self.metrics, inline=inline)
         self._thread: threading.Thread | None = None
         self._is_stopped = False
 
@@ -102,8 +99,7 @@ class RegistryServer:
         self.stop()
 
 
-def bind(address: tuple[str, int]) -> socket.socket:
-    """Return a listening socket. Raises StoreError if the address is taken or not ours."""
+def _bind(address: tuple[str, int]) -> socket.socket:
     family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
     try:
         listener = socket.create_server(address, family=family, backlog=_BACKLOG)

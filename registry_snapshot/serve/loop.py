@@ -10,7 +10,6 @@ import socket
 import ssl
 import time
 from collections import deque
-from dataclasses import dataclass
 
 from registry_snapshot.serve.connection import Connection, Wait
 from registry_snapshot.serve.exchange import Exchange
@@ -32,25 +31,17 @@ _SHORTAGES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS}
 _QUIET = (Wait.IDLE, Wait.HEAD, Wait.HANDSHAKE)
 
 
-@dataclass(frozen=True, slots=True)
-class Manner:
-    """How to serve: ``inline`` for an app that waits for nothing but the disk, ``shared`` for a listener with other owners."""
-
-    inline: bool = False
-    shared: bool = False
-
-
 class Loop:
     """Serves ``app`` to those who connect to ``listener``, until ``ask_to_stop``. Owns the listener."""
 
     def __init__(
-        self, app: App, listener: socket.socket, *, tls: ssl.SSLContext | None, limits: Limits, metrics: Metrics, manner: Manner
+        self, app: App, listener: socket.socket, *, tls: ssl.SSLContext | None, limits: Limits, metrics: Metrics, inline: bool
     ) -> None:
         self._listener = listener
         self._tls = tls
         self._limits = limits
         self._metrics = metrics
-        self._manner = manner
+        self._inline = inline
         self._most = limits.connections
         self._live: dict[int, Connection] = {}
         seconds = {
@@ -143,7 +134,7 @@ class Loop:
 
     def _serve(self, connection: Connection) -> None:
         """Answer the request that is there."""
-        if not self._manner.inline:
+        if not self._inline:
             self._delegate(connection)
             return
         self._room.take(connection)
@@ -186,7 +177,7 @@ class Loop:
                 return
 
     def _accept(self) -> None:
-        for _ in range(1 if self._manner.shared else _ACCEPTS):
+        for _ in range(_ACCEPTS):
             if len(self._live) >= self._most and not self._evict():
                 self._accept_later()
                 return
@@ -229,8 +220,7 @@ class Loop:
         self._is_accepting = False
 
     def _accept_again(self) -> None:
-        # Of several processes one is woken, not all; and one that is busy leaves the client to another.
-        self._room.watch(self._listener.fileno(), select.EPOLLIN | (select.EPOLLEXCLUSIVE if self._manner.shared else 0))
+        self._room.watch(self._listener.fileno(), select.EPOLLIN)
         self._is_accepting = True
 
     def _sweep(self) -> None:

@@ -1,17 +1,15 @@
 """What a server counts, and how Prometheus reads it (text format 0.0.4). Of a request: method, kind and status, no names.
 
-Several processes that serve one port count into one piece of shared memory, a slot each, so whichever of them is asked
-answers for all. A slot is only written by its process; a read may be a moment old, never torn (aligned words of 8 bytes).
-
-Why not ``prometheus_client``: what is frozen here needs only the standard library, and its way of several processes is a
-directory of files that somebody must clean (docs/adr/0008).
+Why not ``prometheus_client``: what is frozen here needs only the standard library, and a hundred lines do (docs/adr/0008).
 """
 
 from __future__ import annotations
 
-import mmap
+import contextlib
 import os
+import resource
 import threading
+import time
 from collections.abc import Iterator
 from enum import IntEnum, auto
 from itertools import product
@@ -23,15 +21,12 @@ METHODS = ("GET", "HEAD", "other")
 KINDS = ("manifests", "blobs", "tags", "referrers", "base", "healthz", "metrics", "other")
 STATUSES = (200, 206, 304, 307, 400, 401, 403, 404, 405, 408, 414, 416, 429, 431, 500, 502, 503)  # and, after them, any other
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-_WORD = 8
 
 
 class Count(IntEnum):
-    """One figure of a server; its place in a slot."""
+    """One figure of a server, and its place among them."""
 
-    PID = 0
-    STARTED = auto()  # seconds since 1970
-    OPEN = auto()
+    OPEN = 0
     IDLE = auto()
     IN_FLIGHT = auto()
     THREADS = auto()
@@ -73,7 +68,7 @@ _ERRORS_HELP = (
 )
 _FIRST_REQUEST = len(Count)
 _ROW = len(STATUSES) + 1
-_SLOT = _FIRST_REQUEST + len(METHODS) * len(KINDS) * _ROW
+_CELLS = _FIRST_REQUEST + len(METHODS) * len(KINDS) * _ROW
 _METHOD_AT = {name: number for number, name in enumerate(METHODS)}
 _KIND_AT = {name: number for number, name in enumerate(KINDS)}
 _STATUS_AT = {status: number for number, status in enumerate(STATUSES)}
@@ -89,75 +84,13 @@ def kind_of(path: str) -> str:
     return pieces[1] if pieces[1] in {"manifests", "blobs", "referrers", "tags"} else "other"
 
 
-class Board:
-    """The figures of ``processes`` processes, in memory that they share when they are forked after it was made."""
-
-    def __init__(self, processes: int = 1) -> None:
-        self.cells = memoryview(mmap.mmap(-1, processes * _SLOT * _WORD)).cast("q")
-        self._processes = processes
-
-    def slot(self, number: int) -> Metrics:
-        """Return what process ``number`` counts with; gauges of a process that died before it are forgotten."""
-        return Metrics(self, number)
-
-    def total(self, place: int) -> int:
-        """Return a figure's sum over all processes."""
-        return sum(self.cells[slot * _SLOT + place] for slot in range(self._processes))
-
-    def render(self) -> bytes:
-        """Return all figures, of all processes together."""
-        return "".join(f"{line}\n" for line in self._lines()).encode()
-
-    def _lines(self) -> Iterator[str]:
-        name = "airseal_registry_requests_total"
-        yield f"# HELP {name} Requests that were answered."
-        yield f"# TYPE {name} counter"
-        rows = product(METHODS, KINDS, (*map(str, STATUSES), "other"))
-        for place, (method, kind, status) in enumerate(rows, _FIRST_REQUEST):
-            if value := self.total(place):
-                yield f'{name}{{method="{method}",kind="{kind}",status="{status}"}} {value}'
-        for kind, table in (("counter", _TOTALS), ("gauge", _GAUGES)):
-            for name, (count, text) in table.items():
-                yield from _figure(name, kind, text, self.total(count))
-        yield f"# HELP airseal_registry_errors_total {_ERRORS_HELP}"
-        yield "# TYPE airseal_registry_errors_total counter"
-        for reason, count in _ERRORS.items():
-            yield f'airseal_registry_errors_total{{reason="{reason}"}} {self.total(count)}'
-        yield from self._processes_lines()
-
-    def _processes_lines(self) -> Iterator[str]:
-        pids = [pid for slot in range(self._processes) if (pid := self.cells[slot * _SLOT + Count.PID])]
-        started = [self.cells[slot * _SLOT + Count.STARTED] for slot in range(self._processes)]
-        ticks, page = os.sysconf("SC_CLK_TCK"), os.sysconf("SC_PAGE_SIZE")
-        seconds, resident, files = 0.0, 0, 0
-        for pid in pids:
-            try:
-                fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-                files += sum(1 for _ in Path(f"/proc/{pid}/fd").iterdir())
-            except OSError:  # it has died, and is being replaced
-                continue
-            seconds += (int(fields[11]) + int(fields[12])) / ticks
-            resident += int(fields[21]) * page
-        yield from _figure("airseal_registry_processes", "gauge", "Processes that serve.", len(pids))
-        yield from _figure("process_cpu_seconds_total", "counter", "User and system CPU time, of all processes.", round(seconds, 2))
-        yield from _figure("process_resident_memory_bytes", "gauge", "Resident memory; shared pages count for each.", resident)
-        yield from _figure("process_open_fds", "gauge", "Open files, of all processes.", files)
-        yield from _figure("process_start_time_seconds", "gauge", "When the first process began.", min(started))
-
-
 class Metrics:
-    """The figures of one process. Any thread may count."""
+    """The figures of one server. Any thread may count."""
 
-    def __init__(self, board: Board | None = None, number: int = 0) -> None:
-        self.board = board or Board()
-        self._cells = self.board.cells[number * _SLOT : (number + 1) * _SLOT]
+    def __init__(self) -> None:
+        self._cells = [0] * _CELLS
         self._lock = threading.Lock()
-        for gauge in (Count.OPEN, Count.IDLE, Count.IN_FLIGHT, Count.THREADS):
-            self._cells[gauge] = 0
-
-    def serving(self, started: int) -> None:
-        """Say that this process serves, since ``started``."""
-        self._cells[Count.PID], self._cells[Count.STARTED] = os.getpid(), started
+        self._started = time.time()
 
     def add(self, count: Count, amount: int = 1) -> None:
         """Count."""
@@ -175,7 +108,7 @@ class Metrics:
 
     def answered(self, method: str, path: str, status: int) -> None:
         """Count an answer. Method and path may be empty, of a request that could not be understood."""
-        row = _METHOD_AT.get(method, 2) * len(KINDS) + _KIND_AT[kind_of(path)]
+        row = _METHOD_AT.get(method, len(METHODS) - 1) * len(KINDS) + _KIND_AT[kind_of(path)]
         place = _FIRST_REQUEST + row * _ROW + _STATUS_AT.get(status, _ROW - 1)
         with self._lock:
             self._cells[place] += 1
@@ -183,19 +116,42 @@ class Metrics:
     def __getitem__(self, count: Count) -> int:
         return self._cells[count]
 
+    def render(self) -> bytes:
+        """Return all figures as Prometheus reads them."""
+        return "".join(f"{line}\n" for line in self._lines()).encode()
+
+    def _lines(self) -> Iterator[str]:
+        with self._lock:
+            cells = tuple(self._cells)
+        name = "airseal_registry_requests_total"
+        yield f"# HELP {name} Requests that were answered."
+        yield f"# TYPE {name} counter"
+        rows = product(METHODS, KINDS, (*map(str, STATUSES), "other"))
+        for (method, kind, status), value in zip(rows, cells[_FIRST_REQUEST:], strict=True):
+            if value:
+                yield f'{name}{{method="{method}",kind="{kind}",status="{status}"}} {value}'
+        for kind, table in (("counter", _TOTALS), ("gauge", _GAUGES)):
+            for name, (count, text) in table.items():
+                yield from _figure(name, kind, text, cells[count])
+        yield f"# HELP airseal_registry_errors_total {_ERRORS_HELP}"
+        yield "# TYPE airseal_registry_errors_total counter"
+        for reason, count in _ERRORS.items():
+            yield f'airseal_registry_errors_total{{reason="{reason}"}} {cells[count]}'
+        yield from _process(self._started)
+
 
 class WithMetrics:
-    """Shows ``app``, and the figures of all processes under ``/metrics``. A login goes around it, not inside."""
+    """Shows ``app``, and the server's figures under ``/metrics``. A login goes around it, not inside."""
 
     def __init__(self, app: App, metrics: Metrics) -> None:
         self._app = app
-        self._board = metrics.board
+        self._metrics = metrics
 
     def handle(self, request: Request) -> Response:
         """Return the figures, or the app's answer."""
         if request.path != "/metrics" or request.method not in {"GET", "HEAD"}:
             return self._app.handle(request)
-        figures = self._board.render()
+        figures = self._metrics.render()
         headers = (("Content-Type", CONTENT_TYPE), ("Content-Length", str(len(figures))))
         return Response(200, headers, figures if request.method == "GET" else None)
 
@@ -204,3 +160,17 @@ def _figure(name: str, kind: str, text: str, value: float) -> Iterator[str]:
     yield f"# HELP {name} {text}"
     yield f"# TYPE {name} {kind}"
     yield f"{name} {value}"
+
+
+def _process(started: float) -> Iterator[str]:
+    """Yield what every Prometheus client says of its process, under the names that all of them use."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    yield from _figure("process_cpu_seconds_total", "counter", "User and system CPU time.", round(used.ru_utime + used.ru_stime, 2))
+    yield from _figure("process_start_time_seconds", "gauge", "When the server was made, since 1970.", round(started, 2))
+    yield from _figure("process_max_fds", "gauge", "How many files may be open.", files)
+    with contextlib.suppress(OSError):
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+        resident = pages * os.sysconf("SC_PAGE_SIZE")
+        yield from _figure("process_resident_memory_bytes", "gauge", "Resident memory.", resident)
+        yield from _figure("process_open_fds", "gauge", "Files that are open.", sum(1 for _ in Path("/proc/self/fd").iterdir()))
