@@ -102,7 +102,9 @@ def _finish(recorder: Recorder, reporter: Console) -> Exception | None:
     except StoreError as error:
         return error
     except RegistryError as error:
-        return RecordingIncomplete(error.problem, error.remedy)
+        # A disk of ours that is full is the cause, not one of several gaps.
+        ours = (failure.error for failure in recorder.failures() if isinstance(failure.error, StoreError))
+        return next(ours, RecordingIncomplete(error.problem, error.remedy))
     # What is nowhere is no gap in the recording: clients look for signatures that most images do not have.
     absent = [failure for failure in recorder.failures() if isinstance(failure.error, ManifestUnknown)]
     failed = [failure for failure in recorder.failures() if failure not in absent]

@@ -1,4 +1,6 @@
-"""kill -9 of the recorder at random moments, twenty times: nothing that was said is lost, nothing that is whole comes again.
+"""The recorder under force: kill -9 at random moments, twenty times, and a disk that fills in the middle of a fetch.
+
+Nothing that was said is lost, nothing that is on the disk comes again.
 
 The recorder is the real command, its upstream the real distribution registry, whose own log tells what it has sent.
 """
@@ -28,6 +30,7 @@ from registry_snapshot.oci.reference import Reference
 from registry_snapshot.record.recording import RecordingDirectory
 from registry_snapshot.store.disk import DiskBlobStore
 from registry_snapshot.store.layout_index import OCI_LAYOUT, layout_index
+from registry_snapshot.store.verify import verify_blob
 from tests.conformance.distribution import DistributionRegistry
 from tests.testbed.cache import Cache
 from tests.testbed.parts import Parts
@@ -36,6 +39,7 @@ from tests.unit.registry_snapshot.images import make_image
 pytestmark = pytest.mark.cluster
 
 KILLS = 20
+FULL_DISK = 9
 IMAGES = 50
 LAYERS = (2_000_000, 1_500_000, 700_000, 0)
 NAMES = tuple(f"team/app{number}" for number in range(IMAGES))
@@ -165,6 +169,36 @@ def test_killed_twenty_times_nothing_is_lost_and_nothing_comes_twice(
     assert came_again(upstream, log_before, held) == []
     assert {digest for digest, _, _ in SENT.findall(upstream.registry.log())} <= set(blobs)  # the log was understood
     print(f"images whole after each kill: {whole}")
+
+
+def test_a_disk_that_fills_in_the_middle_of_a_fetch_is_named_and_costs_nothing_that_is_whole(upstream: Published, tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    first, second = NAMES[:2]
+    one = sum(LAYERS) + 100_000
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={one + one // 2}", "tmpfs", disk], check=True)
+    try:
+        recorder = Recorder(disk / "recording", upstream.registry)
+        assert pull(recorder.address, first) == (True, True)
+        assert pull(recorder.address, second)[1] is False
+        subprocess.run(["mount", "-o", f"remount,size={one * 3}", disk], check=True)
+        assert pull(recorder.address, second) == (True, True)  # the same recorder goes on, once there is room
+        _, errors = recorder.end(signal.SIGTERM)
+        assert (recorder.process.returncode, errors) == (0, "")
+        again = Recorder(disk / "recording", upstream.registry)
+        subprocess.run(["mount", "-o", f"remount,size={one * 2 + one // 2}", disk], check=True)
+        assert pull(again.address, NAMES[2])[1] is False
+        out, _ = again.end(signal.SIGTERM)
+        assert again.process.returncode == FULL_DISK
+        assert "no space left for" in out
+        left = [path.name for path in (disk / "recording" / "blobs" / "sha256").iterdir() if path.name.startswith(".")]
+        assert left == []
+        recording = RecordingDirectory.open(disk / "recording")
+        assert {f"quay.io/{name}:1" for name in (first, second)} <= {str(reference) for reference, _ in recording.roots}
+        for digest in recording.blobs.digests():
+            verify_blob(recording.blobs, digest)
+    finally:
+        subprocess.run(["umount", "--lazy", disk], check=True)
 
 
 def held_in(into: Path) -> dict[str, int]:
