@@ -11,6 +11,7 @@ from bundler.verbs.sources import add_logins, add_mirrors, logins_of, mirrors_of
 if TYPE_CHECKING:
     from installer_stub.ui.console import Console
     from registry_snapshot.record.recorder import Recorder
+    from registry_snapshot.serve.app import RegistryApp
 
 _DEFAULT = "127.0.0.1:5000"
 _EPILOG = f"""\
@@ -50,6 +51,7 @@ def run(arguments: Namespace) -> int:
     from installer_stub.commands.serve import parse_address
     from installer_stub.ui.console import console
     from registry_snapshot.record.recorder import Recorder
+    from registry_snapshot.serve.app import RegistryApp
     from registry_snapshot.store.disk import DiskBlobStore
 
     logging.basicConfig(level=logging.INFO if arguments.verbose else logging.WARNING, format="%(levelname)s %(message)s")
@@ -59,7 +61,8 @@ def run(arguments: Namespace) -> int:
     reporter = console(json_events=arguments.json)
     blobs = DiskBlobStore(arguments.into)
     with Recorder(arguments.into, blobs, mirrors, logins, platforms, progress=PullProgress(reporter)) as recorder:
-        _serve(recorder, address, arguments.into, reporter)
+        names = frozenset(name for name, _ in mirrors.registries)
+        _serve(RegistryApp(recorder, registries=names), address, arguments.into, reporter)
         problem = _finish(recorder, reporter)
     _report(arguments.into, reporter, json=arguments.json)
     reporter.close()
@@ -68,19 +71,18 @@ def run(arguments: Namespace) -> int:
     return 0
 
 
-def _serve(recorder: Recorder, address: tuple[str, int], into: Path, reporter: Console) -> None:
+def _serve(app: RegistryApp, address: tuple[str, int], into: Path, reporter: Console) -> None:
     """Serve until Ctrl-C or SIGTERM, then let running answers end."""
     import threading
 
     from installer_stub.hostside.service import server_url
-    from registry_snapshot.serve.app import RegistryApp
     from registry_snapshot.serve.http_server import RegistryServer
     from registry_snapshot.serve.limits import raise_file_limit
     from registry_snapshot.serve.metrics import Metrics, WithMetrics
 
     raise_file_limit()
     metrics = Metrics()
-    with RegistryServer(WithMetrics(RegistryApp(recorder), metrics), address, metrics=metrics) as server:
+    with RegistryServer(WithMetrics(app, metrics), address, metrics=metrics) as server:
         url = server_url(server.address, None)
         reporter.event("recording", f"recording into {into} at {url}; Ctrl-C ends it", url=url, directory=str(into))
         try:

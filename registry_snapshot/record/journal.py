@@ -135,12 +135,13 @@ class Journal:
 
     def append(self, line: Pull | Fetched) -> None:
         """Write down one pull or fetch; it is on the disk when this returns. Raises StoreError."""
-        self._file.append(line.to_json())
-        with self._lock:
+        with self._lock:  # so that the order is the file's
+            number = self._file.write(line.to_json())
             if isinstance(line, Pull):
                 self._pulls.append(line)
             else:
                 self._fetches.append(line)
+        self._file.sync(number)
 
     def history(self) -> History:
         """Return everything so far."""

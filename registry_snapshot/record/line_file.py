@@ -57,14 +57,21 @@ class LineFile:
 
     def append(self, value: dict[str, object]) -> None:
         """Add one value; it is on the disk when this returns. Raises StoreError."""
+        self.sync(self.write(value))
+
+    def write(self, value: dict[str, object]) -> int:
+        """Add one value and return its number; after ``sync`` of that number it is on the disk. Raises StoreError."""
         line = json.dumps(value, separators=(",", ":")).encode() + b"\n"
         with self._lock:
             self._write(line)
             self._written += 1
-            mine = self._written
+            return self._written
+
+    def sync(self, number: int) -> None:
+        """Return when the value with ``number`` is on the disk. Raises StoreError."""
         # Threads that wait here for one sync are all served by the next: a hundred pulls at once cost two, not a hundred.
         with self._syncing:
-            if self._synced >= mine:
+            if self._synced >= number:
                 return
             with self._lock:
                 upto = self._written
