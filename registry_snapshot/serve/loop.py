@@ -178,7 +178,8 @@ class Loop:
 
     def _accept(self) -> None:
         for _ in range(_ACCEPTS):
-            if len(self._live) >= self._most and not self._evict():
+            is_full = len(self._live) >= self._most
+            if is_full and self._longest_idle() is None:
                 self._accept_later()
                 return
             try:
@@ -191,6 +192,8 @@ class Loop:
                 if error.errno in _SHORTAGES and not self._evict():
                     self._accept_later()  # the client stays in the backlog; a connection that ends makes room
                 return
+            if is_full:
+                self._evict()
             self._admit(sock, str(peer[0]))
 
     def _admit(self, sock: socket.socket, client: str) -> None:
@@ -207,13 +210,17 @@ class Loop:
         self._room.park(connection, Wait.IDLE if self._tls is None else Wait.HANDSHAKE, select.EPOLLIN)
 
     def _evict(self) -> bool:
-        """Close whoever has been idle longest; False if nobody is. A request of those who just came is on its way."""
-        connection = self._room.oldest(Wait.IDLE, Wait.DRAIN, waited=_IDLE_AT_LEAST)
+        """Close whoever has been idle longest; False if nobody is."""
+        connection = self._longest_idle()
         if connection is None:
             return False
         self._metrics.add(Count.EVICTED)
         self._close(connection)
         return True
+
+    def _longest_idle(self) -> Connection | None:
+        # Not those who just came: their request is on its way.
+        return self._room.oldest(Wait.IDLE, Wait.DRAIN, waited=_IDLE_AT_LEAST)
 
     def _accept_later(self) -> None:
         self._room.unwatch(self._listener.fileno())

@@ -81,13 +81,12 @@ class WaitingRoom:
                 yield connection, wait
 
     def oldest(self, *waits: Wait, waited: float = 0) -> Connection | None:
-        """Take out the one that has waited longest, ``waited`` seconds at least, of the first kind that has any."""
+        """Return who has waited longest, ``waited`` seconds at least, of the first kind that has any. For the loop alone."""
         now = time.monotonic()
         with self._lock:
             for wait in waits:
                 connection = next(iter(self._waiting[wait]), None)
                 if connection is not None and self._waiting[wait][connection] - self._seconds[wait] + waited <= now:
-                    self._forget(connection)
                     return connection
         return None
 

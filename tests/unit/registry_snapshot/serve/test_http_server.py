@@ -4,57 +4,26 @@ from __future__ import annotations
 
 import contextlib
 import http.client
-import os
 import socket
 import ssl
 import threading
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from registry_snapshot.errors import StoreError
 from registry_snapshot.serve.http_server import Limits, RegistryServer
-from registry_snapshot.serve.messages import ExtentSlice, Request, Response
-from registry_snapshot.store.base import Extent
 from tests.unit.registry_snapshot.conftest import Authority
-from tests.unit.registry_snapshot.images import noise
-
-BODY = noise("body", 3_000_000)
-
-
-class Scripted:
-    """An app that answers from a file with bytes around it, in several ways."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        path.write_bytes(b"before" + BODY + b"after")
-        self.requests: list[Request] = []
-        self.release = threading.Event()
-
-    def handle(self, request: Request) -> Response:
-        self.requests.append(request)
-        match request.path:
-            case "/wait":
-                self.release.wait(5)
-            case "/bug":
-                raise ZeroDivisionError("a bug of ours, with a secret")
-            case "/short":
-                return self._file(len(BODY) + 1000)
-            case "/file":
-                return self._file(len(BODY))
-        return Response(200, (("Content-Length", "2"), ("X-Bad", "a\r\nInjected: yes")), b"ok")
-
-    def _file(self, size: int) -> Response:
-        extent = Extent(os.open(self.path, os.O_RDONLY), 6, size)
-        return Response(200, (("Content-Length", str(size)),), ExtentSlice(extent, 0, size))
-
-
-@pytest.fixture
-def app(tmp_path: Path) -> Scripted:
-    return Scripted(tmp_path / "file")
-
+from tests.unit.registry_snapshot.serve.conftest import (
+    BODY,
+    Scripted,
+    dial,
+    eventually,
+    open_files,
+    read_all,
+    say,
+)
 
 LIMITS = Limits(connections=4, handshake=0.5, receive=0.5, idle=1, stall=0.5, stop=1)
 
@@ -69,36 +38,6 @@ def server(request: pytest.FixtureRequest, app: Scripted, authority: Authority) 
 def plain_server(app: Scripted) -> Iterator[RegistryServer]:
     with RegistryServer(app, ("127.0.0.1", 0), None, LIMITS) as server:
         yield server
-
-
-def dial(server: RegistryServer, authority: Authority) -> socket.socket:
-    sock = socket.create_connection(server.address, timeout=5)
-    if server.tls is None:
-        return sock
-    return ssl.create_default_context(cafile=authority.ca_file).wrap_socket(sock, server_hostname="localhost")
-
-
-def read_all(sock: socket.socket) -> bytes:
-    data = b""
-    with contextlib.suppress(ConnectionResetError):
-        while piece := sock.recv(65536):
-            data += piece
-    return data
-
-
-def say(server: RegistryServer, authority: Authority, raw: bytes) -> bytes:
-    with dial(server, authority) as sock:
-        sock.sendall(raw)
-        return read_all(sock)
-
-
-def open_files() -> list[str]:
-    """Return what this process has open, but for listing it."""
-    found = []
-    for path in Path("/proc/self/fd").iterdir():
-        with contextlib.suppress(FileNotFoundError):
-            found.append(str(path.readlink()))
-    return sorted(name for name in found if not name.startswith("/proc/"))
 
 
 def test_a_file_comes_whole_and_the_connection_stays(server: RegistryServer, authority: Authority) -> None:
@@ -190,10 +129,7 @@ def test_a_client_that_stops_reading_is_let_go(server: RegistryServer, authority
     with dial(server, authority) as sock:
         for _ in range(8):
             sock.sendall(b"GET /file HTTP/1.1\r\n\r\n")
-        until = time.monotonic() + 5
-        while server.connections and time.monotonic() < until:
-            time.sleep(0.02)
-        assert server.connections == 0
+        assert eventually(lambda: server.connections == 0)
 
 
 def test_an_idle_client_is_let_go(plain_server: RegistryServer, authority: Authority) -> None:
