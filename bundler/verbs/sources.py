@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def add_mirrors(parser: ArgumentParser) -> _ArgumentGroup:
     """Add ``--mirrors``, ``--mirror`` and ``--ca``, and return their group."""
     group = parser.add_argument_group("where things come from")
-    group.add_argument("--mirrors", type=Path, metavar="FILE", help="a YAML file of mirrors for registries and downloads, and of CAs")
+    group.add_argument("--mirrors", type=Path, metavar="FILE", help="a YAML file of mirrors for registries and downloads, of CAs, and of proxies for single registries")
     group.add_argument("--mirror", action="append", default=[], metavar="NAME=URL", help="one mirror: a registry's name or a URL prefix; may be repeated")
     group.add_argument("--ca", action="append", default=[], type=Path, metavar="FILE", help="trust this authority too; may be repeated")
     return group

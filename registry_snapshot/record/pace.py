@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import http.client
 import io
+import select
 import socket
+import ssl
 import time
 from typing import Any
 
@@ -23,28 +25,48 @@ _SECONDS = 60.0
 class _PacedStream(io.RawIOBase):
     """The bytes of one answer. Only time spent waiting counts: a slow disk of ours is not the peer's fault."""
 
-    def __init__(self, raw: io.RawIOBase, seconds: float) -> None:
+    def __init__(self, raw: io.RawIOBase, sock: socket.socket) -> None:
         super().__init__()
         self._raw = raw
-        self._seconds = seconds
+        self._seconds = sock.gettimeout() or _SECONDS
         self._waited = 0.0
         self._came = 0
         self._head_left: int | None = HEAD_BYTES
+        self._failure: OSError | None = None
+        self._tls = sock if isinstance(sock, ssl.SSLSocket) else None
+        self._poll = select.poll()
+        self._poll.register(sock, select.POLLIN)
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any, /) -> int | None:
         began = time.monotonic()
-        count = self._raw.readinto(buffer)
+        count = self._receive(memoryview(buffer))
         self._waited += time.monotonic() - began
-        self._came += count or 0
+        self._came += count
         if self._head_left is not None and self._came > self._head_left:
             raise ConnectionAbortedError("the head of the answer has no end")
         if self._came >= PACE_BYTES:
             self._rest()
         elif count and self._waited > self._seconds:
             raise TimeoutError(f"fewer than {PACE_BYTES} bytes in {self._seconds:.0f} seconds")
+        return count
+
+    def _receive(self, view: memoryview) -> int:
+        """Wait for bytes, and take all that are there. TLS gives them out in records of 16 KiB, each at the cost of a chunk."""
+        if self._failure is not None:
+            raise self._failure
+        count = int(self._raw.readinto(view))
+        while self._tls is not None and 0 < count < len(view) and (self._tls.pending() or self._poll.poll(0)):
+            try:
+                more = int(self._raw.readinto(view[count:]))
+            except OSError as error:
+                self._failure = error  # what came before it is good
+                break
+            if not more:
+                break
+            count += more
         return count
 
     def head_is_whole(self) -> None:
@@ -68,7 +90,7 @@ class PacedResponse(http.client.HTTPResponse):
 
     def __init__(self, sock: socket.socket, *args: Any, **options: Any) -> None:
         super().__init__(sock, *args, **options)
-        self._stream = _PacedStream(self.fp.detach(), sock.gettimeout() or _SECONDS)
+        self._stream = _PacedStream(self.fp.detach(), sock)
         self.fp = io.BufferedReader(self._stream)
 
     def begin(self) -> None:

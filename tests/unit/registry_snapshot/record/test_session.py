@@ -21,10 +21,10 @@ from registry_snapshot.serve.messages import Request, Response
 from registry_snapshot.store.disk import DiskBlobStore
 from tests.fakes.raw_upstream import End, Piece, head, whole
 from tests.unit.registry_snapshot.conftest import Authority, Naps
-from tests.unit.registry_snapshot.images import noise
+from tests.unit.registry_snapshot.images import make_image, noise
 from tests.unit.registry_snapshot.record.conftest import SECRET, Dial
 from tests.unit.registry_snapshot.record.faults import BLOB, QUICK, Fault, Site, ends_at, for_ever, raw, says
-from tests.unit.registry_snapshot.upstream_fake import FakeUpstream, plain
+from tests.unit.registry_snapshot.upstream_fake import FakeUpstream, cut_short, plain
 
 APP = Repository.of("docker.io", "team/app")
 BASIC = "Basic " + base64.b64encode(f"me:{SECRET}".encode()).decode()
@@ -222,6 +222,18 @@ def test_a_redirect_from_https_to_http_is_followed_only_for_bytes_that_prove_the
         with blobs.ingest(wanted.digest) as writer:
             remote.blob(APP, wanted, writer)
     assert authorizations(site.raw.requests) == [None, None]
+
+
+def test_over_tls_too_no_byte_that_came_is_fetched_again(
+    secure: FakeUpstream, authority: Authority, naps: Naps, blobs: DiskBlobStore
+) -> None:
+    image = make_image(secure.blobs, "a", layer_sizes=(200_000,))
+    secure.tag("team/app:1", image.descriptor)
+    secure.fault = lambda request: cut_short(secure.app.handle(request), 70_000)
+    with over_tls(secure, authority, naps) as upstreams, blobs.ingest(image.layers[0].digest) as writer:
+        traffic = upstreams.for_registry("docker.io").blob(APP, image.layers[0], writer)
+    assert (traffic.bytes, traffic.retries) == (200_000, 2)
+    assert [request.headers.get("Range") for request in secure.requests] == [None, "bytes=70000-", "bytes=140000-"]
 
 
 def test_errors_behind_a_redirect_name_both_hosts_and_no_signature(site: Site, dial: Dial, blobs: DiskBlobStore) -> None:
