@@ -47,9 +47,16 @@ class ConnectProxy:
                 self._start(self._tunnel, client)
 
     def _tunnel(self, client: socket.socket) -> None:
+        with contextlib.suppress(OSError):  # the client has gone
+            self._answer(client)
+
+    def _answer(self, client: socket.socket) -> None:
         head = b""
         while b"\r\n\r\n" not in head:
-            head += client.recv(4096)
+            more = client.recv(4096)
+            if not more:
+                return
+            head += more
         lines = head.decode("latin-1").split("\r\n")
         fields = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines[1:])}
         self.asked.append((lines[0].split(" ")[1], fields.get("proxy-authorization")))
