@@ -206,7 +206,7 @@ class Upstream:
                 "look for a proxy or cache that alters content",
             )
         parsed = self._parsed(raw, answer.header("Content-Type"), what)
-        return Descriptor(parsed.media_type, expected or Digest.of(raw), len(raw))
+        return Descriptor(parsed.media_type, wanted or Digest.of(raw), len(raw))
 
     def _parsed(self, raw: bytes, media_type: str, what: str) -> Manifest | Index:
         try:

@@ -14,7 +14,7 @@ from registry_snapshot.oci.reference import Repository
 from registry_snapshot.store.growth import GrowingExtent
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Extent:
     """An open file and the part of it that is one blob: ``size`` bytes from ``offset``. Close it, or use ``with``.
 
@@ -31,8 +31,10 @@ class Extent:
         return os.pread(self.fd, left if length < 0 else min(length, left), self.offset + at)
 
     def close(self) -> None:
-        """Close the file."""
-        os.close(self.fd)
+        """Close the file. May be called twice: by then the number may be another file's."""
+        if self.fd >= 0:
+            os.close(self.fd)
+            self.fd = -1
 
     def __enter__(self) -> Self:
         return self

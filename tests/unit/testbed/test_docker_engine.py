@@ -27,6 +27,8 @@ def test_only_pid_files_of_programs_that_run_no_more_are_forgotten(tmp_path: Pat
     mine, other, gone, torn = (tmp_path / name for name in ("mine", "other", "gone", "torn"))
     running = subprocess.Popen(["sleep", "60"])
     try:
+        while Path(f"/proc/{running.pid}/comm").read_text() != "sleep\n":  # between exec and its new name
+            assert running.poll() is None
         mine.write_text(f"{running.pid}\n")
         other.write_text(f"{running.pid}\n")
         gone.write_text("4194304\n")  # one more than pid_max allows

@@ -17,7 +17,8 @@ from registry_snapshot.errors import (
     UpstreamUnauthorized,
 )
 from registry_snapshot.oci.descriptor import Descriptor
-from registry_snapshot.oci.media_types import OCI_INDEX
+from registry_snapshot.oci.digest import Digest
+from registry_snapshot.oci.media_types import OCI_INDEX, OCI_MANIFEST
 from registry_snapshot.oci.reference import Repository
 from registry_snapshot.record.credentials import DockerCredentials
 from registry_snapshot.record.puller import Puller
@@ -211,3 +212,11 @@ def test_a_foreign_layer_is_fetched_from_its_own_address(puller: Puller, upstrea
     assert whole(puller, APP, foreign) == data
     puller.close()
     assert blobs.read(foreign.digest) == data
+
+
+def test_a_tag_means_the_digest_that_its_registry_tells_also_of_another_algorithm(puller: Puller, upstream: FakeUpstream, blobs: DiskBlobStore) -> None:
+    raw = upstream.blobs.read(make_image(upstream.blobs, "a").descriptor.digest)
+    told = Digest.of(raw, "sha512")
+    upstream.fault = lambda request: plain(200, raw, {"Content-Type": OCI_MANIFEST, "Docker-Content-Digest": str(told)})
+    assert puller.resolve(APP, "1").descriptor == Descriptor(OCI_MANIFEST, told, len(raw))
+    assert blobs.read(told) == raw

@@ -184,3 +184,12 @@ def test_sweep_leaves_halves_of_this_week(blobs: DiskBlobStore) -> None:
     os.utime(path, (0, 0))
     assert blobs.sweep() == 1
     assert [fresh.encoded in path.name for path in files(blobs)] == [True]
+
+
+def test_an_extent_that_is_closed_twice_closes_nobody_elses_file(blobs: DiskBlobStore) -> None:
+    extent = blobs.open(blobs.put(b"x"))
+    extent.close()
+    other = blobs.open(blobs.put(b"y"))  # takes the number that has become free
+    extent.close()
+    assert other.read() == b"y"
+    other.close()
