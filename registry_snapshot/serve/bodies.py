@@ -11,6 +11,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from registry_snapshot.serve.messages import ExtentSlice, GrowingSlice
 from registry_snapshot.serve.transport import PIECE_BYTES, Transport
@@ -19,6 +20,31 @@ from registry_snapshot.store.growth import GrowthEndedError
 SENDFILE_BYTES = 4 * 1024 * 1024  # per call: large enough to cost nothing, small enough to notice a client that is slow
 SMALL_BYTES = 64 * 1024  # bodies that are read at once and leave in one packet with their head
 _NEWS_SECONDS = 5.0  # how often one who waits for a growing blob looks whether its client is still there
+
+
+def _read_at_once(fd: int, view: memoryview, place: int) -> int:
+    """Read what the kernel has in memory. Raises OSError where it would have to wait for the disk."""
+    return os.preadv(fd, [view], place, os.RWF_NOWAIT)
+
+
+def _read_anyway(fd: int, view: memoryview, place: int) -> int:
+    """Read, even if that waits for the disk: for 64 KiB, a few milliseconds. Raises OSError."""
+    return os.preadv(fd, [view], place)
+
+
+def _reader() -> Callable[[int, memoryview, int], int]:
+    """Return the one this Python has: preadv2(2) came with glibc 2.26, and the frozen runtime is built for 2.17."""
+    with Path("/proc/self/status").open("rb") as file:
+        try:
+            os.preadv(file.fileno(), [bytearray(1)], 0, os.RWF_NOWAIT)
+        except (AttributeError, NotImplementedError):
+            return _read_anyway
+        except OSError:  # this file system cannot tell; others can
+            return _read_at_once
+    return _read_at_once
+
+
+_read_ready = _reader()
 
 
 class CutShortError(Exception):
@@ -66,7 +92,7 @@ class Outgoing:
         start, place = len(self._ready), body.extent.offset + body.start
         view = _buffer.view[start : start + body.size]
         try:
-            count = os.preadv(body.extent.fd, [view], place, os.RWF_NOWAIT) if body.size else 0
+            count = _read_ready(body.extent.fd, view, place) if body.size else 0
         except OSError:  # not in memory, or a file system that cannot tell
             return False
         if count < body.size:  # some of it is not in memory, or it ends too early: who sends it finds out
