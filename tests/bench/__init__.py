@@ -2,5 +2,6 @@
 
 Nothing here asserts a time. Modules: ``measure`` (the value), ``table`` (JSON and Markdown), ``bench`` (what all measures
 are given), ``machine``; one module a subject: ``start``, ``sizes``, ``sealing``, ``installing`` with its peer ``by_hand``
-and ``pull_sources``, ``memory`` with ``process_tree`` and ``pulling``; ``resealing`` is what two of them share.
+and ``pull_sources``, ``memory`` with ``process_tree`` and ``pulling``, ``recording`` with ``far_away``, ``serving`` with
+``serving_sides`` and the client ``puller``; ``resealing`` is what two of them share.
 """

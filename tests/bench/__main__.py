@@ -19,6 +19,7 @@ from tests.bench.measure import Measure
 from tests.bench.memory import memory_build, memory_install, memory_serve
 from tests.bench.recording import recording
 from tests.bench.sealing import sealing
+from tests.bench.serving import NAMES, serving
 from tests.bench.sizes import size
 from tests.bench.start import start
 from tests.bench.table import from_json, merged, render, row_text, to_json
@@ -39,10 +40,11 @@ MEASURES: Mapping[str, Callable[[Bench], list[Measure]]] = MappingProxyType(
         "memory-install": memory_install,
         "memory-serve": memory_serve,
         "record": recording,
+        "serve": serving,
     }
 )
 _RECORD = ("record-cold", "record-cold-20ms", "record-warm-20ms", "record-once", "record-memory")
-_ORDER = ("start", "start-4GiB", "size", "size-plain", *list(MEASURES)[2:-1], *_RECORD)
+_ORDER = ("start", "start-4GiB", "size", "size-plain", *list(MEASURES)[2:-2], *_RECORD, *NAMES)
 _RUN = ROOT / "dist" / "shop.run"
 _WORK = ROOT / "build" / "bench"
 _RESULT = ROOT / "build" / "bench.json"

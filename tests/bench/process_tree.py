@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from pathlib import Path
 from types import TracebackType
@@ -86,3 +87,12 @@ def _status(pid: int) -> tuple[int, str, int, int] | None:
     if "VmRSS" not in fields:
         return None
     return pid, " ".join(fields["Name"]), int(fields["VmRSS"][0]) * _KB, int(fields["VmHWM"][0]) * _KB
+
+
+def cpu_seconds(pid: int) -> float:
+    """Return the user and system time that ``pid``, all processes below it, and those they have waited for, have used."""
+    ticks = 0
+    for each in descendants(pid):
+        fields = Path(f"/proc/{each}/stat").read_text().rpartition(")")[2].split()
+        ticks += sum(map(int, fields[11:15]))  # proc(5): utime, stime, cutime, cstime
+    return ticks / os.sysconf("SC_CLK_TCK")
