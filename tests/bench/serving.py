@@ -14,7 +14,7 @@ from tests.bench.measure import MB, Measure
 from tests.bench.process_tree import ProcessTree
 from tests.bench.serving_sides import Pull, Side, Stage
 
-_LARGE, _SMALL = "500MB", "200small"
+_LARGE, _SMALL = "500mb", "200small"
 _SIZES = {_LARGE: (500_000_000,), _SMALL: tuple(4096 + 160 * number for number in range(200))}
 _SMALL_ROUNDS = 32  # in all, so that there is CPU time to measure (it comes in ticks of 10 ms)
 _CLIENTS = (1, 8, 32)
