@@ -11,7 +11,6 @@ import os
 import threading
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 from registry_snapshot.serve.messages import ExtentSlice, GrowingSlice
 from registry_snapshot.serve.transport import PIECE_BYTES, Transport
@@ -20,31 +19,6 @@ from registry_snapshot.store.growth import GrowthEndedError
 SENDFILE_BYTES = 4 * 1024 * 1024  # per call: large enough to cost nothing, small enough to notice a client that is slow
 SMALL_BYTES = 64 * 1024  # bodies that are read at once and leave in one packet with their head
 _NEWS_SECONDS = 5.0  # how often one who waits for a growing blob looks whether its client is still there
-
-
-def _read_at_once(fd: int, view: memoryview, place: int) -> int:
-    """Read what the kernel has in memory. Raises OSError where it would have to wait for the disk."""
-    return os.preadv(fd, [view], place, os.RWF_NOWAIT)
-
-
-def _read_anyway(fd: int, view: memoryview, place: int) -> int:
-    """Read, even if that waits for the disk: for 64 KiB, a few milliseconds. Raises OSError."""
-    return os.preadv(fd, [view], place)
-
-
-def _reader() -> Callable[[int, memoryview, int], int]:
-    """Return the one this Python has: preadv2(2) came with glibc 2.26, and the frozen runtime is built for 2.17."""
-    with Path("/proc/self/status").open("rb") as file:
-        try:
-            os.preadv(file.fileno(), [bytearray(1)], 0, os.RWF_NOWAIT)
-        except (AttributeError, NotImplementedError):
-            return _read_anyway
-        except OSError:  # this file system cannot tell; others can
-            return _read_at_once
-    return _read_at_once
-
-
-_read_ready = _reader()
 
 
 class CutShortError(Exception):
@@ -75,6 +49,8 @@ class Outgoing:
         self._end = self._body.start + self._body.size if self._body else 0
         self._reads = False
         """Whether what is ready was read from the body, and ``_at`` counts it when it is sent."""
+        self._is_borrowed = False
+        """Whether what is ready stands in this thread's buffer."""
         self._moved = moved
 
     @property
@@ -82,8 +58,11 @@ class Outgoing:
         """Tell that all that is left is in memory, so that sending it waits for nothing but the client."""
         return self._body is None
 
-    def gather(self) -> bool:
-        """Take a small body into memory if the kernel has it there; False if reading it would wait for the disk."""
+    def gather(self, *, may_wait: bool) -> bool:
+        """Take a small body into memory, so that it leaves together with its head; False if it stays in its file.
+
+        Unless it ``may_wait`` for the disk, that is done only if the kernel has the bytes in memory.
+        """
         body = self._body
         if body is None:
             return True
@@ -92,13 +71,13 @@ class Outgoing:
         start, place = len(self._ready), body.extent.offset + body.start
         view = _buffer.view[start : start + body.size]
         try:
-            count = _read_ready(body.extent.fd, view, place) if body.size else 0
-        except OSError:  # not in memory, or a file system that cannot tell
+            count = os.preadv(body.extent.fd, [view], place, 0 if may_wait else os.RWF_NOWAIT) if body.size else 0
+        except (OSError, NotImplementedError):  # not in memory, or a file system or libc (preadv2: glibc 2.26) that cannot tell
             return False
         if count < body.size:  # some of it is not in memory, or it ends too early: who sends it finds out
             return False
         _buffer.view[:start] = self._ready
-        self._ready = _buffer.view[: start + body.size]
+        self._ready, self._is_borrowed = _buffer.view[: start + body.size], True
         self._at = self._end
         self.close()
         return True
@@ -110,13 +89,14 @@ class Outgoing:
         gets no thread of its own. Without, nothing waits.
         """
         try:
-            with transport.patient(patience):
+            with transport.patient(0 if self.is_gathered else patience):
                 return self._send(transport, patience)
         except BlockingIOError:
             return False
         finally:
-            # The buffer is this thread's; who goes on from here may be another one. What is in the file is read again.
-            self._ready = memoryview(b"" if self._reads else bytes(self._ready))
+            # Who goes on from here may be another thread. What is in the file is read again.
+            if self._reads or self._is_borrowed:
+                self._ready, self._is_borrowed = memoryview(b"" if self._reads else bytes(self._ready)), False
 
     def close(self) -> None:
         """Let go of the body's file. May be called twice."""

@@ -6,7 +6,7 @@ import logging
 import select
 from collections.abc import Callable
 
-from registry_snapshot.serve.bodies import CutShortError
+from registry_snapshot.serve.bodies import CutShortError, Outgoing
 from registry_snapshot.serve.connection import Connection, Wait
 from registry_snapshot.serve.error_body import error_response
 from registry_snapshot.serve.messages import App, Request, Response
@@ -52,16 +52,16 @@ class Exchange:
             self._metrics.add(Count.BUG)
             self._close(connection)
 
-    def begin(self, connection: Connection) -> None:
-        """Answer the request that is there, without sending a byte. Raises BadRequestError."""
+    def begin(self, connection: Connection) -> Outgoing:
+        """Return the answer to the request that is there, no byte of it sent. Raises BadRequestError."""
         head = connection.take_head()
         request = head.request
         response = self._ask(request)
         # When more than half of the connections are taken, idle ones must not keep others waiting.
         connection.closing = not head.keep_alive or self.is_stopping or self._is_crowded()
         connection.drains = head.has_body
-        connection.answer(response, head_only=request.method == "HEAD", moved=self._metrics.sent)
         self._metrics.answered(request.method, request.path, response.status)
+        return connection.answer(response, head_only=request.method == "HEAD", moved=self._metrics.sent)
 
     def refuse(self, connection: Connection, error: BadRequestError) -> None:
         """Answer what is no request, as far as the client takes it at once, and end. Raises OSError."""

@@ -138,8 +138,7 @@ class Loop:
             self._delegate(connection)
             return
         self._room.take(connection)
-        self._exchange.begin(connection)
-        if connection.outgoing is not None and connection.outgoing.gather():
+        if self._exchange.begin(connection).gather(may_wait=False):
             self._send(connection)
         else:
             self._delegate(connection)
@@ -171,7 +170,7 @@ class Loop:
     def _work_on(self, connection: Connection) -> None:
         while True:
             if connection.outgoing is None:
-                self._exchange.begin(connection)
+                self._exchange.begin(connection).gather(may_wait=True)
             patience = 0 if self._workers.are_all_busy or self._stopping else _PATIENCE
             if not self._exchange.send(connection, patience=patience) or not self._exchange.has_next(connection):
                 return
@@ -207,6 +206,9 @@ class Loop:
             return
         connection = Connection(transport, client)
         self._live[connection.fd] = connection
+        self._exchange.guard(connection, self._welcome)
+
+    def _welcome(self, connection: Connection) -> None:
         self._room.park(connection, Wait.IDLE if self._tls is None else Wait.HANDSHAKE, select.EPOLLIN)
 
     def _evict(self) -> bool:
