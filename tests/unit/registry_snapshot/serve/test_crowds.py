@@ -123,6 +123,25 @@ def test_who_reads_in_small_sips_gets_every_byte(
             assert answer(sock, GET % b"file") == BODY
 
 
+def test_where_nobody_can_tell_what_is_in_memory_a_thread_reads(
+    start: Start, authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The portable stub is built for glibc 2.17, which has no preadv2."""
+    real = os.preadv
+
+    def old(fd: int, buffers: list[memoryview], offset: int, flags: int = 0) -> int:
+        if flags:
+            raise NotImplementedError("preadv2: flags unavailable on this platform")
+        return real(fd, buffers, offset)
+
+    monkeypatch.setattr(os, "preadv", old)
+    server = start(inline=True)
+    with dial(server, authority) as sock:
+        assert answer(sock, GET % b"small") == BODY[:5000]
+        assert answer(sock, GET % b"file") == BODY
+    assert server.threads == 1
+
+
 def test_requests_that_wait_for_an_upstream_get_a_thread_each(start: Start, authority: Authority, app: Scripted) -> None:
     server = start()
     with ExitStack() as stack:
