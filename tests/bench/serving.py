@@ -13,6 +13,7 @@ from tests.bench.bench import Bench
 from tests.bench.measure import MB, Measure
 from tests.bench.process_tree import ProcessTree
 from tests.bench.serving_sides import Pull, Side, Stage
+from tests.testbed.progress import say
 
 _LARGE, _SMALL = "500mb", "200small"
 _SIZES = {_LARGE: (500_000_000,), _SMALL: tuple(4096 + 160 * number for number in range(200))}
@@ -87,6 +88,7 @@ def _skopeo(stage: Stage, pair: _Pair) -> list[Measure]:
 
 def _both(name: str, what: str, values: list[Pull], peers: list[Pull], max_time: float) -> list[Measure]:
     """Return the time and the server's CPU time."""
+    say(f"{name}: {values[-1].seconds:.2f} s and {values[-1].cpu:.2f} s of CPU, the peer {peers[-1].seconds:.2f} s and {peers[-1].cpu:.2f} s")
     peer = "the same from the distribution registry v3 (Go), the same blobs, warm page cache, in turns"
     return [
         Measure(

@@ -76,7 +76,10 @@ class Stage:
         (self._layout.root / "index.json").write_bytes(layout_index(names))
         authority = Authority(self._work / "authority")
         authority.issue(self._work / "tls", ["127.0.0.1"])
-        self._authority = authority.certificate
+        # A directory of its own: skopeo takes every key in it for a client's.
+        self._authority = self._work / "trust" / "ca.crt"
+        self._authority.parent.mkdir()
+        shutil.copyfile(authority.certificate, self._authority)
         self._program = self._work / "airseal"
         self._program.write_bytes(stub_runtime(cache_directory(None), "auto", Quiet()).open().read())
         self._program.chmod(0o755)
