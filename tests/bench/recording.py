@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from registry_snapshot.oci.descriptor import Descriptor
 from registry_snapshot.oci.reference import Reference
 from registry_snapshot.store.disk import DiskBlobStore
 from registry_snapshot.store.layout_index import OCI_LAYOUT, layout_index
@@ -146,14 +147,20 @@ def _warm(scene: _Scene, bench: Bench) -> Measure:
     )
 
 
+def _crowd(recorder: Airseal, layer: Descriptor, count: int) -> None:
+    """Have ``count`` clients pull the large image's layer at once."""
+    target = f"http://{recorder.address}/v2/quay.io/large"
+    subprocess.run(["curl", "-sfI", f"{target}/manifests/1"], check=True, capture_output=True)
+    fetch = ["curl", "-sf", "-o", "/dev/null", f"{target}/blobs/{layer.digest}"]
+    with ThreadPoolExecutor(count) as clients:
+        list(clients.map(lambda _number: subprocess.run(fetch, check=True), range(count)))
+
+
 def _once(scene: _Scene) -> Measure:
     layer = scene.images["large"].layers[0]
     before = len(scene.upstream.log())
-    with _recorder(scene, scene.upstream.url) as recorder, ThreadPoolExecutor(_CLIENTS_AT_ONCE) as clients:
-        target = f"http://{recorder.address}/v2/quay.io/large"
-        subprocess.run(["curl", "-sfI", f"{target}/manifests/1"], check=True, capture_output=True)
-        fetch = ["curl", "-sf", "-o", "/dev/null", f"{target}/blobs/{layer.digest}"]
-        list(clients.map(lambda _number: subprocess.run(fetch, check=True), range(_CLIENTS_AT_ONCE)))
+    with _recorder(scene, scene.upstream.url) as recorder:
+        _crowd(recorder, layer, _CLIENTS_AT_ONCE)
     scene.upstream.wait_until_idle()
     sent = sum(int(size) for digest, size in _SENT.findall(scene.upstream.log()[before:]) if digest == str(layer.digest))
     return Measure(
@@ -169,12 +176,8 @@ def _once(scene: _Scene) -> Measure:
 
 def _memory(scene: _Scene) -> Measure:
     layer = scene.images["large"].layers[0]
-    with _recorder(scene, scene.upstream.url) as recorder, ThreadPoolExecutor(_CLIENTS_FOR_MEMORY) as clients:
-        target = f"http://{recorder.address}/v2/quay.io/large"
-        subprocess.run(["curl", "-sfI", f"{target}/manifests/1"], check=True, capture_output=True)
-        fetch = ["curl", "-sf", "-o", "/dev/null", f"{target}/blobs/{layer.digest}"]
-        with ProcessTree(recorder.process.pid) as tree:
-            list(clients.map(lambda _number: subprocess.run(fetch, check=True), range(_CLIENTS_FOR_MEMORY)))
+    with _recorder(scene, scene.upstream.url) as recorder, ProcessTree(recorder.process.pid) as tree:
+        _crowd(recorder, layer, _CLIENTS_FOR_MEMORY)
     return Measure(
         name="record-memory",
         what="`airseal record` while 32 clients at once pull a blob of 500 MB that was not there",
