@@ -7,16 +7,19 @@ be closed then, so that the client counts fewer bytes than it was told, and neve
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 
 from registry_snapshot.serve.messages import ExtentSlice, GrowingSlice
 from registry_snapshot.serve.transport import PIECE_BYTES, Transport
 from registry_snapshot.store.growth import GrowthEndedError
 
 SENDFILE_BYTES = 4 * 1024 * 1024  # per call: large enough to cost nothing, small enough to notice a client that is slow
+TURN_BYTES = 4 * 1024 * 1024  # through TLS, before others have their turn
 SMALL_BYTES = 64 * 1024  # bodies that are read at once and leave in one packet with their head
 _NEWS_SECONDS = 5.0  # how often one who waits for a growing blob looks whether its client is still there
 
@@ -85,14 +88,19 @@ class Outgoing:
     def send(self, transport: Transport, patience: float = 0) -> bool:
         """Send until all is sent, True, or until the client takes little, False. Raises CutShortError, OSError.
 
-        With ``patience`` the kernel waits in our place, and a call that took so many seconds is the last: such a client
-        gets no thread of its own. Without, nothing waits.
+        With ``patience`` this thread waits for the client for so many seconds; who is slower gets no thread of its own.
         """
+        patience = 0 if self.is_gathered else patience
         try:
-            with transport.patient(0 if self.is_gathered else patience):
-                return self._send(transport, patience)
-        except BlockingIOError:
-            return False
+            while True:
+                with self._turn(transport, patience), contextlib.suppress(BlockingIOError):
+                    if (is_all := self._send(transport, patience)) is not None:
+                        return is_all
+                    continue
+                began = time.monotonic()
+                if patience <= 0 or not transport.wait(patience):
+                    return False
+                patience -= time.monotonic() - began
         finally:
             # Who goes on from here may be another thread. What is in the file is read again.
             if self._reads or self._is_borrowed:
@@ -104,7 +112,15 @@ class Outgoing:
         if body is not None:
             body.close()
 
-    def _send(self, transport: Transport, patience: float) -> bool:
+    def _turn(self, transport: Transport, patience: float) -> AbstractContextManager[None]:
+        if self.is_gathered:
+            return nullcontext()
+        # Who waits for a blob to grow must not wait in a turn.
+        return transport.patient(patience) if isinstance(self._body, GrowingSlice) else transport.turn(patience)
+
+    def _send(self, transport: Transport, patience: float) -> bool | None:
+        """Return True when all is sent, False for a client that is slow, None when it is time for others."""
+        over = self._at + TURN_BYTES
         while self._ready or self._at < self._end:
             if not self._ready and isinstance(self._body, GrowingSlice):
                 self._ready = memoryview(self._news(transport, self._body))
@@ -115,6 +131,8 @@ class Outgoing:
                 self._push_file(transport, self._body)
             if patience and time.monotonic() - began >= patience and (self._ready or self._at < self._end):
                 return False
+            if self._at >= over and not self._ready and transport.others_wait():
+                return None
         transport.flush()
         return True
 
