@@ -225,6 +225,7 @@ class TlsTransport(Transport):
     def close(self) -> None:
         """Close the socket. May be called twice."""
         super().close()
+        self._sealed = memoryview(b"")
         if self._is_generous:
             self._is_generous = False
             self._generous.release()

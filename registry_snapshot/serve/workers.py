@@ -89,5 +89,6 @@ class Workers(Generic[T]):
                 self._work(item)
             except Exception:  # noqa: BLE001 - a bug of ours; the others must go on
                 _log.exception("a worker failed")
+            del item  # what it holds must not live until the next one comes
             with self._lock:
                 self._free += 1
