@@ -24,7 +24,7 @@ _RECORD_BYTES = 16 * 1024  # of everything else through TLS: what one record hol
 _RECEIVE_BYTES = 16 * 1024
 _GENEROUS_MOST = 64  # connections with buffers of PIECE_BYTES, which OpenSSL does not give back before they close
 # Encrypting is work for a processor. More at a time than there are processors only push each other out of their caches:
-# with 16 clients that was a fifth of the CPU time.
+# with 8 to 32 clients that was 5 to 18 % of the CPU time (docs/adr/0008).
 _encrypting = Turns(os.cpu_count() or 1)
 
 
