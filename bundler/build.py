@@ -74,7 +74,7 @@ def build(options: BuildOptions, engine: Engine, reporter: Reporter) -> Built:
     began = time.monotonic()
     cache, owner = options.cache, Owner.current()
     source = read_source(options.context, options.kubefile, options.build_args)
-    mirrors = _mirrors(options)
+    mirrors = Mirrors.given(options.mirrors, options.mirror, options.ca)
     credentials = DockerCredentials.load(options.docker_config / "config.json" if options.docker_config else None)
     if removed := remove_orphans(engine, owner):
         reporter.step(f"removed {removed} things that a killed build had left in docker")
@@ -179,11 +179,6 @@ def _seal(
     )
     size = options.output.stat().st_size
     return Built(options.output, info, size, len(recording.snapshot.images), len(digests), time.monotonic() - began)
-
-
-def _mirrors(options: BuildOptions) -> Mirrors:
-    mirrors = Mirrors.load(options.mirrors) if options.mirrors else Mirrors()
-    return mirrors.with_overrides(options.mirror, options.ca)
 
 
 def _environment(environment: Mapping[str, str]) -> dict[str, str]:

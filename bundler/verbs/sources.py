@@ -38,8 +38,7 @@ def mirrors_of(arguments: Namespace) -> Mirrors:
     """Return the mirrors that the options name. Raises RegistryError."""
     from registry_snapshot.record.mirrors import Mirrors
 
-    mirrors = Mirrors.load(arguments.mirrors) if arguments.mirrors else Mirrors()
-    return mirrors.with_overrides(arguments.mirror, arguments.ca)
+    return Mirrors.given(arguments.mirrors, arguments.mirror, arguments.ca)
 
 
 def logins_of(arguments: Namespace) -> DockerCredentials:

@@ -65,6 +65,11 @@ class Mirrors:
             return cls()
         return cls(*_FileReader(path).read(root))
 
+    @classmethod
+    def given(cls, file: Path | None, registries: Iterable[str], ca: Iterable[Path | str]) -> Self:
+        """Return what a command line names: a file, if any, and over it what ``with_overrides`` takes. Raises RegistryError."""
+        return (cls.load(file) if file is not None else cls()).with_overrides(registries, ca)
+
     def with_overrides(self, registries: Iterable[str] = (), ca: Iterable[Path | str] = ()) -> Self:
         """Return these mirrors with ``NAME=URL`` entries put over them and CA files added.
 
