@@ -6,8 +6,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from installer_stub.commands.sizes import readable
-from registry_snapshot.oci.digest import Digest
-from registry_snapshot.record.journal import Fetched, Pull
+from registry_snapshot.record.journal import Fetched
 from registry_snapshot.record.recording import RecordedState, RecordingDirectory
 
 
@@ -49,16 +48,13 @@ def explanation(recording: RecordingDirectory, image: RecordedState) -> Iterator
     yield f"  {image.descriptor.digest}  {image.descriptor.media_type}"
     yield f"  NOT WHOLE: {image.problem}" if image.problem else f"  {readable(image.total_bytes)} in {len(image.parts)} blobs"
     yield "  asked for:"
-    for pull in _pulls(recording, image):
+    for pull in recording.history.pulls_of(image.reference):
         retries = f", {pull.retries} retries" if pull.retries else ""
         yield f"    {_when(pull.time)}  {pull.method:6} by {pull.client}, answered by {pull.upstream}{retries}"
     fetches = _fetches(recording, image)
-    by_digest: dict[Digest, list[Fetched]] = {}
-    for fetch in fetches:
-        by_digest.setdefault(fetch.digest, []).append(fetch)
     yield f"  travelled: {readable(sum(fetch.bytes for fetch in fetches))}, {sum(fetch.retries for fetch in fetches)} retries"
     for part in image.parts:
-        came = by_digest.get(part.digest)
+        came = recording.history.fetches_of(part.digest)
         how = f"from {came[-1].upstream} for {came[-1].repository}, {_when(came[-1].time)}" if came else "was here"
         yield f"    {part.digest}  {readable(part.size):>10}  {part.media_type}  {how}"
 
@@ -73,19 +69,14 @@ def image_json(recording: RecordingDirectory, image: RecordedState) -> dict[str,
         "size": image.total_bytes,
         "problem": image.problem,
         "blobs": [str(part.digest) for part in image.parts],
-        "pulls": [pull.to_json() for pull in _pulls(recording, image)],
+        "pulls": [pull.to_json() for pull in recording.history.pulls_of(image.reference)],
         "fetched": sum(fetch.bytes for fetch in fetches),
         "retries": sum(fetch.retries for fetch in fetches),
     }
 
 
-def _pulls(recording: RecordingDirectory, image: RecordedState) -> tuple[Pull, ...]:
-    return tuple(pull for pull in recording.history.pulls if pull.reference == image.reference)
-
-
 def _fetches(recording: RecordingDirectory, image: RecordedState) -> tuple[Fetched, ...]:
-    digests = {part.digest for part in image.parts}
-    return tuple(fetch for fetch in recording.history.fetches if fetch.digest in digests)
+    return tuple(fetch for part in image.parts for fetch in recording.history.fetches_of(part.digest))
 
 
 def _when(seconds: float) -> str:

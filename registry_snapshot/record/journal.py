@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Self
 
@@ -111,12 +112,35 @@ class Fetched:
         }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class History:
     """What a journal says: pulls and fetches, each in order."""
 
     pulls: tuple[Pull, ...]
     fetches: tuple[Fetched, ...]
+
+    def pulls_of(self, reference: Reference) -> tuple[Pull, ...]:
+        """Return the pulls of one image."""
+        return tuple(self._pulls.get(reference, ()))
+
+    def fetches_of(self, digest: Digest) -> tuple[Fetched, ...]:
+        """Return what came for one digest: more than once only if the upstream was asked again."""
+        return tuple(self._fetches.get(digest, ()))
+
+    # A journal may have a line for every restart of every pod: who asks for each image must not read all of them each time.
+    @cached_property
+    def _pulls(self) -> dict[Reference, list[Pull]]:
+        found: dict[Reference, list[Pull]] = {}
+        for pull in self.pulls:
+            found.setdefault(pull.reference, []).append(pull)
+        return found
+
+    @cached_property
+    def _fetches(self) -> dict[Digest, list[Fetched]]:
+        found: dict[Digest, list[Fetched]] = {}
+        for fetch in self.fetches:
+            found.setdefault(fetch.digest, []).append(fetch)
+        return found
 
 
 def read_history(path: Path) -> History:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -175,12 +175,14 @@ class Recorder:
         problems: list[RegistryError] = []
         images: list[RecordedImage] = []
         frozen = self._frozen.all()
+        history = self._journal.history()
         for reference, descriptor in frozen:
-            self._closures.begin(reference, descriptor, self._first_client(reference))
+            first = next((pull.client for pull in history.pulls_of(reference)), "")
+            self._closures.begin(reference, descriptor, first)
         for reference, descriptor in frozen:
             try:
                 self._closures.result(reference)
-                images.append(self._image(reference, descriptor))
+                images.append(self._image(reference, descriptor, history.pulls_of(reference)))
             except RegistryError as error:
                 problems.append(error)
         if problems:
@@ -253,12 +255,9 @@ class Recorder:
         platform = child.platform
         return platform is None or any(platform.satisfies(wanted) for wanted in self._platforms)
 
-    def _first_client(self, reference: Reference) -> str:
-        return next((pull.client for pull in self._journal if pull.reference == reference), "")
-
-    def _image(self, reference: Reference, descriptor: Descriptor) -> RecordedImage:
+    def _image(self, reference: Reference, descriptor: Descriptor, pulls: Sequence[Pull]) -> RecordedImage:
         parts = closure(self._blobs, descriptor, self._platforms)
-        reasons = {Reason(pull.client, pull.method) for pull in self._journal if pull.reference == reference}
+        reasons = {Reason(pull.client, pull.method) for pull in pulls}
         platforms = platforms_of(self._blobs, descriptor, self._platforms)
         total = sum(part.size for part in parts)
         return RecordedImage(reference, descriptor, tuple(sorted(reasons)), platforms, total)
