@@ -7,11 +7,14 @@ import json
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlsplit
+
+_SECONDS = 120
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,9 @@ class Airseal:
         for line in self.process.stdout:
             event = json.loads(line)
             if event["event"] == wait_for:
-                self.address = urlsplit(event["url"]).netloc
+                parts = urlsplit(event["url"])
+                self.address = parts.netloc
+                self.host_and_port = (str(parts.hostname), int(parts.port or 0))
                 return
         raise AssertionError(self.process.communicate())
 
@@ -52,7 +57,7 @@ class Airseal:
 
     def end(self, number: signal.Signals = signal.SIGTERM) -> Ended:
         self.process.send_signal(number)
-        out, err = self.process.communicate(timeout=60)
+        out, err = self.process.communicate(timeout=_SECONDS)
         return Ended(self.process.returncode, out, err)
 
     def __enter__(self) -> Self:
@@ -64,7 +69,17 @@ class Airseal:
             self.process.communicate()
 
 
+@contextmanager
+def ending_well(process: Airseal, number: signal.Signals) -> Iterator[Airseal]:
+    """Yield ``process``, and end it with ``number`` where the block has not; what was not whole is a failure."""
+    with process:
+        yield process
+        if process.process.poll() is None:
+            ended = process.end(number)
+            assert ended.code == 0, ended
+
+
 def airseal(*words: str | Path) -> Ended:
     """Run one command to its end."""
-    done = subprocess.run([sys.executable, "-m", "bundler", *words], capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run([sys.executable, "-m", "bundler", *words], capture_output=True, text=True, timeout=_SECONDS, check=False)
     return Ended(done.returncode, done.stdout, done.stderr)

@@ -15,6 +15,7 @@ from registry_snapshot.oci.descriptor import Descriptor
 from registry_snapshot.oci.reference import Reference
 from registry_snapshot.store.disk import DiskBlobStore
 from registry_snapshot.store.layout_index import OCI_LAYOUT, layout_index
+from tests.airseal_process import Airseal
 from tests.bench.bench import Bench, seconds
 from tests.bench.far_away import FarAway
 from tests.bench.measure import MB, Measure
@@ -22,7 +23,6 @@ from tests.bench.process_tree import ProcessTree
 from tests.conformance.distribution import DistributionRegistry
 from tests.testbed.docker_engine import require_packages
 from tests.testbed.parts import Parts
-from tests.unit.bundler.verbs.recording_process import Airseal
 from tests.unit.registry_snapshot.images import Image, make_image
 
 _LARGE = (500_000_000,)

@@ -4,6 +4,7 @@ recorded, as the processes that a person starts. This is the one place that know
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -13,7 +14,7 @@ from registry_snapshot.oci.descriptor import Platform
 from registry_snapshot.record.journal import Pull
 from registry_snapshot.record.mirrors import Mirrors
 from registry_snapshot.record.recording import RecordingDirectory
-from tests.unit.bundler.verbs.recording_process import Airseal
+from tests.airseal_process import Airseal, ending_well
 
 
 @dataclass
@@ -52,10 +53,8 @@ def proxy(address: tuple[str, int], directory: Path, mirrors: Mirrors, platform:
 @contextmanager
 def site(address: tuple[str, int], recording: Path) -> Iterator[None]:
     """Serve a recording at ``address``."""
-    with Airseal("serve", recording, "--listen", _text(address), wait_for="serving") as process:
+    with ending_well(Airseal("serve", recording, "--listen", _text(address), wait_for="serving"), signal.SIGTERM):
         yield
-        ended = process.end()
-        assert ended.code == 0, ended
 
 
 def _text(address: tuple[str, int]) -> str:

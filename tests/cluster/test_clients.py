@@ -15,6 +15,7 @@ import pytest
 from registry_snapshot.oci.digest import Digest
 from registry_snapshot.oci.reference import Reference
 from registry_snapshot.record.recording import RecordingDirectory
+from tests.airseal_process import airseal
 from tests.clients.client import Client, Place
 from tests.clients.containerd import SKIP_METADATA, Ctr
 from tests.clients.matrix import NAMES, PARTS, PINNED, client_named
@@ -32,7 +33,6 @@ from tests.demo.shop import ROOT
 from tests.testbed.cache import Cache
 from tests.testbed.docker_engine import engine, require_packages
 from tests.testbed.parts import Parts
-from tests.unit.bundler.verbs.recording_process import airseal
 
 pytestmark = pytest.mark.cluster
 

@@ -14,7 +14,9 @@ The suite's files and a readable summary stay in build/conformance, one director
 from __future__ import annotations
 
 import http.client
+import signal
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,7 +26,7 @@ from registry_snapshot.oci.descriptor import Platform
 from registry_snapshot.oci.digest import Digest
 from registry_snapshot.oci.media_types import OCI_INDEX, OCI_MANIFEST
 from registry_snapshot.oci.reference import Reference, Repository
-from tests.conformance.command_line import Airseal
+from tests.airseal_process import Airseal, ending_well
 from tests.conformance.distribution import DistributionRegistry
 from tests.conformance.skins import loading_dock
 from tests.conformance.suite import Results, run_read_only, run_suite, summarise
@@ -119,18 +121,24 @@ def recording(parts: Parts, suite: Path, tmp_path_factory: pytest.TempPathFactor
         tags = tuple(sorted(holdings.tags.keys() - INCOMPLETE))
         manifests = tuple(str(digest) for digest in sorted(holdings.manifests - left_out))
         command = ("record", "--listen", "127.0.0.1:0", "--into", directory, "--mirror", f"{REPOSITORY.registry}={upstream.url}")
-        with Airseal(*command) as recorder:
+        with Airseal(*command, wait_for="recording") as recorder:
             for target in (*tags, *manifests):
-                assert ask(recorder.address, "HEAD", f"/v2/{REPOSITORY}/manifests/{target}").status == 200, target
-            recorded = recorder.end()
+                assert ask(recorder.host_and_port, "HEAD", f"/v2/{REPOSITORY}/manifests/{target}").status == 200, target
+            ended = recorder.end(signal.SIGINT)
+        assert ended.code == 0, ended
+        recorded = ended.events[-1]
         assert {Reference.parse(image["reference"]).tag for image in recorded["images"]} == {*tags, None}
         blobs = tuple(sorted({blob for image in recorded["images"] for blob in image["blobs"]} - set(manifests)))
-        with Airseal(*command) as recorder:  # goes on with what is there
-            results = run_read_only(suite, recorder.address, str(REPOSITORY), OUTPUT / "recorder", read_only(tags, manifests, blobs))
+        with ending_well(Airseal(*command, wait_for="recording"), signal.SIGINT) as recorder:  # goes on with what is there
+            results = run_read_only(suite, recorder.host_and_port, str(REPOSITORY), OUTPUT / "recorder", read_only(tags, manifests, blobs))
             targets = paths(tags, manifests, blobs)
             theirs = {path: ask(upstream.address, "GET", f"/v2/{REPOSITORY.path}/{path}") for path in targets}
-            ours = {path: ask(recorder.address, "GET", f"/v2/{REPOSITORY}/{path}") for path in targets}
+            ours = {path: ask(recorder.host_and_port, "GET", f"/v2/{REPOSITORY}/{path}") for path in targets}
     return Recording(directory, results, tags, manifests, blobs, theirs, ours)
+
+
+def serving(directory: Path) -> AbstractContextManager[Airseal]:
+    return ending_well(Airseal("serve", directory, "--listen", "127.0.0.1:0", wait_for="serving"), signal.SIGINT)
 
 
 def paths(tags: tuple[str, ...], manifests: tuple[str, ...], blobs: tuple[str, ...]) -> list[str]:
@@ -152,8 +160,8 @@ def ask(address: tuple[str, int], method: str, target: str) -> Answer:
 def test_it_passes_in_pull_and_discovery_mode(skin: str, recording: Recording, suite: Path) -> None:
     results = recording.results
     if skin == "site":
-        with Airseal("serve", recording.directory, "--listen", "127.0.0.1:0") as site:
-            results = run_read_only(suite, site.address, str(REPOSITORY), OUTPUT / skin, recording.read_only())
+        with serving(recording.directory) as site:
+            results = run_read_only(suite, site.host_and_port, str(REPOSITORY), OUTPUT / skin, recording.read_only())
     print(results.summary())
     assert not results.failed, results.summary()
     for area, at_least in (
@@ -174,8 +182,8 @@ def test_it_passes_in_pull_and_discovery_mode(skin: str, recording: Recording, s
 def test_every_answer_is_the_upstreams_own(skin: str, recording: Recording) -> None:
     answers = recording.recorder
     if skin == "site":
-        with Airseal("serve", recording.directory, "--listen", "127.0.0.1:0") as site:
-            answers = {path: ask(site.address, "GET", f"/v2/{REPOSITORY}/{path}") for path in recording.upstream}
+        with serving(recording.directory) as site:
+            answers = {path: ask(site.host_and_port, "GET", f"/v2/{REPOSITORY}/{path}") for path in recording.upstream}
     assert {answer.status for answer in answers.values()} == {200}
     assert answers == recording.upstream
     assert all(Digest.of(answer.body) == Digest.parse(answer.digest or "") for answer in answers.values())

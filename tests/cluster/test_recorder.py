@@ -13,12 +13,10 @@ import random
 import re
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import pytest
 
@@ -31,6 +29,7 @@ from registry_snapshot.record.recording import RecordingDirectory
 from registry_snapshot.store.disk import DiskBlobStore
 from registry_snapshot.store.layout_index import OCI_LAYOUT, layout_index
 from registry_snapshot.store.verify import verify_blob
+from tests.airseal_process import Airseal, airseal
 from tests.conformance.distribution import DistributionRegistry
 from tests.testbed.cache import Cache
 from tests.testbed.parts import Parts
@@ -71,24 +70,9 @@ def upstream(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Published]:
         yield Published(registry, images, {str(digest): layout.size(digest) for digest in layout.digests()})
 
 
-class Recorder:
-    """``airseal record`` as a process."""
-
-    def __init__(self, into: Path, upstream: DistributionRegistry) -> None:
-        mirror = f"quay.io={upstream.url}"
-        command = [sys.executable, "-m", "bundler", "record", "--listen", "127.0.0.1:0", "--into", into, "--mirror", mirror, "--json"]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
-            event = json.loads(line)
-            if event["event"] == "recording":
-                self.address = urlsplit(event["url"]).netloc
-                return
-        raise AssertionError(self.process.communicate()[1])
-
-    def end(self, number: signal.Signals) -> tuple[str, str]:
-        self.process.send_signal(number)
-        return self.process.communicate(timeout=120)
+def record(into: Path, upstream: DistributionRegistry) -> Airseal:
+    mirror = f"quay.io={upstream.url}"
+    return Airseal("record", "--listen", "127.0.0.1:0", "--into", into, "--mirror", mirror, wait_for="recording")
 
 
 def pull(address: str, name: str) -> tuple[bool, bool]:
@@ -132,8 +116,7 @@ def test_killed_twenty_times_nothing_is_lost_and_nothing_comes_twice(
     held: dict[str, int] = {}
     for _ in range(KILLS):
         log_before = len(upstream.registry.log())
-        recorder = Recorder(into, upstream.registry)
-        with ThreadPoolExecutor(IMAGES) as clients:
+        with record(into, upstream.registry) as recorder, ThreadPoolExecutor(IMAGES) as clients:
             pulls = {name: clients.submit(pull, recorder.address, name) for name in NAMES}
             try:
                 recorder.process.wait(moments.uniform(0.02, 0.5))
@@ -154,15 +137,15 @@ def test_killed_twenty_times_nothing_is_lost_and_nothing_comes_twice(
     assert whole[0] < IMAGES  # it really was killed in the middle
 
     log_before = len(upstream.registry.log())
-    recorder = Recorder(into, upstream.registry)
-    with ThreadPoolExecutor(IMAGES) as clients:
-        assert set(clients.map(lambda name: pull(recorder.address, name), NAMES)) == {(True, True)}
-    _, errors = recorder.end(signal.SIGTERM)
-    assert recorder.process.returncode == 0, errors
-    verify = subprocess.run([sys.executable, "-m", "bundler", "snapshot", into, "--verify", "--json"], capture_output=True, text=True, check=False)
-    assert verify.returncode == 0, verify.stderr
-    assert json.loads(verify.stdout)["incomplete"] == 0
-    assert {image["reference"]: image["digest"] for image in json.loads(verify.stdout)["images"]} == {
+    with record(into, upstream.registry) as recorder:
+        with ThreadPoolExecutor(IMAGES) as clients:
+            assert set(clients.map(lambda name: pull(recorder.address, name), NAMES)) == {(True, True)}
+        ended = recorder.end(signal.SIGTERM)
+    assert ended.code == 0, ended
+    verify = airseal("snapshot", into, "--verify", "--json")
+    assert verify.code == 0, verify
+    assert json.loads(verify.out)["incomplete"] == 0
+    assert {image["reference"]: image["digest"] for image in json.loads(verify.out)["images"]} == {
         f"quay.io/{name}:1": str(descriptor.digest) for name, descriptor in upstream.images.items()
     }
     blobs = held_in(into)
@@ -179,19 +162,19 @@ def test_a_disk_that_fills_in_the_middle_of_a_fetch_is_named_and_costs_nothing_t
     one = sum(LAYERS) + 100_000
     subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={one + one // 2}", "tmpfs", disk], check=True)
     try:
-        recorder = Recorder(disk / "recording", upstream.registry)
-        assert pull(recorder.address, first) == (True, True)
-        assert pull(recorder.address, second)[1] is False
-        subprocess.run(["mount", "-o", f"remount,size={one * 3}", disk], check=True)
-        assert pull(recorder.address, second) == (True, True)  # the same recorder goes on, once there is room
-        _, errors = recorder.end(signal.SIGTERM)
-        assert recorder.process.returncode == 0, errors
-        again = Recorder(disk / "recording", upstream.registry)
-        subprocess.run(["mount", "-o", f"remount,size={one * 2 + one // 2}", disk], check=True)
-        assert pull(again.address, NAMES[2])[1] is False
-        out, _ = again.end(signal.SIGTERM)
-        assert again.process.returncode == FULL_DISK
-        assert "no space left for" in out
+        with record(disk / "recording", upstream.registry) as recorder:
+            assert pull(recorder.address, first) == (True, True)
+            assert pull(recorder.address, second)[1] is False
+            subprocess.run(["mount", "-o", f"remount,size={one * 3}", disk], check=True)
+            assert pull(recorder.address, second) == (True, True)  # the same recorder goes on, once there is room
+            ended = recorder.end(signal.SIGTERM)
+        assert ended.code == 0, ended
+        with record(disk / "recording", upstream.registry) as again:
+            subprocess.run(["mount", "-o", f"remount,size={one * 2 + one // 2}", disk], check=True)
+            assert pull(again.address, NAMES[2])[1] is False
+            ended = again.end(signal.SIGTERM)
+        assert ended.code == FULL_DISK
+        assert "no space left for" in ended.out
         left = [path.name for path in (disk / "recording" / "blobs" / "sha256").iterdir() if path.name.startswith(".")]
         assert left == []
         recording = RecordingDirectory.open(disk / "recording")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from registry_snapshot.store.layout_index import parse_layout_index
-from tests.unit.bundler.verbs.recording_process import Airseal, Ended, airseal
+from tests.airseal_process import Airseal, Ended, airseal
 from tests.unit.registry_snapshot.images import Image, make_image
 from tests.unit.registry_snapshot.upstream_fake import FakeUpstream, plain
 
