@@ -12,7 +12,7 @@ from installer_stub.bundle.model import BundleInfo
 from installer_stub.facts.gather import HostFacts
 from installer_stub.facts.kernel import CgroupVersion
 from installer_stub.host.model import Host, Role
-from installer_stub.plan import CA, CREDENTIAL, REGISTRY_PORT, HostPlan, ImageSource, Plan, in_url
+from installer_stub.plan import CREDENTIAL, REGISTRY_CA, REGISTRY_PORT, HostPlan, ImageSource, Plan, in_url
 
 
 class Choices(Protocol):
@@ -76,4 +76,4 @@ def node_name(hostname: str) -> str:
 def site_registry(hosts: tuple[Host, ...]) -> ImageSource:
     """Return the masters as where images come from."""
     masters = (host.address for host in hosts if host.role is Role.MASTER)
-    return ImageSource(tuple(f"https://{in_url(address)}:{REGISTRY_PORT}" for address in masters), CA, CREDENTIAL)
+    return ImageSource(tuple(f"https://{in_url(address)}:{REGISTRY_PORT}" for address in masters), REGISTRY_CA, CREDENTIAL)

@@ -16,7 +16,7 @@ REGISTRY_PORT: Final = 5443
 STATE: Final = "/var/lib/airseal"
 OPT: Final = "/opt/airseal"
 STUB: Final = f"{OPT}/bin/airseal"
-CA: Final = "/etc/airseal/ca.crt"  # on every host: the cluster's authority, by which the site registry is trusted too
+REGISTRY_CA: Final = "/etc/airseal/ca.crt"  # on every host: the authorities by which the site registry is trusted
 CREDENTIAL: Final = "/etc/airseal/registry.credential"  # on every host, for root alone: the site registry's user:password
 
 

@@ -39,6 +39,10 @@ class Distro(Protocol):
         """Path of the administrator's kubeconfig on a master."""
 
     @property
+    def authority(self) -> str:
+        """Path of the cluster CA's certificate on every member. Its identity is its public key: ``authority_hash``."""
+
+    @property
     def services(self) -> tuple[str, ...]:
         """The systemd units of every host, in the order they start."""
 

@@ -35,6 +35,7 @@ class Kubeadm:
     """Kubernetes as kubeadm sets it up, on containerd."""
 
     kubeconfig: str = "/etc/kubernetes/admin.conf"
+    authority: str = "/etc/kubernetes/pki/ca.crt"
     services: tuple[str, ...] = ("containerd.service", "kubelet.service")
     data_directories: tuple[str, ...] = (
         "/etc/kubernetes",

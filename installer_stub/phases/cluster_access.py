@@ -19,7 +19,7 @@ from installer_stub.kube.kubectl import Kubectl
 from installer_stub.phases.base import Context
 from installer_stub.phases.member import leave_script
 from installer_stub.phases.task import stop_task
-from installer_stub.plan import CA, HostPlan, in_url
+from installer_stub.plan import HostPlan, in_url
 
 _RUN: Final = "/run/airseal"  # in memory: gone after a restart, whatever happened to us
 GRANT_CONFIG: Final = f"{_RUN}/grant.yaml"
@@ -81,7 +81,7 @@ def join_grant(context: Context, *, masters: bool) -> Iterator[JoinGrant]:
     They are made here, travel to the first master through stdin, and stand nowhere but in a 0600 file in memory.
     """
     first = context.plan.masters[0]
-    authority = KUBEADM.authority_hash(context.first.read(CA) or b"")
+    authority = KUBEADM.authority_hash(context.first.read(KUBEADM.authority) or b"")
     token_id = "".join(secrets.choice(_ALPHABET) for _ in range(6))
     token = f"{token_id}.{''.join(secrets.choice(_ALPHABET) for _ in range(16))}"
     grant = JoinGrant(Secret(token), authority, Secret(secrets.token_hex(32)) if masters else None)

@@ -15,7 +15,7 @@ from installer_stub.host.connection import Connection, write
 from installer_stub.phases import stub_verbs
 from installer_stub.phases.base import Context, Phase
 from installer_stub.phases.member import AUTHORITY
-from installer_stub.plan import API_NAME, CA, HostPlan
+from installer_stub.plan import API_NAME, REGISTRY_CA, HostPlan
 
 CERTIFICATE: Final = "/etc/airseal/registry.crt"
 KEY: Final = "/etc/airseal/registry.key"
@@ -43,7 +43,7 @@ class CreateAuthority(Phase):
         key = context.first.run(Command.of("test", "-s", f"{AUTHORITY}/ca.key"), check=False).ok
         if not authority or not key:
             return True
-        trusted = context.each(context.plan.hosts, lambda _host, connection: connection.read(CA) == authority)
+        trusted = context.each(context.plan.hosts, lambda _host, connection: connection.read(REGISTRY_CA) == authority)
         signed = context.each(
             context.plan.masters,
             lambda host, connection: _is_signed(host, connection, authority),
@@ -55,7 +55,7 @@ class CreateAuthority(Phase):
         authority = _authority(context)
 
         def trust(_host: HostPlan, connection: Connection) -> None:
-            write(connection, CA, authority)
+            write(connection, REGISTRY_CA, authority)
 
         context.each(context.plan.hosts, trust)
         for host in context.plan.masters:
@@ -65,7 +65,7 @@ class CreateAuthority(Phase):
     def undo(self, context: Context) -> None:
         """Remove keys and certificates."""
         script = 'rm -rf -- "$@"'
-        remove = Command.shell(script, AUTHORITY, f"{AUTHORITY}.new", CERTIFICATE, KEY, _REQUEST, CA, changes="remove keys")
+        remove = Command.shell(script, AUTHORITY, f"{AUTHORITY}.new", CERTIFICATE, KEY, _REQUEST, REGISTRY_CA, changes="remove keys")
         context.each(context.reachable(), lambda _host, connection: connection.run(remove))
 
 
@@ -75,7 +75,7 @@ def _authority(context: Context) -> bytes:
     key = first.run(Command.of("test", "-s", f"{AUTHORITY}/ca.key"), check=False).ok
     if not key:
         changes = "make the cluster's certificate authority"
-        adopted = first.run(Command.shell(_ADOPT, AUTHORITY, CA, changes=changes), check=False)
+        adopted = first.run(Command.shell(_ADOPT, AUTHORITY, REGISTRY_CA, changes=changes), check=False)
         if not adopted.ok:
             first.run(Command.of("rm", "-rf", f"{AUTHORITY}.new", changes=changes))
             first.run(KUBEADM.new_authority(context.plan, f"{AUTHORITY}.new"))

@@ -21,7 +21,7 @@ from tests.fakes.plans import M1, M2, N1, N2, make_context, make_plan, masters, 
 from tests.fakes.scripted import ScriptedConnection, failed
 
 PLAN = make_plan(*masters(M1, M2), *nodes(N1, N2))
-MEMBER = r"cmp -s"
+MEMBER = "/var/lib/airseal/member /etc/kubernetes/pki/ca.crt"
 INITIALISED = "first-master.initialised"
 WATCH = "ExecMainStatus"
 COREFILE = ".:53 {\n    errors\n    forward . /etc/resolv.conf {\n    }\n    cache 30\n}\n"
@@ -47,7 +47,7 @@ def cluster(*members: str, plan: Any = PLAN) -> dict[str, ScriptedConnection]:
         host.on("systemd-run.*airseal-join", started).on('cat "\\$1" > "\\$2"', pointed)
     first = hosts[M1]
     first.on(f"INITIALISED|{INITIALISED}", failed())
-    first.files["/etc/airseal/ca.crt"] = self_signed()
+    first.files["/etc/kubernetes/pki/ca.crt"] = self_signed()
     first.on("member list", NO_MEMBERS)
     first.on("configmap coredns", json.dumps({"kind": "ConfigMap", "data": {"Corefile": COREFILE}}))
     return hosts

@@ -29,7 +29,7 @@ from tests.fakes.scripted import ScriptedConnection, failed
 PLAN = make_plan(*masters(M1, M2), *nodes(N1))
 LEAF = "-----BEGIN CERTIFICATE-----\nleaf\n-----END CERTIFICATE-----\n"
 CA = b"-----BEGIN CERTIFICATE-----\nca\n-----END CERTIFICATE-----\n"
-NOT_MEMBER = r"cmp -s"
+NOT_MEMBER = "/var/lib/airseal/member /etc/kubernetes/pki/ca.crt"
 
 
 def in_journal(connection: ScriptedConnection) -> set[str]:
@@ -160,7 +160,7 @@ class TestCreateAuthority:
         context = make_context(PLAN, hosts)
         assert CreateAuthority().is_needed(context)
         CreateAuthority().run(context)
-        assert {host.files[plan.CA] for host in hosts.values()} == {CA}
+        assert {host.files[plan.REGISTRY_CA] for host in hosts.values()} == {CA}
         for address in (M1, M2):
             assert address.encode() in hosts[address].files[CERTIFICATE].splitlines()[0]
             assert hosts[address].files[CERTIFICATE].endswith(CA)
