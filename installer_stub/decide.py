@@ -12,7 +12,16 @@ from installer_stub.bundle.model import BundleInfo
 from installer_stub.facts.gather import HostFacts
 from installer_stub.facts.kernel import CgroupVersion
 from installer_stub.host.model import Host, Role
-from installer_stub.plan import CREDENTIAL, REGISTRY_CA, REGISTRY_PORT, HostPlan, ImageSource, Plan, in_url
+from installer_stub.plan import (
+    CERTIFICATE_VALIDITY,
+    CREDENTIAL,
+    REGISTRY_CA,
+    REGISTRY_PORT,
+    HostPlan,
+    ImageSource,
+    Plan,
+    in_url,
+)
 
 
 class Choices(Protocol):
@@ -38,6 +47,7 @@ def build_plan(
     *,
     recording: bool = False,
     images: ImageSource | None = None,
+    certificate_validity: int = CERTIFICATE_VALIDITY,
 ) -> Plan:
     """Return the plan for ``options.hosts``, whose facts are given by address. ``images`` None: the masters serve them."""
     return Plan(
@@ -47,6 +57,7 @@ def build_plan(
         service_cidr=options.service_cidr,
         recording=recording,
         images=images or site_registry(options.hosts),
+        certificate_validity=certificate_validity,
     )
 
 

@@ -222,7 +222,7 @@ def _survey(run: _Run, connections: Mapping[str, Connection]) -> Plan:
     """Read all facts, decide the plan, show every finding. Raises PreflightFailed; nothing has changed until here."""
     options = run.options
     facts = gather_all(connections)
-    plan = build_plan(options, facts, run.bundle.info)
+    plan = build_plan(options, facts, run.bundle.info, certificate_validity=options.certificate_validity)
     site = Site(options.hosts, facts, run.bundle.info, options.pod_cidr, options.service_cidr, run.bundle.size)
     findings = check_all(site)
     if options.json:

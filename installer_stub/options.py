@@ -11,10 +11,13 @@ from pathlib import Path
 
 from installer_stub.errors import UsageError
 from installer_stub.host.model import Host, Role
+from installer_stub.plan import CERTIFICATE_VALIDITY
 
 # Kubernetes' own defaults in kubeadm examples and flannel; both are changed by options.
 POD_CIDR = "10.244.0.0/16"
 SERVICE_CIDR = "10.96.0.0/16"
+SHORTEST_VALIDITY = 600  # seconds; hosts look at their certificates once a minute
+LONGEST_VALIDITY = 3650 * 24 * 3600  # a third of the life of the CA
 
 _USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
 _NAME = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(?<!-)(\.(?!-)[A-Za-z0-9-]{1,63}(?<!-))*")
@@ -45,6 +48,7 @@ class InstallOptions:
     yes: bool  # answer yes to every question: first contact with a host, and reset
     json: bool  # events as JSON lines on stdout
     bundle: Path | None  # None: the running program
+    certificate_validity: int = CERTIFICATE_VALIDITY  # seconds
 
     @property
     def masters(self) -> tuple[Host, ...]:
@@ -83,6 +87,16 @@ def parse_port(text: str) -> int:
     if not (text.isascii() and text.isdigit()) or not 0 < int(text[:9]) < 65536:
         raise UsageError(f"{text[:20]!r} is not a port", "write a number from 1 to 65535")
     return int(text)
+
+
+def parse_validity(text: str) -> int:
+    """Return the seconds that ``text`` means: a number of days, or a number with d, h or m. Raises UsageError."""
+    match = re.fullmatch(r"([0-9]{1,6})([dhm]?)", text)
+    seconds = int(match[1]) * {"m": 60, "h": 3600}.get(match[2], 24 * 3600) if match else 0
+    if not SHORTEST_VALIDITY <= seconds <= LONGEST_VALIDITY:
+        remedy = "write a number of days, for example 365; from ten minutes (10m) to ten years (3650)"
+        raise UsageError(f"{text[:20]!r} is no length of life for a certificate", remedy)
+    return seconds
 
 
 def check_hosts(hosts: tuple[Host, ...]) -> tuple[Host, ...]:

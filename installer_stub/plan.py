@@ -14,6 +14,10 @@ API_NAME: Final = "api.airseal.internal"
 API_PORT: Final = 6443
 REGISTRY_PORT: Final = 5443
 STATE: Final = "/var/lib/airseal"
+_DAY: Final = 24 * 3600
+# Renewed at half of its life (docs/adr/0015): a cluster that is switched off always has a year and a half left.
+CERTIFICATE_VALIDITY: Final = 3 * 365 * _DAY
+AUTHORITY_VALIDITY: Final = 30 * 365 * _DAY  # nothing renews a cluster's CA, so it has to outlive the site
 OPT: Final = "/opt/airseal"
 STUB: Final = f"{OPT}/bin/airseal"
 REGISTRY_CA: Final = "/etc/airseal/ca.crt"  # on every host: the authorities by which the site registry is trusted
@@ -63,6 +67,7 @@ class Plan:
     service_cidr: str
     recording: bool  # a build: images come from the recording proxy, there is no artifact yet
     images: ImageSource
+    certificate_validity: int = CERTIFICATE_VALIDITY  # seconds, of every certificate but the CAs'
 
     @property
     def masters(self) -> tuple[HostPlan, ...]:

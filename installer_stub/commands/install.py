@@ -16,7 +16,9 @@ from installer_stub.options import (
     check_networks,
     parse_hosts,
     parse_port,
+    parse_validity,
 )
+from installer_stub.plan import CERTIFICATE_VALIDITY
 
 _EXAMPLES = {
     "install": """\
@@ -57,6 +59,8 @@ def define(parser: ArgumentParser, verb: str) -> None:
         cluster = parser.add_argument_group("cluster")
         cluster.add_argument("--pod-cidr", default=POD_CIDR, metavar="CIDR", help=f"network of pods (default {POD_CIDR})")
         cluster.add_argument("--service-cidr", default=SERVICE_CIDR, metavar="CIDR", help=f"network of services (default {SERVICE_CIDR})")
+        days = CERTIFICATE_VALIDITY // 86400
+        cluster.add_argument("--certificate-validity", default=str(days), metavar="DAYS", help=f"how long certificates live; hosts renew them at half of it (default {days})")
         cluster.add_argument("--kubeconfig", type=Path, default=Path("kubeconfig"), metavar="FILE", help="where the operator's copy goes (default ./kubeconfig)")
     parser.add_argument("--yes", "-y", action="store_true", help="answer yes to every question, also to a host key seen for the first time")
     parser.add_argument("--json", action="store_true", help="print events as JSON, one a line")
@@ -93,4 +97,5 @@ def parse(arguments: Namespace) -> InstallOptions:
         yes=arguments.yes,
         json=arguments.json,
         bundle=arguments.bundle,
+        certificate_validity=parse_validity(getattr(arguments, "certificate_validity", str(CERTIFICATE_VALIDITY // 86400))),
     )

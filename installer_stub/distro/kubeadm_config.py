@@ -10,7 +10,7 @@ import yaml
 from installer_stub.distro.base import JoinGrant
 from installer_stub.distro.containerd import SOCKET
 from installer_stub.host.model import Role
-from installer_stub.plan import API_NAME, API_PORT, HostPlan, Plan
+from installer_stub.plan import API_NAME, API_PORT, AUTHORITY_VALIDITY, HostPlan, Plan
 
 PATCHES: Final = "/etc/airseal/patches"
 KUBELET_PATCH: Final = f"{PATCHES}/kubeletconfiguration+merge.yaml"
@@ -90,7 +90,17 @@ def cluster_configuration(plan: Plan) -> Document:
         "controlPlaneEndpoint": f"{API_NAME}:{API_PORT}",
         "networking": {"podSubnet": plan.pod_cidr, "serviceSubnet": plan.service_cidr, "dnsDomain": "cluster.local"},
         "apiServer": {"certSANs": list(dict.fromkeys(names))},
+        "certificateValidityPeriod": duration(plan.certificate_validity),
+        "caCertificateValidityPeriod": duration(AUTHORITY_VALIDITY),
+        # What kubelets get when they ask for the next certificate of their own.
+        "controllerManager": {"extraArgs": [{"name": "cluster-signing-duration", "value": duration(plan.certificate_validity)}]},
     }
+
+
+def duration(seconds: int) -> str:
+    """Return a length of time as Go reads it, which knows no days."""
+    hours, rest = divmod(seconds, 3600)
+    return f"{hours}h{rest // 60}m{rest % 60}s"
 
 
 def authority(plan: Plan, directory: str) -> str:

@@ -10,7 +10,7 @@ import pytest
 from installer_stub.commands import install
 from installer_stub.errors import UsageError
 from installer_stub.host.model import Host, Role
-from installer_stub.options import InstallOptions, Verb, parse_host
+from installer_stub.options import InstallOptions, Verb, parse_host, parse_validity
 
 
 @pytest.mark.parametrize(
@@ -75,3 +75,14 @@ def test_a_command_line_becomes_options() -> None:
 def test_contradictions_are_refused(arguments: list[str], said: str) -> None:
     with pytest.raises(UsageError, match=said):
         parse("install", *arguments)
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("365", 365 * 86400), ("90d", 90 * 86400), ("12h", 43200), ("10m", 600)])
+def test_how_long_certificates_live_is_a_number_of_days_or_less(text: str, seconds: int) -> None:
+    assert parse_validity(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "0", "9m", "-1", "3651", "1y", "999999999", "1 d"])
+def test_a_life_that_no_host_could_renew_in_is_refused(text: str) -> None:
+    with pytest.raises(UsageError):
+        parse_validity(text)

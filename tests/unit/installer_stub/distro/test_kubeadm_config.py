@@ -143,3 +143,16 @@ def test_a_name_that_go_reads_as_a_bool_or_a_number_is_quoted(name: str) -> None
     text = config.first_master(make_plan(host_plan(M1, name=name)), host_plan(M1, name=name), None)
     assert f'"name": "{name}"' in text
     assert by_kind(text)["InitConfiguration"]["nodeRegistration"]["name"] == name
+
+
+def test_how_long_certificates_live_is_said_and_never_left_to_kubeadm() -> None:
+    cluster = first(*masters(M1))["ClusterConfiguration"]
+    assert cluster["certificateValidityPeriod"] == "26280h0m0s"
+    assert cluster["caCertificateValidityPeriod"] == "262800h0m0s"
+    signing = {each["name"]: each["value"] for each in cluster["controllerManager"]["extraArgs"]}
+    assert signing == {"cluster-signing-duration": "26280h0m0s"}
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(600, "0h10m0s"), (86400, "24h0m0s"), (3661, "1h1m1s")])
+def test_durations_are_as_go_reads_them(seconds: int, text: str) -> None:
+    assert config.duration(seconds) == text
