@@ -9,6 +9,7 @@
     │   ├── HostUnreachable            no TCP, no SSH, timeout, connection lost
     │   ├── HostKeyRejected            unknown or changed host key
     │   ├── AuthenticationFailed       wrong password or key, no sudo
+    │   ├── HostInDoubt                what cannot be told apart is not acted on: nothing was changed there
     │   └── CommandFailed              a command ended with a non-zero status
     ├── HostsFailed                4   several hosts; carries each one's error
     ├── PreflightFailed            5   findings that forbid the installation; nothing was changed
@@ -67,6 +68,10 @@ class HostKeyRejected(HostError):
 
 class AuthenticationFailed(HostError):
     """The host took neither key nor password, or sudo refused."""
+
+
+class HostInDoubt(HostError):
+    """Whether the host is part of the cluster, or whose its data is, cannot be told. It was not changed."""
 
 
 class CommandFailed(HostError):

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from installer_stub.host.command import Command, Secret
+from installer_stub.membership.evidence import Traces
 from installer_stub.plan import HostPlan, Plan
 
 
@@ -50,6 +51,10 @@ class Distro(Protocol):
     def data_directories(self) -> tuple[str, ...]:
         """Directories that fill once the cluster runs; a reset empties those that were not there before."""
 
+    @property
+    def traces(self) -> Traces:
+        """Where a membership leaves traces on a host."""
+
     def pause_image(self, plan: Plan) -> Command:
         """Return a command whose output is the sandbox image that this version wants."""
 
@@ -76,6 +81,9 @@ class Distro(Protocol):
 
     def authority_hash(self, certificate: bytes) -> str:
         """Return what a joining host pins the CA in the PEM text ``certificate`` by. Raises ValueError for no certificate."""
+
+    def authority_keys(self, certificates: bytes) -> frozenset[str]:
+        """Return the hashes of all CAs in the PEM text ``certificates``; none for what is no such text."""
 
     def join_script(self, config: str) -> str:
         """Return a script that joins the host it runs on."""

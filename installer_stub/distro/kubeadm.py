@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from installer_stub.distro import containerd, kubeadm_config, units
 from installer_stub.distro.base import Distro, HostFile, JoinGrant
 from installer_stub.host.command import Command, Secret
+from installer_stub.membership.evidence import Traces
 from installer_stub.plan import HostPlan, Plan
+
+if TYPE_CHECKING:
+    from cryptography import x509
 
 _PATH = f"export PATH={units.PATH}\n"
 
@@ -51,6 +55,13 @@ class Kubeadm:
         "/var/log/containers",
         "/usr/libexec/kubernetes",
         "/etc/systemd/system/kubelet.service.d",
+    )
+
+    # A pki directory alone is none: certificates are made before a cluster is, also by others.
+    traces: Traces = Traces(
+        authority=authority,
+        files=("/etc/kubernetes/kubelet.conf", "/etc/kubernetes/admin.conf", "/var/lib/kubelet/config.yaml"),
+        directories=("/etc/kubernetes/manifests", "/var/lib/etcd/member"),
     )
 
     def pause_image(self, plan: Plan) -> Command:
@@ -111,10 +122,17 @@ class Kubeadm:
         Computed here: kubeadm's own command for it fails where no default route tells it an address.
         """
         from cryptography import x509
-        from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-        key = x509.load_pem_x509_certificate(certificate).public_key()
-        return f"sha256:{hashlib.sha256(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).hexdigest()}"
+        return _key_hash(x509.load_pem_x509_certificate(certificate))
+
+    def authority_keys(self, certificates: bytes) -> frozenset[str]:
+        """As ``authority_hash``, of every certificate in the file: while a CA is changed there are two."""
+        from cryptography import x509
+
+        try:
+            return frozenset(map(_key_hash, x509.load_pem_x509_certificates(certificates)))
+        except ValueError:
+            return frozenset()
 
     def join_script(self, config: str) -> str:
         """Return the script around ``kubeadm join``."""
@@ -124,6 +142,13 @@ class Kubeadm:
         """Return the script around ``kubeadm reset``, and for what it leaves behind."""
         skip = "--skip-phases=remove-etcd-member" if keep_etcd_membership else ""
         return _PATH + _RESET % {"socket": containerd.SOCKET, "skip": skip}
+
+
+def _key_hash(certificate: x509.Certificate) -> str:
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+    key = certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    return f"sha256:{hashlib.sha256(key).hexdigest()}"
 
 
 KUBEADM: Final[Distro] = Kubeadm()

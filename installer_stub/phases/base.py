@@ -47,6 +47,7 @@ class Context:
     kubeconfig: str = "kubeconfig"  # where the operator's copy goes
     notes: list[str] = field(default_factory=list)  # lines for the closing summary
     lock: ImageLock | None = None  # what acceptance compares with; a recording has none yet
+    force_rejoin: frozenset[str] = frozenset()  # hosts in doubt that the operator says may be wiped and joined again
     secrets: list[Secret] = field(default_factory=list)  # what phases came to know: the log of the run masks it
 
     def connection(self, host: HostPlan) -> Connection:

@@ -13,11 +13,12 @@ from typing import Final
 from installer_stub.distro.base import JoinGrant
 from installer_stub.distro.kubeadm import KUBEADM
 from installer_stub.errors import ClusterError, HostError
+from installer_stub.facts.cluster import NodeFact, gather, is_same_host
 from installer_stub.host.command import Command, Secret
 from installer_stub.host.connection import Connection
 from installer_stub.kube.kubectl import Kubectl
 from installer_stub.phases.base import Context
-from installer_stub.phases.member import leave_script
+from installer_stub.phases.member import leave_script, left_script
 from installer_stub.phases.task import stop_task
 from installer_stub.plan import HostPlan, in_url
 
@@ -131,8 +132,25 @@ def forget_etcd_member(context: Context, host: HostPlan) -> None:
         kubectl(context).run(*etcd, "member", "remove", found, changes=f"remove {host.name} from etcd")
 
 
-def forget_node(context: Context, host: HostPlan) -> None:
-    """Remove the Node object of a host that is not in the cluster."""
+def require_own_name(context: Context, host: HostPlan, machine_id: str) -> None:
+    """Return if the name of ``host`` is free, or its own from before. Raises ClusterError: a name has one host."""
+    node = gather(kubectl(context)).named(host.name)
+    if node is not None and not is_same_host(node, host.address, machine_id):
+        raise name_taken(node, host)
+
+
+def name_taken(node: NodeFact, host: HostPlan) -> ClusterError:
+    """Return the error for a host that has another node's name."""
+    where = ", ".join(node.addresses) or "an unknown address"
+    return ClusterError(
+        f"{host.address}: its name {host.name} is that of the {'live ' if node.ready else ''}node at {where}; neither was changed",
+        f"give the host a name of its own (hostnamectl set-hostname NAME on {host.address}) and run again",
+    )
+
+
+def forget_node(context: Context, host: HostPlan, machine_id: str) -> None:
+    """Remove the Node object that this very host had before. Raises ClusterError if its name is that of another host."""
+    require_own_name(context, host, machine_id)
     arguments = ("delete", "node", host.name, "--ignore-not-found", "--wait=true", "--timeout=60s")
     kubectl(context).run(*arguments, changes=f"remove node {host.name}")
 
@@ -141,7 +159,7 @@ def leave(connection: Connection) -> None:
     """Take the host's cluster off it. The whole cluster goes, so nobody else is asked."""
     for name in (INIT_TASK, JOIN_TASK):
         stop_task(connection, name)
-    script = leave_script() + KUBEADM.reset_script(keep_etcd_membership=True)
+    script = leave_script() + KUBEADM.reset_script(keep_etcd_membership=True) + left_script()
     connection.run(Command.shell(script, changes="take Kubernetes off the host"))
 
 

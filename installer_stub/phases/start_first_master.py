@@ -8,8 +8,10 @@ from typing import ClassVar, Final
 from installer_stub.distro.coredns import without_forward
 from installer_stub.distro.kubeadm import KUBEADM
 from installer_stub.errors import ClusterError
-from installer_stub.host.command import Command
+from installer_stub.host.model import Role
 from installer_stub.kube.kubectl import Kubectl
+from installer_stub.membership.record import Record, Stage, note_script
+from installer_stub.membership.verdict import Membership
 from installer_stub.phases.base import Context, Phase
 from installer_stub.phases.cluster_access import (
     INIT_TASK,
@@ -19,27 +21,21 @@ from installer_stub.phases.cluster_access import (
     wait_for_api,
     write_secret,
 )
-from installer_stub.phases.member import AUTHORITY, become_member_script, is_member, leave_script
+from installer_stub.phases.member import AUTHORITY, begin, complete, membership
 from installer_stub.phases.task import Task, run_task, stop_task
-from installer_stub.plan import STATE
+from installer_stub.plan import HostPlan
 
 _CONFIG: Final = "/run/airseal/init.yaml"
-_INITIALISED: Final = f"{STATE}/first-master.initialised"
 
 # kubeadm reset takes /etc/kubernetes/pki with it; the CA has its home elsewhere and comes back. Without one (a
 # recording) kubeadm makes its own.
 _BRING_AUTHORITY: Final = f"""\
-rm -f {_INITIALISED}
 if [ -s {AUTHORITY}/ca.key ]; then
   mkdir -p /etc/kubernetes/pki; cp -p {AUTHORITY}/ca.crt {AUTHORITY}/ca.key /etc/kubernetes/pki/
   chmod 0644 /etc/kubernetes/pki/ca.crt
 fi
 """
-_NOTE_INITIALISED: Final = f"""\
-rm -f {_CONFIG}
-sync; sha256sum < /etc/kubernetes/pki/ca.crt > {_INITIALISED}.new; mv -f {_INITIALISED}.new {_INITIALISED}; sync {STATE}
-"""
-_IS_INITIALISED: Final = '[ -s "$1" ] && [ "$(cat "$1")" = "$(sha256sum < "$2")" ]'
+_INITIALISED: Final = f"rm -f {_CONFIG}\nsync -f /etc/kubernetes 2>/dev/null || true\n{note_script(Record(Stage.INITIALISED))}"
 
 
 class StartFirstMaster(Phase):
@@ -48,24 +44,21 @@ class StartFirstMaster(Phase):
     title: ClassVar[str] = "Start the first master"
 
     def is_needed(self, context: Context) -> bool:
-        """Ask the host whether it has become a member of its cluster."""
-        return not is_member(context.first)
+        """Ask the host whether it has become a member of its cluster. Raises HostInDoubt."""
+        return membership(context, context.plan.masters[0]) is not Membership.MEMBER
 
     def run(self, context: Context) -> None:
-        """Stop what an earlier run left running, then do what is missing."""
+        """Stop what an earlier run left running, then do what is missing. Raises ClusterError where others have a cluster."""
+        host = context.plan.masters[0]
         stop_task(context.first, INIT_TASK)
-        check = Command.shell(_IS_INITIALISED, _INITIALISED, "/etc/kubernetes/pki/ca.crt")
-        if not context.first.run(check, check=False).ok:
-            host = context.plan.masters[0]
+        found = membership(context, host)
+        if found is not Membership.INITIALISED:
+            require_no_other_member(context, host)
+            begin(context.first)
             write_secret(context.first, _CONFIG, KUBEADM.first_master_config(context.plan, host))
-            script = (
-                "set -eu\n"
-                + leave_script()
-                + KUBEADM.reset_script(keep_etcd_membership=True)
-                + _BRING_AUTHORITY
-                + KUBEADM.start_script(_CONFIG)
-                + _NOTE_INITIALISED
-            )
+            # Only what we began ourselves is taken off; a host that was never in a cluster has nothing of ours.
+            clean = KUBEADM.reset_script(keep_etcd_membership=True) if found is Membership.BEGUN else ""
+            script = "set -eu\n" + clean + _BRING_AUTHORITY + KUBEADM.start_script(_CONFIG) + _INITIALISED
             run_task(context.first, Task(INIT_TASK, script))
         remove(context.first, _CONFIG)
         wait_for_api(context)
@@ -75,11 +68,25 @@ class StartFirstMaster(Phase):
         if not context.plan.dns_forwarding:
             stop_forwarding(kubectl(context))
             context.notes.append("no nameserver at this site: cluster DNS answers for the cluster alone")
-        context.first.run(Command.shell(become_member_script(), changes="note that the first master is complete"))
+        complete(context.first)
 
     def undo(self, context: Context) -> None:
         """Take it off the first master."""
         leave_all(context, context.plan.masters[:1])
+
+
+def require_no_other_member(context: Context, host: HostPlan) -> None:
+    """Return if no other host of the plan is in a cluster. Raises ClusterError: a second cluster beside the first helps nobody."""
+    others = tuple(each for each in context.reachable() if each.address != host.address)
+    found = context.each(others, lambda other, _connection: membership(context, other)) if others else {}
+    members = [other for other in others if found[other.address] in {Membership.MEMBER, Membership.INITIALISED}]
+    if not members:
+        return
+    names = ", ".join(each.address for each in members)
+    masters = [each.address for each in members if each.role is Role.MASTER]
+    order = ",".join([*masters, *(each.address for each in context.plan.masters if each.address not in masters)])
+    remedy = f"name a master that has the cluster first: --master {order}" if masters else "name the master that these nodes belong to first"
+    raise ClusterError(f"{host.address} has no cluster, but {names} {'is' if len(members) == 1 else 'are'} in one; nothing was changed", remedy)
 
 
 def stop_forwarding(kubectl: Kubectl) -> None:

@@ -11,18 +11,19 @@ import yaml
 
 from installer_stub.errors import ClusterError, CommandFailed
 from installer_stub.host.command import Command, CommandResult, Secret
+from installer_stub.membership import record
+from installer_stub.membership.record import Stage
 from installer_stub.phases import hosts_entry
 from installer_stub.phases.cluster_access import member_id, wait_for_api
 from installer_stub.phases.join_masters import JoinMasters
 from installer_stub.phases.join_nodes import JoinNodes
 from installer_stub.phases.start_first_master import StartFirstMaster
 from tests.fakes.certificate import self_signed
+from tests.fakes.membership import answers_membership, make_member, node_list
 from tests.fakes.plans import M1, M2, N1, N2, make_context, make_plan, masters, nodes, scripted_hosts
 from tests.fakes.scripted import ScriptedConnection, failed
 
 PLAN = make_plan(*masters(M1, M2), *nodes(N1, N2))
-MEMBER = "/var/lib/airseal/member /etc/kubernetes/pki/ca.crt"
-INITIALISED = "first-master.initialised"
 WATCH = "ExecMainStatus"
 COREFILE = ".:53 {\n    errors\n    forward . /etc/resolv.conf {\n    }\n    cache 30\n}\n"
 NO_MEMBERS = json.dumps({"members": [{"ID": 1, "peerURLs": [f"https://{M1}:2380"], "name": "m2"}]})
@@ -33,24 +34,34 @@ def cluster(*members: str, plan: Any = PLAN) -> dict[str, ScriptedConnection]:
     hosts = scripted_hosts(plan)
     for address, host in hosts.items():
         host.files["/etc/hosts"] = f"127.0.0.1 localhost\n{M1} api.airseal.internal\n".encode()
-        host.on("").journals().on(WATCH, "loaded active exited 0 0\n")
-        host.on(MEMBER, "" if address in members else failed())
+        answers_membership(host.on("").journals().on(WATCH, "loaded active exited 0 0\n"))
+        host.on("get nodes", node_list(()))
+        if address in members:
+            make_member(host)
 
         def started(command: Command, host: ScriptedConnection = host) -> CommandResult:
-            host.on(MEMBER)
+            make_member(host)
+            return CommandResult(0, "", "")
+
+        def initialised(command: Command, host: ScriptedConnection = host) -> CommandResult:
+            make_member(host, Stage.INITIALISED)
             return CommandResult(0, "", "")
 
         def pointed(command: Command, host: ScriptedConnection = host) -> CommandResult:
             host.files["/etc/hosts"] = host.files["/var/lib/airseal/hosts.new"]
             return CommandResult(0, "", "")
 
-        host.on("systemd-run.*airseal-join", started).on('cat "\\$1" > "\\$2"', pointed)
+        host.on("systemd-run.*airseal-join", started).on("systemd-run.*start-first-master", initialised).on('cat "\\$1" > "\\$2"', pointed)
     first = hosts[M1]
-    first.on(f"INITIALISED|{INITIALISED}", failed())
     first.files["/etc/kubernetes/pki/ca.crt"] = self_signed()
     first.on("member list", NO_MEMBERS)
     first.on("configmap coredns", json.dumps({"kind": "ConfigMap", "data": {"Corefile": COREFILE}}))
     return hosts
+
+
+def stage(host: ScriptedConnection) -> Stage | None:
+    found = record.parse(host.files.get(record.PATH, b""))
+    return found.stage if found is not None else None
 
 
 def script(host: ScriptedConnection, name: str) -> str:
@@ -73,18 +84,46 @@ class TestStartFirstMaster:
         assert StartFirstMaster().is_needed(context)
         StartFirstMaster().run(context)
         text = script(hosts[M1], "start-first-master")
-        places = [text.index(part) for part in ("kubeadm reset", "/authority/ca.key", "kubeadm init", INITIALISED + ".new")]
+        places = [text.index(part) for part in ("/authority/ca.key", "kubeadm init", '"stage": "initialised"')]
         assert places == sorted(places)
-        assert "rm -f /var/lib/airseal/member" in text[: places[0]]
-        assert hosts[M1].changes[-1] == "note that the first master is complete"
-        assert all(host.commands == [] for address, host in hosts.items() if address != M1)
+        assert "kubeadm reset" not in text  # nothing on it is ours to take off
+        assert stage(hosts[M1]) is Stage.MEMBER
+        assert not any(host.changes for address, host in hosts.items() if address != M1)
+
+    def test_what_it_began_itself_and_never_completed_is_taken_off_first(self) -> None:
+        hosts = cluster()
+        make_member(hosts[M1], Stage.BEGUN)
+        StartFirstMaster().run(make_context(PLAN, hosts))
+        text = script(hosts[M1], "start-first-master")
+        places = [text.index(part) for part in ("kubeadm reset", "/authority/ca.key", "kubeadm init", '"stage": "initialised"')]
+        assert places == sorted(places)
+
+    def test_before_anything_begins_the_host_writes_down_that_it_does(self) -> None:
+        hosts = cluster()
+        seen: list[Stage | None] = []
+
+        def begins(command: Command) -> CommandResult:
+            seen.append(stage(hosts[M1]))
+            make_member(hosts[M1], Stage.INITIALISED)
+            return CommandResult(0, "", "")
+
+        hosts[M1].on("systemd-run", begins)
+        StartFirstMaster().run(make_context(PLAN, hosts))
+        assert seen == [Stage.BEGUN]
+
+    @pytest.mark.parametrize("members", [(M2,), (N1,), (M2, N1, N2)])
+    def test_a_blank_first_master_never_begins_a_second_cluster_beside_the_others(self, members: tuple[str, ...]) -> None:
+        hosts = cluster(*members)
+        with pytest.raises(ClusterError, match=r"10\.0\.0\.2 has no cluster, but"):
+            StartFirstMaster().run(make_context(PLAN, hosts))
+        assert not any(host.ran("kubeadm init|kubeadm reset") for host in hosts.values())
 
     def test_killed_after_init_it_is_not_started_again_but_completed(self) -> None:
         hosts = cluster()
-        hosts[M1].on(INITIALISED)
+        make_member(hosts[M1], Stage.INITIALISED)
         StartFirstMaster().run(make_context(PLAN, hosts))
         assert not hosts[M1].ran("systemd-run")
-        assert hosts[M1].changes[-1] == "note that the first master is complete"
+        assert stage(hosts[M1]) is Stage.MEMBER
 
     def test_what_an_earlier_run_left_is_stopped_before_it_is_looked_at(self) -> None:
         hosts = cluster()
@@ -114,10 +153,10 @@ class TestStartFirstMaster:
 
     def test_a_failed_init_is_not_noted_as_complete(self) -> None:
         hosts = cluster()
-        hosts[M1].on(WATCH, "loaded failed failed 1 5\nboom\n")
+        hosts[M1].on("systemd-run").on(WATCH, "loaded failed failed 1 5\nboom\n")
         with pytest.raises(CommandFailed, match="boom"):
             StartFirstMaster().run(make_context(PLAN, hosts))
-        assert "note that the first master is complete" not in hosts[M1].changes
+        assert stage(hosts[M1]) is Stage.BEGUN
 
 
 class TestJoinNodes:
@@ -137,6 +176,7 @@ class TestJoinNodes:
 
     def test_a_half_made_join_is_cleared_first_on_both_sides(self) -> None:
         hosts = cluster(M1, M2, N1)
+        make_member(hosts[N2], Stage.BEGUN)
         JoinNodes().run(make_context(PLAN, hosts))
         changes = hosts[N2].changes
         assert changes.index("take a half-made join off the host") < changes.index("run join")
@@ -209,6 +249,7 @@ class TestJoinMasters:
 
     def test_a_stale_etcd_member_goes_before_the_host_is_cleared(self) -> None:
         hosts = cluster(M1)
+        make_member(hosts[M2], Stage.BEGUN)
         order: list[str] = []
         members = json.dumps({"members": [{"ID": 255, "peerURLs": [f"https://{M2}:2380"]}]})
         hosts[M1].on("member list", members)

@@ -23,13 +23,13 @@ from installer_stub.phases.prepare_hosts import PrepareHosts
 from installer_stub.phases.serve_images import ServeImages
 from installer_stub.plan import ImageSource
 from registry_snapshot.serve.login import Credential
+from tests.fakes.membership import answers_membership, make_member
 from tests.fakes.plans import M1, M2, M3, N1, make_context, make_plan, masters, nodes, scripted_hosts
 from tests.fakes.scripted import ScriptedConnection, failed
 
 PLAN = make_plan(*masters(M1, M2), *nodes(N1))
 LEAF = "-----BEGIN CERTIFICATE-----\nleaf\n-----END CERTIFICATE-----\n"
 CA = b"-----BEGIN CERTIFICATE-----\nca\n-----END CERTIFICATE-----\n"
-NOT_MEMBER = "/var/lib/airseal/member /etc/kubernetes/pki/ca.crt"
 
 
 def in_journal(connection: ScriptedConnection) -> set[str]:
@@ -38,7 +38,7 @@ def in_journal(connection: ScriptedConnection) -> set[str]:
 
 class TestPrepareHosts:
     def host(self, connection: ScriptedConnection, *, refused: str = "", forward: str = "0") -> ScriptedConnection:
-        connection.journals().on(NOT_MEMBER, failed()).on("modprobe", "").on("--quiet airseal-service-route|systemctl restart airseal-service-route", "")
+        answers_membership(connection.journals()).on("modprobe", "").on("--quiet airseal-service-route|systemctl restart airseal-service-route", "")
         values = f"net/ipv4/ip_forward {forward}\nfs/inotify/max_user_instances 128\nfs/inotify/max_user_watches 2000000\n"
         done = values.replace(f"ip_forward {forward}", "ip_forward 1").replace("instances 128", "instances 8192")
         connection.on('echo "\\$n \\$\\(cat', values, done if not refused else values)
@@ -92,8 +92,8 @@ class TestPrepareHosts:
 
     def test_everybody_looks_for_the_api_at_the_first_master_until_a_master_is_complete(self) -> None:
         context, hosts = self.prepared()
-        hosts[M2].on(NOT_MEMBER, "")  # has joined
-        hosts[N1].on(NOT_MEMBER, "")
+        make_member(hosts[M2])
+        make_member(hosts[N1])
         PrepareHosts().run(context)
         found = {address: host.files["/etc/hosts"].decode().splitlines()[-2] for address, host in hosts.items()}
         assert found == {address: f"{at} api.airseal.internal" for address, at in {M1: M1, M2: M2, N1: M1}.items()}
