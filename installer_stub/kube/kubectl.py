@@ -1,4 +1,4 @@
-"""kubectl on the first master: how we look at a cluster, and now and then change it."""
+"""kubectl on a master: how we look at a cluster, and now and then change it."""
 
 from __future__ import annotations
 
@@ -12,13 +12,15 @@ from installer_stub.host.command import Command, CommandResult, Secret
 from installer_stub.host.connection import Connection
 
 ADMIN: Final = "/etc/kubernetes/admin.conf"
+# Whatever its kubeconfig names: a master is asked what its own API server knows, not what another one does.
+OWN_SERVER: Final = "https://127.0.0.1:6443"
 _REQUEST_TIMEOUT: Final = "20s"
 
 Object = Mapping[str, Any]
 
 
 class Kubectl:
-    """kubectl with the administrator's kubeconfig, run over ``connection``."""
+    """kubectl with the administrator's kubeconfig, run over ``connection``, which leads to a master."""
 
     def __init__(self, connection: Connection, kubeconfig: str = ADMIN) -> None:
         self._connection = connection
@@ -33,7 +35,7 @@ class Kubectl:
     ) -> CommandResult:
         """Run ``kubectl arguments``. Raises CommandFailed, as Connection does."""
         script = f'PATH={PATH}; export PATH; exec kubectl --kubeconfig "$@"'
-        command = Command.shell(script, self._kubeconfig, *arguments, changes=changes, stdin=stdin)
+        command = Command.shell(script, self._kubeconfig, f"--server={OWN_SERVER}", *arguments, changes=changes, stdin=stdin)
         return self._connection.run(command, check=check)
 
     def get(self, *arguments: str) -> Object:
@@ -53,5 +55,5 @@ class Kubectl:
         return tuple(item for item in items if isinstance(item, dict))
 
     def api_ready(self) -> bool:
-        """Tell whether the API server says that it is ready."""
+        """Tell whether this master's API server says that it is ready."""
         return self.run("get", "--raw=/readyz", "--request-timeout=5s", check=False).ok

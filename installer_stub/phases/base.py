@@ -9,6 +9,7 @@ from typing import BinaryIO, ClassVar, Protocol, TypeVar
 from installer_stub.bundle.model import ImageLock
 from installer_stub.host.command import Secret
 from installer_stub.host.connection import Connection
+from installer_stub.kube.control_plane import Speaker
 from installer_stub.plan import HostPlan, Plan
 
 T = TypeVar("T")
@@ -49,6 +50,7 @@ class Context:
     lock: ImageLock | None = None  # what acceptance compares with; a recording has none yet
     force_rejoin: frozenset[str] = frozenset()  # hosts in doubt that the operator says may be wiped and joined again
     secrets: list[Secret] = field(default_factory=list)  # what phases came to know: the log of the run masks it
+    speaker: Speaker | None = None  # the master that spoke for the cluster last; cluster_access chooses it
 
     def connection(self, host: HostPlan) -> Connection:
         """Return the connection to ``host``."""

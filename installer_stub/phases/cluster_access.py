@@ -12,19 +12,19 @@ from typing import Final
 
 from installer_stub.distro.base import JoinGrant
 from installer_stub.distro.kubeadm import KUBEADM
-from installer_stub.errors import ClusterError, HostError
+from installer_stub.errors import ClusterError, HostError, HostUnreachable
 from installer_stub.facts.cluster import NodeFact, gather, is_same_host
 from installer_stub.host.command import Command, Secret
 from installer_stub.host.connection import Connection
+from installer_stub.kube.control_plane import API_TIMEOUT, ControlPlane, Speaker
 from installer_stub.kube.kubectl import Kubectl
 from installer_stub.phases.base import Context
-from installer_stub.phases.member import leave_script, left_script
+from installer_stub.phases.member import is_member, leave_script, left_script
 from installer_stub.phases.task import stop_task
 from installer_stub.plan import HostPlan, in_url
 
 _RUN: Final = "/run/airseal"  # in memory: gone after a restart, whatever happened to us
 GRANT_CONFIG: Final = f"{_RUN}/grant.yaml"
-API_TIMEOUT: Final = 300.0  # seconds; a control plane on an old disk needs minutes after a restart
 _ALPHABET: Final = string.ascii_lowercase + string.digits
 INIT_TASK: Final = "start-first-master"
 JOIN_TASK: Final = "join"
@@ -39,9 +39,39 @@ _ETCDCTL: Final = (
 )
 
 
+def speaker(context: Context) -> Speaker:
+    """Return a ready master; the one that spoke last as long as nobody asks anew by ``wait_for_api``.
+
+    Where none is ready the first candidate speaks: its refusal says more than ours would. Raises HostUnreachable when no
+    master is connected.
+    """
+    if context.speaker is None:
+        masters = control_plane(context)
+        context.speaker = masters.any_ready() or next(iter(masters.masters), None)
+    if context.speaker is None:
+        first = context.plan.masters[0].address
+        raise HostUnreachable(first, "no master is connected", "let at least one master of the cluster be reached")
+    return context.speaker
+
+
+def control_plane(context: Context) -> ControlPlane:
+    """Return the connected masters that are members; before there is any, the one that the cluster begins with."""
+    reachable = context.reachable(context.plan.masters)
+    members = context.each(reachable, lambda _host, connection: _is_proved_member(connection)) if reachable else {}
+    speaking = tuple(host for host in reachable if members[host.address]) or reachable[:1]
+    return ControlPlane(Speaker(host, context.connection(host)) for host in speaking)
+
+
+def _is_proved_member(connection: Connection) -> bool:
+    try:
+        return is_member(connection)
+    except HostError:  # lost meanwhile, or in doubt: it does not speak for the others, and nothing is done to it for that
+        return False
+
+
 def kubectl(context: Context) -> Kubectl:
-    """Return kubectl on the first master."""
-    return Kubectl(context.first, KUBEADM.kubeconfig)
+    """Return kubectl on a ready master."""
+    return speaker(context).kubectl
 
 
 def wait_for_api(
@@ -51,15 +81,9 @@ def wait_for_api(
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> None:
-    """Return once the API server says that it is ready. Raises ClusterError after ``timeout`` seconds."""
-    deadline = clock() + timeout
-    while not kubectl(context).api_ready():
-        if clock() >= deadline:
-            raise ClusterError(
-                f"the API server on {context.first.host.address} did not become ready within {timeout:.0f} s",
-                "look there: journalctl -u kubelet, and crictl or ctr -n k8s.io for the control plane's containers",
-            )
-        sleep(1.0)
+    """Return once a master's API server says that it is ready: it speaks from here on. Raises ClusterError."""
+    context.speaker = None
+    context.speaker = control_plane(context).wait_for_any(timeout=timeout, clock=clock, sleep=sleep)
 
 
 def write_secret(connection: Connection, path: str, text: str) -> None:
@@ -79,28 +103,28 @@ _OWNERS = "--output=jsonpath={.metadata.ownerReferences[*].name}"
 def join_grant(context: Context, *, masters: bool) -> Iterator[JoinGrant]:
     """Let hosts join for as long as the block lasts: a token, for masters the certificates too, both taken back after.
 
-    They are made here, travel to the first master through stdin, and stand nowhere but in a 0600 file in memory.
+    They are made here, travel to a ready master through stdin, and stand nowhere but in a 0600 file in memory.
     """
-    first = context.plan.masters[0]
-    authority = KUBEADM.authority_hash(context.first.read(KUBEADM.authority) or b"")
+    host, master = speaker(context).host, speaker(context).connection
+    authority = KUBEADM.authority_hash(master.read(KUBEADM.authority) or b"")
     token_id = "".join(secrets.choice(_ALPHABET) for _ in range(6))
     token = f"{token_id}.{''.join(secrets.choice(_ALPHABET) for _ in range(16))}"
     grant = JoinGrant(Secret(token), authority, Secret(secrets.token_hex(32)) if masters else None)
     try:
-        write_secret(context.first, GRANT_CONFIG, KUBEADM.first_master_config(context.plan, first, grant))
+        write_secret(master, GRANT_CONFIG, KUBEADM.first_master_config(context.plan, host, grant))
         script = KUBEADM.grant_script(GRANT_CONFIG, masters=masters)
-        context.first.run(Command.shell(script, changes="let hosts join"))
-        remove(context.first, GRANT_CONFIG)
+        master.run(Command.shell(script, changes="let hosts join"))
+        remove(master, GRANT_CONFIG)
         yield grant
     finally:
-        _take_back(context, token_id, masters=masters)
+        _take_back(context, master, token_id, masters=masters)
 
 
-def _take_back(context: Context, token_id: str, *, masters: bool) -> None:
+def _take_back(context: Context, master: Connection, token_id: str, *, masters: bool) -> None:
     """Best effort: what is not taken back ends by itself, the token after minutes, the certificates after two hours."""
     names = [f"bootstrap-token-{token_id}"]
     try:
-        remove(context.first, GRANT_CONFIG)
+        remove(master, GRANT_CONFIG)
         if masters:
             # kubeadm gives the certificates an owner that ends after two hours: a token without any use, but a token.
             owner = kubectl(context).run("-n", "kube-system", "get", "secret", "kubeadm-certs", "--ignore-not-found", _OWNERS, check=False)
@@ -108,7 +132,7 @@ def _take_back(context: Context, token_id: str, *, masters: bool) -> None:
         arguments = ("-n", "kube-system", "delete", "secret", "--ignore-not-found", "--wait=false", *names)
         kubectl(context).run(*arguments, changes="take the join token back", check=False)
     except HostError:
-        context.notes.append(f"{context.first.host.address}: the join token could not be taken back; it ends within 15 minutes")
+        context.notes.append(f"{master.host.address}: the join token could not be taken back; it ends within 15 minutes")
 
 
 def member_id(members: str, address: str) -> str | None:
@@ -125,7 +149,7 @@ def member_id(members: str, address: str) -> str | None:
 
 def forget_etcd_member(context: Context, host: HostPlan) -> None:
     """Remove what a join that did not end left in etcd. While that host's etcd still runs: then there is a quorum."""
-    etcd = ("-n", "kube-system", "exec", f"etcd-{context.plan.masters[0].name}", "-c", "etcd", "--", *_ETCDCTL)
+    etcd = ("-n", "kube-system", "exec", f"etcd-{speaker(context).host.name}", "-c", "etcd", "--", *_ETCDCTL)
     listed = kubectl(context).run(*etcd, "member", "list", "--write-out=json")
     found = member_id(listed.stdout, host.address)
     if found is not None:

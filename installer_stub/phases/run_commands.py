@@ -1,4 +1,4 @@
-"""The Kubefile's CMDs, in order, on the first master: what makes a cluster an application."""
+"""The Kubefile's CMDs, in order, on a master: what makes a cluster an application."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from installer_stub.errors import ClusterError
 from installer_stub.host.connection import Connection, write
 from installer_stub.kube.workloads import unready
 from installer_stub.phases.base import Context, Phase
-from installer_stub.phases.cluster_access import kubectl, wait_for_api
+from installer_stub.phases.cluster_access import kubectl, speaker, wait_for_api
 from installer_stub.phases.task import Task, TaskFailed, run_task
 from installer_stub.plan import STATE, HostPlan
 
@@ -101,18 +101,19 @@ def _short(command: ClusterCommand) -> str:
 
 def _run(context: Context, index: int, command: ClusterCommand) -> None:
     text = script(context.plan.bundle, command, context.plan.cluster_directory)
+    master = speaker(context).connection
     try:
-        run_task(context.first, Task(f"command-{index + 1}", text))
+        run_task(master, Task(f"command-{index + 1}", text))
     except TaskFailed as error:
         where = f"line {command.line} of the Kubefile" if command.line else f"command {index + 1} of the bundle"
         raise ClusterError(
             f"{where}: {_short(command)}\nended with status {error.status}:\n{error.tail}",
-            f"{error.remedy} (on {context.first.host.address})",
+            f"{error.remedy} (on {master.host.address})",
         ) from error
 
 
 def _authority(context: Context) -> str:
-    return hashlib.sha256(context.first.read("/etc/kubernetes/pki/ca.crt") or b"").hexdigest()
+    return hashlib.sha256(speaker(context).connection.read(KUBEADM.authority) or b"").hexdigest()
 
 
 def _done(context: Context) -> list[str]:
@@ -126,10 +127,10 @@ def _done(context: Context) -> list[str]:
             return []
         return list(record.get("done", [])) if record.get("authority") == authority else []
 
-    found = context.each(context.plan.masters, read)
+    found = context.each(context.reachable(context.plan.masters), read)
     return list(dict.fromkeys(each for keys in found.values() for each in keys))
 
 
 def _write_down(context: Context, done: list[str]) -> None:
     text = json.dumps({"authority": _authority(context), "done": done}) + "\n"
-    context.each(context.plan.masters, lambda _host, connection: write(connection, RECORD, text, mode=0o600))
+    context.each(context.reachable(context.plan.masters), lambda _host, connection: write(connection, RECORD, text, mode=0o600))

@@ -17,6 +17,7 @@ from installer_stub.phases.accept import Accept, missing
 from installer_stub.phases.base import Context
 from installer_stub.phases.run_commands import RunCommands
 from installer_stub.phases.write_kubeconfig import WriteKubeconfig, for_operator
+from tests.fakes.membership import answers_membership, make_member
 from tests.fakes.plans import (
     M1,
     M2,
@@ -35,6 +36,15 @@ PLAN = make_plan(*masters(M1, M2), *nodes(N1))
 CA_FILE = "/etc/kubernetes/pki/ca.crt"
 
 
+def members() -> dict[str, ScriptedConnection]:
+    """The plan's hosts as a cluster whose masters are members and ready."""
+    hosts = scripted_hosts(PLAN)
+    for address in (M1, M2):
+        answers_membership(hosts[address].on("readyz"))
+        make_member(hosts[address])
+    return hosts
+
+
 def node(name: str, *, ready: bool = True) -> dict[str, Any]:
     condition = {"type": "Ready", "status": "True" if ready else "False", "message": "cni plugin not initialized"}
     return {"kind": "Node", "metadata": {"name": name}, "status": {"conditions": [condition]}}
@@ -47,8 +57,7 @@ def items(*objects: dict[str, Any]) -> str:
 class TestRunCommands:
     @pytest.fixture
     def hosts(self) -> dict[str, ScriptedConnection]:
-        hosts = scripted_hosts(PLAN)
-        hosts[M1].files[CA_FILE] = b"the CA"
+        hosts = members()
         hosts[M1].on("readyz").on("get nodes", items(node("m2")))
         hosts[M1].on("systemctl stop").on("systemd-run").on("ExecMainStatus", "loaded active exited 0 0\n")
         return hosts
@@ -177,7 +186,7 @@ class TestAccept:
         assert said in missing(PLAN, nodes_seen, pods)
 
     def test_it_says_so_with_the_exit_code_of_a_cluster_that_is_not_right(self) -> None:
-        hosts = scripted_hosts(PLAN)
+        hosts = members()
         hosts[M1].on("get nodes", items(*EVERYTHING)).on("get pods", items(*static_pods("m2")))
         with pytest.raises(NotAccepted, match="etcd-m3"):
             Accept().run(make_context(PLAN, hosts))
@@ -186,7 +195,7 @@ class TestAccept:
         assert Accept().is_needed(make_context(PLAN))
 
     def test_figures_are_for_the_summary(self) -> None:
-        hosts = scripted_hosts(PLAN)
+        hosts = members()
         hosts[M1].on("get nodes", items(*EVERYTHING)).on("get pods", items(*static_pods("m2", "m3")))
         context = make_context(PLAN, hosts)
         Accept().run(context)
@@ -259,7 +268,7 @@ class TestWriteKubeconfig:
 
 
 def test_a_failed_look_at_the_cluster_is_not_an_empty_cluster() -> None:
-    hosts = scripted_hosts(PLAN)
+    hosts = members()
     hosts[M1].on("get nodes", failed(1, "connection refused"))
     with pytest.raises(InstallerError, match="connection refused"):
         Accept().run(make_context(PLAN, hosts))
