@@ -10,6 +10,6 @@ Use it by hand with ``python -m tests.testbed --help``, or from a test::
 Modules, from the bottom up: ``cache`` (where things are, built once) and ``progress``; ``docker_engine`` (an engine that
 answers); ``part_table`` and ``parts`` (real Kubernetes from Go modules); ``rootfs`` (Debian trees); ``oci_image``,
 ``image_table`` and ``images`` (images under their upstream names); ``certificates``, ``releases`` and ``internet``
-(registries and download sites behind TLS); ``addresses``, ``ssh`` and ``hosts`` (blank hosts); ``sniffer`` (proof that
+(registries and download sites behind TLS); ``addresses``, ``ssh``, ``blank_host`` and ``hosts`` (blank hosts); ``sniffer`` (proof that
 nothing leaves).
 """

@@ -6,8 +6,10 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
+from typing import get_args
 
 from tests.testbed.cache import Cache, TestBedError
+from tests.testbed.rootfs import HOST_SUITE, Suite
 
 _EPILOG = """\
 examples:
@@ -64,6 +66,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     up.add_argument("--no-default-route", action="store_true", help="hosts that do not know a way out at all")
     up.add_argument("--noexec-tmp", action="store_true", help="hosts where /tmp is mounted noexec")
+    up.add_argument("--suite", choices=get_args(Suite), default=HOST_SUITE, help=f"Debian release of the hosts (default: {HOST_SUITE})")
     up.set_defaults(run=_up)
     down = commands.add_parser(
         "down", help="remove hosts, their networks and volumes; nothing that is not ours"
@@ -97,6 +100,7 @@ def _up(options: argparse.Namespace, cache: Cache) -> None:
         dns=options.dns,
         default_route=not options.no_default_route,
         exec_tmp=not options.noexec_tmp,
+        suite=options.suite,
         cache=cache,
     )
     bed.up()

@@ -4,63 +4,36 @@
         print(bed.masters[0].address, bed.ssh_key, bed.known_hosts)
         bed.nodes[0].run("systemctl is-system-running").stdout
 
-What a site may do to hosts is said by keywords: ``dns``, ``default_route``, ``exec_tmp`` (see ``start.Site``).
+What a site may do to hosts is said by keywords: ``dns``, ``default_route``, ``exec_tmp`` (see ``start.Site``). ``suite`` is
+the Debian release, of all or by name: ``{"n1": "bullseye"}``; the others are what the product is developed on.
 Beds with different names stand side by side, each with a subnet of its own.
 """
 
 from __future__ import annotations
 
 import shutil
-import subprocess
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from ipaddress import IPv4Network
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import docker
 import docker.errors
 import docker.types
 
 from tests.testbed.addresses import address_of, check_name, host_names, subnets
+from tests.testbed.blank_host import BlankHost
 from tests.testbed.cache import Cache, TestBedError, locked, write_whole
 from tests.testbed.docker_engine import engine, privileges, remove_container, remove_network, require_packages
 from tests.testbed.progress import say, step
-from tests.testbed.rootfs import HOST_IMAGE, RootfsStore
-from tests.testbed.ssh import OPS_USER, Credentials, run_ssh, ssh_command
+from tests.testbed.rootfs import HOST_IMAGE, HOST_SUITE, RootfsStore, Suite, host_image, host_rootfs
+from tests.testbed.ssh import OPS_USER, Credentials
 from tests.testbed.start import Dns, Place, Site, start_host
 
 LABEL = "airseal.testbed"
 DEFAULT_BED = "default"
-Role = Literal["master", "node"]
-
-
-@dataclass(frozen=True)
-class BlankHost:
-    """One host of a bed that is up."""
-
-    name: str
-    role: Role
-    address: str
-    container: str
-    ssh_key: Path
-    known_hosts: Path
-
-    def ssh_command(self, user: str = "root") -> list[str]:
-        """Return the ssh command line that enters this host."""
-        return ssh_command(self.address, self.ssh_key, self.known_hosts, user=user)
-
-    def run(
-        self, script: str, *, check: bool = True, timeout: float = 300
-    ) -> subprocess.CompletedProcess[str]:
-        """Run a shell script as root over SSH. Raises TestBedError if it fails, unless ``check`` is off."""
-        done = run_ssh(self.ssh_command(), script, timeout=timeout)
-        if check and done.returncode:
-            raise TestBedError(
-                f"{self.name}: {script!r} ended with {done.returncode}\n{done.stdout}{done.stderr}"
-            )
-        return done
 
 
 class TestBed:
@@ -77,12 +50,15 @@ class TestBed:
         dns: Dns = "docker",
         default_route: bool = True,
         exec_tmp: bool = True,
+        suite: Suite | Mapping[str, Suite] = HOST_SUITE,
         cache: Cache | None = None,
     ) -> None:
         check_name(name)
         self.name, self._site = name, Site(dns, default_route=default_route, exec_tmp=exec_tmp)
         self._cache = cache or Cache.default()
         self._wanted = host_names(masters, nodes)
+        named: Mapping[str, Suite] = dict.fromkeys(self._wanted, suite) if isinstance(suite, str) else suite
+        self._suites = {name: named.get(name, HOST_SUITE) for name in self._wanted}
         self._directory = self._cache.beds / name
         self._credentials = Credentials.ensure(self._cache)
         self.hosts: tuple[BlankHost, ...] = ()
@@ -135,8 +111,11 @@ class TestBed:
         client = engine(self._cache)
         raise_inotify_limits()
         rootfs = RootfsStore(self._cache)
-        rootfs.build_all(only=("host", "debian"))
+        suites = sorted(set(self._suites.values()))
+        rootfs.build_all(only=("host", "debian", *map(host_rootfs, suites)))
         rootfs.import_into(client)
+        for suite in suites:
+            rootfs.import_one(client, host_rootfs(suite), host_image(suite))
         with (
             locked(self._cache.beds / f".{self.name}.lock"),
             step(f"bed {self.name}: {' '.join(self._wanted)}"),
@@ -158,6 +137,7 @@ class TestBed:
             host.address,
             self.gateway,
             {LABEL: self.name},
+            host.suite,
         )
         return start_host(
             client,
@@ -176,6 +156,7 @@ class TestBed:
             _container_name(self.name, name),
             self.ssh_key,
             self.known_hosts,
+            self._suites[name],
         )
 
     def _adopt_network(self, client: docker.APIClient) -> None:

@@ -6,6 +6,7 @@ import functools
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import docker
 import docker.errors
@@ -13,6 +14,10 @@ import docker.errors
 from tests.testbed.cache import Cache, build_once, is_built, key_of, locked
 from tests.testbed.progress import run_logged, say, step
 
+Suite = Literal["bullseye", "bookworm", "trixie"]
+"""A Debian release: systemd 247, 252 and 257, glibc 2.31, 2.36 and 2.41, iproute2, iptables and coreutils of their years."""
+
+HOST_SUITE: Suite = "bookworm"
 HOST_IMAGE = "airseal-testbed/host:latest"
 DEBIAN_IMAGE = "debian:bookworm-slim"
 RECIPE_LABEL = "airseal.testbed.recipe"
@@ -33,6 +38,8 @@ class Rootfs:
     suite: str = "bookworm"
     before: tuple[str, ...] = ()
     after: tuple[str, ...] = ()
+    on_demand: bool = False
+    """Made only when it is asked for by name."""
 
     def command(self, tarball: Path) -> list[str]:
         """Return the command that makes the tree's tarball."""
@@ -50,17 +57,28 @@ _HOST = (
     "ca-certificates", "procps", "kmod", "ethtool", "socat", "sudo", "iputils-ping", "curl",
 )  # fmt: skip
 
+_BLANK = (
+    'chroot "$1" useradd --create-home --shell /bin/bash --groups sudo ops',
+    # Each host gets its own; a shared one would be the test bed's mistake and hide the product's.
+    'rm -f "$1"/etc/ssh/ssh_host_*; : > "$1"/etc/machine-id; rm -f "$1"/var/lib/dbus/machine-id',
+    _NO_DOCS,
+)
+
+
+def host_rootfs(suite: Suite) -> str:
+    """Return the name of the tree of a blank host of this release."""
+    return "host" if suite == HOST_SUITE else f"host-{suite}"
+
+
+def host_image(suite: Suite) -> str:
+    """Return the name under which the engine knows a blank host of this release."""
+    return HOST_IMAGE if suite == HOST_SUITE else f"{HOST_IMAGE.partition(':')[0]}:{suite}"
+
+
 ROOTFS: tuple[Rootfs, ...] = (
-    Rootfs(
-        "host",
-        include=_HOST,
-        after=(
-            'chroot "$1" useradd --create-home --shell /bin/bash --groups sudo ops',
-            # Each host gets its own; a shared one would be the test bed's mistake and hide the product's.
-            'rm -f "$1"/etc/ssh/ssh_host_*; : > "$1"/etc/machine-id; rm -f "$1"/var/lib/dbus/machine-id',
-            _NO_DOCS,
-        ),
-    ),
+    Rootfs("host", include=_HOST, after=_BLANK),
+    Rootfs("host-bullseye", include=_HOST, suite="bullseye", after=_BLANK, on_demand=True),
+    Rootfs("host-trixie", include=_HOST, suite="trixie", after=_BLANK, on_demand=True),
     Rootfs("debian", include=("ca-certificates",), after=(_NO_DOCS,)),
     Rootfs("iptables", include=("iptables", "nftables", "conntrack", "iproute2", "kmod"), after=(_NO_DOCS,)),
     Rootfs(
@@ -99,10 +117,11 @@ class RootfsStore:
         return (self._cache.rootfs / name / "recipe").read_text()
 
     def build_all(self, *, only: tuple[str, ...] = ()) -> None:
-        """Make whatever is missing or was made by another recipe."""
+        """Make whatever is missing or was made by another recipe; what is on demand only by its name."""
         for rootfs in ROOTFS:
             target, key = self._cache.rootfs / rootfs.name, key_of(*rootfs.command(Path("-")))
-            if (not only or rootfs.name in only) and not is_built(target, key):
+            wanted = rootfs.name in only if only else not rootfs.on_demand
+            if wanted and not is_built(target, key):
                 with step(f"root file system {rootfs.name} ({rootfs.architecture})"):
                     build_once(target, key, functools.partial(_build, rootfs))
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -12,10 +10,10 @@ from typing import Any, Literal
 import docker
 import docker.errors
 
-from tests.testbed.cache import TestBedError, key_of, write_whole
+from tests.testbed.blank_host import wait_until_up
+from tests.testbed.cache import key_of, write_whole
 from tests.testbed.docker_engine import remove_container
-from tests.testbed.progress import say
-from tests.testbed.rootfs import HOST_IMAGE
+from tests.testbed.rootfs import Suite, host_image
 from tests.testbed.ssh import Credentials, identity_archive
 
 Dns = Literal["docker", "none", "stub", "site"]
@@ -34,7 +32,6 @@ class Site:
 
 
 _SETTINGS_LABEL = "airseal.testbed.settings"
-_TIMEOUT = 90
 
 # remount without bind answers "busy" for the cgroup controllers; the last of all becomes process 1.
 _BOOT = """\
@@ -65,6 +62,7 @@ class Place:
     gateway: str
     bed: dict[str, str]
     """The labels that say whose it is."""
+    suite: Suite
 
 
 def start_host(
@@ -82,7 +80,7 @@ def start_host(
         site,
         place.address,
         json.dumps(capable),
-        client.inspect_image(HOST_IMAGE)["Id"],
+        client.inspect_image(host_image(place.suite))["Id"],
         credentials.public_key.read_text(),
     )
     key_file = keys / place.name
@@ -96,7 +94,7 @@ def start_host(
         client.put_archive(made, "/", archive)
         client.start(made)
         write_whole(key_file, public_key)
-    _wait(client, place.container, place.address)
+    wait_until_up(client, place.container, place.address)
     return key_file.read_text()
 
 
@@ -110,7 +108,7 @@ def _create(
     }
     endpoint = client.create_endpoint_config(ipv4_address=place.address)
     made: dict[str, Any] = client.create_container(
-        HOST_IMAGE,
+        host_image(place.suite),
         ["/bin/sh", "-c", boot_script(site, place.gateway)],
         name=place.container,
         hostname=place.name,
@@ -137,30 +135,3 @@ def _runs(client: docker.APIClient, container: str, settings: str) -> bool:
     except docker.errors.NotFound:
         return False
     return bool(found["State"]["Running"]) and found["Config"]["Labels"].get(_SETTINGS_LABEL) == settings
-
-
-def _wait(client: docker.APIClient, container: str, address: str) -> None:
-    deadline = time.monotonic() + _TIMEOUT
-    state = "not asked yet"
-    while time.monotonic() < deadline:
-        command = client.exec_create(container, ["systemctl", "is-system-running"])
-        state = client.exec_start(command).decode(errors="replace").strip()
-        if state in {"running", "degraded"} and _ssh_answers(address):
-            if state == "degraded":
-                say(
-                    f"{container}: systemd says degraded; look at `docker exec {container} systemctl --failed`"
-                )
-            return
-        time.sleep(0.5)
-    raise TestBedError(
-        f"{container} did not come up in {_TIMEOUT} s (systemd says {state!r}); "
-        f"look at `docker logs {container}` and `docker exec {container} systemctl status`"
-    )
-
-
-def _ssh_answers(address: str) -> bool:
-    try:
-        with socket.create_connection((address, 22), timeout=2) as connection:
-            return connection.recv(4) == b"SSH-"
-    except OSError:
-        return False
