@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -9,9 +10,10 @@ from typing import Final
 
 from installer_stub.decide import build_plan
 from installer_stub.errors import ClusterError, HostsFailed, InstallerError, Interrupted, UsageError
+from installer_stub.facts.cluster import ClusterFacts, gather
 from installer_stub.facts.gather import HostFacts, gather_all
 from installer_stub.host.connection import Connection
-from installer_stub.host.model import Host
+from installer_stub.host.model import Host, Role
 from installer_stub.kube.kubectl import Kubectl
 from installer_stub.kube.volumes import host_volumes
 from installer_stub.options import InstallOptions, Verb
@@ -50,7 +52,7 @@ def _install(run: Session) -> None:
     verify(run)
     connections = connect(run, run.options.hosts)
     try:
-        plan = _survey(run, connections)
+        plan, facts = _survey(run, connections)
         context = Context(
             plan=plan,
             connections=dict(connections),
@@ -59,6 +61,9 @@ def _install(run: Session) -> None:
             kubeconfig=str(run.options.kubeconfig),
             lock=run.bundle.lock,
             secrets=run.secrets,
+            take=run.options.take,
+            leftovers={address: tuple(left.path for left in found.leftovers) for address, found in facts.items()},
+            force_rejoin=run.options.force_rejoin,
         )
         runner.run(INSTALL, context)
     finally:
@@ -75,7 +80,7 @@ def _check(run: Session) -> None:
     verify(run)
     connections = connect(run, run.options.hosts)
     try:
-        plan = _survey(run, connections)
+        plan, _ = _survey(run, connections)
     finally:
         close(connections)
     result(run, f"{plan_text(plan)}\n\nThe installation can begin; nothing was changed.", hosts=len(plan.hosts))
@@ -145,12 +150,12 @@ def _agree(options: InstallOptions) -> None:
         raise Interrupted("nothing was changed")
 
 
-def _survey(run: Session, connections: Mapping[str, Connection]) -> Plan:
+def _survey(run: Session, connections: Mapping[str, Connection]) -> tuple[Plan, Mapping[str, HostFacts]]:
     """Read all facts, decide the plan, show every finding. Raises PreflightFailed; nothing has changed until here."""
     options = run.options
     facts = gather_all(connections)
     plan = build_plan(options, facts, run.bundle.info, certificate_validity=options.certificate_validity)
-    site = Site(options.hosts, facts, run.bundle.info, options.pod_cidr, options.service_cidr, run.bundle.size)
+    site = Site(options.hosts, facts, run.bundle.info, options.pod_cidr, options.service_cidr, run.bundle.size, options.take, _cluster(connections, options.hosts, facts))
     findings = check_all(site)
     if options.json:
         for finding in findings:
@@ -159,4 +164,17 @@ def _survey(run: Session, connections: Mapping[str, Connection]) -> Plan:
     else:
         run.screen.step(findings_text(findings))
     require(findings)
-    return plan
+    return plan, facts
+
+
+def _cluster(connections: Mapping[str, Connection], hosts: Sequence[Host], facts: Mapping[str, HostFacts]) -> ClusterFacts | None:
+    """Return what the cluster that is there already says of its nodes; None where there is none, or nobody answers yet.
+
+    What this finds early is asked again, and then has to be answered, before a host joins.
+    """
+    for host in hosts:
+        member = facts[host.address].membership
+        if host.role is Role.MASTER and member.joined and member.ours:
+            with contextlib.suppress(InstallerError):
+                return gather(Kubectl(connections[host.address]))
+    return None

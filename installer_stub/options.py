@@ -48,6 +48,8 @@ class InstallOptions:
     yes: bool  # answer yes to every question: first contact with a host, and reset
     json: bool  # events as JSON lines on stdout
     bundle: Path | None  # None: the running program
+    take: tuple[str, ...] = ()  # directories of others to set aside
+    force_rejoin: frozenset[str] = frozenset()  # addresses of hosts in doubt that may be wiped and joined again
     certificate_validity: int = CERTIFICATE_VALIDITY  # seconds
 
     @property
@@ -109,6 +111,15 @@ def check_hosts(hosts: tuple[Host, ...]) -> tuple[Host, ...]:
     if not any(host.role is Role.MASTER for host in hosts):
         raise UsageError("no master is named", "add --master with the address of at least one host")
     return hosts
+
+
+def parse_take(texts: Iterable[str], allowed: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the directories that ``--take`` names. Raises UsageError for one that an installation never needs empty."""
+    named = tuple(dict.fromkeys(text.rstrip("/") for text in texts))
+    for path in named:
+        if path not in allowed:
+            raise UsageError(f"--take {path}: the installation does not need that directory", f"it can set aside: {', '.join(allowed)}")
+    return named
 
 
 def check_networks(pod_cidr: str, service_cidr: str) -> tuple[str, str]:

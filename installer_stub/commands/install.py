@@ -16,6 +16,7 @@ from installer_stub.options import (
     check_networks,
     parse_hosts,
     parse_port,
+    parse_take,
     parse_validity,
 )
 from installer_stub.plan import CERTIFICATE_VALIDITY
@@ -62,6 +63,10 @@ def define(parser: ArgumentParser, verb: str) -> None:
         days = CERTIFICATE_VALIDITY // 86400
         cluster.add_argument("--certificate-validity", default=str(days), metavar="DAYS", help=f"how long certificates live; hosts renew them at half of it (default {days})")
         cluster.add_argument("--kubeconfig", type=Path, default=Path("kubeconfig"), metavar="FILE", help="where the operator's copy goes (default ./kubeconfig)")
+    if verb != "reset":
+        others = parser.add_argument_group("what others left")
+        others.add_argument("--take", action="append", default=[], metavar="DIR", help="rename DIR, in which data of an earlier life lies, out of the way; a reset renames it back")
+        others.add_argument("--force-rejoin", action="append", default=[], metavar="ADDRESS", help="this host, of which nobody can tell what it is, may be wiped and joined again")
     parser.add_argument("--yes", "-y", action="store_true", help="answer yes to every question, also to a host key seen for the first time")
     parser.add_argument("--json", action="store_true", help="print events as JSON, one a line")
     add_bundle_option(parser)
@@ -78,6 +83,8 @@ def run(arguments: Namespace) -> int:
 
 def parse(arguments: Namespace) -> InstallOptions:
     """Return the options that the arguments mean. Raises UsageError."""
+    from installer_stub.distro.kubeadm import KUBEADM
+
     port = parse_port(arguments.port)
     masters = parse_hosts(arguments.master, Role.MASTER, user=arguments.user, port=port)
     nodes = parse_hosts(arguments.node, Role.NODE, user=arguments.user, port=port)
@@ -97,5 +104,7 @@ def parse(arguments: Namespace) -> InstallOptions:
         yes=arguments.yes,
         json=arguments.json,
         bundle=arguments.bundle,
+        take=parse_take(getattr(arguments, "take", ()), tuple(path for path, _ in KUBEADM.own_directories)),
+        force_rejoin=frozenset(getattr(arguments, "force_rejoin", ())),
         certificate_validity=parse_validity(getattr(arguments, "certificate_validity", str(CERTIFICATE_VALIDITY // 86400))),
     )

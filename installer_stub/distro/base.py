@@ -52,6 +52,10 @@ class Distro(Protocol):
         """Directories that fill once the cluster runs; a reset empties those that were not there before."""
 
     @property
+    def own_directories(self) -> tuple[tuple[str, bool], ...]:
+        """Directories in which nothing of others may lie, and whether even an empty directory in one counts."""
+
+    @property
     def traces(self) -> Traces:
         """Where a membership leaves traces on a host."""
 

@@ -57,6 +57,13 @@ class Kubeadm:
         "/etc/systemd/system/kubelet.service.d",
     )
 
+    # What must hold nothing of others before a cluster begins there, and whether it has to be empty altogether.
+    own_directories: tuple[tuple[str, bool], ...] = (
+        ("/etc/kubernetes", False),
+        ("/var/lib/etcd", True),
+        ("/var/lib/kubelet", False),
+        ("/etc/cni/net.d", False),
+    )
     # A pki directory alone is none: certificates are made before a cluster is, also by others.
     traces: Traces = Traces(
         authority=authority,

@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from installer_stub.errors import HostError
-from installer_stub.facts import identity, kernel, network, resources, software
+from installer_stub.facts import identity, kernel, leftovers, network, resources, software
 from installer_stub.facts.base import Fact, Unreadable
 from installer_stub.facts.identity import OsRelease
 from installer_stub.facts.kernel import Cgroups, Selinux
+from installer_stub.facts.leftovers import Leftover
 from installer_stub.facts.network import Firewalls, ResolvConf, Routes
 from installer_stub.facts.resources import Disk, Mount, mount_of
 from installer_stub.facts.software import Membership
@@ -44,6 +45,7 @@ ALL_FACTS: tuple[Fact[object], ...] = (
     software.MEMBERSHIP,
     software.ENGINES,
     software.AVAILABLE_TOOLS,
+    leftovers.LEFTOVERS,
 )
 
 _SEPARATOR = "\x1e"  # ASCII record separator: in no file that we read
@@ -80,6 +82,7 @@ class HostFacts:
     membership: Membership
     engines: tuple[str, ...]
     tools: frozenset[str]
+    leftovers: tuple[Leftover, ...]
 
     def disk(self, place: str) -> Disk:
         """Return the file system that holds ``place``, one of ``resources.PLACES``. Raises KeyError."""
@@ -142,6 +145,7 @@ def parse(stdout: str, *, asked: float, answered: float) -> HostFacts:
         membership=software.MEMBERSHIP.read(answers),
         engines=software.ENGINES.read(answers),
         tools=software.AVAILABLE_TOOLS.read(answers),
+        leftovers=leftovers.LEFTOVERS.read(answers),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import BinaryIO, ClassVar, Protocol, TypeVar
 
@@ -49,6 +49,8 @@ class Context:
     notes: list[str] = field(default_factory=list)  # lines for the closing summary
     lock: ImageLock | None = None  # what acceptance compares with; a recording has none yet
     force_rejoin: frozenset[str] = frozenset()  # hosts in doubt that the operator says may be wiped and joined again
+    take: tuple[str, ...] = ()  # directories of others that the operator lets us set aside
+    leftovers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # by host: the directories where others' data lies
     secrets: list[Secret] = field(default_factory=list)  # what phases came to know: the log of the run masks it
     speaker: Speaker | None = None  # the master that spoke for the cluster last; cluster_access chooses it
 

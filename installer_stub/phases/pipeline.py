@@ -18,6 +18,7 @@ from installer_stub.phases.join_nodes import JoinNodes
 from installer_stub.phases.prepare_hosts import PrepareHosts
 from installer_stub.phases.run_commands import RunCommands
 from installer_stub.phases.serve_images import ServeImages
+from installer_stub.phases.set_aside import SetAside
 from installer_stub.phases.settle import Settle
 from installer_stub.phases.start_first_master import StartFirstMaster
 from installer_stub.phases.write_kubeconfig import WriteKubeconfig
@@ -25,6 +26,7 @@ from installer_stub.phases.write_kubeconfig import WriteKubeconfig
 INSTALL: Final[tuple[Phase, ...]] = (
     CopyStub(),
     CopyBundle(),
+    SetAside(),
     PrepareHosts(),
     InstallFiles(Role.MASTER),  # from their own artifact
     CreateAuthority(),

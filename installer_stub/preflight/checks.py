@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from installer_stub.errors import PreflightFailed
-from installer_stub.preflight import capacity, identity, network, system, topology
+from installer_stub.preflight import capacity, identity, leftovers, network, system, topology
 from installer_stub.preflight.finding import Check, Finding, Severity, Site
 
 ALL_CHECKS: tuple[Check, ...] = (
@@ -13,6 +13,8 @@ ALL_CHECKS: tuple[Check, ...] = (
     topology.masters,
     topology.other_clusters,
     topology.other_engines,
+    leftovers.leftovers,
+    leftovers.names,
     identity.architecture,
     identity.host_names,
     identity.machine_ids,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from installer_stub.bundle.model import BundleInfo
+from installer_stub.facts.cluster import ClusterFacts
 from installer_stub.facts.gather import HostFacts
 from installer_stub.host.model import Host, Role
 
@@ -43,6 +44,8 @@ class Site:
     pod_cidr: str
     service_cidr: str
     run_size: int = 0  # bytes of the artifact that every master keeps
+    take: tuple[str, ...] = ()  # directories that the operator lets us set aside
+    cluster: ClusterFacts | None = None  # of a site that has a cluster already
 
     def each(self) -> Iterator[tuple[Host, HostFacts]]:
         """Return every host with its facts, each address once."""

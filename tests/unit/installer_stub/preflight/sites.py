@@ -58,6 +58,7 @@ def good(number: int) -> HostFacts:
         firewalls=Firewalls(firewalld=False, ufw=False),
         membership=NOWHERE,
         engines=(),
+        leftovers=(),
     )
 
 

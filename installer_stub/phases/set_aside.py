@@ -1,0 +1,98 @@
+"""Set aside what others left where the cluster's data will be, as the operator asked with ``--take``; a reset brings it back."""
+
+from __future__ import annotations
+
+import json
+from typing import ClassVar, Final
+
+from installer_stub.errors import HostError
+from installer_stub.host.command import Command
+from installer_stub.host.connection import Connection, write
+from installer_stub.phases.base import Context, Phase
+from installer_stub.plan import STATE, HostPlan
+from installer_stub.preflight.leftovers import ASIDE
+
+RECORD: Final = f"{STATE}/aside.json"
+_LIMIT: Final = 65536  # bytes
+
+# Somebody's, or ours from an earlier life: what has the name already keeps it.
+_FREE: Final = 'name=$1 number=0; while [ -e "$name" ] || [ -L "$name" ]; do number=$((number + 1)); name=$1.$number; done; echo "$name"'
+# $1 directory, $2 where it goes. One rename: whole here or whole there. Nothing is replaced.
+_MOVE: Final = """\
+[ -d "$1" ] && [ ! -L "$1" ] || exit 0
+[ ! -e "$2" ] && [ ! -L "$2" ] || { echo "$2 is there already" >&2; exit 1; }
+mv -T -- "$1" "$2"; sync -f "${1%/*}" 2>/dev/null || true
+"""
+# Back, over an empty directory too. What is in the way is somebody's: it stays, and so does what was set aside.
+_BACK: Final = """\
+[ -e "$2" ] || exit 0
+[ ! -d "$1" ] || rmdir -- "$1" || exit 1
+[ ! -e "$1" ] && [ ! -L "$1" ] || { echo "$1 is in the way" >&2; exit 1; }
+mv -T -- "$2" "$1"; sync -f "${1%/*}" 2>/dev/null || true
+"""
+
+
+class SetAside(Phase):
+    """Written down before it is done. What was set aside once is ours to use from then on, and not set aside again."""
+
+    title: ClassVar[str] = "Set aside what others left"
+
+    def is_needed(self, context: Context) -> bool:
+        """Look for a directory that is to be taken and is not yet written down. Raises HostError."""
+        found = context.each(context.plan.hosts, lambda host, connection: _left_to_take(context, host, connection))
+        return any(found.values())
+
+    def run(self, context: Context) -> None:
+        """Rename them."""
+        context.each(context.plan.hosts, lambda host, connection: _take(context, host, connection))
+
+    def undo(self, context: Context) -> None:
+        """Rename them back. Raises HostError naming what is in the way; nothing is lost then."""
+        context.each(context.reachable(), lambda _host, connection: _give_back(connection))
+
+
+def _left_to_take(context: Context, host: HostPlan, connection: Connection) -> tuple[str, ...]:
+    wanted = tuple(path for path in context.take if path in context.leftovers.get(host.address, ()))
+    if not wanted:
+        return ()
+    done = _recorded(connection)
+    return tuple(path for path in wanted if path not in done)
+
+
+def _take(context: Context, host: HostPlan, connection: Connection) -> None:
+    for path in _left_to_take(context, host, connection):
+        aside = connection.run(Command.shell(_FREE, f"{path}{ASIDE}")).stdout.rstrip("\n")
+        _record(connection, {**_recorded(connection), path: aside})
+        connection.run(Command.shell(_MOVE, path, aside, changes=f"rename {path} to {aside}"))
+        context.notes.append(f"{host.address}: what lay in {path} is in {aside} now; a reset renames it back")
+
+
+def _give_back(connection: Connection) -> None:
+    left = _recorded(connection)
+    for path, aside in tuple(left.items()):
+        result = connection.run(Command.shell(_BACK, path, aside, changes=f"rename {aside} back to {path}"), check=False)
+        if not result.ok:
+            said = " ".join(result.stderr.split())[-200:]
+            raise HostError(connection.host.address, f"{aside} could not be renamed back to {path}: {said}", "move away what is in the way there and run reset again")
+        left = {name: place for name, place in left.items() if name != path}
+        _record(connection, left)
+
+
+def _recorded(connection: Connection) -> dict[str, str]:
+    """Return what is written down, by directory. Raises HostError for a record that cannot be read: it is not an empty one."""
+    data = connection.read(RECORD)
+    if data is None:
+        return {}
+    try:
+        value = json.loads(data[:_LIMIT])
+        return {str(path): str(aside) for path, aside in value.items()}
+    except (ValueError, AttributeError):
+        raise HostError(
+            connection.host.address,
+            f"{RECORD} is damaged: what was set aside cannot be told from it",
+            f"look for directories that end in {ASIDE} there, rename them back by hand, and remove that file",
+        ) from None
+
+
+def _record(connection: Connection, value: dict[str, str]) -> None:
+    write(connection, RECORD, json.dumps(value) + "\n", mode=0o600)
