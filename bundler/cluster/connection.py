@@ -12,7 +12,7 @@ from bundler.cluster.exec_channel import ExecChannel
 from installer_stub.errors import HostUnreachable
 from installer_stub.host.become import Become
 from installer_stub.host.command import Command, CommandResult, Secret
-from installer_stub.host.connection import BytesMoved
+from installer_stub.host.connection import MISSING, READ, BytesMoved
 from installer_stub.host.exchange import CHUNK, NO_STATUS, Feed, Outcome, exchange
 from installer_stub.host.model import Host
 from installer_stub.host.outcome import command_failed
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     import docker
 
 _GRACE_SECONDS = 15.0  # after timeout(1) in the container should have ended a command
-_MISSING = 44
-_READ = 'if [ -e "$1" ] || [ -L "$1" ]; then cat -- "$1"; else exit 44; fi'
 
 
 class DockerConnection:
@@ -68,9 +66,9 @@ class DockerConnection:
 
     def read(self, path: str) -> bytes | None:
         """Return a small file's content, or None where there is none."""
-        command = Command.shell(_READ, path)
+        command = Command.shell(READ, path)
         outcome = self._exec(command, lambda _: None, None)
-        if outcome.status == _MISSING:
+        if outcome.status == MISSING:
             return None
         if outcome.status != 0:
             raise command_failed(self._host, command, _result(outcome))

@@ -8,6 +8,13 @@ from typing import BinaryIO, Protocol
 from installer_stub.host.command import Command, CommandResult
 from installer_stub.host.model import Host
 
+MISSING = 44  # READ's status for "no such file": no program it calls uses it
+# Absent is only what the host says is absent: a disk that cannot be read, or no memory for a process, is an error.
+READ = """\
+if [ -e "$1" ] || [ -L "$1" ]; then exec cat -- "$1"; fi
+said=$(LC_ALL=C ls -d -- "$1" 2>&1) && exec cat -- "$1"
+case $said in *"No such file or directory"|*"Not a directory") exit 44 ;; *) echo "$said" >&2; exit 1 ;; esac
+"""
 BytesMoved = Callable[[int], None]  # called with the number of bytes moved since the last call
 
 

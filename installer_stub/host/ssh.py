@@ -22,7 +22,7 @@ from installer_stub.host.become import (
     refusal,
 )
 from installer_stub.host.command import Command, CommandResult, Secret, masked
-from installer_stub.host.connection import BytesMoved
+from installer_stub.host.connection import MISSING, READ, BytesMoved
 from installer_stub.host.exchange import NO_STATUS, Feed, Outcome, Send, exchange
 from installer_stub.host.model import Host
 from installer_stub.host.outcome import command_failed
@@ -38,10 +38,8 @@ SESSIONS = 8  # sshd's MaxSessions is 10 per connection
 OPEN_SECONDS = 60.0
 REFUSED_SECONDS = 10.0
 GRACE_SECONDS = 15.0  # after timeout(1) on the host should have ended a command
-MISSING = 44  # our status for "no such file": no program we call uses it
 KILLED = 137  # what a shell reports for a process that died of SIGKILL
 
-_READ = 'if [ -e "$1" ] || [ -L "$1" ]; then cat -- "$1"; else exit 44; fi'
 _log = logging.getLogger("airseal.host")
 
 
@@ -112,7 +110,7 @@ class SSHConnection:
 
     def read(self, path: str) -> bytes | None:
         """Return a small file's content, or None where there is none."""
-        command = Command.shell(_READ, path)
+        command = Command.shell(READ, path)
         outcome = self._execute(command, _sending(b""), None)
         if outcome.status == MISSING:
             return None

@@ -189,6 +189,12 @@ class TestFiles:
         with pytest.raises(CommandFailed, match="Is a directory"):
             connection.read(str(tmp_path))
 
+    def test_what_cannot_be_looked_at_is_not_missing(self, connection: Connection, tmp_path: Path) -> None:
+        (tmp_path / "a").symlink_to("b")
+        (tmp_path / "b").symlink_to("a")
+        with pytest.raises(CommandFailed, match="Too many levels"):
+            connection.read(str(tmp_path / "a" / "record"))
+
     def test_write_tells_whether_it_changed_anything(self, connection: Connection, tmp_path: Path) -> None:
         target = str(tmp_path / "conf")
         assert [write(connection, target, text) for text in ("a", "a", "b")] == [True, False, True]
