@@ -13,9 +13,9 @@ from installer_stub.errors import HostUnreachable
 from installer_stub.host.become import Become
 from installer_stub.host.command import Command, CommandResult, Secret
 from installer_stub.host.connection import MISSING, READ, BytesMoved
-from installer_stub.host.exchange import CHUNK, NO_STATUS, Feed, Outcome, exchange
+from installer_stub.host.exchange import CHUNK, NO_STATUS, Feed, Outcome, TooMuchOutput, exchange
 from installer_stub.host.model import Host
-from installer_stub.host.outcome import command_failed
+from installer_stub.host.outcome import command_failed, too_much_output
 from installer_stub.host.transfer import Upload
 
 if TYPE_CHECKING:
@@ -88,7 +88,11 @@ class DockerConnection:
     def _exec(self, command: Command, feed: Feed, timeout: float | None) -> Outcome:
         argv = ["/bin/sh", "-c", self._become.line(command.text, timeout)]
         with self._channel(argv) as channel:
-            outcome = exchange(channel, feed, deadline=None if timeout is None else timeout + _GRACE_SECONDS)
+            try:
+                outcome = exchange(channel, feed, deadline=None if timeout is None else timeout + _GRACE_SECONDS)
+            except TooMuchOutput as error:
+                secrets = (command.stdin,) if isinstance(command.stdin, Secret) else ()
+                raise too_much_output(self._host, command, error.limit, secrets=secrets) from None
         if outcome.status == NO_STATUS:
             raise HostUnreachable(self._host.address, "the temporary host has gone away", "run again; docker ps -a and docker logs may say why")
         return outcome

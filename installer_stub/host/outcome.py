@@ -31,6 +31,16 @@ def command_failed(
     return CommandFailed(host.address, problem, _remedy(result), status=result.status)
 
 
+def too_much_output(host: Host, command: Command, limit: int, *, secrets: Iterable[Secret] = ()) -> CommandFailed:
+    """Return the error for a command whose output has no end."""
+    line = masked(" ".join(str(command).split()), tuple(secrets))
+    return CommandFailed(
+        host.address,
+        f"`{line}` printed more than {limit >> 20} MiB; it was ended",
+        "run it on the host and see what it prints; a host that answers like that should not be trusted",
+    )
+
+
 def tail(text: str, count: int = TAIL_LINES) -> list[str]:
     """Return the last lines of ``text`` that say anything."""
     return [line.rstrip() for line in text.splitlines() if line.strip()][-count:]

@@ -23,9 +23,9 @@ from installer_stub.host.become import (
 )
 from installer_stub.host.command import Command, CommandResult, Secret, masked
 from installer_stub.host.connection import MISSING, READ, BytesMoved
-from installer_stub.host.exchange import NO_STATUS, Feed, Outcome, Send, exchange
+from installer_stub.host.exchange import NO_STATUS, Feed, Outcome, Send, TooMuchOutput, exchange
 from installer_stub.host.model import Host
-from installer_stub.host.outcome import command_failed
+from installer_stub.host.outcome import command_failed, too_much_output
 from installer_stub.host.retry import retry
 from installer_stub.host.transfer import Upload
 
@@ -148,7 +148,10 @@ class SSHConnection:
         begun = time.monotonic()
         with self._sessions:
             channel = self._start(self._become.line(command.text, timeout))
-            outcome = exchange(channel, feed_all, deadline=None if timeout is None else timeout + GRACE_SECONDS)
+            try:
+                outcome = exchange(channel, feed_all, deadline=None if timeout is None else timeout + GRACE_SECONDS)
+            except TooMuchOutput as error:
+                raise too_much_output(self._host, command, error.limit, secrets=self._secrets(command)) from None
         if outcome.late:
             outcome = Outcome(TIMED_OUT, outcome.stdout, outcome.stderr)
         elif outcome.status == NO_STATUS:

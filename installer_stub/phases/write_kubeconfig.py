@@ -7,25 +7,11 @@ import tempfile
 from pathlib import Path
 from typing import ClassVar
 
-import yaml
-
 from installer_stub.distro.kubeadm import KUBEADM
-from installer_stub.distro.kubeadm_config import dump
 from installer_stub.errors import ClusterError, InstallerError
+from installer_stub.kube.kubeconfig import AdminAccess
 from installer_stub.phases.base import Context, Phase
 from installer_stub.plan import API_PORT, in_url
-
-
-def for_operator(admin: bytes, address: str) -> bytes:
-    """Return the administrator's kubeconfig with the API at ``address``: the operator has no entry in /etc/hosts."""
-    try:
-        value = yaml.safe_load(admin)
-        for cluster in value["clusters"]:
-            cluster["cluster"]["server"] = f"https://{in_url(address)}:{API_PORT}"
-    except (yaml.YAMLError, KeyError, TypeError):
-        # From None: the parser's error would quote the file, and the file has a private key.
-        raise ClusterError("the administrator's kubeconfig on the first master cannot be read") from None
-    return dump(value).encode()
 
 
 def keep(target: Path, content: bytes) -> Path | None:
@@ -77,7 +63,15 @@ class WriteKubeconfig(Phase):
 
 
 def _content(context: Context) -> bytes:
+    """Return the operator's file: the administrator's three values, and an address of ours: the operator has no entry in /etc/hosts."""
+    first = context.plan.masters[0]
     admin = context.first.read(KUBEADM.kubeconfig)
     if admin is None:
-        raise ClusterError(f"there is no {KUBEADM.kubeconfig} on {context.first.host.address}")
-    return for_operator(admin, context.plan.masters[0].address)
+        raise ClusterError(f"there is no {KUBEADM.kubeconfig} on {first.address}")
+    where = f"{KUBEADM.kubeconfig} on {first.address}"
+    access = AdminAccess.parse(admin, where)
+    # Every master's, not only the first one's: that host may be the one that lies.
+    known = context.each(context.reachable(context.plan.masters), lambda _host, connection: connection.read(KUBEADM.authority))
+    for authority in [each for each in known.values() if each is not None] or [b""]:
+        access.check_authority(authority, where)
+    return access.render(f"https://{in_url(first.address)}:{API_PORT}", context.plan.bundle.name)

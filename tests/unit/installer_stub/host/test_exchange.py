@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
 
 import pytest
 
-from installer_stub.host.exchange import NO_STATUS, Send, exchange
+from installer_stub.host.exchange import NO_STATUS, Send, TooMuchOutput, exchange
 
 
 class ProcessChannel:
@@ -17,7 +19,8 @@ class ProcessChannel:
 
     def __init__(self, script: str) -> None:
         pipe = subprocess.PIPE
-        self._process = subprocess.Popen(["/bin/sh", "-c", script], stdin=pipe, stdout=pipe, stderr=pipe)
+        argv = ["/bin/sh", "-c", script]
+        self._process = subprocess.Popen(argv, stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=True)
         self._closed = False
 
     def recv(self, nbytes: int) -> bytes:
@@ -42,7 +45,8 @@ class ProcessChannel:
 
     def close(self) -> None:
         self._closed = self._process.poll() is None
-        self._process.kill()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)  # its children hold the pipes open
 
     def dispose(self) -> None:
         self._process.wait(5)
@@ -108,3 +112,26 @@ def test_a_deadline_closes_the_channel(channel: Make) -> None:
     assert outcome.late
     assert outcome.status == NO_STATUS
     assert time.monotonic() - begun < 5
+
+
+@pytest.mark.parametrize(
+    "script",
+    ["cat /dev/zero", "cat /dev/zero >&2", "cat /dev/zero | tr '\\0' '\\n'", "cat /dev/zero; exit 0", "cat /dev/zero & cat /dev/zero >&2"],
+)
+def test_a_host_that_never_stops_talking_is_stopped(channel: Make, script: str) -> None:
+    with pytest.raises(TooMuchOutput, match="more than 1000000 bytes"):
+        exchange(channel(script), sending(), limit=1_000_000)
+
+
+def test_one_that_stops_at_the_limit_is_heard_to_the_end(channel: Make) -> None:
+    outcome = exchange(channel("head -c 1000000 /dev/zero; head -c 1000000 /dev/zero >&2; exit 3"), sending(), limit=1_000_000)
+    assert (outcome.status, len(outcome.stdout), len(outcome.stderr)) == (3, 1_000_000, 1_000_000)
+
+
+def test_one_that_talks_while_it_is_sent_gigabytes_is_stopped_too(channel: Make) -> None:
+    def endless(send: Send) -> None:
+        while True:
+            send(bytes(100_000))
+
+    with pytest.raises(TooMuchOutput):
+        exchange(channel("exec cat"), endless, limit=1_000_000)

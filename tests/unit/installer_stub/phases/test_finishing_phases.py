@@ -16,7 +16,8 @@ from installer_stub.phases import run_commands
 from installer_stub.phases.accept import Accept, missing
 from installer_stub.phases.base import Context
 from installer_stub.phases.run_commands import RunCommands
-from installer_stub.phases.write_kubeconfig import WriteKubeconfig, for_operator
+from installer_stub.phases.write_kubeconfig import WriteKubeconfig
+from tests.fakes.admin_conf import admin_conf, authority, encoded
 from tests.fakes.membership import answers_membership, make_member
 from tests.fakes.plans import (
     M1,
@@ -202,14 +203,7 @@ class TestAccept:
         assert context.notes == ["0 containers in 0 pods run 0 images, every one from the bundle"]
 
 
-ADMIN = yaml.safe_dump(
-    {
-        "apiVersion": "v1",
-        "kind": "Config",
-        "clusters": [{"name": "shop", "cluster": {"server": "https://api.airseal.internal:6443", "certificate-authority-data": "Q0E="}}],
-        "users": [{"name": "kubernetes-admin", "user": {"client-key-data": "S0VZ"}}],
-    }
-).encode()
+ADMIN = yaml.safe_dump(admin_conf()).encode()
 
 
 class TestWriteKubeconfig:
@@ -217,6 +211,8 @@ class TestWriteKubeconfig:
     def context(self, tmp_path: Path) -> Context:
         hosts = scripted_hosts(PLAN)
         hosts[M1].files["/etc/kubernetes/admin.conf"] = ADMIN
+        for host in hosts.values():
+            host.files[CA_FILE] = authority()
         return make_context(PLAN, hosts, kubeconfig=str(tmp_path / "site" / "kubeconfig"))
 
     def test_it_names_the_first_master_and_only_its_owner_reads_it(self, context: Context) -> None:
@@ -224,7 +220,8 @@ class TestWriteKubeconfig:
         WriteKubeconfig().run(context)
         target = Path(context.kubeconfig)
         value = yaml.safe_load(target.read_text())
-        assert value["clusters"][0]["cluster"] == {"server": f"https://{M1}:6443", "certificate-authority-data": "Q0E="}
+        expected = {"server": f"https://{M1}:6443", "certificate-authority-data": encoded(authority())}
+        assert value["clusters"][0]["cluster"] == expected
         assert stat.S_IMODE(target.stat().st_mode) == 0o600
         assert [path.name for path in target.parent.iterdir()] == ["kubeconfig"]
         assert not WriteKubeconfig().is_needed(context)
@@ -252,12 +249,25 @@ class TestWriteKubeconfig:
         with pytest.raises(InstallerError, match="cannot be written"):
             WriteKubeconfig().run(context)
 
-    @pytest.mark.parametrize("content", [b"", b"[]", b"clusters: 7", b"a: [secret", b"clusters: [{}]"])
-    def test_an_unreadable_one_is_an_error_that_quotes_nothing(self, content: bytes) -> None:
+    @pytest.mark.parametrize("liar", [M1, M2])
+    def test_a_ca_that_one_of_the_masters_does_not_know_is_not_written(self, context: Context, liar: str) -> None:
+        host = context.connections[liar]
+        assert isinstance(host, ScriptedConnection)
+        host.files[CA_FILE] = authority("theirs")
+        with pytest.raises(ClusterError, match="names another CA"):
+            WriteKubeconfig().run(context)
+        assert not Path(context.kubeconfig).exists()
+
+    @pytest.mark.parametrize("content", [b"", b"a: [secret", ADMIN.replace(b"client-key-data", b"exec")])
+    def test_an_unreadable_one_is_an_error_that_quotes_nothing(self, context: Context, content: bytes) -> None:
+        host = context.first
+        assert isinstance(host, ScriptedConnection)
+        host.files["/etc/kubernetes/admin.conf"] = content
         with pytest.raises(ClusterError) as caught:
-            for_operator(content, M1)
+            WriteKubeconfig().run(context)
         assert "secret" not in str(caught.value)
         assert caught.value.__cause__ is None
+        assert not Path(context.kubeconfig).exists()
 
     def test_a_master_without_one_is_said(self, context: Context) -> None:
         first = context.first
