@@ -21,7 +21,7 @@ from bundler.errors import BuildFailed
 from bundler.file_store import FileStore
 from bundler.files import ClusterFiles, collect
 from bundler.image import Source, build_image, commands_of, read_source
-from bundler.image_list import listed_images
+from bundler.image_list import balancer_image, listed_images
 from bundler.image_lock import all_blobs
 from bundler.kubefile.dockerfile import KUBERNETES_LABEL, PINS_LABEL
 from bundler.layer_sizes import is_layer, unpacked_size
@@ -32,7 +32,7 @@ from bundler.pack.stub_runtime import StubRuntime
 from bundler.pull_progress import PullProgress
 from bundler.recordings import recording_directory
 from installer_stub.bundle.cluster_files import EMPTY, cluster_manifest
-from installer_stub.bundle.model import INTERNAL_REGISTRY, BundleInfo
+from installer_stub.bundle.model import BALANCER_LABEL, INTERNAL_REGISTRY, BundleInfo
 from installer_stub.phases.base import Artifact, Reporter
 from installer_stub.ui.transfer import duration, size
 from installer_stub.version import VERSION
@@ -45,7 +45,7 @@ from registry_snapshot.store.disk import DiskBlobStore
 
 # What docker sets in every image; the installer has a PATH of its own.
 _DOCKER_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-_OURS: Final = frozenset({PINS_LABEL})
+_OURS: Final = frozenset({PINS_LABEL, BALANCER_LABEL})
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +101,7 @@ def build(options: BuildOptions, engine: Engine, reporter: Reporter) -> Built:
             blobs,
             info=info,
             stub=Artifact(stub_size=stub.size, open_stub=stub.open, stub_digest=stub.digest),
-            listed=listed_images(files.files, blobs),
+            listed=listed_images(files.files, blobs) + balancer_image(image.labels),
             settings=settings,
             reporter=reporter,
         )

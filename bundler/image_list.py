@@ -1,13 +1,16 @@
-"""``/cluster/images.txt``: images that nobody will see being pulled, one a line; ``#`` begins a comment."""
+"""Images that nobody will see being pulled: those of ``/cluster/images.txt``, one a line, and the nodes' load balancer.
+
+``#`` begins a comment in the file.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import zstandard
 
-from bundler.errors import KubefileError
-from installer_stub.bundle.model import FILE_ZSTD, ClusterFile
+from bundler.errors import BuildFailed, KubefileError
+from installer_stub.bundle.model import BALANCER_LABEL, FILE_ZSTD, ClusterFile
 from registry_snapshot.errors import RegistryError
 from registry_snapshot.oci.reference import Reference
 from registry_snapshot.store.base import BlobReader
@@ -25,6 +28,20 @@ def listed_images(files: Iterable[ClusterFile], blobs: BlobReader) -> tuple[tupl
                 data = zstandard.ZstdDecompressor().decompress(data)
             return parse_list(data.decode("utf-8", "replace"))
     return ()
+
+
+def balancer_image(labels: Mapping[str, str]) -> tuple[tuple[str, Reference], ...]:
+    """Return why and the reference of the image that the label names: the recorded cluster has one host, and none of it runs.
+
+    The label is the only place that names it, so what the installer reads there is always in the bundle. Raises BuildFailed.
+    """
+    name = labels.get(BALANCER_LABEL, "")
+    if not name:
+        return ()
+    try:
+        return (("load balancer of the nodes", Reference.parse(name)),)
+    except RegistryError as error:
+        raise BuildFailed(f"label {BALANCER_LABEL}: {error.problem}", "name an image, for example docker.io/library/haproxy:3.0.11") from None
 
 
 def parse_list(text: str) -> tuple[tuple[str, Reference], ...]:

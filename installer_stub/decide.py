@@ -13,10 +13,12 @@ from installer_stub.facts.gather import HostFacts
 from installer_stub.facts.kernel import CgroupVersion
 from installer_stub.host.model import Host, Role
 from installer_stub.plan import (
+    BY_ITSELF,
     CERTIFICATE_VALIDITY,
     CREDENTIAL,
     REGISTRY_CA,
     REGISTRY_PORT,
+    Access,
     HostPlan,
     ImageSource,
     Plan,
@@ -48,6 +50,7 @@ def build_plan(
     recording: bool = False,
     images: ImageSource | None = None,
     certificate_validity: int = CERTIFICATE_VALIDITY,
+    access: Access = BY_ITSELF,
 ) -> Plan:
     """Return the plan for ``options.hosts``, whose facts are given by address. ``images`` None: the masters serve them."""
     return Plan(
@@ -58,6 +61,7 @@ def build_plan(
         recording=recording,
         images=images or site_registry(options.hosts),
         certificate_validity=certificate_validity,
+        access=access,
     )
 
 

@@ -154,7 +154,7 @@ def _survey(run: Session, connections: Mapping[str, Connection]) -> tuple[Plan, 
     """Read all facts, decide the plan, show every finding. Raises PreflightFailed; nothing has changed until here."""
     options = run.options
     facts = gather_all(connections)
-    plan = build_plan(options, facts, run.bundle.info, certificate_validity=options.certificate_validity)
+    plan = build_plan(options, facts, run.bundle.info, certificate_validity=options.certificate_validity, access=options.access)
     site = Site(options.hosts, facts, run.bundle.info, options.pod_cidr, options.service_cidr, run.bundle.size, options.take, _cluster(connections, options.hosts, facts))
     findings = check_all(site)
     if options.json:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from installer_stub.errors import UsageError
 from installer_stub.host.model import Host, Role
-from installer_stub.plan import CERTIFICATE_VALIDITY
+from installer_stub.plan import API_PORT, BY_ITSELF, CERTIFICATE_VALIDITY, Access, Endpoint
 
 # Kubernetes' own defaults in kubeadm examples and flannel; both are changed by options.
 POD_CIDR = "10.244.0.0/16"
@@ -51,6 +51,7 @@ class InstallOptions:
     take: tuple[str, ...] = ()  # directories of others to set aside
     force_rejoin: frozenset[str] = frozenset()  # addresses of hosts in doubt that may be wiped and joined again
     certificate_validity: int = CERTIFICATE_VALIDITY  # seconds
+    access: Access = BY_ITSELF
 
     @property
     def masters(self) -> tuple[Host, ...]:
@@ -82,6 +83,25 @@ def parse_host(text: str, role: Role, *, user: str, port: int) -> Host:
     if not _is_address(address):
         raise UsageError(f"{text!r} is no host: {address!r} is neither a name nor an address", _HOST_REMEDY)
     return Host(address.lower(), role, parse_port(port_text) if port_text else port, name or user)
+
+
+def parse_access(endpoint: str | None, names: Iterable[str]) -> Access:
+    """Return how the API is reached: ``HOST[:PORT]`` of the site's own endpoint, and more names for the certificates.
+
+    Raises UsageError.
+    """
+    remedy = "write a name or an address: --endpoint api.site.example, --endpoint 10.0.0.9:8443, --san 10.0.0.9"
+    found: Endpoint | None = None
+    if endpoint is not None:
+        host, port = _split_port(endpoint.strip(), endpoint)
+        if not _is_address(host):
+            raise UsageError(f"--endpoint {endpoint[:60]!r} is neither a name nor an address", remedy)
+        found = Endpoint(host.lower(), parse_port(port) if port else API_PORT)
+    sans = [name.strip().lower() for text in names for name in text.split(",") if name.strip()]
+    for name in sans:
+        if not _is_address(name.removeprefix("*.")):
+            raise UsageError(f"--san {name[:60]!r} is neither a name nor an address", remedy)
+    return Access(found, tuple(dict.fromkeys(sans)))
 
 
 def parse_port(text: str) -> int:

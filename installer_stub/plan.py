@@ -8,10 +8,11 @@ from typing import Final
 from installer_stub.bundle.model import BundleInfo
 from installer_stub.host.model import Role
 
-# Masters and nodes reach the API under this name, through /etc/hosts: masters through themselves, nodes through the
-# first master. So an address can change, or a node-local load balancer come, without touching a certificate.
+# Under this name, through /etc/hosts, a host reaches the API while it joins. After that nothing needs it: docs/adr/0014.
 API_NAME: Final = "api.airseal.internal"
 API_PORT: Final = 6443
+# What components find the API under: on masters their own API server, on nodes the load balancer there.
+LOCAL_API: Final = f"https://127.0.0.1:{API_PORT}"
 REGISTRY_PORT: Final = 5443
 STATE: Final = "/var/lib/airseal"
 _DAY: Final = 24 * 3600
@@ -27,6 +28,38 @@ CREDENTIAL: Final = "/etc/airseal/registry.credential"  # on every host, for roo
 def in_url(address: str) -> str:
     """Return an address as URLs have it: IPv6 in brackets."""
     return f"[{address}]" if ":" in address else address
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """An address of the API that the site provides: a load balancer or a virtual address in front of the masters."""
+
+    host: str
+    port: int = API_PORT
+
+    @property
+    def url(self) -> str:
+        """Return what kubeconfigs name."""
+        return f"https://{in_url(self.host)}:{self.port}"
+
+    def __str__(self) -> str:
+        return f"{in_url(self.host)}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """How the API is reached from outside the masters, where the site has a say in it."""
+
+    endpoint: Endpoint | None = None
+    names: tuple[str, ...] = ()  # more names and addresses that the API servers' certificates are for
+
+    @property
+    def sans(self) -> tuple[str, ...]:
+        """Return everything that the certificates have to name for it."""
+        return tuple(dict.fromkeys((*((self.endpoint.host,) if self.endpoint else ()), *self.names)))
+
+
+BY_ITSELF: Final = Access()
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +101,14 @@ class Plan:
     recording: bool  # a build: images come from the recording proxy, there is no artifact yet
     images: ImageSource
     certificate_validity: int = CERTIFICATE_VALIDITY  # seconds, of every certificate but the CAs'
+    access: Access = BY_ITSELF
+
+    @property
+    def node_api(self) -> str:
+        """Where kubelet and kube-proxy of a node find the API: the site's endpoint, the balancer there, or the name's one master."""
+        if self.access.endpoint is not None:
+            return self.access.endpoint.url
+        return LOCAL_API if self.bundle.balancer else f"https://{API_NAME}:{API_PORT}"
 
     @property
     def masters(self) -> tuple[HostPlan, ...]:

@@ -20,7 +20,7 @@ from bundler.engine import Engine
 from bundler.errors import ChecksumMismatch, RecipeError
 from bundler.image import build_image, read_source
 from bundler.kubefile.dockerfile import KUBERNETES_LABEL, PINS_LABEL
-from installer_stub.bundle.model import INTERNAL_REGISTRY
+from installer_stub.bundle.model import BALANCER_LABEL, INTERNAL_REGISTRY
 from installer_stub.phases.base import Reporter
 
 _FROZEN = "Frozen from the publishers' own checksum files at the first download. A later difference stops the build."
@@ -75,6 +75,8 @@ class BaseBuilder:
                 extract(download, files[download.url], context)
                 _edit(download, context)
             labels = {KUBERNETES_LABEL: recipe.parts["kubernetes"], PINS_LABEL: pins.vouched}
+            if recipe.balancer:
+                labels[BALANCER_LABEL] = recipe.balancer
             source = read_source(context)
             build_image(self._engine, source, tag=tag, bases={}, platform=str(recipe.platform), reporter=self._reporter, labels=labels)
         return tag
@@ -132,6 +134,7 @@ def image_tag(recipe: Recipe, pins: Pins) -> str:
         "edits": (Path(__file__).parent / "edits.py").read_text(),
         "platform": str(recipe.platform),
         "vouched": pins.vouched,
+        "balancer": recipe.balancer,
     }
     digest = hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()[:12]
     return f"{INTERNAL_REGISTRY}/base/{recipe.name}:{recipe.version}-{digest}"

@@ -13,7 +13,9 @@ from typing import Any
 
 from bundler.bases.edits import EDITS
 from bundler.errors import RecipeError
+from registry_snapshot.errors import RegistryError
 from registry_snapshot.oci.descriptor import Platform
+from registry_snapshot.oci.reference import Reference
 
 DIRECTORY = Path(__file__).parent
 _FORMATS = ("bare", "list")
@@ -58,6 +60,7 @@ class Recipe:
     parts: Mapping[str, str]  # {"kubernetes": "v1.36.3", …}
     downloads: tuple[Download, ...]
     directory: Path
+    balancer: str = ""  # reference of the image through which nodes reach the API; empty: nodes reach one master
 
     @property
     def title(self) -> str:
@@ -92,10 +95,12 @@ def find_recipe(image: str, platform: Platform, directory: Path = DIRECTORY) -> 
     parts = {key: str(value) for key, value in versions[version].items()}
     fill = {**parts, "arch": platform.architecture}
     try:
-        downloads = tuple(_download(item, fill) for item in _load(file)["downloads"])
+        described = _load(file)
+        downloads = tuple(_download(item, fill) for item in described["downloads"])
+        balancer = _image(str(described.get("balancer", "")).format_map(fill))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise RecipeError(f"{file}: cannot be used: {error!r}", "compare it with bundler/bases/kubernetes/recipe.yaml") from None
-    return Recipe(name, version, platform, parts, downloads, file.parent)
+    return Recipe(name, version, platform, parts, downloads, file.parent, balancer)
 
 
 def _versions(file: Path) -> dict[str, dict[str, Any]]:
@@ -137,6 +142,14 @@ def _download(item: dict[str, Any], fill: Mapping[str, str]) -> Download:
         members=members,
         edit=edit,
     )
+
+
+def _image(text: str) -> str:
+    """Return a reference in full, as the lock will have it. Raises ValueError."""
+    try:
+        return str(Reference.parse(text)) if text else ""
+    except RegistryError as error:
+        raise ValueError(error.problem) from None
 
 
 def _mode(value: object) -> int:

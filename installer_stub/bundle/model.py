@@ -17,6 +17,8 @@ from registry_snapshot.oci.reference import Reference, Repository
 
 # ".internal" is reserved for private use (ICANN, 2024), so this registry can exist nowhere else.
 INTERNAL_REGISTRY: Final = "airseal.internal"
+# A base's label: the image of the load balancer through which nodes reach the API. What it names is sealed.
+BALANCER_LABEL: Final = "internal.airseal.balancer"
 CLUSTER_ARTIFACT: Final = "application/vnd.airseal.cluster.v1"
 FILE_ZSTD: Final = "application/vnd.airseal.file.v1+zstd"
 FILE_PLAIN: Final = "application/vnd.airseal.file.v1"
@@ -63,6 +65,11 @@ class BundleInfo:
     def title(self) -> str:
         """Return ``name:version``."""
         return f"{self.name}:{self.version}"
+
+    @property
+    def balancer(self) -> str:
+        """Return the image of the nodes' load balancer, or an empty text for a bundle that has none."""
+        return self.labels.get(BALANCER_LABEL, "")
 
     @property
     def file_stem(self) -> str:

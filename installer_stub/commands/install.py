@@ -14,6 +14,7 @@ from installer_stub.options import (
     Verb,
     check_hosts,
     check_networks,
+    parse_access,
     parse_hosts,
     parse_port,
     parse_take,
@@ -60,6 +61,8 @@ def define(parser: ArgumentParser, verb: str) -> None:
         cluster = parser.add_argument_group("cluster")
         cluster.add_argument("--pod-cidr", default=POD_CIDR, metavar="CIDR", help=f"network of pods (default {POD_CIDR})")
         cluster.add_argument("--service-cidr", default=SERVICE_CIDR, metavar="CIDR", help=f"network of services (default {SERVICE_CIDR})")
+        cluster.add_argument("--endpoint", metavar="HOST[:PORT]", help="load balancer or virtual address in front of the masters, if the site has one; default: each node balances by itself")
+        cluster.add_argument("--san", action="append", default=[], metavar="NAME[,ADDRESS]", help="more names and addresses that the API is reached by, for its certificates")
         days = CERTIFICATE_VALIDITY // 86400
         cluster.add_argument("--certificate-validity", default=str(days), metavar="DAYS", help=f"how long certificates live; hosts renew them at half of it (default {days})")
         cluster.add_argument("--kubeconfig", type=Path, default=Path("kubeconfig"), metavar="FILE", help="where the operator's copy goes (default ./kubeconfig)")
@@ -106,5 +109,6 @@ def parse(arguments: Namespace) -> InstallOptions:
         bundle=arguments.bundle,
         take=parse_take(getattr(arguments, "take", ()), tuple(path for path, _ in KUBEADM.own_directories)),
         force_rejoin=frozenset(getattr(arguments, "force_rejoin", ())),
+        access=parse_access(getattr(arguments, "endpoint", None), getattr(arguments, "san", ())),
         certificate_validity=parse_validity(getattr(arguments, "certificate_validity", str(CERTIFICATE_VALIDITY // 86400))),
     )

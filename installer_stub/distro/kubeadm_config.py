@@ -81,7 +81,7 @@ def init_configuration(plan: Plan, host: HostPlan, grant: JoinGrant | None) -> D
 
 def cluster_configuration(plan: Plan) -> Document:
     """Return the ClusterConfiguration: the same for every master, whenever it joins."""
-    names = [API_NAME, *(master.address for master in plan.masters), *(master.name for master in plan.masters), "127.0.0.1"]
+    names = [API_NAME, *(master.address for master in plan.masters), *(master.name for master in plan.masters), "127.0.0.1", *plan.access.sans]
     return {
         "apiVersion": _KUBEADM,
         "kind": "ClusterConfiguration",

@@ -19,6 +19,7 @@ from tests.testbed.part_table import FLANNEL, KUBERNETES, LOCAL_PATH
 from tests.testbed.parts import Parts, module_file
 from tests.testbed.rootfs import RootfsStore
 
+HAPROXY = "3.0.11"  # what the base kubernetes names, and Debian trixie has
 CORP = "registry.corp.example:8443"
 _FILES = Path(__file__).parent / "image_files"
 _SHOP = Path(__file__).parents[2] / "examples" / "shop"
@@ -103,13 +104,14 @@ class _Table:
         )
 
     def servers(self) -> tuple[Image, ...]:
-        """PostgreSQL, nginx and the storage provisioner."""
+        """PostgreSQL, nginx, haproxy and the storage provisioner."""
         provisioner = self._files(
             "local-path-provisioner", {"local-path-provisioner": "usr/bin/local-path-provisioner"}
         )
         return (
             Image("docker.io/library/postgres:16", (self._postgres(),)),
             Image("docker.io/library/nginx:1.27", (self._nginx(),), index=True, attested=True),
+            Image(f"docker.io/library/haproxy:{HAPROXY}", (self._haproxy(),), index=True, attested=True),
             Image(
                 f"docker.io/rancher/local-path-provisioner:{LOCAL_PATH}",
                 (Build((provisioner,), {"Env": [_PATH], "Entrypoint": ["/usr/bin/local-path-provisioner"]}),),
@@ -197,6 +199,18 @@ class _Table:
             "Volumes": {"/var/lib/postgresql/data": {}},
         }
         return Build((self._tree("postgres"), entrypoint), config)
+
+    def _haproxy(self) -> Build:
+        # The official image has its program here, and haproxy as user 99.
+        link = Files({}, {"usr/local/sbin/haproxy": "/usr/sbin/haproxy"})
+        config = {
+            "Entrypoint": ["haproxy"],
+            "Cmd": ["-f", "/usr/local/etc/haproxy/haproxy.cfg"],
+            "Env": [_PATH],
+            "StopSignal": "SIGUSR1",
+            "User": "99",
+        }
+        return Build((self._tree("haproxy"), link), config)
 
     def _nginx(self) -> Build:
         settings = Files(

@@ -97,6 +97,7 @@ ROOTFS: tuple[Rootfs, ...] = (
         ),
     ),
     Rootfs("nginx", include=("nginx",), after=(_NO_DOCS,)),
+    Rootfs("haproxy", include=("haproxy",), suite="trixie", after=(_NO_DOCS,)),
     Rootfs("busybox-amd64", include=("busybox-static",), variant="extract"),
     Rootfs("busybox-arm64", include=("busybox-static",), variant="extract", architecture="arm64"),
 )

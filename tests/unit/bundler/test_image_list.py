@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from bundler.errors import KubefileError
+from bundler.errors import BuildFailed, KubefileError
 from bundler.file_store import FileStore
-from bundler.image_list import listed_images, parse_list
-from installer_stub.bundle.model import ClusterFile
+from bundler.image_list import balancer_image, listed_images, parse_list
+from installer_stub.bundle.model import BALANCER_LABEL, ClusterFile
 from registry_snapshot.oci.digest import Digest
 from registry_snapshot.store.disk import DiskBlobStore
 
@@ -39,3 +39,14 @@ def test_the_file_is_read_from_its_blob(tmp_path: Path, text: str) -> None:
     ]
     assert [(where, str(reference)) for where, reference in listed_images(files, store.blobs)] == FOUND
     assert listed_images(files[:1], store.blobs) == ()
+
+
+def test_the_balancer_that_a_base_names_is_sealed_and_none_is_made_up() -> None:
+    ((why, reference),) = balancer_image({BALANCER_LABEL: "haproxy:3.0.11"})
+    assert (why, str(reference)) == ("load balancer of the nodes", "docker.io/library/haproxy:3.0.11")
+    assert balancer_image({}) == ()
+
+
+def test_a_balancer_that_is_no_image_stops_the_build() -> None:
+    with pytest.raises(BuildFailed, match=r"internal\.airseal\.balancer"):
+        balancer_image({BALANCER_LABEL: "Not An Image"})

@@ -10,7 +10,7 @@ import pytest
 from installer_stub.commands import install
 from installer_stub.errors import UsageError
 from installer_stub.host.model import Host, Role
-from installer_stub.options import InstallOptions, Verb, parse_host, parse_validity
+from installer_stub.options import InstallOptions, Verb, parse_access, parse_host, parse_validity
 
 
 @pytest.mark.parametrize(
@@ -86,3 +86,31 @@ def test_how_long_certificates_live_is_a_number_of_days_or_less(text: str, secon
 def test_a_life_that_no_host_could_renew_in_is_refused(text: str) -> None:
     with pytest.raises(UsageError):
         parse_validity(text)
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "names", "url", "sans"),
+    [
+        (None, (), None, ()),
+        ("10.0.0.9", (), "https://10.0.0.9:6443", ("10.0.0.9",)),
+        ("API.site.example:8443", ("10.0.0.9,10.0.0.9",), "https://api.site.example:8443", ("api.site.example", "10.0.0.9")),
+        ("[fd00::9]:443", (), "https://[fd00::9]:443", ("fd00::9",)),
+        (None, ("a.example", "*.b.example"), None, ("a.example", "*.b.example")),
+    ],
+)
+def test_a_site_s_own_way_to_the_api(endpoint: str | None, names: tuple[str, ...], url: str | None, sans: tuple[str, ...]) -> None:
+    access = parse_access(endpoint, names)
+    assert (access.endpoint.url if access.endpoint else None) == url
+    assert access.sans == sans
+
+
+@pytest.mark.parametrize(("endpoint", "name"), [("https://x", ""), ("a b", ""), ("10.0.0.300", ""), ("h:0", ""), ("", ""), (None, "a/b"), (None, "*.*.x")])
+def test_what_is_no_address_of_an_api_is_refused(endpoint: str | None, name: str) -> None:
+    with pytest.raises(UsageError):
+        parse_access(endpoint, (name,))
+
+
+def test_endpoint_and_names_come_from_the_command_line() -> None:
+    options = parse("install", "--master", "10.0.0.2", "--endpoint", "10.0.0.9", "--san", "a.example", "--san", "b.example")
+    assert options.access.sans == ("10.0.0.9", "a.example", "b.example")
+    assert parse("reset", "--master", "10.0.0.2").access.endpoint is None

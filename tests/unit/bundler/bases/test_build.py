@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -132,6 +133,15 @@ def test_the_tag_follows_every_byte(tmp_path: Path, recipe: Recipe, downloader: 
     first = image_tag(recipe, pins)
     (recipe.directory / "Kubefile").write_text("FROM scratch\n")
     assert image_tag(recipe, pins) != first
+    assert image_tag(replace(recipe, balancer="docker.io/library/haproxy:3.0.11"), pins) != image_tag(recipe, pins)
+
+
+def test_the_image_says_which_balancer_its_nodes_run(tmp_path: Path, recipe: Recipe, downloader: Downloader) -> None:
+    engine = FakeEngine()
+    builder(engine, downloader, tmp_path).tag(replace(recipe, balancer="docker.io/library/haproxy:3.0.11"))
+    builder(engine, downloader, tmp_path).tag(recipe)
+    assert b"internal.airseal.balancer='docker.io/library/haproxy:3.0.11'" in engine.contexts[0]
+    assert b"internal.airseal.balancer" not in engine.contexts[1]
 
 
 def test_nothing_is_left_of_the_unpacked_files(tmp_path: Path, recipe: Recipe, downloader: Downloader) -> None:

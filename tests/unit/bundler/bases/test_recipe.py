@@ -25,6 +25,7 @@ def test_ours_has_what_a_cluster_needs() -> None:
     assert targets["cluster/manifests/flannel.yaml"] == 0o644
     assert all("{" not in download.url + download.checksum_url for download in recipe.downloads)
     parse((recipe.directory / "Kubefile").read_text()).commands()
+    assert recipe.balancer == f"docker.io/library/haproxy:{recipe.parts['haproxy']}"
 
 
 @pytest.mark.parametrize("name", known_bases())
@@ -71,6 +72,8 @@ ONE = "versions: {v1: {kubernetes: v1}}\ndownloads: [{url: https://x/a, files: {
         ("downloads:", "download:"),
         ("versions:", "versions: ]["),
         ("{v1:", "{'../v1':"),
+        ("downloads:", "balancer: Not An Image\ndownloads:"),
+        ("downloads:", "balancer: 'x:{nothing}'\ndownloads:"),
     ],
 )
 def test_a_wrong_recipe_is_named(tmp_path: Path, old: str, new: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ import yaml
 from installer_stub.distro import kubeadm_config as config
 from installer_stub.distro.base import JoinGrant
 from installer_stub.host.command import Secret
+from installer_stub.plan import Access, Endpoint
 from tests.fakes.plans import M1, M2, M3, N1, host_plan, make_plan, masters, nodes
 
 TOKEN, KEY = "abcdef.0123456789abcdef", "5e" * 32
@@ -39,6 +41,12 @@ def test_the_api_is_reached_by_a_name_and_the_certificate_fits_every_way_to_it()
     assert cluster["kubernetesVersion"] == "v1.36.3"
     assert cluster["networking"]["podSubnet"] == "10.244.0.0/16"
     assert cluster["networking"]["serviceSubnet"] == "10.96.0.0/16"
+
+
+def test_the_site_s_own_names_are_in_the_certificate_too() -> None:
+    plan = replace(make_plan(*masters(M1)), access=Access(Endpoint("vip.example"), ("10.0.0.9",)))
+    cluster = by_kind(config.first_master(plan, plan.hosts[0], None))["ClusterConfiguration"]
+    assert {"vip.example", "10.0.0.9", "127.0.0.1"} <= set(cluster["apiServer"]["certSANs"])
 
 
 def test_no_address_is_left_to_be_guessed_from_a_default_route() -> None:
