@@ -12,6 +12,7 @@
     │   ├── HostInDoubt                what cannot be told apart is not acted on: nothing was changed there
     │   └── CommandFailed              a command ended with a non-zero status
     ├── HostsFailed                4   several hosts; carries each one's error
+    │   └── NodesLeftOut               the rest is installed and accepted; these nodes are not part of it yet
     ├── PreflightFailed            5   findings that forbid the installation; nothing was changed
     ├── ClusterError               6   Kubernetes or the application did not come up
     │   ├── NotSettled                 which workload, which pod, which event
@@ -91,6 +92,17 @@ class HostsFailed(InstallerError):
         lines = "\n".join(f"  - {failure}" for failure in failures)
         super().__init__(f"{len(failures)} hosts failed:\n{lines}")
         self.failures = tuple(failures)
+
+
+class NodesLeftOut(HostsFailed):
+    """The cluster is installed and accepted, but without these nodes: each failed alone."""
+
+    def __init__(self, failures: Sequence[InstallerError]) -> None:
+        super().__init__(failures)
+        count = "1 node is" if len(failures) == 1 else f"{len(failures)} nodes are"
+        lines = "\n".join(f"  - {failure}" for failure in failures)
+        self.problem = f"the cluster is installed and accepted, but {count} left out of it:\n{lines}"
+        self.remedy = "run the same command again: finished steps are skipped"
 
 
 class PreflightFailed(InstallerError):

@@ -9,7 +9,14 @@ from dataclasses import replace
 from typing import Final
 
 from installer_stub.decide import build_plan
-from installer_stub.errors import ClusterError, HostsFailed, InstallerError, Interrupted, UsageError
+from installer_stub.errors import (
+    ClusterError,
+    HostsFailed,
+    InstallerError,
+    Interrupted,
+    NodesLeftOut,
+    UsageError,
+)
 from installer_stub.facts.cluster import ClusterFacts, gather
 from installer_stub.facts.gather import HostFacts, gather_all
 from installer_stub.host.connection import Connection
@@ -64,6 +71,7 @@ def _install(run: Session) -> None:
             take=run.options.take,
             leftovers={address: tuple(left.path for left in found.leftovers) for address, found in facts.items()},
             force_rejoin=run.options.force_rejoin,
+            alone=True,
         )
         runner.run(INSTALL, context)
     finally:
@@ -71,8 +79,13 @@ def _install(run: Session) -> None:
     seconds = time.monotonic() - run.begun
     notes = [*context.notes, f"site registry: {', '.join(plan.images.endpoints)}, serving {len(run.bundle.lock.images)} images"]
     notes.append(f"its login: {plan.images.credential_path} on every host, for root")
+    if context.left_out:
+        plan = replace(plan, hosts=tuple(host for host in plan.hosts if host.address not in context.left_out))
     text = closing(plan, kubeconfig=str(run.options.kubeconfig), seconds=seconds, notes=notes, log=run.log)
     figures = {"hosts": len(plan.hosts), "images": len(run.bundle.lock.images), "seconds": round(seconds, 1)}
+    if context.left_out:
+        run.screen.step(text)
+        raise NodesLeftOut(tuple(context.left_out.values()))
     result(run, text, **figures, kubeconfig=str(run.options.kubeconfig), notes=notes)
 
 

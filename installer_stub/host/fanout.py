@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from queue import Empty, SimpleQueue
 from typing import Protocol, TypeVar
 
@@ -29,8 +29,18 @@ def for_each(hosts: tuple[H, ...], work: Callable[[H], T], limit: int = LIMIT) -
     """Return ``work(host)`` of every host by its address, in the order of ``hosts``, once all have ended.
 
     One failure is raised as it is, several InstallerErrors as HostsFailed. Any other exception is a mistake of ours and
-    is raised as it is, before those. Ctrl-C ends the waiting at once: the threads are daemons, and work that has not
-    begun never does; what has begun ends when its connection is closed.
+    is raised as it is, before those.
+    """
+    results, failures = outcomes(hosts, work, limit)
+    raise_any(failures.values())
+    return results
+
+
+def outcomes(hosts: tuple[H, ...], work: Callable[[H], T], limit: int = LIMIT) -> tuple[dict[str, T], dict[str, Exception]]:
+    """Return what ``work`` returned and what it raised, each by address in the order of ``hosts``, once all have ended.
+
+    Ctrl-C ends the waiting at once: the threads are daemons, and work that has not begun never does; what has begun ends
+    when its connection is closed.
     """
     waiting: SimpleQueue[H] = SimpleQueue()
     results: dict[str, T] = {}
@@ -58,9 +68,8 @@ def for_each(hosts: tuple[H, ...], work: Callable[[H], T], limit: int = LIMIT) -
     except BaseException:
         _drain(waiting)
         raise
-    if failures:
-        _raise([failures[host.address] for host in hosts if host.address in failures])
-    return {host.address: results[host.address] for host in hosts}
+    addresses = tuple(host.address for host in hosts)
+    return {each: results[each] for each in addresses if each in results}, {each: failures[each] for each in addresses if each in failures}
 
 
 def _drain(waiting: SimpleQueue[H]) -> None:
@@ -71,7 +80,8 @@ def _drain(waiting: SimpleQueue[H]) -> None:
             return
 
 
-def _raise(failures: list[Exception]) -> None:
+def raise_any(failures: Iterable[Exception]) -> None:
+    """Raise what ``for_each`` raises for ``failures``; return if there are none."""
     foreseen: list[InstallerError] = []
     mistakes: list[Exception] = []
     for failure in failures:
@@ -85,4 +95,5 @@ def _raise(failures: list[Exception]) -> None:
         raise mistakes[0]
     if len(foreseen) == 1:
         raise foreseen[0]
-    raise HostsFailed(foreseen)
+    if foreseen:
+        raise HostsFailed(foreseen)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import ClassVar, Final
 
 from installer_stub.errors import NotAccepted
@@ -17,10 +17,11 @@ from installer_stub.plan import Plan
 CONTROL_PLANE: Final = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
 
 
-def missing(plan: Plan, nodes: Sequence[Object], pods: Sequence[Object]) -> list[str]:
-    """Return what the plan has and the cluster has not: nodes, and the control plane's static pods."""
-    found = [f"node {each.name}: {each.reason}" for each in unready(nodes)]
-    names = {node["metadata"]["name"] for node in nodes}
+def missing(plan: Plan, nodes: Sequence[Object], pods: Sequence[Object], left_out: Container[str] = ()) -> list[str]:
+    """Return what the plan has and the cluster has not: nodes, and the control plane's static pods. ``left_out`` are addresses."""
+    absent = {host.name for host in plan.hosts if host.address in left_out}
+    found = [f"node {each.name}: {each.reason}" for each in unready(nodes) if each.name not in absent]
+    names = {node["metadata"]["name"] for node in nodes} | absent
     found += [f"node {host.name} ({host.address}) is not in the cluster" for host in plan.hosts if host.name not in names]
     ready = {
         pod["metadata"]["name"]
@@ -40,7 +41,7 @@ class Accept(Phase):
         """Raises NotAccepted, which names every difference."""
         cluster = kubectl(context)
         nodes, pods = cluster.items("nodes"), cluster.items("pods", "--all-namespaces")
-        gone = missing(context.plan, nodes, pods)
+        gone = missing(context.plan, nodes, pods, context.left_out)
         if gone:
             lines = "\n".join(f"  - {each}" for each in gone)
             raise NotAccepted(f"the cluster is not what was planned:\n{lines}", "look at kubelet on that host: journalctl -u kubelet")

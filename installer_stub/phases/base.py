@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import BinaryIO, ClassVar, Protocol, TypeVar
 
 from installer_stub.bundle.model import ImageLock
+from installer_stub.errors import HostError
 from installer_stub.host.command import Secret
 from installer_stub.host.connection import Connection
 from installer_stub.kube.control_plane import Speaker
@@ -52,6 +53,8 @@ class Context:
     take: tuple[str, ...] = ()  # directories of others that the operator lets us set aside
     leftovers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # by host: the directories where others' data lies
     secrets: list[Secret] = field(default_factory=list)  # what phases came to know: the log of the run masks it
+    alone: bool = False  # a node may fail alone: it is left out from then on, and the run goes on without it
+    left_out: dict[str, HostError] = field(default_factory=dict)  # such nodes by address, and why
     speaker: Speaker | None = None  # the master that spoke for the cluster last; cluster_access chooses it
 
     def connection(self, host: HostPlan) -> Connection:
@@ -64,14 +67,27 @@ class Context:
         return self.connections[self.plan.masters[0].address]
 
     def reachable(self, hosts: Iterable[HostPlan] | None = None) -> tuple[HostPlan, ...]:
-        """Return those of ``hosts`` (all, if None) that we are connected to: a reset goes on without the others."""
+        """Return those of ``hosts`` (all, if None) that take part: connected, and not left out."""
         return tuple(host for host in (self.plan.hosts if hosts is None else hosts) if host.address in self.connections)
 
     def each(self, hosts: Iterable[HostPlan], work: Callable[[HostPlan, Connection], T]) -> dict[str, T]:
-        """Do ``work`` on all hosts in parallel. Raises HostsFailed (or the one HostError) after all have ended."""
-        from installer_stub.host.fanout import for_each
+        """Do ``work`` on those of ``hosts`` that take part, in parallel; return the results by address.
 
-        return for_each(tuple(hosts), lambda host: work(host, self.connection(host)))
+        Raises HostsFailed (or the one HostError) after all have ended. Where nodes may fail alone, one that does is left out
+        from then on, unless a master failed too or no node would be left.
+        """
+        from installer_stub.host.fanout import outcomes, raise_any
+
+        results, failures = outcomes(self.reachable(hosts), lambda host: work(host, self.connection(host)))
+        nodes = {host.address for host in self.plan.nodes}
+        lone = {address: error for address, error in failures.items() if address in nodes and isinstance(error, HostError)}
+        if not self.alone or len(lone) < len(failures) or not nodes - set(self.left_out) - set(lone):
+            raise_any(failures.values())
+        for address, error in lone.items():
+            self.left_out[address] = error
+            del self.connections[address]
+            self.reporter.step(f"going on without {error.problem}")
+        return results
 
 
 class Phase:

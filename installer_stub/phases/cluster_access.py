@@ -157,23 +157,24 @@ def forget_etcd_member(context: Context, host: HostPlan) -> None:
 
 
 def require_own_name(context: Context, host: HostPlan, machine_id: str) -> None:
-    """Return if the name of ``host`` is free, or its own from before. Raises ClusterError: a name has one host."""
+    """Return if the name of ``host`` is free, or its own from before. Raises HostError: a name has one host."""
     node = gather(kubectl(context)).named(host.name)
     if node is not None and not is_same_host(node, host.address, machine_id):
         raise name_taken(node, host)
 
 
-def name_taken(node: NodeFact, host: HostPlan) -> ClusterError:
+def name_taken(node: NodeFact, host: HostPlan) -> HostError:
     """Return the error for a host that has another node's name."""
     where = ", ".join(node.addresses) or "an unknown address"
-    return ClusterError(
-        f"{host.address}: its name {host.name} is that of the {'live ' if node.ready else ''}node at {where}; neither was changed",
+    return HostError(
+        host.address,
+        f"its name {host.name} is that of the {'live ' if node.ready else ''}node at {where}; neither was changed",
         f"give the host a name of its own (hostnamectl set-hostname NAME on {host.address}) and run again",
     )
 
 
 def forget_node(context: Context, host: HostPlan, machine_id: str) -> None:
-    """Remove the Node object that this very host had before. Raises ClusterError if its name is that of another host."""
+    """Remove the Node object that this very host had before. Raises HostError if its name is that of another host."""
     require_own_name(context, host, machine_id)
     arguments = ("delete", "node", host.name, "--ignore-not-found", "--wait=true", "--timeout=60s")
     kubectl(context).run(*arguments, changes=f"remove node {host.name}")

@@ -75,7 +75,7 @@ def _mask(context: Context, text: Secret) -> Secret:
 
 def _existing(context: Context) -> Secret | None:
     found = context.each(context.plan.hosts, lambda _host, connection: _login(connection))
-    return next((text for host in context.plan.hosts if (text := found[host.address]) is not None), None)
+    return next((text for host in context.plan.hosts if (text := found.get(host.address)) is not None), None)
 
 
 def _made(context: Context) -> Secret:

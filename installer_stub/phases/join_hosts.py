@@ -30,16 +30,16 @@ _FORGET_CONFIG: Final = f"trap 'rm -f {_CONFIG}' EXIT\ntrap 'exit 143' TERM INT 
 
 
 def missing(context: Context, hosts: tuple[HostPlan, ...]) -> tuple[HostPlan, ...]:
-    """Return those of ``hosts`` that are not, or not completely, in the cluster. Raises HostInDoubt."""
+    """Return those of ``hosts`` that take part and are not, or not completely, in the cluster. Raises HostInDoubt."""
     members = context.each(hosts, lambda host, _connection: membership(context, host)) if hosts else {}
-    return tuple(host for host in hosts if members[host.address] is not Membership.MEMBER)
+    return tuple(host for host in hosts if members.get(host.address, Membership.MEMBER) is not Membership.MEMBER)
 
 
 def clear(context: Context, host: HostPlan, connection: Connection, found: Membership) -> None:
     """Remove what a join of this very host that did not end left behind: its etcd member, its files, its Node object.
 
     Of a host that was never in the cluster only the cluster's side is looked at: nothing on the host is ours to remove.
-    Raises ClusterError where its name is that of another host; then nothing was removed.
+    Raises HostError where its name is that of another host; then nothing was removed.
     """
     machine_id = look(connection).machine_id
     require_own_name(context, host, machine_id)

@@ -79,7 +79,7 @@ def require_no_other_member(context: Context, host: HostPlan) -> None:
     """Return if no other host of the plan is in a cluster. Raises ClusterError: a second cluster beside the first helps nobody."""
     others = tuple(each for each in context.reachable() if each.address != host.address)
     found = context.each(others, lambda other, _connection: membership(context, other)) if others else {}
-    members = [other for other in others if found[other.address] in {Membership.MEMBER, Membership.INITIALISED}]
+    members = [other for other in others if found.get(other.address) in {Membership.MEMBER, Membership.INITIALISED}]
     if not members:
         return
     names = ", ".join(each.address for each in members)

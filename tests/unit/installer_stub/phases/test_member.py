@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from installer_stub.errors import ClusterError, HostInDoubt, InstallerError
+from installer_stub.errors import HostError, HostInDoubt, InstallerError
 from installer_stub.membership import record
 from installer_stub.membership.record import Record, Stage
 from installer_stub.phases.base import Phase
@@ -161,7 +161,7 @@ def test_a_newcomer_with_the_name_of_another_node_does_not_throw_it_out(*, ready
         assert error is None
         assert hosts[M1].ran("delete node n6 ")
     else:
-        assert isinstance(error, ClusterError)
+        assert isinstance(error, HostError)
         assert "its name n6 is that of the" in str(error)
         assert wiped(hosts) == []
 
