@@ -19,7 +19,7 @@ from typing import IO, Final, Self
 
 from bundler.errors import BuildFailed
 from bundler.file_store import CHUNK, FileStore
-from installer_stub.bundle.model import ClusterFile
+from installer_stub.bundle.model import PLAIN, PROGRAM, ClusterFile
 from installer_stub.phases.base import Reporter
 from installer_stub.ui.transfer import size as text_of
 from registry_snapshot.oci.descriptor import Descriptor
@@ -157,10 +157,14 @@ def _path(name: str) -> str:
 
 
 def _mode(entry: tarfile.TarInfo, path: str) -> int:
-    """Return the permission bits a file has on hosts; its owner can always read it."""
+    """Return the permission bits a file has on hosts. One bit of its mode is content: whether it can be run.
+
+    The others are the umask of whoever checked the context out: GitLab's docker executor takes 0000 (gitlab-runner#1736),
+    and what everybody may write on a host is run by root there.
+    """
     if entry.mode & 0o6000:
         raise BuildFailed(f"/cluster/{path} is setuid or setgid", "clear those bits: nothing that is installed needs them")
-    return (entry.mode & 0o777) | 0o400
+    return PROGRAM if entry.mode & 0o111 else PLAIN
 
 
 def _link_target(entry: tarfile.TarInfo, path: str) -> str:

@@ -30,6 +30,7 @@ from registry_snapshot.oci.media_types import OCI_EMPTY, OCI_MANIFEST
 EMPTY: Final = b"{}"  # the config of an artifact that has none: OCI image-spec, "Guidance for an Empty Descriptor"
 EMPTY_CONFIG: Final = Descriptor(OCI_EMPTY, Digest.of(EMPTY), len(EMPTY))
 
+OTHERS_WRITE: Final = 0o022
 _SEGMENT = re.compile(r"[^/\x00-\x1f\x7f]{1,255}")
 _MODE = re.compile(r"0[0-7]{3}")
 _REMEDY = "the cluster image is broken; build it again"
@@ -98,6 +99,9 @@ def _check(files: list[ClusterFile]) -> None:
             raise BundleError(f"the cluster file {file.path!r} is listed twice", _REMEDY)
         if not 0o400 <= file.mode <= 0o777:
             raise BundleError(f"the cluster file {file.path!r} has the mode {file.mode:o}", "use permission bits only, no setuid")
+        if file.mode & OTHERS_WRITE:
+            problem = f"the cluster file {file.path!r} has the mode {file.mode:o}: every user of a host could change what root runs there"
+            raise BundleError(problem, "build it again with a newer airseal")
         if file.blob.media_type not in {FILE_ZSTD, FILE_PLAIN}:
             raise BundleError(f"the cluster file {file.path!r} is stored as {file.blob.media_type[:80]!r}", _REMEDY)
         if file.blob.media_type == FILE_PLAIN and (file.blob.digest, file.blob.size) != (file.digest, file.size):

@@ -24,6 +24,8 @@ FILE_ZSTD: Final = "application/vnd.airseal.file.v1+zstd"
 FILE_PLAIN: Final = "application/vnd.airseal.file.v1"
 TITLE: Final = "org.opencontainers.image.title"
 MODE: Final = "internal.airseal.mode"  # four octal digits, "0755"
+PROGRAM: Final = 0o755  # the two modes that files are sealed with
+PLAIN: Final = 0o644
 CONTENT_DIGEST: Final = "internal.airseal.content-digest"  # of the file as it stands on a host
 CONTENT_SIZE: Final = "internal.airseal.content-size"  # bytes, decimal
 
@@ -88,7 +90,7 @@ class ClusterFile:
     """One file below ``/cluster``. ``path`` is relative: ``bin/kubeadm``."""
 
     path: str
-    mode: int
+    mode: int  # PROGRAM or PLAIN as we seal; never a bit that lets others than the owner write
     size: int
     digest: Digest  # of the content as it stands on a host
     blob: Descriptor  # as stored; equal to the content, or zstd of it

@@ -54,7 +54,7 @@ def fetch(files: Sequence[ClusterFile], into: Path, source: Source) -> Fetched:
     Raises InstallerError with the file and the reason: no source has it, the disk is full, bytes are wrong everywhere.
     """
     try:
-        into.mkdir(parents=True, exist_ok=True)
+        _make_directory(into)
         with _only_one(into):
             wanted = outdated(files, into)
             _check_space(wanted, into)
@@ -73,7 +73,7 @@ def _bring(file: ClusterFile, into: Path, source: Source) -> int:
     if _content_is_right(file, into):
         target.chmod(file.mode)
         return 0
-    target.parent.mkdir(parents=True, exist_ok=True)
+    _make_directory(target.parent)
     problem = ""
     for attempt in range(_ATTEMPTS):
         try:
@@ -86,6 +86,13 @@ def _bring(file: ClusterFile, into: Path, source: Source) -> int:
         f"{file.path} could not be fetched whole: {problem}",
         "run verify on the artifact of every master; copy it again where that fails",
     )
+
+
+def _make_directory(path: Path) -> None:
+    """Make it and its missing parents, which others cannot write whatever the umask: they could replace what is in them."""
+    for each in (*reversed(path.parents), path):
+        with contextlib.suppress(FileExistsError):
+            each.mkdir(0o755)
 
 
 def _write(file: ClusterFile, target: Path, source: Source, attempt: int) -> None:

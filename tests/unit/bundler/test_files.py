@@ -15,8 +15,10 @@ import zstandard
 from bundler.errors import BuildFailed
 from bundler.file_store import FileStore
 from bundler.files import collect
-from installer_stub.bundle.cluster_files import cluster_manifest
+from installer_stub.bundle.cluster_files import cluster_manifest, parse_cluster_manifest
 from installer_stub.bundle.model import FILE_PLAIN, FILE_ZSTD
+from installer_stub.hostside.fetch import fetch
+from registry_snapshot.oci.descriptor import Descriptor
 from registry_snapshot.oci.digest import Digest
 from registry_snapshot.store.disk import DiskBlobStore
 from tests.unit.bundler.reporter import Remembering
@@ -110,6 +112,50 @@ def test_links_inside_become_files(store: FileStore) -> None:
     assert {file.path: (file.mode, file.size) for file in files.files} == dict.fromkeys(
         ["absolute", "bin/one", "bin/relative", "chain", "hard"], (0o755, 3)
     )
+
+
+@pytest.mark.parametrize(
+    ("mode", "sealed"),
+    [
+        (0o777, 0o755),
+        (0o666, 0o644),
+        (0o775, 0o755),
+        (0o664, 0o644),
+        (0o4, 0o644),
+        (0, 0o644),
+        (0o600, 0o644),
+        (0o700, 0o755),
+        (0o1777, 0o755),
+        (0o1, 0o755),
+        (0o622, 0o644),
+    ],
+)
+def test_one_bit_of_a_mode_is_content(store: FileStore, mode: int, sealed: int) -> None:
+    items = ((entry("cluster/a", mode=mode), b"a"), (entry("cluster/link", tarfile.SYMTYPE, "a", mode=0o777), b""))
+    files = collect(stream(*items), store, Remembering()).files
+    assert {file.mode for file in files} == {sealed}
+
+
+def test_a_checkout_without_umask_gives_hosts_no_file_or_directory_that_others_write(store: FileStore, tmp_path: Path) -> None:
+    names = {"scripts/init.sh": 0o777, "bin/kubelet": 0o777, "charts/a/b/values.yaml": 0o666, "manifests/x.yaml": 0o646}
+    items = [(entry(f"cluster/{name}", mode=mode), name.encode()) for name, mode in names.items()]
+    sealed = parse_cluster_manifest(cluster_manifest(collect(stream(*items), store, Remembering()).files))
+
+    class Store:
+        def pieces(self, blob: Descriptor, attempt: int) -> Iterator[bytes]:
+            del attempt
+            yield store.blobs.read(blob.digest)
+
+    into = tmp_path / "opt" / "shop-1"
+    before = os.umask(0)
+    try:
+        fetch(sealed, into, Store())
+    finally:
+        os.umask(before)
+    found = [into.parent, into, *into.rglob("*")]
+    assert len(found) == 2 + len(names) + 6
+    assert [path for path in found if path.stat().st_mode & 0o7022] == []
+    assert {path.name for path in found if path.is_file() and path.stat().st_mode & 0o111} == {"init.sh", "kubelet"}
 
 
 @pytest.mark.parametrize(

@@ -40,6 +40,22 @@ def test_a_manifest_from_elsewhere_with_such_paths_is_refused_too(path: str) -> 
         parse_cluster_manifest(raw)
 
 
+@pytest.mark.parametrize("mode", [0o777, 0o666, 0o775, 0o646, 0o622, 0o602, 0o720])
+def test_what_others_could_write_is_refused_by_writer_and_reader(mode: int) -> None:
+    with pytest.raises(BundleError, match="could change what root runs"):
+        cluster_manifest([file("scripts/init.sh", mode)])
+    raw = cluster_manifest([file("scripts/init.sh")]).replace(b'"0644"', f'"{mode:04o}"'.encode())
+    with pytest.raises(BundleError, match="could change what root runs"):
+        parse_cluster_manifest(raw)
+
+
+@pytest.mark.parametrize("mode", ["4755", "2755", "1755", "7777", "755", "0o755", "-755", "0855", "\u0660\u0667\u0665\u0665"])
+def test_modes_that_are_not_four_digits_of_permissions_are_refused(mode: str) -> None:
+    raw = cluster_manifest([file("bin/a")]).replace(b'"0644"', json.dumps(mode).encode())
+    with pytest.raises(BundleError, match="has the mode"):
+        parse_cluster_manifest(raw)
+
+
 def test_contradictions_are_refused() -> None:
     with pytest.raises(BundleError, match="listed twice"):
         cluster_manifest([file("a"), file("a")])
