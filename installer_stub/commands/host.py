@@ -9,6 +9,7 @@ from pathlib import Path
 
 from installer_stub.bundle.cluster_files import parse_cluster_manifest
 from installer_stub.bundle.model import ClusterFile
+from installer_stub.commands import host_keep
 from installer_stub.errors import BundleError, UsageError
 from registry_snapshot.oci.digest import Digest
 from registry_snapshot.oci.reference import Reference
@@ -39,6 +40,7 @@ def define(parser: ArgumentParser, verb: str) -> None:
     sign.add_argument("--ca-key", type=Path, required=True, metavar="FILE")
     sign.add_argument("--csr", default="-", metavar="FILE", help="- is the standard input")
     sign.add_argument("--days", type=int, default=365)
+    host_keep.define(words)
     parser.epilog = "examples:\n  {prog} host new-key --key registry.key --name registry --ip 10.0.0.2\n  {prog} host sign --ca-cert ca.crt --ca-key ca.key --csr - < registry.csr"
 
 
@@ -56,6 +58,8 @@ def _define_files(parser: ArgumentParser) -> None:
 
 def run(arguments: Namespace) -> int:
     """Do what the word says."""
+    if arguments.word in host_keep.WORDS:
+        return host_keep.run(arguments)
     match arguments.word:
         case "fetch-files" | "check-files":
             return _files(arguments)

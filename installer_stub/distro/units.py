@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from installer_stub.plan import REGISTRY_PORT, STATE, STUB
+from installer_stub.plan import OPT, REGISTRY_PORT, STATE, STUB
 
 CONTAINERD_UNIT: Final = "/etc/systemd/system/containerd.service"
 KUBELET_UNIT: Final = "/etc/systemd/system/kubelet.service"
@@ -12,19 +12,29 @@ KUBELET_DROPIN: Final = "/etc/systemd/system/kubelet.service.d/10-kubeadm.conf"
 REGISTRY_UNIT: Final = "/etc/systemd/system/airseal-registry.service"
 # A login shell's PATH is not a unit's, and systemd's default has no /usr/local/bin on older releases.
 PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+# A proxy of the site gets into every service by systemd's DefaultEnvironment= or by a drop-in. It knows neither the site
+# registry nor the API; kubeadm would even write it into the control plane. UnsetEnvironment= came with systemd 235, and
+# RHEL 7 has 219; env(1) is everywhere, and stands behind all that systemd puts together.
+_NAMES: Final = ("http_proxy", "https_proxy", "ftp_proxy", "all_proxy", "no_proxy")
+PROXIES: Final = (*_NAMES, *(name.upper() for name in _NAMES))
+WITHOUT_PROXY: Final = "/usr/bin/env " + " ".join(f"-u {name}" for name in PROXIES)
+HOST_UNIT: Final = "airseal-host.service"
+KEEP_UNIT: Final = "airseal-keep.service"
+KEEP_TIMER: Final = "airseal-host.timer"
+HOST_FILES: Final = tuple(f"/etc/systemd/system/{name}" for name in (HOST_UNIT, KEEP_UNIT, KEEP_TIMER))
 
 CONTAINERD: Final = f"""\
 # Made by airseal, after containerd.service of github.com/containerd/containerd.
 [Unit]
 Description=containerd container runtime
-After=network.target local-fs.target
+After=network.target local-fs.target {HOST_UNIT}
 StartLimitIntervalSec=0
 
 [Service]
 Type=notify
 Environment=PATH={PATH}
 ExecStartPre=-/sbin/modprobe overlay
-ExecStart=/usr/local/bin/containerd
+ExecStart={WITHOUT_PROXY} /usr/local/bin/containerd
 Delegate=yes
 KillMode=process
 Restart=always
@@ -41,12 +51,12 @@ KUBELET: Final = f"""\
 [Unit]
 Description=kubelet, the Kubernetes node agent
 Wants=network-online.target
-After=network-online.target containerd.service
+After=network-online.target containerd.service {HOST_UNIT}
 StartLimitIntervalSec=0
 
 [Service]
 Environment=PATH={PATH}
-ExecStart=/usr/local/bin/kubelet
+ExecStart={WITHOUT_PROXY} /usr/local/bin/kubelet
 Restart=always
 RestartSec=2
 
@@ -54,14 +64,70 @@ RestartSec=2
 WantedBy=multi-user.target
 """
 
-KUBELET_KUBEADM: Final = """\
+KUBELET_KUBEADM: Final = f"""\
 # Made by airseal, after 10-kubeadm.conf of github.com/kubernetes/release. kubeadm writes the files named here.
 [Service]
 Environment="KUBELET_KUBECONFIG_ARGS=--bootstrap-kubeconfig=/etc/kubernetes/bootstrap-kubelet.conf --kubeconfig=/etc/kubernetes/kubelet.conf"
 Environment="KUBELET_CONFIG_ARGS=--config=/var/lib/kubelet/config.yaml"
 EnvironmentFile=-/var/lib/kubelet/kubeadm-flags.env
 ExecStart=
-ExecStart=/usr/local/bin/kubelet $KUBELET_KUBECONFIG_ARGS $KUBELET_CONFIG_ARGS $KUBELET_KUBEADM_ARGS
+ExecStart={WITHOUT_PROXY} /usr/local/bin/kubelet $KUBELET_KUBECONFIG_ARGS $KUBELET_CONFIG_ARGS $KUBELET_KUBEADM_ARGS
+"""
+
+# Boot and timer are two units: a oneshot that "remains" is not started again, and one that does not has no ExecStop, by
+# which the route goes when the unit goes. The "-": a boot before its network is no failed unit, the timer puts it right.
+HOST: Final = f"""\
+# Made by airseal.
+[Unit]
+Description=airseal: what this host must stay, at boot
+After=local-fs.target network.target systemd-sysctl.service systemd-modules-load.service
+After=cloud-init-local.service cloud-init.service cloud-init-network.service
+Before=containerd.service kubelet.service
+RequiresMountsFor={STATE} {OPT}
+
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+Environment=PATH={PATH}
+ExecStart=-{WITHOUT_PROXY} /bin/sh {STATE}/keep.sh --wait 30
+ExecStop=-{WITHOUT_PROXY} {STUB} host release
+TimeoutStartSec=180
+
+[Install]
+WantedBy=multi-user.target
+"""
+
+KEEP: Final = f"""\
+# Made by airseal. Compares in shell, and starts the stub only when something differs.
+[Unit]
+Description=airseal: what this host must stay
+After={HOST_UNIT}
+RequiresMountsFor={STATE} {OPT}
+StartLimitIntervalSec=0
+
+[Service]
+Type=oneshot
+Environment=PATH={PATH}
+ExecStart={WITHOUT_PROXY} /bin/sh {STATE}/keep.sh
+TimeoutStartSec=600
+SyslogLevel=notice
+LogLevelMax=notice
+"""
+
+# By the clock and by what passed: neither a clock that is set nor a unit that failed stops it.
+TIMER: Final = f"""\
+# Made by airseal.
+[Unit]
+Description=airseal: what this host must stay, every minute
+
+[Timer]
+Unit={KEEP_UNIT}
+OnBootSec=1min
+OnCalendar=*:*:20
+AccuracySec=5s
+
+[Install]
+WantedBy=timers.target
 """
 
 

@@ -1,4 +1,4 @@
-"""The API's name in /etc/hosts: masters find themselves, everybody else the first master (docs/adr/0005)."""
+"""The API's name in /etc/hosts, over a connection: for people; masters find themselves, everybody else the first master."""
 
 from __future__ import annotations
 
@@ -6,53 +6,59 @@ from typing import Final
 
 from installer_stub.host.command import Command
 from installer_stub.host.connection import Connection, write
+from installer_stub.keep import document, script
+from installer_stub.keep.document import DocumentError
+from installer_stub.keep.hosts_file import HOSTS, SAFE, api_address, with_block
 from installer_stub.phases.journal import Journal, Kind
-from installer_stub.plan import API_NAME, STATE
 
-HOSTS: Final = "/etc/hosts"
-_BEGIN: Final = "# airseal begin"
-_END: Final = "# airseal end"
-_SAFE: Final = f"{STATE}/hosts.new"
-
-
-def with_block(text: str, address: str | None) -> str:
-    """Return ``text`` with our marked block naming ``address``, or without any block for None. Other lines stay."""
-    kept = [line for line in text.splitlines() if line.strip() not in {_BEGIN, _END} and API_NAME not in line.split()]
-    if address is not None:
-        kept += [_BEGIN, f"{address} {API_NAME}", _END]
-    return "\n".join(kept) + "\n" if kept else ""
-
-
-def api_address(text: str) -> str:
-    """Return the address that the API's name has in ``text``, or an empty text."""
-    lines = (line.split() for line in text.splitlines())
-    return next((words[0] for words in lines if API_NAME in words[1:]), "")
+# Renamed where that can be done: owner, mode and SELinux's label are those of the file that was there. Over a mount point
+# (docker) nothing can be renamed; then it is written in place. The new text lies safe until one of both is on the disk.
+_MOVE: Final = """\
+part=$2.airseal-part
+if cp "$1" "$part" 2>/dev/null; then
+  if [ -e "$2" ]; then
+    cp --attributes-only --preserve=mode,ownership "$2" "$part"
+    cp --attributes-only --preserve=context "$2" "$part" 2>/dev/null || true
+  fi
+  sync "$part"
+fi
+mv -fT "$part" "$2" 2>/dev/null || { cat "$1" > "$2"; rm -f "$part"; }
+sync "$2"; rm -f "$1"
+"""
 
 
 def points_to(connection: Connection, address: str) -> bool:
     """Tell whether the host already finds the API at ``address``."""
-    return api_address(_read(connection)) == address
+    return api_address(connection.read(HOSTS) or b"") == address
 
 
 def point(connection: Connection, address: str | None) -> bool:
-    """Make the API's name mean ``address`` on the host, or nothing for None. Tell whether anything changed.
+    """Make the API's name mean ``address`` on the host, or nothing for None. Tell whether anything changed in /etc/hosts.
 
-    Written in place: docker mounts /etc/hosts as a file, over which nothing can be renamed. The new text lies safe on
-    disk first, so that a power cut between emptying and writing does not lose the lines of others.
+    The host's document says it too from then on, so that the host does not put the old address back.
     """
-    text = _read(connection)
-    if not text.strip():
-        text = (connection.read(_SAFE) or b"").decode("latin-1")
-    new = with_block(text, address)
-    if new == text and _read(connection):
+    _note(connection, address)
+    safe = connection.read(SAFE)  # there where the power went in the middle
+    data = safe if safe is not None else connection.read(HOSTS) or b""
+    new = with_block(data, address)
+    if new == data and safe is None:
         return False
     if address is not None:
         Journal(connection).remember((Kind.BLOCK, HOSTS))
-    write(connection, _SAFE, new.encode("latin-1"))
-    script = 'cat "$1" > "$2"; sync "$2"'
-    connection.run(Command.shell(script, _SAFE, HOSTS, changes=f"set {API_NAME} in {HOSTS}"))
+    write(connection, SAFE, new)
+    connection.run(Command.shell(_MOVE, SAFE, HOSTS, changes=f"set the API's name in {HOSTS}"))
     return True
 
 
-def _read(connection: Connection) -> str:
-    return (connection.read(HOSTS) or b"").decode("latin-1")  # whatever the comments of others are written in
+def _note(connection: Connection, address: str | None) -> None:
+    data = connection.read(document.PATH)
+    if data is None:
+        return
+    try:
+        found = document.decode(data)
+    except DocumentError:  # PrepareHosts writes it anew; a reset removes it
+        return
+    changed = found.with_api(address or "")
+    if changed != found:
+        write(connection, document.PATH, changed.encode())
+        write(connection, script.PATH, script.script(changed))

@@ -1,43 +1,40 @@
-"""Kernel settings and modules, directories, and the API's name: what every host needs before Kubernetes."""
+"""What every host needs before Kubernetes, and must stay: written down on the host, made so there by its own unit."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import ClassVar, Final
 
+from installer_stub.distro import units
 from installer_stub.distro.kubeadm import KUBEADM
 from installer_stub.errors import HostError
 from installer_stub.host.command import Command
-from installer_stub.host.connection import Connection
+from installer_stub.host.connection import Connection, write
 from installer_stub.host.model import Role
-from installer_stub.phases import hosts_entry, kernel
+from installer_stub.keep import document as documents
+from installer_stub.keep import kernel, script
+from installer_stub.keep.document import CertificatePolicy, HostDocument
+from installer_stub.keep.hosts_file import HOSTS
+from installer_stub.keep.report import Report
+from installer_stub.phases import hosts_entry
 from installer_stub.phases.base import Context, Phase
 from installer_stub.phases.journal import Journal, Kind
 from installer_stub.phases.member import is_member
-from installer_stub.phases.service_route import add_route, has_route
-from installer_stub.plan import HostPlan, Plan
+from installer_stub.plan import STUB, HostPlan, Plan
 
-SYSCTL_CONF: Final = "/etc/sysctl.d/90-airseal.conf"
-MODULES_CONF: Final = "/etc/modules-load.d/airseal.conf"
-_MODULES_TEXT: Final = "# Made by airseal.\n" + "".join(f"{module.name}\n" for module in kernel.MODULES)
-
-_LOAD: Final = """\
-while [ $# -gt 0 ]; do
-  name=$1 evidence=$2; shift 2
-  [ -d "/sys/module/$name" ] || modprobe "$name" 2>/dev/null || /sbin/modprobe "$name" 2>/dev/null || true
-  case $evidence in
-  /proc/filesystems) while read -r line; do case $line in *"$name") continue 2 ;; esac; done < "$evidence" ;;
-  *) [ ! -e "$evidence" ] || continue ;;
-  esac
-  echo "$name"
-done
+_UNITS: Final = (units.HOST_UNIT, units.KEEP_TIMER)
+_TEXTS: Final = dict(zip(units.HOST_FILES, (units.HOST, units.KEEP, units.TIMER), strict=True))
+_TIMEOUT: Final = 120.0
+_START: Final = """\
+systemctl daemon-reload; systemctl enable --quiet "$@"; systemctl start "$@"
 """
-_READ: Final = 'for n in "$@"; do p=/proc/sys/$n; [ ! -r "$p" ] || echo "$n $(cat "$p")"; done'
-_SET: Final = """\
-while [ $# -gt 0 ]; do
-  { printf '%s\\n' "$2" > "/proc/sys/$1"; } 2>/dev/null || true
-  [ "$(cat "/proc/sys/$1")" = "$2" ] || echo "$1"
-  shift 2
-done
+# What airseal before host.json had in its place: a unit for the route, and files that others' files overrule.
+_OLD_UNIT: Final = "airseal-service-route.service"
+_OLD_FILES: Final = (f"/etc/systemd/system/{_OLD_UNIT}", "/etc/sysctl.d/90-airseal.conf", "/etc/modules-load.d/airseal.conf")
+_RETIRE: Final = """\
+unit=$1; shift
+if [ -e "$1" ]; then systemctl disable --now "$unit" 2>/dev/null || true; fi
+rm -f -- "$@"
 """
 
 
@@ -47,7 +44,7 @@ class PrepareHosts(Phase):
     title: ClassVar[str] = "Prepare the hosts"
 
     def is_needed(self, context: Context) -> bool:
-        """Compare settings, files and the API's name."""
+        """Compare document and units, and let the host look whether its kernel is what the document says."""
         ready = context.each(context.plan.hosts, lambda host, connection: _is_ready(context.plan, host, connection))
         return not all(ready.values())
 
@@ -75,50 +72,82 @@ def api_target(plan: Plan, host: HostPlan, connection: Connection) -> str:
     return host.address if own else first
 
 
-def _current(connection: Connection) -> dict[str, int]:
-    read = connection.run(Command.shell(_READ, *(setting.path for setting in kernel.SYSCTLS)))
-    by_path = kernel.parse(read.stdout)
-    return {setting.name: by_path[setting.path] for setting in kernel.SYSCTLS if setting.path in by_path}
-
-
-def _is_ready(plan: Plan, host: HostPlan, connection: Connection) -> bool:
-    text = (connection.read(SYSCTL_CONF) or b"").decode(errors="replace")
-    return (
-        connection.read(MODULES_CONF) == _MODULES_TEXT.encode()
-        and kernel.satisfied(_current(connection), text)
-        and hosts_entry.points_to(connection, api_target(plan, host, connection))
-        and has_route(plan, host, connection)
+def host_document(plan: Plan, host: HostPlan, api: str) -> HostDocument:
+    """Return what ``host`` must stay."""
+    master = host.role is Role.MASTER
+    return HostDocument(
+        name=host.name,
+        address=host.address,
+        services=plan.service_cidr,
+        api=api,
+        modules=kernel.MODULES,
+        sysctls=kernel.SYSCTLS,
+        certificates=CertificatePolicy(
+            validity=plan.certificate_validity,
+            kubernetes=plan.bundle.kubernetes,
+            master=master,
+            position=plan.masters.index(host) if master else 0,
+            masters=len(plan.masters),
+        ),
     )
 
 
+def _is_ready(plan: Plan, host: HostPlan, connection: Connection) -> bool:
+    wanted = host_document(plan, host, api_target(plan, host, connection))
+    data = connection.read(documents.PATH)
+    if data is None:
+        return False
+    try:
+        found = documents.decode(data)
+    except documents.DocumentError:
+        return False
+    if replace(found, cannot=()) != wanted or connection.read(script.PATH) != script.script(found).encode():
+        return False
+    if any(connection.read(path) != text.encode() for path, text in _TEXTS.items()):
+        return False
+    if any(connection.read(path) is not None for path in _OLD_FILES):
+        return False
+    enabled = connection.run(Command.of("systemctl", "is-enabled", "--quiet", *_UNITS), check=False)
+    active = connection.run(Command.of("systemctl", "is-active", "--quiet", *_UNITS), check=False)
+    # Units only say that they once ran; what the kernel has now, the host itself looks at.
+    return enabled.ok and active.ok and connection.run(Command.of(STUB, "host", "keep", "--check"), check=False, timeout=_TIMEOUT).ok
+
+
 def _prepare(plan: Plan, host: HostPlan, connection: Connection) -> list[str]:
-    notes: list[str] = []
     journal = Journal(connection)
     journal.remember(
         *((Kind.DIRECTORY, path) for path in KUBEADM.data_directories),
         *((Kind.MODULE, module.name) for module in kernel.MODULES),
+        *((Kind.SYSCTL, name) for name in kernel.names()),
+        *((Kind.FILE, path) for path in _TEXTS),
+        *((Kind.UNIT, unit) for unit in _UNITS),
+        (Kind.BLOCK, HOSTS),
     )
-    journal.write(MODULES_CONF, _MODULES_TEXT)
-    pairs = [text for module in kernel.MODULES for text in (module.name, module.evidence)]
-    missing = connection.run(Command.shell(_LOAD, *pairs, changes="load kernel modules")).stdout.split()
-    notes += [f"the kernel has no {name}, and it cannot be loaded" for name in missing]
+    connection.run(Command.shell(_RETIRE, _OLD_UNIT, *_OLD_FILES, changes="take away what host.json replaces"))
+    wanted = host_document(plan, host, api_target(plan, host, connection))
+    _write(connection, wanted)
+    report = _keep(host, connection)
+    if report.cannot:
+        _write(connection, replace(wanted, cannot=tuple(report.cannot)))
+    for path, text in _TEXTS.items():
+        journal.write(path, text)
+    connection.run(Command.shell(_START, *_UNITS, changes="start what keeps the host as it is"))
+    if report.failed:
+        failed = "; ".join(map(str, report.failed))
+        raise HostError(host.address, f"nothing works without this: {failed}", "let the host's administrator allow it")
+    return [f"{name}: this kernel does not have it or does not let it be set; it stays as it is" for name in report.cannot]
 
-    current = _current(connection)
-    values = kernel.wanted(current)
-    paths = {setting.name: setting.path for setting in kernel.SYSCTLS}
-    journal.remember(*((Kind.SYSCTL, name) for name in values))
-    change = [text for name, value in values.items() if current[name] != value for text in (paths[name], str(value))]
-    refused = connection.run(Command.shell(_SET, *change, changes="set kernel parameters")).stdout.split() if change else []
-    failed = frozenset(name for name in values if paths[name] in refused)
-    for setting in kernel.SYSCTLS:
-        if setting.required and (setting.name in failed or setting.name not in current):
-            raise HostError(
-                host.address,
-                f"{setting.name} cannot be set to {setting.value}, and pods reach nothing without it",
-                "let the host's administrator set it",
-            )
-    notes += [f"{name} cannot be set to {values[name]}; it stays {current[name]}" for name in sorted(failed)]
-    journal.write(SYSCTL_CONF, kernel.conf(values, failed))
-    hosts_entry.point(connection, api_target(plan, host, connection))
-    add_route(plan, host, connection, journal)
-    return notes
+
+def _write(connection: Connection, document: HostDocument) -> None:
+    write(connection, documents.PATH, document.encode())
+    write(connection, script.PATH, script.script(document))
+
+
+def _keep(host: HostPlan, connection: Connection) -> Report:
+    command = Command.of(STUB, "host", "keep", "--no-certificates", changes="make the host what it must stay")
+    result = connection.run(command, check=False, timeout=_TIMEOUT)
+    try:
+        return Report.decode(result.stdout)
+    except ValueError:
+        said = (result.stderr or result.stdout).strip()[-400:]
+        raise HostError(host.address, f"{command} ended with status {result.status}: {said}") from None

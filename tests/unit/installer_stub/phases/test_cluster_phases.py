@@ -48,7 +48,7 @@ def cluster(*members: str, plan: Any = PLAN) -> dict[str, ScriptedConnection]:
             return CommandResult(0, "", "")
 
         def pointed(command: Command, host: ScriptedConnection = host) -> CommandResult:
-            host.files["/etc/hosts"] = host.files["/var/lib/airseal/hosts.new"]
+            host.files["/etc/hosts"] = host.files.pop("/var/lib/airseal/hosts.in-place")
             return CommandResult(0, "", "")
 
         host.on("systemd-run.*airseal-join", started).on("systemd-run.*start-first-master", initialised).on('cat "\\$1" > "\\$2"', pointed)

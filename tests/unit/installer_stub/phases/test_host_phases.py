@@ -13,7 +13,9 @@ from installer_stub.distro.containerd import HOSTS
 from installer_stub.errors import HostError, HostsFailed
 from installer_stub.host.command import CommandResult
 from installer_stub.host.model import Role
-from installer_stub.phases import member, prepare_hosts
+from installer_stub.keep.document import HostDocument, decode
+from installer_stub.keep.report import Failure, Report
+from installer_stub.phases import member
 from installer_stub.phases.base import Artifact, Context
 from installer_stub.phases.configure_runtime import ConfigureRuntime
 from installer_stub.phases.create_authority import CERTIFICATE, KEY, CreateAuthority
@@ -37,57 +39,90 @@ def in_journal(connection: ScriptedConnection) -> set[str]:
 
 
 class TestPrepareHosts:
-    def host(self, connection: ScriptedConnection, *, refused: str = "", forward: str = "0") -> ScriptedConnection:
-        answers_membership(connection.journals()).on("modprobe", "").on("--quiet airseal-service-route|systemctl restart airseal-service-route", "")
-        values = f"net/ipv4/ip_forward {forward}\nfs/inotify/max_user_instances 128\nfs/inotify/max_user_watches 2000000\n"
-        done = values.replace(f"ip_forward {forward}", "ip_forward 1").replace("instances 128", "instances 8192")
-        connection.on('echo "\\$n \\$\\(cat', values, done if not refused else values)
-        connection.on("printf '\"'\"'%s.n'\"'\"' \"\\$2\" >", refused)
+    """What the stub does on the host is tested where it is; here it answers with a report."""
 
-        def hosts(command: object) -> CommandResult:
-            connection.files["/etc/hosts"] = connection.files["/var/lib/airseal/hosts.new"]
+    def host(self, connection: ScriptedConnection, report: Report) -> ScriptedConnection:
+        answers_membership(connection.journals()).on("systemctl disable --now").on("^systemctl is-", failed(3))
+        connection.on("^/opt/airseal/bin/airseal host keep --no-certificates$", CommandResult(4 if report.failed else 0, report.encode(), ""))
+        connection.on("^/opt/airseal/bin/airseal host keep --check$")
+
+        def started(command: object) -> CommandResult:
+            connection.on("^systemctl is-")
             return CommandResult(0, "", "")
 
-        return connection.on('cat "\\$1" > "\\$2"', hosts)
+        return connection.on("systemctl enable", started)
 
-    def prepared(self, **how: str) -> tuple[Context, dict[str, ScriptedConnection]]:
+    def prepared(self, report: Report | None = None) -> tuple[Context, dict[str, ScriptedConnection]]:
         hosts = scripted_hosts(PLAN)
         for connection in hosts.values():
-            connection.files["/etc/hosts"] = b"127.0.0.1 localhost\n"
-            self.host(connection, **how)
+            self.host(connection, report or Report())
         return make_context(PLAN, hosts), hosts
+
+    def document(self, host: ScriptedConnection) -> HostDocument:
+        return decode(host.files["/var/lib/airseal/host.json"])
 
     def test_a_second_look_finds_nothing_to_do(self) -> None:
         context, _ = self.prepared()
+        assert PrepareHosts().is_needed(context)
         PrepareHosts().run(context)
         assert not PrepareHosts().is_needed(context)
         assert context.notes == []
 
-    def test_blank_hosts_need_it(self) -> None:
-        context, _ = self.prepared()
-        assert PrepareHosts().is_needed(context)
-
     def test_what_is_changed_stands_in_the_journal(self) -> None:
         context, hosts = self.prepared()
         PrepareHosts().run(context)
-        expected = {prepare_hosts.SYSCTL_CONF, prepare_hosts.MODULES_CONF, "net.ipv4.ip_forward", "/etc/hosts", "/var/lib/containerd"}
+        expected = {"net.ipv4.ip_forward", "br_netfilter", "/etc/hosts", "/var/lib/containerd", *units.HOST_FILES, units.HOST_UNIT, units.KEEP_TIMER}
         assert expected <= in_journal(hosts[N1])
+        # Before the host is changed, not after.
+        changes = hosts[N1].changes
+        assert changes.index("write the journal") < changes.index("make the host what it must stay")
 
-    def test_only_what_differs_is_set_and_nothing_is_lowered(self) -> None:
+    def test_a_second_run_asks_the_kernel_and_not_a_unit(self) -> None:
         context, hosts = self.prepared()
         PrepareHosts().run(context)
-        (command,) = (command for command in hosts[M1].commands if command.changes == "set kernel parameters")
-        assert command.text.endswith("sh net/ipv4/ip_forward 1 fs/inotify/max_user_instances 8192")
+        hosts[N1].on("^/opt/airseal/bin/airseal host keep --check$", failed(10))
+        assert PrepareHosts().is_needed(context)
 
-    def test_a_setting_that_is_refused_is_noted(self) -> None:
-        context, _ = self.prepared(refused="fs/inotify/max_user_instances\n", forward="1")
+    @pytest.mark.parametrize("path", ["/var/lib/airseal/host.json", "/var/lib/airseal/keep.sh", *units.HOST_FILES])
+    def test_a_file_of_it_that_is_lost_or_torn_is_made_anew(self, path: str) -> None:
+        context, hosts = self.prepared()
         PrepareHosts().run(context)
-        assert any("fs.inotify.max_user_instances cannot be set to 8192; it stays 128" in note for note in context.notes)
+        whole = hosts[N1].files[path]
+        for torn in (b"", whole[:-20]):
+            hosts[N1].files[path] = torn
+            assert PrepareHosts().is_needed(context)
+            PrepareHosts().run(context)
+            assert hosts[N1].files[path] == whole
+        del hosts[N1].files[path]
+        assert PrepareHosts().is_needed(context)
+
+    def test_what_an_older_airseal_left_in_its_place_goes(self) -> None:
+        context, hosts = self.prepared()
+        PrepareHosts().run(context)
+        hosts[N1].files["/etc/sysctl.d/90-airseal.conf"] = b"net.ipv4.ip_forward = 1\n"
+        assert PrepareHosts().is_needed(context)
+        PrepareHosts().run(context)
+        assert "take away what host.json replaces" in hosts[N1].changes
+        (command,) = hosts[N1].ran("90-airseal.conf")[-1:]
+        assert "airseal-service-route.service" in command.text
+
+    def test_a_setting_that_is_refused_is_noted_and_not_waited_for(self) -> None:
+        context, hosts = self.prepared(Report(cannot=["fs.inotify.max_user_instances"]))
+        PrepareHosts().run(context)
+        assert any("fs.inotify.max_user_instances" in note for note in context.notes)
+        assert self.document(hosts[N1]).cannot == ("fs.inotify.max_user_instances",)
+        assert b"max_user_instances" not in hosts[N1].files["/var/lib/airseal/keep.sh"]
         assert not PrepareHosts().is_needed(context)
 
     def test_without_forwarding_nothing_works_so_it_stops(self) -> None:
-        context, _ = self.prepared(refused="net/ipv4/ip_forward\n")
-        with pytest.raises(HostsFailed, match="ip_forward cannot be set"):
+        context, _ = self.prepared(Report(failed=[Failure("net.ipv4.ip_forward = 1", "Read-only file system")]))
+        with pytest.raises(HostsFailed, match="ip_forward = 1: Read-only file system"):
+            PrepareHosts().run(context)
+
+    def test_a_stub_that_says_nothing_is_an_error_and_not_a_success(self) -> None:
+        context, hosts = self.prepared()
+        hosts[N1].on("^/opt/airseal/bin/airseal host keep --no-certificates$", CommandResult(0, "", "Illegal instruction"))
+        with pytest.raises(HostError, match="Illegal instruction"):
             PrepareHosts().run(context)
 
     def test_everybody_looks_for_the_api_at_the_first_master_until_a_master_is_complete(self) -> None:
@@ -95,8 +130,14 @@ class TestPrepareHosts:
         make_member(hosts[M2])
         make_member(hosts[N1])
         PrepareHosts().run(context)
-        found = {address: host.files["/etc/hosts"].decode().splitlines()[-2] for address, host in hosts.items()}
-        assert found == {address: f"{at} api.airseal.internal" for address, at in {M1: M1, M2: M2, N1: M1}.items()}
+        assert {address: self.document(host).api for address, host in hosts.items()} == {M1: M1, M2: M2, N1: M1}
+
+    def test_each_master_has_a_place_of_its_own_in_the_order_of_renewals(self) -> None:
+        context, hosts = self.prepared()
+        PrepareHosts().run(context)
+        policies = [self.document(hosts[address]).certificates for address in (M1, M2, N1)]
+        assert [(each.master, each.position, each.masters) for each in policies] == [(True, 0, 2), (True, 1, 2), (False, 0, 2)]
+        assert {each.validity for each in policies} == {PLAN.certificate_validity}
 
 
 class TestInstallFiles:

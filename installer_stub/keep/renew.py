@@ -1,0 +1,128 @@
+"""Renewing this host's certificates without a person, and without asking anybody: the cluster may have slept past them.
+
+On a master ``kubeadm certs renew all`` makes new ones with the CA that lies there, and the control plane starts anew;
+kubelet's own is signed by the same CA. A node has no CA: kubelet renews its certificate itself while the API answers, and
+one that has ended is replaced by ``certs renew`` from the operator's machine.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from installer_stub.distro.certificates import (
+    KUBELET_CLIENT,
+    KUBELET_CONFIG,
+    RESTARTED,
+    renewal_config,
+    renewed_by_kubeadm,
+)
+from installer_stub.errors import InstallerError
+from installer_stub.facts.certificates import Certificate
+from installer_stub.keep import kubelet_client, renewal, static_pods
+from installer_stub.keep.certificates import host_certificates
+from installer_stub.keep.document import HostDocument
+from installer_stub.keep.programs import run
+from installer_stub.keep.report import Failure, Report
+from installer_stub.keep.script import NEXT
+
+_CONFIG: Final = "/run/airseal/renew.yaml"
+_KUBEADM_TIMEOUT: Final = 120.0
+_SYSTEMCTL_TIMEOUT: Final = 60.0
+_AFTER_FAILURE: Final = 3600.0  # seconds until the next attempt: what failed wants a person
+
+
+def keep_certificates(document: HostDocument, report: Report, *, clock: Callable[[], float] = time.time) -> None:
+    """Renew what is due and note when to look again. Reads and writes files of this host only."""
+    now = clock()
+    certificates = host_certificates()
+    report.failed += [Failure(each.path, each.problem) for each in certificates if each.problem]
+    failures = len(report.failed)
+    if renewal.my_turn(document.certificates, certificates, now):
+        renew(document, renewal.due(certificates, now), report)
+    after = host_certificates()
+    look = renewal.next_look(document.certificates, after, clock())
+    if len(report.failed) > failures:
+        look = clock() + _AFTER_FAILURE
+    _note(look)
+
+
+def renew(document: HostDocument, wanted: Sequence[Certificate], report: Report) -> None:
+    """Renew ``wanted``, and let what uses them read the new ones."""
+    if not document.certificates.master:
+        _renew_node(wanted, report)
+        return
+    by_kubeadm = [each for each in wanted if renewed_by_kubeadm(each.path)]
+    if by_kubeadm:
+        _renew_with_kubeadm(document, report)
+    kubelet = [each for each in wanted if each.path == KUBELET_CLIENT]
+    if kubelet:
+        _renew_kubelet(document, report)
+    if by_kubeadm or kubelet:
+        _restart_kubelet(report)
+
+
+def _renew_with_kubeadm(document: HostDocument, report: Report) -> None:
+    policy = document.certificates
+    if not Path(KUBELET_CONFIG).exists():
+        return  # not a member yet, or not any more: nothing here is in use
+    text = renewal_config(kubernetes=policy.kubernetes, name=document.name, address=document.address, validity=policy.validity)
+    config = Path(_CONFIG)
+    what = "certificates of the control plane"
+    try:
+        config.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        config.write_text(text)
+    except OSError as error:
+        report.failed.append(Failure(what, f"{_CONFIG}: {error.strerror}"))
+        return
+    before = host_certificates()
+    done = run(("kubeadm", "certs", "renew", "all", "--config", _CONFIG), timeout=_KUBEADM_TIMEOUT)
+    config.unlink(missing_ok=True)
+    if not done.ok:
+        report.failed.append(Failure(what, f"kubeadm certs renew all: {done.output[-400:]}"))
+        return
+    if host_certificates() == before:
+        # kubeadm says yes and does nothing where the CA's key is not on the host.
+        report.failed.append(Failure(what, "kubeadm renewed nothing: is the CA's key on this master?"))
+        return
+    os.sync()
+    restarted = static_pods.end(RESTARTED)
+    report.changed.append(f"{what}; started anew: {', '.join(restarted) or 'nothing ran'}")
+
+
+def _renew_kubelet(document: HostDocument, report: Report) -> None:
+    what = f"{KUBELET_CLIENT} of kubelet"
+    try:
+        request = kubelet_client.request(document.name)
+        kubelet_client.install(kubelet_client.sign(request, document.name, document.certificates.validity))
+    except InstallerError as error:
+        report.failed.append(Failure(what, error.problem))
+    except OSError as error:
+        report.failed.append(Failure(what, error.strerror or repr(error)))
+    else:
+        report.changed.append(what)
+
+
+def _renew_node(wanted: Sequence[Certificate], report: Report) -> None:
+    """While it is valid kubelet asks for the next one itself; afterwards nobody would answer it."""
+    ended = [each for each in wanted if each.path == KUBELET_CLIENT and each.ends <= time.time()]
+    if ended:
+        report.failed.append(Failure(KUBELET_CLIENT, "has ended; from the operator's machine: certs renew, with --master and --node"))
+
+
+def _restart_kubelet(report: Report) -> None:
+    """It reads its certificate at its start; and a new kubelet waits for no container that crashed again and again."""
+    done = run(("systemctl", "restart", "kubelet.service"), timeout=_SYSTEMCTL_TIMEOUT)
+    if not done.ok:
+        report.failed.append(Failure("kubelet.service", done.output[-200:]))
+
+
+def _note(look: float) -> None:
+    with suppress(OSError):  # not noted: the next minute looks again
+        Path(NEXT).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        Path(f"{NEXT}.new").write_text(f"{int(look)}\n")
+        Path(f"{NEXT}.new").rename(NEXT)

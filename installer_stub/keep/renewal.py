@@ -1,0 +1,46 @@
+"""When certificates are renewed: at half of their life, one master at a time. Pure: times come in, decisions go out.
+
+Nobody is asked. Each master has a slot of its own on the clock, so two of them do not restart their API servers together,
+also when the whole site was switched off and all are due at once; and a cluster whose certificates have ended, in which
+nobody could be asked, renews without waiting for a slot, because nothing can be harmed any more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from installer_stub.facts.certificates import Certificate
+from installer_stub.keep.document import CertificatePolicy
+from installer_stub.keep.script import LONGEST
+
+_SLOT: Final = 600  # seconds; a renewal with its restarts takes one or two minutes
+_SHORTEST_SLOT: Final = 120  # the timer comes once a minute: no slot may be missed
+
+
+def slot(policy: CertificatePolicy) -> int:
+    """Return the length of a slot in seconds."""
+    return max(_SHORTEST_SLOT, min(_SLOT, policy.validity // 40 // max(1, policy.masters)))
+
+
+def due(certificates: Sequence[Certificate], now: float) -> tuple[Certificate, ...]:
+    """Return those that shall be renewed: half of their life is over. CAs never, and nothing that could not be read."""
+    return tuple(each for each in certificates if not each.authority and not each.problem and now >= each.half)
+
+
+def my_turn(policy: CertificatePolicy, certificates: Sequence[Certificate], now: float) -> bool:
+    """Tell whether this host may renew now."""
+    length = slot(policy)
+    soon = now + 3 * length * max(1, policy.masters)
+    if policy.masters < 2 or any(each.ends <= soon for each in due(certificates, now)):
+        return True
+    return int(now // length) % policy.masters == policy.position
+
+
+def next_look(policy: CertificatePolicy, certificates: Sequence[Certificate], now: float) -> float:
+    """Return when to look again: the next end of half a life, or the next slot for what is due already."""
+    length = slot(policy)
+    if due(certificates, now):
+        return now + length  # every slot once: one of them is ours
+    times = [each.half for each in certificates if not each.authority and not each.problem]
+    return min([*times, now + LONGEST])
