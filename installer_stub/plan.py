@@ -22,6 +22,9 @@ AUTHORITY_VALIDITY: Final = 30 * 365 * _DAY  # nothing renews a cluster's CA, so
 OPT: Final = "/opt/airseal"
 STUB: Final = f"{OPT}/bin/airseal"
 REGISTRY_CA: Final = "/etc/airseal/ca.crt"  # on every host: the authorities by which the site registry is trusted
+REGISTRY_AUTHORITY: Final = f"{STATE}/registry-authority"  # on every master, for root alone: that CA with its key
+REGISTRY_CERTIFICATE: Final = "/etc/airseal/registry.crt"  # on every master
+REGISTRY_KEY: Final = "/etc/airseal/registry.key"  # on every master, for root alone; it never leaves it
 CREDENTIAL: Final = "/etc/airseal/registry.credential"  # on every host, for root alone: the site registry's user:password
 
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import sys
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
 from installer_stub.bundle.cluster_files import parse_cluster_manifest
 from installer_stub.bundle.model import ClusterFile
-from installer_stub.commands import host_keep
+from installer_stub.commands import host_keep, host_registry
 from installer_stub.errors import BundleError, UsageError
 from registry_snapshot.oci.digest import Digest
 from registry_snapshot.oci.reference import Reference
@@ -26,22 +25,12 @@ def define(parser: ArgumentParser, verb: str) -> None:
         ("check-files", f"the same, reading only; exit code 0: nothing to do, {WORK_NEEDED}: work is needed"),
     ):
         _define_files(words.add_parser(word, help=text, description=text))
-    key = words.add_parser("new-key", help="make a P-256 key if it is not there, and print a certificate request for it")
-    key.add_argument("--key", type=Path, required=True, metavar="FILE", help="made with mode 0600, kept if it is there")
-    key.add_argument("--csr", type=Path, metavar="FILE", help="write the request here too")
-    key.add_argument("--name", required=True, metavar="CN")
-    key.add_argument("--ip", action="append", default=[], metavar="ADDRESS", help="can be repeated")
-    key.add_argument("--dns", action="append", default=[], metavar="NAME", help="can be repeated")
     login = words.add_parser("new-credential", help="make the site registry's login with a random password, if it is not there; prints nothing")
     login.add_argument("--file", type=Path, required=True, metavar="FILE", help="made with mode 0600, kept if it is there")
     login.add_argument("--user", required=True, metavar="NAME")
-    sign = words.add_parser("sign", help="sign a certificate request as a server's, and print the certificate")
-    sign.add_argument("--ca-cert", type=Path, required=True, metavar="FILE")
-    sign.add_argument("--ca-key", type=Path, required=True, metavar="FILE")
-    sign.add_argument("--csr", default="-", metavar="FILE", help="- is the standard input")
-    sign.add_argument("--days", type=int, default=365)
     host_keep.define(words)
-    parser.epilog = "examples:\n  {prog} host new-key --key registry.key --name registry --ip 10.0.0.2\n  {prog} host sign --ca-cert ca.crt --ca-key ca.key --csr - < registry.csr"
+    host_registry.define(words)
+    parser.epilog = "examples:\n  {prog} host issue-registry --ip 10.0.0.2 --ip 127.0.0.1 --dns localhost\n  {prog} host renew-registry"
 
 
 def _define_files(parser: ArgumentParser) -> None:
@@ -63,12 +52,10 @@ def run(arguments: Namespace) -> int:
     match arguments.word:
         case "fetch-files" | "check-files":
             return _files(arguments)
-        case "new-key":
-            return _new_key(arguments)
         case "new-credential":
             return _new_credential(arguments)
         case _:
-            return _sign(arguments)
+            return host_registry.run(arguments)
 
 
 def _files(arguments: Namespace) -> int:
@@ -108,26 +95,8 @@ def _listed(raw: bytes, digest: Digest) -> tuple[ClusterFile, ...]:
     return parse_cluster_manifest(raw)
 
 
-def _new_key(arguments: Namespace) -> int:
-    from installer_stub.hostside.keys import new_key
-
-    request = new_key(arguments.key, arguments.name, arguments.ip, arguments.dns)
-    if arguments.csr is not None:
-        arguments.csr.write_text(request)
-    print(request, end="")
-    return 0
-
-
 def _new_credential(arguments: Namespace) -> int:
     from installer_stub.hostside.credential import make_credential
 
     make_credential(arguments.file, arguments.user)
-    return 0
-
-
-def _sign(arguments: Namespace) -> int:
-    from installer_stub.hostside.keys import sign
-
-    request = sys.stdin.buffer.read() if arguments.csr == "-" else Path(arguments.csr).read_bytes()
-    print(sign(request, arguments.ca_cert, arguments.ca_key, arguments.days), end="")
     return 0

@@ -35,6 +35,7 @@ def add_listening(parser: ArgumentParser) -> None:
     parser.add_argument("--tls-cert", type=Path, metavar="FILE", help="certificate chain in PEM; without it, cleartext")
     parser.add_argument("--tls-key", type=Path, metavar="FILE", help="its private key in PEM")
     parser.add_argument("--credential", type=Path, metavar="FILE", help="serve only to clients that log in: user:password in the first line of a file of mode 0600")
+    parser.add_argument("--become", type=int, metavar="UID", help="serve as this user and group, once the files that root alone can read are open")
     parser.add_argument("--json", action="store_true", help="say where it serves as one line of JSON")
     parser.add_argument("--verbose", action="store_true", help="log connections too")
 
@@ -65,7 +66,7 @@ def serve_sealed(sealed: Sequence[Sealed], arguments: Namespace) -> int:
             f"--credential on {arguments.listen} without TLS: everybody on the way could read the login",
             f"add --tls-cert and --tls-key, or listen on {_DEFAULT}",
         )
-    serve(sealed, address, tls, credential, json_events=arguments.json)
+    serve(sealed, address, tls, credential, become=arguments.become, json_events=arguments.json)
     return 0
 
 

@@ -68,9 +68,6 @@ class Distro(Protocol):
         ``authorization`` is the header that the registry wants; None where it wants none.
         """
 
-    def new_authority(self, plan: Plan, directory: str) -> Command:
-        """Return a command that makes a cluster CA, ``ca.crt`` and ``ca.key``, in ``directory``."""
-
     def first_master_config(self, plan: Plan, host: HostPlan, grant: JoinGrant | None = None) -> str:
         """Return what starts the first master; with a grant, what announces that grant. Secret then."""
 

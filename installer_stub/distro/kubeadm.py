@@ -30,11 +30,6 @@ fi
 """
 
 
-_NEW_AUTHORITY = (
-    _PATH + "config=$(mktemp); trap 'rm -f \"$config\"' EXIT; cat > \"$config\"\n" + 'kubeadm init phase certs ca --config "$config"'
-)
-
-
 class Kubeadm:
     """Kubernetes as kubeadm sets it up, on containerd."""
 
@@ -97,12 +92,6 @@ class Kubeadm:
         if host.resolv_conf is None:
             files.append(HostFile(kubeadm_config.NO_NAMESERVER, "# This site has no nameserver.\n"))
         return tuple(files)
-
-    def new_authority(self, plan: Plan, directory: str) -> Command:
-        """By configuration, not by options: those have no address, and kubeadm would guess one from the default route."""
-        config = kubeadm_config.authority(plan, directory)
-        changes = "make the cluster's certificate authority"
-        return Command.shell(_NEW_AUTHORITY, changes=changes, stdin=config.encode())
 
     def first_master_config(self, plan: Plan, host: HostPlan, grant: JoinGrant | None = None) -> str:
         """Return the documents for ``kubeadm init``."""

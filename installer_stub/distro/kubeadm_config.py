@@ -103,13 +103,6 @@ def duration(seconds: int) -> str:
     return f"{hours}h{rest // 60}m{rest % 60}s"
 
 
-def authority(plan: Plan, directory: str) -> str:
-    """Return the documents for making nothing but a CA, in ``directory``."""
-    first = plan.masters[0]
-    init = {"apiVersion": _KUBEADM, "kind": "InitConfiguration", "localAPIEndpoint": _endpoint(first)}
-    return dump(init, {**cluster_configuration(plan), "certificatesDir": directory})
-
-
 def kubelet_configuration() -> Document:
     """Return what holds for every kubelet; what differs per host is in ``kubelet_patch``."""
     return {

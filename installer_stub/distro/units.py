@@ -4,12 +4,22 @@ from __future__ import annotations
 
 from typing import Final
 
-from installer_stub.plan import OPT, REGISTRY_PORT, STATE, STUB
+from installer_stub.plan import (
+    CREDENTIAL,
+    OPT,
+    REGISTRY_AUTHORITY,
+    REGISTRY_CERTIFICATE,
+    REGISTRY_KEY,
+    REGISTRY_PORT,
+    STATE,
+    STUB,
+)
 
 CONTAINERD_UNIT: Final = "/etc/systemd/system/containerd.service"
 KUBELET_UNIT: Final = "/etc/systemd/system/kubelet.service"
 KUBELET_DROPIN: Final = "/etc/systemd/system/kubelet.service.d/10-kubeadm.conf"
 REGISTRY_UNIT: Final = "/etc/systemd/system/airseal-registry.service"
+REGISTRY_STARTED: Final = "/run/airseal-registry/started"  # the files that the running one began with, for sha256sum -c
 # A login shell's PATH is not a unit's, and systemd's default has no /usr/local/bin on older releases.
 PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 # A proxy of the site gets into every service by systemd's DefaultEnvironment= or by a drop-in. It knows neither the site
@@ -131,14 +141,27 @@ WantedBy=timers.target
 """
 
 
-def registry(*, certificate: str, key: str, credential: str, serves: str) -> str:
+# Its own, below a directory that is executable because the stub is: /run and /tmp may be noexec, and /tmp is swept of
+# what is older than 10 days while a one-file program runs for years. Emptied at every start: killed programs leave 35 MB.
+_UNPACKED: Final = f"{OPT}/registry"
+_PREPARE: Final = (
+    f"rm -rf {_UNPACKED}; mkdir -m 0755 {_UNPACKED}; umask 077; "
+    f"sha256sum {REGISTRY_CERTIFICATE} {REGISTRY_KEY} {CREDENTIAL} > {REGISTRY_STARTED}"
+)
+# In a range that neither systemd (its UIDS-GIDS page) nor any distribution gives to anybody.
+REGISTRY_UID: Final = 60713
+
+
+def registry(*, serves: str) -> str:
     """Return the site registry's unit. ``serves`` names stub and bundle: another one is another text, hence a restart.
 
-    Units are there for everybody to read, so it names the files of key and login. Not by LoadCredential=: systemd has that
-    since 247, and RHEL 7 and 8 have 219 and 239.
+    It begins as root, without any of root's powers but changing to another user, opens the files that root alone can
+    read, and serves as a user that owns nothing. Not by User= and LoadCredential=: systemd knows those for a user that
+    does not exist since 235 and 247, and RHEL 7 and 8 have 219 and 239. Such old ones pass over settings they do not know.
 
     NotifyAccess=all because the program that says READY is a child of the frozen stub's bootloader.
     """
+    hidden = " ".join(f"-{path}" for path in ("/etc/kubernetes", "/var/lib/etcd", "/var/lib/kubelet", REGISTRY_AUTHORITY))
     return f"""\
 # Made by airseal. Serves {serves}
 [Unit]
@@ -150,11 +173,34 @@ StartLimitIntervalSec=0
 Type=notify
 NotifyAccess=all
 Environment=PATH={PATH}
-ExecStart={STUB} serve --store {STATE}/bundles --listen 0.0.0.0:{REGISTRY_PORT} --tls-cert {certificate} --tls-key {key} --credential {credential}
+Environment=TMPDIR={_UNPACKED}
+RuntimeDirectory=airseal-registry
+ExecStartPre=/bin/sh -ec '{_PREPARE}'
+ExecStart={STUB} serve --store {STATE}/bundles --listen 0.0.0.0:{REGISTRY_PORT} --tls-cert {REGISTRY_CERTIFICATE} --tls-key {REGISTRY_KEY} --credential {CREDENTIAL} --become {REGISTRY_UID}
 Restart=always
 RestartSec=2
-NoNewPrivileges=yes
 LimitNOFILE=65536
+CapabilityBoundingSet=CAP_SETUID CAP_SETGID
+NoNewPrivileges=yes
+PrivateTmp=yes
+PrivateDevices=yes
+ProtectSystem=full
+ProtectHome=yes
+# The first name is for systemd before 231.
+InaccessibleDirectories={hidden}
+InaccessiblePaths={hidden}
+RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6
+ProtectKernelTunables=yes
+ProtectKernelModules=yes
+ProtectKernelLogs=yes
+ProtectControlGroups=yes
+ProtectClock=yes
+ProtectHostname=yes
+RestrictNamespaces=yes
+RestrictRealtime=yes
+RestrictSUIDSGID=yes
+LockPersonality=yes
+SystemCallArchitectures=native
 
 [Install]
 WantedBy=multi-user.target

@@ -17,6 +17,7 @@ from installer_stub.bundle.content import BundleContent, Sealed
 from installer_stub.bundle.documents import INDEX, OCI_LAYOUT
 from installer_stub.bundle.reader import Bundle
 from installer_stub.errors import BundleError, UsageError
+from installer_stub.hostside.privileges import drop_privileges
 from registry_snapshot.errors import RegistryError
 from registry_snapshot.oci.descriptor import Descriptor
 from registry_snapshot.oci.reference import Reference
@@ -79,13 +80,15 @@ def serve(
     tls: ssl.SSLContext | None,
     credential: Credential | None = None,
     *,
+    become: int | None = None,
     json_events: bool = False,
 ) -> None:
     """Serve until SIGTERM or SIGINT, then let running answers end. Says where on stdout, and tells systemd when it is ready.
 
-    With a credential only clients that log in with it are answered.
+    With a credential only clients that log in with it are answered. ``become`` is a user, and the group of the same
+    number, that serves from when everything is open; the images are to be artifacts then, which are open as a whole.
 
-    Raises StoreError when the address is taken, BundleError for images that cannot be read.
+    Raises UsageError if this process may not become that user, StoreError when the address is taken, BundleError for images that cannot be read.
     """
     stopped = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -97,6 +100,8 @@ def serve(
         app = LoginRequired(app, credential)
     raise_file_limit()
     server = RegistryServer(app, address, tls, metrics=metrics, inline=True)
+    if become is not None:
+        drop_privileges(become)
     server.start()
     url, images = server_url(server.address, tls), sum(len(item.roots) for item in sealed)
     print(json.dumps({"event": "serving", "url": url, "images": images}) if json_events else f"serving {images} images at {url}", flush=True)

@@ -1,119 +1,132 @@
-"""The cluster's own certificate authority, and with it the certificates of the site registries.
+"""The site registry's CA, and with it the certificates of the registries.
 
-The CA is made on the first master and its key stays there, and on other masters once they join. Each registry's key is
-made on its own host; only the request and the certificate travel.
+The cluster's own CA is none of it: Kubernetes makes that one where it wants it. The registry's CA is made on one master, and every master gets it with its key, through stdin: each issues and renews its registry's
+certificate alone, whoever else is gone. Each registry's own key never leaves its host.
 """
 
 from __future__ import annotations
 
-from typing import ClassVar, Final
+import io
+from collections.abc import Mapping
+from typing import ClassVar
 
-from installer_stub.distro.kubeadm import KUBEADM
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
+
 from installer_stub.errors import HostError
-from installer_stub.host.command import Command
+from installer_stub.host.command import Command, Secret
 from installer_stub.host.connection import Connection, write
-from installer_stub.phases import stub_verbs
+from installer_stub.phases import registry_authority, stub_verbs
 from installer_stub.phases.base import Context, Phase
-from installer_stub.phases.member import AUTHORITY
-from installer_stub.plan import API_NAME, REGISTRY_CA, HostPlan
+from installer_stub.phases.registry_authority import (
+    CERTIFICATE,
+    KEY,
+    NAMES,
+    SECOND_COPY,
+    Held,
+    addresses,
+    masters,
+)
+from installer_stub.plan import REGISTRY_AUTHORITY, REGISTRY_CA, REGISTRY_CERTIFICATE, REGISTRY_KEY, HostPlan
 
-CERTIFICATE: Final = "/etc/airseal/registry.crt"
-KEY: Final = "/etc/airseal/registry.key"
-_REQUEST: Final = "/etc/airseal/registry.csr"
-_DAYS: Final = 3650  # as long as kubeadm's CA lives
-
-# A first master of another order of --master has joined, not begun: the CA it works with is the cluster's.
-_ADOPT: Final = """\
-umask 077
-if [ -s /etc/kubernetes/pki/ca.key ] && [ -s "$2" ]; then
-  rm -rf "$1.new"; mkdir -p "$1.new"; cp -p /etc/kubernetes/pki/ca.crt /etc/kubernetes/pki/ca.key "$1.new/"
-else exit 10; fi
-"""
-_KEEP: Final = 'chmod 0700 "$1.new"; chmod 0600 "$1.new"/*; sync "$1.new"/*; rm -rf "$1"; mv -T "$1.new" "$1"; sync "${1%/*}"'
+_MAKE_ROOM = 'mkdir -p "$1"; chmod 0700 "$1"; rm -f "$2"'  # a certificate stands beside its own key or not at all
 
 
 class CreateAuthority(Phase):
-    """CA on the first master, certificate on every master, CA certificate on every host."""
+    """One CA, trusted by every host and held by every master, and a certificate of its own on every master.
+
+    In an order in which a registry that runs is believed at every moment: first all hosts trust the CA, beside whom they
+    trust already; then the masters issue certificates. ``ServeImages`` starts the registries with them, and then lets
+    nobody else be trusted.
+    """
 
     title: ClassVar[str] = "Create the certificate authority"
 
     def is_needed(self, context: Context) -> bool:
-        """Look for the CA everywhere, and for registry certificates made with it for the masters' addresses."""
-        authority = context.first.read(f"{AUTHORITY}/ca.crt")
-        key = context.first.run(Command.of("test", "-s", f"{AUTHORITY}/ca.key"), check=False).ok
-        if not authority or not key:
-            return True
-        trusted = context.each(context.plan.hosts, lambda _host, connection: connection.read(REGISTRY_CA) == authority)
-        signed = context.each(
-            context.plan.masters,
-            lambda host, connection: _is_signed(host, connection, authority),
+        """Look at the CA, at who trusts it, and at the registries' certificates: whose, for what, for how long."""
+        held = registry_authority.survey(context)
+        authority = registry_authority.known(context, held)
+        return (
+            authority is None
+            or any(authority not in found.trusted for found in held.values())
+            or any(_lacks_authority(held[host.address], held, authority) for host in masters(context))
+            or any(not held[host.address].shows(host, authority) for host in masters(context))
+            or any(found.has_second_copy for found in held.values())
         )
-        return not (all(trusted.values()) and all(signed.values()))
 
     def run(self, context: Context) -> None:
         """Make what is missing, in the order in which one needs the other."""
-        authority = _authority(context)
-
-        def trust(_host: HostPlan, connection: Connection) -> None:
-            write(connection, REGISTRY_CA, authority)
-
-        context.each(context.plan.hosts, trust)
-        for host in context.plan.masters:
-            if not _is_signed(host, context.connection(host), authority):
-                _sign(context, host, authority)
+        held = registry_authority.survey(context)
+        authority = registry_authority.known(context, held)
+        if authority is None:
+            context.connection(masters(context)[0]).run(stub_verbs.new_authority())
+            held = registry_authority.survey(context)
+            authority = registry_authority.known(context, held)
+        if authority is None:
+            raise HostError(masters(context)[0].address, f"{CERTIFICATE} was not made")
+        _trust(context, held, authority)
+        _share(context, held, authority)
+        _issue(context, held, authority)
+        for host in masters(context):
+            if held[host.address].has_second_copy:
+                changes = "remove the second copy of the cluster CA's key"
+                context.connection(host).run(Command.of("rm", "-rf", SECOND_COPY, changes=changes))
 
     def undo(self, context: Context) -> None:
         """Remove keys and certificates."""
-        script = 'rm -rf -- "$@"'
-        remove = Command.shell(script, AUTHORITY, f"{AUTHORITY}.new", CERTIFICATE, KEY, _REQUEST, REGISTRY_CA, changes="remove keys")
+        files = (REGISTRY_AUTHORITY, SECOND_COPY, REGISTRY_CERTIFICATE, REGISTRY_KEY, REGISTRY_CA)
+        remove = Command.of("rm", "-rf", "--", *files, changes="remove keys")
         context.each(context.reachable(), lambda _host, connection: connection.run(remove))
 
 
-def _authority(context: Context) -> bytes:
-    """Return the CA's certificate; make the CA if there is none. It appears whole or not at all."""
-    first = context.first
-    key = first.run(Command.of("test", "-s", f"{AUTHORITY}/ca.key"), check=False).ok
-    if not key:
-        changes = "make the cluster's certificate authority"
-        adopted = first.run(Command.shell(_ADOPT, AUTHORITY, REGISTRY_CA, changes=changes), check=False)
-        if not adopted.ok:
-            first.run(Command.of("rm", "-rf", f"{AUTHORITY}.new", changes=changes))
-            first.run(KUBEADM.new_authority(context.plan, f"{AUTHORITY}.new"))
-        first.run(Command.shell(_KEEP, AUTHORITY, changes=changes))
-    certificate = first.read(f"{AUTHORITY}/ca.crt")
-    if not certificate:
-        raise HostError(first.host.address, f"there is no {AUTHORITY}/ca.crt", "reset the hosts and install again")
-    return certificate
+def pem(certificate: x509.Certificate) -> bytes:
+    """Return how ``certificate`` stands in a file."""
+    return certificate.public_bytes(Encoding.PEM)
 
 
-def _stamp(host: HostPlan) -> bytes:
-    return f"# airseal registry {host.address}\n".encode()  # readers of PEM skip what is outside the blocks
+def _trust(context: Context, held: Mapping[str, Held], authority: x509.Certificate) -> None:
+    def trust(host: HostPlan, connection: Connection) -> None:
+        others = [each for each in held[host.address].trusted if each != authority]
+        write(connection, REGISTRY_CA, b"".join(map(pem, [authority, *others])))
+
+    context.each((host for host in context.reachable() if authority not in held[host.address].trusted), trust)
 
 
-def _is_signed(host: HostPlan, connection: Connection, authority: bytes) -> bool:
-    """The file names the address and ends with the CA; it is written after the key, so the key fits."""
-    certificate = connection.read(CERTIFICATE) or b""
-    key = connection.run(Command.of("test", "-s", KEY), check=False).ok
-    return key and certificate.startswith(_stamp(host)) and certificate.endswith(authority)
+def _share(context: Context, held: Mapping[str, Held], authority: x509.Certificate) -> None:
+    """Give CA and key to the masters that lack them. The key is seen by nobody."""
+    without = [host for host in masters(context) if _lacks_authority(held[host.address], held, authority)]
+    if not without:
+        return
+    holder = context.connection(next(host for host in masters(context) if host not in without))
+    key = Secret((holder.read(KEY) or b"").decode())
+    context.secrets.append(key)
+    if not _fit(key, authority):
+        raise HostError(holder.host.address, f"{KEY} is not the key of {CERTIFICATE}", f"put {REGISTRY_AUTHORITY} back from another master")
+
+    def give(_host: HostPlan, connection: Connection) -> None:
+        connection.run(Command.shell(_MAKE_ROOM, REGISTRY_AUTHORITY, CERTIFICATE, changes="make room for the site registry's CA"))
+        for path, data, mode in ((KEY, key.reveal().encode(), 0o600), (CERTIFICATE, pem(authority), 0o644)):
+            connection.put(io.BytesIO(data), path, size=len(data), mode=mode)
+
+    context.each(without, give)
 
 
-def _sign(context: Context, host: HostPlan, authority: bytes) -> None:
-    connection = context.connection(host)
-    connection.run(Command.of("rm", "-f", CERTIFICATE, changes="remove an old registry certificate"))
-    connection.run(
-        stub_verbs.new_key(
-            KEY,
-            _REQUEST,
-            name="airseal-registry",
-            addresses=(host.address, "127.0.0.1"),
-            names=(host.name, API_NAME, "localhost"),
-        ),
-    )
-    request = connection.read(_REQUEST)
-    if not request:
-        raise HostError(host.address, f"{_REQUEST} was not made")
-    signed = context.first.run(stub_verbs.sign(f"{AUTHORITY}/ca.crt", f"{AUTHORITY}/ca.key", request, days=_DAYS))
-    if "-----BEGIN CERTIFICATE-----" not in signed.stdout:
-        raise HostError(context.first.host.address, "signing the registry's certificate gave no certificate")
-    leaf = signed.stdout.strip().encode() + b"\n"
-    write(connection, CERTIFICATE, _stamp(host) + leaf + authority)
+def _lacks_authority(found: Held, held: Mapping[str, Held], authority: x509.Certificate) -> bool:
+    """Tell whether a master is without the CA, or has another key than the one beside the CA's certificate elsewhere."""
+    keys = {each.key for each in held.values() if each.certificate == authority and each.key}
+    return found.certificate != authority or found.key not in keys
+
+
+def _fit(key: Secret, authority: x509.Certificate) -> bool:
+    try:
+        private = load_pem_private_key(key.reveal().encode(), None)
+    except (ValueError, TypeError):
+        return False
+    return private.public_key() == authority.public_key()
+
+
+def _issue(context: Context, held: Mapping[str, Held], authority: x509.Certificate) -> None:
+    def issue(host: HostPlan, connection: Connection) -> None:
+        connection.run(stub_verbs.issue_registry(addresses(host), NAMES))
+
+    context.each((host for host in masters(context) if not held[host.address].shows(host, authority)), issue)

@@ -6,8 +6,6 @@ ended. Whatever cannot be told is an error that names the host, never a "no".
 
 from __future__ import annotations
 
-from typing import Final
-
 from installer_stub.distro.kubeadm import KUBEADM
 from installer_stub.errors import HostInDoubt, InstallerError
 from installer_stub.facts.cluster import ClusterFacts, NodeFact, gather
@@ -20,9 +18,7 @@ from installer_stub.membership.evidence import Evidence
 from installer_stub.membership.record import Record, Stage
 from installer_stub.membership.verdict import Doubt, Membership, judge, proved_by
 from installer_stub.phases.base import Context
-from installer_stub.plan import STATE, HostPlan
-
-AUTHORITY: Final = f"{STATE}/authority"  # of the first master: the CA outlives every kubeadm reset there
+from installer_stub.plan import HostPlan
 
 
 def look(connection: Connection) -> Evidence:

@@ -5,64 +5,108 @@ from __future__ import annotations
 from typing import ClassVar, Final
 
 from installer_stub.distro import units
+from installer_stub.errors import CommandFailed, HostError
 from installer_stub.host.command import Command
-from installer_stub.host.connection import Connection
+from installer_stub.host.connection import Connection, write
+from installer_stub.phases import registry_authority
 from installer_stub.phases.base import Context, Phase
 from installer_stub.phases.copy_bundle import identity
-from installer_stub.phases.create_authority import CERTIFICATE, KEY
 from installer_stub.phases.journal import Journal, Kind
-from installer_stub.plan import CREDENTIAL, HostPlan
+from installer_stub.phases.registry_authority import masters
+from installer_stub.pki.registry import UNIT
+from installer_stub.plan import REGISTRY_CA, HostPlan
 
-UNIT: Final = "airseal-registry.service"
+# What it started with is what lies there: the unit noted the hashes of the files just before it read them.
+_RUNS: Final = """\
+systemctl is-active --quiet "$1" || exit 10
+systemctl is-enabled --quiet "$1" || exit 10
+[ -e "$2" ] || exit 10
+sha256sum --status -c "$2" || exit 10
+"""
+_NO: Final = 10
 # Type=notify: start returns when the registry listens, or fails.
 _START: Final = """\
 systemctl daemon-reload; systemctl enable --quiet "$1"
 systemctl start "$1" || { systemctl status --no-pager --lines=20 "$1" >&2; exit 1; }
 """
 _STOP: Final = 'systemctl stop "$1" 2>/dev/null || true'
+_IS_ACTIVE: Final = 'systemctl is-active --quiet "$1" || exit 10'
 
 
 class ServeImages(Phase):
-    """Write the unit, start it, wait until it answers."""
+    """Write the unit, start it, wait until it answers. Of the masters, those that need it; one that serves is left alone."""
 
     title: ClassVar[str] = "Start the site registry"
 
     def is_needed(self, context: Context) -> bool:
-        """The unit's text names stub, bundle, certificate and login; an equal text and an active unit mean that the right one runs."""
-        ready = context.each(
-            context.plan.masters,
-            lambda _host, connection: connection.read(units.REGISTRY_UNIT) == _unit(context, connection).encode()
-            and connection.run(Command.of("systemctl", "is-active", UNIT), check=False).ok
-            and connection.run(Command.of("systemctl", "is-enabled", UNIT), check=False).ok,
-        )
-        return not all(ready.values())
+        """The unit's text names stub and bundle, the running one the files it began with. And nobody else is trusted."""
+        return bool(_wanting(context)) or bool(_trusting_others(context))
 
     def run(self, context: Context) -> None:
-        """Start it on all masters."""
+        """Start those that do not run together, and those that do one after another: hosts go on to pull from the others."""
+        wanting = _wanting(context)
+        running = context.each(wanting, lambda _host, connection: _says(connection, Command.shell(_IS_ACTIVE, UNIT))) if wanting else {}
 
         def serve(_host: HostPlan, connection: Connection) -> None:
-            journal = Journal(connection)
-            journal.remember((Kind.FILE, units.REGISTRY_UNIT), (Kind.UNIT, UNIT))
-            # Stopped before the text changes: a kill in between leaves a unit that visibly does not run.
-            connection.run(Command.shell(_STOP, UNIT, changes="stop the site registry"))
-            journal.write(units.REGISTRY_UNIT, _unit(context, connection))
-            connection.run(Command.shell(_START, UNIT, changes="start the site registry"))
+            _serve(context, connection)
 
-        context.each(context.plan.masters, serve)
+        context.each((host for host in wanting if not running[host.address]), serve)
+        for host in wanting:
+            if running[host.address]:
+                _serve(context, context.connection(host))
+        # Not before every registry shows the certificate of the CA that is trusted from here on.
+        authority = _authority(context)
+        context.each(_trusting_others(context), lambda _host, connection: write(connection, REGISTRY_CA, authority))
 
     def undo(self, context: Context) -> None:
         """Stop it; the journal removes the unit."""
         script = 'systemctl disable --now "$1" 2>/dev/null || true'
         stop = Command.shell(script, UNIT, changes="stop the site registry")
-        context.each(context.reachable(context.plan.masters), lambda _host, connection: connection.run(stop))
+        context.each(masters(context), lambda _host, connection: connection.run(stop))
 
 
-def _unit(context: Context, connection: Connection) -> str:
-    certificate = connection.run(Command.of("sha256sum", CERTIFICATE), check=False).stdout.split()[:1]
-    # Which file the login is, not what it holds: a unit is there for everybody to read.
-    login = connection.run(Command.of("stat", "-c", "%i.%Y", CREDENTIAL), check=False).stdout.strip()
-    serves = (
-        f"{context.plan.bundle.title} {identity(context)[:23]}, stub {context.artifact.stub_digest[:16]}, "
-        f"certificate {''.join(certificate)[:16]}, login file {login}"
+def _serve(context: Context, connection: Connection) -> None:
+    journal = Journal(connection)
+    journal.remember((Kind.FILE, units.REGISTRY_UNIT), (Kind.UNIT, UNIT))
+    # Stopped before the text changes: a kill in between leaves a unit that visibly does not run.
+    connection.run(Command.shell(_STOP, UNIT, changes="stop the site registry"))
+    journal.write(units.REGISTRY_UNIT, _unit(context))
+    connection.run(Command.shell(_START, UNIT, changes="start the site registry"))
+
+
+def _wanting(context: Context) -> tuple[HostPlan, ...]:
+    """Return the masters whose registry does not run, or not as it should."""
+    text = _unit(context).encode()
+    look = Command.shell(_RUNS, UNIT, units.REGISTRY_STARTED)
+    serving = context.each(
+        masters(context), lambda _host, connection: connection.read(units.REGISTRY_UNIT) == text and _says(connection, look)
     )
-    return units.registry(certificate=CERTIFICATE, key=KEY, credential=CREDENTIAL, serves=serves)
+    return tuple(host for host in masters(context) if not serving[host.address])
+
+
+def _says(connection: Connection, question: Command) -> bool:
+    """Ask for yes (status 0) or no (10). Raises CommandFailed for an answer that is neither."""
+    result = connection.run(question, check=False)
+    if result.status in {0, _NO}:
+        return result.ok
+    raise CommandFailed(connection.host.address, f"cannot tell whether {UNIT} runs: {result.stderr.strip()[-300:]}", status=result.status)
+
+
+def _trusting_others(context: Context) -> tuple[HostPlan, ...]:
+    """Return the hosts whose registries may also show certificates of somebody else than the site registry's CA."""
+    authority = _authority(context)
+    trusted = context.each(context.reachable(), lambda _host, connection: connection.read(REGISTRY_CA) == authority)
+    return tuple(host for host in context.reachable() if not trusted[host.address])
+
+
+def _authority(context: Context) -> bytes:
+    master = context.connection(masters(context)[0])
+    certificate = master.read(registry_authority.CERTIFICATE)
+    if not certificate:
+        raise HostError(master.host.address, f"there is no {registry_authority.CERTIFICATE}", "run again: it is made, or another master's is given to it")
+    return certificate
+
+
+def _unit(context: Context) -> str:
+    serves = f"{context.plan.bundle.title} {identity(context)[:23]}, stub {context.artifact.stub_digest[:16]}"
+    return units.registry(serves=serves)

@@ -1,4 +1,4 @@
-"""The first master: ``kubeadm init`` with the CA that is already there, and DNS that fits the site."""
+"""The first master: ``kubeadm init``, which makes the cluster's CA where it keeps it, and DNS that fits the site."""
 
 from __future__ import annotations
 
@@ -21,20 +21,12 @@ from installer_stub.phases.cluster_access import (
     wait_for_api,
     write_secret,
 )
-from installer_stub.phases.member import AUTHORITY, begin, complete, membership
+from installer_stub.phases.member import begin, complete, membership
 from installer_stub.phases.task import Task, run_task, stop_task
 from installer_stub.plan import HostPlan
 
 _CONFIG: Final = "/run/airseal/init.yaml"
 
-# kubeadm reset takes /etc/kubernetes/pki with it; the CA has its home elsewhere and comes back. Without one (a
-# recording) kubeadm makes its own.
-_BRING_AUTHORITY: Final = f"""\
-if [ -s {AUTHORITY}/ca.key ]; then
-  mkdir -p /etc/kubernetes/pki; cp -p {AUTHORITY}/ca.crt {AUTHORITY}/ca.key /etc/kubernetes/pki/
-  chmod 0644 /etc/kubernetes/pki/ca.crt
-fi
-"""
 _INITIALISED: Final = f"rm -f {_CONFIG}\nsync -f /etc/kubernetes 2>/dev/null || true\n{note_script(Record(Stage.INITIALISED))}"
 
 
@@ -58,7 +50,7 @@ class StartFirstMaster(Phase):
             write_secret(context.first, _CONFIG, KUBEADM.first_master_config(context.plan, host))
             # Only what we began ourselves is taken off; a host that was never in a cluster has nothing of ours.
             clean = KUBEADM.reset_script(keep_etcd_membership=True) if found is Membership.BEGUN else ""
-            script = "set -eu\n" + clean + _BRING_AUTHORITY + KUBEADM.start_script(_CONFIG) + _INITIALISED
+            script = "set -eu\n" + clean + KUBEADM.start_script(_CONFIG) + _INITIALISED
             run_task(context.first, Task(INIT_TASK, script))
         remove(context.first, _CONFIG)
         wait_for_api(context)

@@ -41,22 +41,21 @@ def fetch_files(plan: Plan, host: HostPlan) -> str:
     return f"set -e\n{shlex.join(_files('fetch-files', plan, host))}\n{label}"
 
 
-def new_key(key: str, csr: str, *, name: str, addresses: tuple[str, ...], names: tuple[str, ...]) -> Command:
-    """Make a key and a request for its certificate. The key never leaves the host."""
-    argv = [STUB, "host", "new-key", "--key", key, "--csr", csr, "--name", name]
-    for address in addresses:
-        argv += ["--ip", address]
-    for each in names:
-        argv += ["--dns", each]
-    return Command.of(*argv, changes="make the registry's key")
-
-
 def new_credential(path: str, user: str) -> Command:
     """Make the site registry's login, if it is not there. It is printed nowhere."""
     return Command.of(STUB, "host", "new-credential", "--file", path, "--user", user, changes="make the site registry's login")
 
 
-def sign(ca_cert: str, ca_key: str, csr: bytes, *, days: int) -> Command:
-    """Sign a request from stdin; the certificate is the output."""
-    argv = (STUB, "host", "sign", "--ca-cert", ca_cert, "--ca-key", ca_key, "--csr", "-", "--days", str(days))
-    return Command.of(*argv, stdin=csr, changes="sign a registry certificate")
+def new_authority() -> Command:
+    """Make the site registry's CA on a master, if it is not there."""
+    return Command.of(STUB, "host", "new-authority", changes="make the site registry's certificate authority")
+
+
+def issue_registry(addresses: tuple[str, ...], names: tuple[str, ...]) -> Command:
+    """Have a master issue its registry's certificate, for exactly these. The key is made there, and stays."""
+    argv = [STUB, "host", "issue-registry"]
+    for address in addresses:
+        argv += ["--ip", address]
+    for each in names:
+        argv += ["--dns", each]
+    return Command.of(*argv, changes="issue the registry's certificate")

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import datetime as dt
 import ssl
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,12 +9,12 @@ import pytest
 
 from installer_stub.bundle.content import BundleContent
 from installer_stub.bundle.reader import Bundle
-from installer_stub.hostside.keys import new_key, sign
 from installer_stub.hostside.service import server_tls
+from installer_stub.pki.authority import make
+from installer_stub.pki.registry import RegistryFiles, issue
 from registry_snapshot.serve.app import RegistryApp
 from registry_snapshot.serve.http_server import RegistryServer
 from tests.unit.installer_stub.bundle.sealed import Ingredients, ingredients
-from tests.unit.installer_stub.hostside.authority import make_authority
 
 
 @pytest.fixture(scope="module")
@@ -31,11 +32,12 @@ def bundle(made: Ingredients, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 @pytest.fixture(scope="module")
 def authority(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A directory with a cluster's ca.crt and ca.key, and a server's registry.crt and registry.key made from them."""
+    """A directory with a site registry's ca.crt and ca.key, and a server's registry.crt and registry.key made from them."""
     directory = tmp_path_factory.mktemp("pki")
-    make_authority(directory)
-    request = new_key(directory / "registry.key", "registry", ["127.0.0.1"], ["localhost"])
-    (directory / "registry.crt").write_text(sign(request.encode(), directory / "ca.crt", directory / "ca.key", 30))
+    now = dt.datetime.now(dt.UTC)
+    make(directory, now)
+    files = RegistryFiles(directory, directory / "registry.crt", directory / "registry.key")
+    issue(files, ["127.0.0.1"], ["localhost"], dt.timedelta(days=30), now)
     return directory
 
 

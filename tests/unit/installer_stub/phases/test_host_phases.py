@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import io
-from pathlib import Path
-
 import pytest
 
 from installer_stub import plan
@@ -15,14 +12,11 @@ from installer_stub.host.command import CommandResult
 from installer_stub.host.model import Role
 from installer_stub.keep.document import HostDocument, decode
 from installer_stub.keep.report import Failure, Report
-from installer_stub.phases import member
-from installer_stub.phases.base import Artifact, Context
+from installer_stub.phases.base import Context
 from installer_stub.phases.configure_runtime import ConfigureRuntime
-from installer_stub.phases.create_authority import CERTIFICATE, KEY, CreateAuthority
 from installer_stub.phases.install_files import InstallFiles
 from installer_stub.phases.journal import parse
 from installer_stub.phases.prepare_hosts import PrepareHosts
-from installer_stub.phases.serve_images import ServeImages
 from installer_stub.plan import ImageSource
 from registry_snapshot.serve.login import Credential
 from tests.fakes.membership import answers_membership, make_member
@@ -30,8 +24,6 @@ from tests.fakes.plans import M1, M2, M3, N1, make_context, make_plan, masters, 
 from tests.fakes.scripted import ScriptedConnection, failed
 
 PLAN = make_plan(*masters(M1, M2), *nodes(N1))
-LEAF = "-----BEGIN CERTIFICATE-----\nleaf\n-----END CERTIFICATE-----\n"
-CA = b"-----BEGIN CERTIFICATE-----\nca\n-----END CERTIFICATE-----\n"
 
 
 def in_journal(connection: ScriptedConnection) -> set[str]:
@@ -176,119 +168,6 @@ class TestInstallFiles:
         assert not hosts[M1].ran("systemd-run")
         assert b"fetch-files" in hosts[M2].files["/run/airseal/fetch-files.sh"]
         assert hosts[N1].commands == []
-
-
-class TestCreateAuthority:
-    def hosts(self, *, authority: bool = True) -> dict[str, ScriptedConnection]:
-        hosts = scripted_hosts(PLAN)
-        for address, connection in hosts.items():
-            connection.on("^test -s", failed()).on("^rm -f")
-
-            def new_key(command: object, connection: ScriptedConnection = connection, address: str = address) -> CommandResult:
-                connection.files["/etc/airseal/registry.csr"] = f"request of {address}".encode()
-                connection.on(f"^test -s {KEY}")
-                return CommandResult(0, "", "")
-
-            connection.on("new-key", new_key)
-        hosts[M1].on("host sign", LEAF)
-        if authority:
-            hosts[M1].files[f"{member.AUTHORITY}/ca.crt"] = CA
-            hosts[M1].on(f"^test -s {member.AUTHORITY}")
-        return hosts
-
-    def test_every_host_trusts_the_one_ca_and_every_master_has_a_certificate_of_its_own(self) -> None:
-        hosts = self.hosts()
-        context = make_context(PLAN, hosts)
-        assert CreateAuthority().is_needed(context)
-        CreateAuthority().run(context)
-        assert {host.files[plan.REGISTRY_CA] for host in hosts.values()} == {CA}
-        for address in (M1, M2):
-            assert address.encode() in hosts[address].files[CERTIFICATE].splitlines()[0]
-            assert hosts[address].files[CERTIFICATE].endswith(CA)
-        assert CERTIFICATE not in hosts[N1].files
-        assert [command.stdin for command in hosts[M1].ran("host sign")] == [b"request of 10.0.0.2", b"request of 10.0.0.3"]
-        assert not CreateAuthority().is_needed(context)
-
-    def test_no_key_travels(self) -> None:
-        hosts = self.hosts()
-        CreateAuthority().run(make_context(PLAN, hosts))
-        assert not any(name.endswith(".key") for host in hosts.values() for name in host.files)
-
-    def test_a_blank_first_master_makes_a_ca_and_one_that_joined_keeps_the_clusters(self) -> None:
-        for adopted, expected in ((failed(10), True), (CommandResult(0, "", ""), False)):
-            hosts = self.hosts(authority=False)
-            hosts[M1].on("exit 10", adopted).on("^rm -rf").on("certs ca").on("mv -T")
-            hosts[M1].files[f"{member.AUTHORITY}/ca.crt"] = CA
-            CreateAuthority().run(make_context(PLAN, hosts))
-            assert bool(hosts[M1].ran("kubeadm init phase certs ca")) is expected
-            assert hosts[M1].ran("mv -T")
-
-    def test_another_address_or_another_ca_is_another_certificate(self) -> None:
-        hosts = self.hosts()
-        context = make_context(PLAN, hosts)
-        CreateAuthority().run(context)
-        hosts[M2].files[CERTIFICATE] = hosts[M1].files[CERTIFICATE]
-        assert CreateAuthority().is_needed(context)
-        CreateAuthority().run(context)
-        hosts[M1].files[f"{member.AUTHORITY}/ca.crt"] = CA.replace(b"ca", b"cb")
-        assert CreateAuthority().is_needed(context)
-
-    def test_a_signature_that_is_no_certificate_is_an_error(self) -> None:
-        hosts = self.hosts()
-        hosts[M1].on("host sign", "oops")
-        with pytest.raises(HostError, match="no certificate"):
-            CreateAuthority().run(make_context(PLAN, hosts))
-
-
-class TestServeImages:
-    @pytest.fixture
-    def context(self, tmp_path: Path) -> Context:
-        run = tmp_path / "shop.run"
-        run.write_bytes(b"artifact")
-        hosts = scripted_hosts(PLAN)
-        for connection in hosts.values():
-            connection.journals()
-            connection.on("^systemctl is-", failed(3)).on("systemctl stop").on("systemctl start")
-            connection.on("^sha256sum", "aaaa  x\n").on("^stat -c %i.%Y", "17.1795443700\n")
-        return make_context(PLAN, hosts, artifact=Artifact(1, lambda: io.BytesIO(b"s"), "5" * 64, str(run), 8))
-
-    def test_it_runs_on_masters_stopped_before_its_unit_changes(self, context: Context) -> None:
-        assert ServeImages().is_needed(context)
-        ServeImages().run(context)
-        master = context.connections[M2]
-        assert isinstance(master, ScriptedConnection)
-        changes = [change for change in master.changes if "registry" in change]
-        assert changes == ["stop the site registry", "write /etc/systemd/system/airseal-registry.service", "start the site registry"]
-        node = context.connections[N1]
-        assert isinstance(node, ScriptedConnection)
-        assert node.commands == []
-
-    def test_one_that_serves_what_it_should_is_left_alone_and_another_certificate_is_seen(self, context: Context) -> None:
-        ServeImages().run(context)
-        for connection in context.connections.values():
-            assert isinstance(connection, ScriptedConnection)
-            connection.on("^systemctl is-")
-        assert not ServeImages().is_needed(context)
-        connection = context.connections[M2]
-        assert isinstance(connection, ScriptedConnection)
-        connection.on("^sha256sum", "bbbb  x\n")
-        assert ServeImages().is_needed(context)
-
-    def test_a_registry_of_before_there_were_logins_or_with_another_login_is_started_anew(self, context: Context) -> None:
-        ServeImages().run(context)
-        connection = context.connections[M2]
-        assert isinstance(connection, ScriptedConnection)
-        for host in context.connections.values():
-            assert isinstance(host, ScriptedConnection)
-            host.on("^systemctl is-")
-        now = connection.files[units.REGISTRY_UNIT]
-        connection.files[units.REGISTRY_UNIT] = now.replace(b" --credential /etc/airseal/registry.credential", b"")
-        assert connection.files[units.REGISTRY_UNIT] != now
-        assert ServeImages().is_needed(context)
-        ServeImages().run(context)
-        assert connection.files[units.REGISTRY_UNIT] == now
-        connection.on("^stat -c %i.%Y", "18.1795443777\n")
-        assert ServeImages().is_needed(context)
 
 
 class TestConfigureRuntime:

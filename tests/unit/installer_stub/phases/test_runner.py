@@ -109,7 +109,7 @@ def position(phases: tuple[Phase, ...], name: str, role: Role | None = None) -> 
     [
         (("CopyStub",), ("CopyBundle",)),
         (("CopyBundle",), ("InstallFiles", Role.MASTER)),  # masters unpack their own artifact
-        (("InstallFiles", Role.MASTER), ("CreateAuthority",)),  # kubeadm makes the CA
+        (("CopyStub",), ("CreateAuthority",)),  # the stub makes the CA
         (("CreateAuthority",), ("ServeImages",)),  # with its certificate
         (("InstallFiles", Role.MASTER), ("CreateCredential",)),
         (("CreateCredential",), ("ServeImages",)),  # which asks for it

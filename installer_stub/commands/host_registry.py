@@ -1,0 +1,40 @@
+"""``host …`` for the site registry's certificates."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace, _SubParsersAction
+from pathlib import Path
+
+from installer_stub.plan import REGISTRY_AUTHORITY, REGISTRY_CERTIFICATE, REGISTRY_KEY
+
+
+def define(words: _SubParsersAction[ArgumentParser]) -> None:
+    """Add the words and their options."""
+    made = words.add_parser("new-authority", help="make the site registry's CA, if it is not there; prints nothing")
+    issued = words.add_parser("issue-registry", help="issue the certificate of this master's registry, and make its key if it is not there")
+    issued.add_argument("--ip", action="append", default=[], metavar="ADDRESS", help="can be repeated")
+    issued.add_argument("--dns", action="append", default=[], metavar="NAME", help="can be repeated")
+    renewed = words.add_parser("renew-registry", help="issue the next certificate when a third of its life is left; says what it did")
+    for parser in (made, issued, renewed):
+        parser.add_argument("--authority", type=Path, default=Path(REGISTRY_AUTHORITY), metavar="DIR", help="where the CA's certificate and key are")
+    for parser in (issued, renewed):
+        parser.add_argument("--key", type=Path, default=Path(REGISTRY_KEY), metavar="FILE", help="the registry's key; mode 0600")
+        parser.add_argument("--cert", type=Path, default=Path(REGISTRY_CERTIFICATE), metavar="FILE", help="the registry's certificate")
+
+
+def run(arguments: Namespace) -> int:
+    """Do what the word says."""
+    import datetime as dt
+
+    from installer_stub.pki import authority, registry
+
+    now = dt.datetime.now(dt.UTC)
+    if arguments.word == "new-authority":
+        authority.make(arguments.authority, now)
+        return 0
+    files = registry.RegistryFiles(arguments.authority, arguments.cert, arguments.key)
+    if arguments.word == "issue-registry":
+        registry.issue(files, arguments.ip, arguments.dns, dt.timedelta(days=registry.DAYS), now)
+    else:
+        print(registry.renew(files, now))
+    return 0

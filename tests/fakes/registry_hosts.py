@@ -1,0 +1,74 @@
+"""Hosts that do what the stub's words for the site registry's certificates say, with the stub's own code, in memory."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import shlex
+from argparse import ArgumentParser
+from pathlib import Path
+
+from installer_stub.commands import host_registry
+from installer_stub.host.command import Command, CommandResult
+from installer_stub.phases.registry_authority import CERTIFICATE, KEY
+from installer_stub.pki import authority, registry
+from installer_stub.pki.registry import RegistryFiles
+from installer_stub.plan import REGISTRY_CERTIFICATE, REGISTRY_KEY, Plan
+from tests.fakes.plans import scripted_hosts
+from tests.fakes.scripted import ScriptedConnection, succeeded
+
+CLUSTER_KEY = "/etc/kubernetes/pki/ca.key"
+SECOND_KEY = "/var/lib/airseal/authority/ca.key"
+
+
+class RegistryHost:
+    """Gives one ScriptedConnection its answers. ``root`` is where its stub's files lie while a word runs."""
+
+    def __init__(self, connection: ScriptedConnection, root: Path) -> None:
+        self._connection = connection
+        self.clock = int(dt.datetime.now(dt.UTC).timestamp())
+        self._paths = {CERTIFICATE: root / "ca" / "ca.crt", KEY: root / "ca" / "ca.key", REGISTRY_CERTIFICATE: root / "r.crt", REGISTRY_KEY: root / "r.key"}
+        connection.on("date \\+%s", self._look).on("airseal host ", self._word).on("chmod 0700", self._make_room).on("^rm -rf", self._remove)
+
+    def _look(self, command: Command) -> CommandResult:
+        files = shlex.split(command.text)[4:]
+        sums = [hashlib.sha256(data).hexdigest() if (data := self._connection.files.get(file)) else "absent" for file in files]
+        return succeeded("\n".join([str(self.clock), *sums]))
+
+    def _word(self, command: Command) -> CommandResult:
+        for path, file in self._paths.items():
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.unlink(missing_ok=True)
+            if path in self._connection.files:
+                file.write_bytes(self._connection.files[path])
+        parser = ArgumentParser()
+        host_registry.define(parser.add_subparsers(dest="word"))
+        arguments = parser.parse_args(shlex.split(command.text)[2:])
+        directory, now = self._paths[CERTIFICATE].parent, dt.datetime.fromtimestamp(self.clock, dt.UTC)
+        if arguments.word == "new-authority":
+            authority.make(directory, now)
+        else:
+            files = RegistryFiles(directory, self._paths[REGISTRY_CERTIFICATE], self._paths[REGISTRY_KEY])
+            registry.issue(files, arguments.ip, arguments.dns, dt.timedelta(days=registry.DAYS), now)
+        for path, file in self._paths.items():
+            if file.exists():
+                self._connection.files[path] = file.read_bytes()
+        return succeeded()
+
+    def _make_room(self, command: Command) -> CommandResult:
+        self._connection.files.pop(shlex.split(command.text)[-1], None)
+        return succeeded()
+
+    def _remove(self, command: Command) -> CommandResult:
+        for name in shlex.split(command.text)[2:]:
+            for path in [each for each in self._connection.files if each == name or each.startswith(f"{name}/")]:
+                del self._connection.files[path]
+        return succeeded()
+
+
+def registry_hosts(plan: Plan, root: Path) -> dict[str, ScriptedConnection]:
+    """Return blank hosts of ``plan``."""
+    hosts = scripted_hosts(plan)
+    for address, connection in hosts.items():
+        RegistryHost(connection, root / address)
+    return hosts
