@@ -77,8 +77,8 @@ def test_while_all_is_well_nothing_is_started(machine: Machine, shell: str) -> N
         ("/etc/hosts", HOSTS.replace("10.0.0.2", "10.0.0.22")),
         ("/etc/hosts", "# airseal begin\n10.0.0."),
         ("/etc/hosts", None),
-        (NEXT, f"{int(time.time()) - 1}\n"),
-        (NEXT, f"{int(time.time()) + 10**6}\n"),  # the clock was set back
+        (NEXT, "1000\n"),
+        (NEXT, "9999999999\n"),  # the clock was set back
         (NEXT, "torn\n"),
         (NEXT, None),
     ],
