@@ -6,12 +6,12 @@ from typing import ClassVar
 
 from installer_stub.phases import hosts_entry
 from installer_stub.phases.base import Context, Phase
-from installer_stub.phases.cluster_access import join_grant, leave_all, wait_for_api
+from installer_stub.phases.cluster_access import join_grant, leave_all, speaker, wait_for_api
 from installer_stub.phases.join_hosts import join, missing
 
 
 class JoinMasters(Phase):
-    """A master joins through the first one; once it is complete it finds the API at itself."""
+    """A master joins through a ready one; once it is complete it finds the API at itself."""
 
     title: ClassVar[str] = "Join the other masters"
 
@@ -32,7 +32,7 @@ class JoinMasters(Phase):
         for host in missing(context, others):
             connection = context.connection(host)
             # Killed after an earlier join had already turned it: it would look for the API on itself.
-            hosts_entry.point(connection, context.plan.masters[0].address)
+            hosts_entry.point(connection, speaker(context).host.address)
             with join_grant(context, masters=True) as grant:
                 join(context, host, connection, grant)
         context.each(others, lambda host, connection: hosts_entry.point(connection, host.address))

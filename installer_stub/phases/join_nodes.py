@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from installer_stub.host.connection import Connection
+from installer_stub.phases import hosts_entry
 from installer_stub.phases.base import Context, Phase
-from installer_stub.phases.cluster_access import join_grant, leave_all, wait_for_api
+from installer_stub.phases.cluster_access import join_grant, leave_all, speaker, wait_for_api
 from installer_stub.phases.join_hosts import join, missing
+from installer_stub.plan import HostPlan
 
 
 class JoinNodes(Phase):
-    """One grant for all of them; it ends with the phase."""
+    """One grant for all of them; it ends with the phase. They join through a ready master, whichever that is."""
 
     title: ClassVar[str] = "Join the nodes"
 
@@ -24,8 +27,14 @@ class JoinNodes(Phase):
         if not joining:
             return
         wait_for_api(context)
+        through = speaker(context).host.address
+
+        def one(host: HostPlan, connection: Connection) -> None:
+            hosts_entry.point(connection, through)
+            join(context, host, connection, grant)
+
         with join_grant(context, masters=False) as grant:
-            context.each(joining, lambda host, connection: join(context, host, connection, grant))
+            context.each(joining, one)
 
     def undo(self, context: Context) -> None:
         """Take Kubernetes off them."""

@@ -6,6 +6,7 @@ from typing import Final
 
 from installer_stub.host.model import Role
 from installer_stub.phases.accept import Accept
+from installer_stub.phases.balance import Balance
 from installer_stub.phases.base import Phase
 from installer_stub.phases.configure_runtime import ConfigureRuntime
 from installer_stub.phases.copy_bundle import CopyBundle
@@ -15,6 +16,7 @@ from installer_stub.phases.create_credential import CreateCredential
 from installer_stub.phases.install_files import InstallFiles
 from installer_stub.phases.join_masters import JoinMasters
 from installer_stub.phases.join_nodes import JoinNodes
+from installer_stub.phases.point_proxy import PointProxy
 from installer_stub.phases.prepare_hosts import PrepareHosts
 from installer_stub.phases.run_commands import RunCommands
 from installer_stub.phases.serve_images import ServeImages
@@ -35,8 +37,10 @@ INSTALL: Final[tuple[Phase, ...]] = (
     InstallFiles(Role.NODE),  # from the masters' registry
     ConfigureRuntime(),
     StartFirstMaster(),
+    PointProxy(),
     JoinMasters(),
     JoinNodes(),
+    Balance(),
     RunCommands(),
     Settle(),
     Accept(),

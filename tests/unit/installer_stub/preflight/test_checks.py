@@ -7,6 +7,7 @@ from ipaddress import IPv4Network
 
 import pytest
 
+from installer_stub.bundle.model import BALANCER_LABEL
 from installer_stub.errors import PreflightFailed
 from installer_stub.facts.kernel import Cgroups, CgroupVersion, Selinux
 from installer_stub.facts.network import Firewalls, ResolvConf, Routes
@@ -95,6 +96,13 @@ def test_one_thing_wrong_with_the_first_master(field: str, value: object, severi
 )
 def test_what_is_wrong_with_a_master_need_not_be_with_a_node(field: str, value: object) -> None:
     assert findings(with_facts(site(), "10.0.0.2", **{field: value})) == []
+
+
+@pytest.mark.parametrize("port", [6443, 6444])
+def test_where_a_node_has_a_balancer_its_ports_must_be_free_too(port: int) -> None:
+    balanced = replace(site(), bundle=replace(site().bundle, labels={BALANCER_LABEL: "docker.io/library/haproxy:3.0.11"}))
+    (found,) = findings(with_facts(balanced, "10.0.0.2", listening=frozenset({port})))
+    assert f"port {port} is in use" in found.problem
 
 
 def test_settings_that_we_make_are_told() -> None:

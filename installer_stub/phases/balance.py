@@ -1,0 +1,123 @@
+"""Balance: every host finds the API without any particular master (docs/adr/0014).
+
+A joining kubelet cannot start static pods before its first certificate is there, so a join goes through one ready master by
+the name in /etc/hosts. Then the balancer comes, is proved to lead to the API, and kubelet turns to it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import ClassVar, Final
+
+from installer_stub.distro import api_servers, balancer
+from installer_stub.errors import HostError
+from installer_stub.host.command import Command
+from installer_stub.host.connection import Connection
+from installer_stub.host.model import Role
+from installer_stub.phases.base import Context, Phase
+from installer_stub.phases.journal import Journal, Kind
+from installer_stub.phases.member import is_member
+from installer_stub.plan import LOCAL_API, HostPlan, Plan
+
+_TIMEOUT: Final = 300.0  # seconds: the balancer's image comes over the site's network first
+_STOP: Final = "systemctl stop kubelet.service"
+_START: Final = "systemctl daemon-reload; systemctl start kubelet.service"
+
+
+class Balance(Phase):
+    """Masters turn to their own API server, nodes to their own balancer or to the site's endpoint."""
+
+    title: ClassVar[str] = "Give every host its own way to the API"
+
+    def is_needed(self, context: Context) -> bool:
+        """Compare the balancer's files, the servers that kubeconfigs name, and whether kubelet runs."""
+        ready = context.each(context.reachable(), lambda host, connection: is_at_home(context.plan, host, connection))
+        return not all(ready.values())
+
+    def run(self, context: Context) -> None:
+        """Turn all hosts at once; each keeps its old way until the new one has answered."""
+        hosts = context.reachable()
+        context.each(hosts, lambda host, connection: settle_in(context, host, connection))
+        if not context.plan.bundle.balancer and context.plan.nodes and context.plan.access.endpoint is None:
+            first = context.plan.masters[0].address
+            context.notes.append(f"this bundle has no load balancer: nodes reach the API through {first} alone; build it with a newer base, or give --endpoint")
+
+
+def files(plan: Plan, host: HostPlan) -> dict[str, str | None]:
+    """Return the balancer's files on ``host``; None: there should be none."""
+    if host.role is Role.NODE and plan.node_api == LOCAL_API:
+        return {balancer.CONFIG: balancer.config(plan, host), balancer.MANIFEST: balancer.manifest(plan, host)}
+    return {balancer.MANIFEST: None}
+
+
+def is_at_home(plan: Plan, host: HostPlan, connection: Connection) -> bool:
+    """Tell whether ``host`` finds the API as it should. Raises HostError for what cannot be read."""
+    for path, text in files(plan, host).items():
+        if connection.read(path) != (None if text is None else text.encode()):
+            return False
+    if any(_wrong(plan, host, connection)):
+        return False
+    return connection.run(Command.of("systemctl", "is-active", api_servers.KUBELET_UNIT), check=False).ok
+
+
+def settle_in(context: Context, host: HostPlan, connection: Connection) -> None:
+    """Make it so. Killed at any moment, the next run sees what is left to do: kubelet is stopped while its file changes."""
+    plan = context.plan
+    if not is_member(connection) or is_at_home(plan, host, connection):
+        return
+    _write(plan, host, connection)
+    wrong = _wrong(plan, host, connection)
+    server = LOCAL_API if host.role is Role.MASTER else plan.node_api
+    if api_servers.KUBELET in wrong and host.role is Role.NODE:
+        wait_for_server(connection, server)
+    others = [file for file in wrong if file != api_servers.KUBELET]
+    if others:
+        connection.run(api_servers.point(server, *others))
+    if api_servers.KUBELET in wrong:
+        connection.run(Command.shell(_STOP, changes="stop kubelet while its kubeconfig changes"))
+        connection.run(api_servers.point(server, api_servers.KUBELET))
+    connection.run(Command.shell(_START, changes="start kubelet"))
+    context.reporter.step(f"{host.address}: finds the API at {server.removeprefix('https://')}")
+
+
+def wait_for_server(
+    connection: Connection,
+    server: str,
+    *,
+    timeout: float = _TIMEOUT,
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+) -> None:
+    """Return once a ready API server answers this host's kubelet at ``server``. Raises HostError; nothing has turned then."""
+    deadline = clock() + timeout
+    while not (answer := connection.run(api_servers.try_server(server), check=False)).ok:
+        if clock() >= deadline:
+            said = " ".join((answer.stderr or answer.stdout).split())[-300:]
+            raise HostError(
+                connection.host.address,
+                f"the API does not answer at {server} after {timeout:.0f} s, so kubelet was left as it was: {said}",
+                f"look there: crictl or ctr -n k8s.io containers ls, journalctl -u kubelet, {balancer.CONFIG}",
+            )
+        sleep(1.0)
+
+
+def _write(plan: Plan, host: HostPlan, connection: Connection) -> None:
+    journal = Journal(connection)
+    if any(text is not None for text in files(plan, host).values()):
+        journal.remember((Kind.DIRECTORY, balancer.DIRECTORY))
+    for path, text in files(plan, host).items():
+        if text is not None:
+            journal.write(path, text)
+        elif connection.read(path) is not None:
+            connection.run(Command.of("rm", "-f", path, changes=f"remove {path}"))
+
+
+def _wrong(plan: Plan, host: HostPlan, connection: Connection) -> tuple[str, ...]:
+    """Return the kubeconfigs that name another server than they should."""
+    if host.role is Role.NODE:
+        found = api_servers.parse_servers(connection.run(api_servers.read_servers(api_servers.KUBELET)).stdout)
+        return tuple(file for file, server in found.items() if server != plan.node_api)
+    found = api_servers.parse_servers(connection.run(api_servers.read_servers(*api_servers.MASTER_FILES)).stdout)
+    # What kubeadm made point to the master's own address stays as it is.
+    return tuple(file for file, server in found.items() if api_servers.names_the_endpoint(server))
