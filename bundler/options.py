@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,6 +50,25 @@ def cache_directory(option: Path | None) -> Path:
     if named := os.environ.get("AIRSEAL_CACHE"):
         return Path(named).absolute()
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache").absolute() / "airseal"
+
+
+def cache_root(option: Path | None) -> Path:
+    """Return ``cache_directory``, there, and its owner's alone if we made it: it holds layers of private images.
+
+    One that somebody named and made keeps its mode, for a cache may be shared on purpose; the user's own is closed if an
+    earlier version left it open. Raises UsageError.
+    """
+    path = cache_directory(option)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with suppress(FileExistsError):
+            path.mkdir(0o700)
+        found = path.stat()
+        if option is None and not os.environ.get("AIRSEAL_CACHE") and found.st_uid == os.geteuid() and found.st_mode & 0o077:
+            path.chmod(0o700)
+    except OSError as error:
+        raise UsageError(f"the cache {path} cannot be made: {error.strerror}", "name another directory with --cache") from None
+    return path
 
 
 def parse_title(text: str) -> tuple[str, str]:

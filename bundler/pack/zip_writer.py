@@ -23,6 +23,7 @@ from installer_stub.bundle.zip_format import Entry, Placed, directory, local_hea
 from registry_snapshot.errors import DigestMismatch
 from registry_snapshot.oci.digest import Digest
 from registry_snapshot.store.base import Extent
+from registry_snapshot.store.ours import is_at, open_ours
 
 PIECE: Final = 1024 * 1024  # bytes a thread copies at a time: it stays in the CPU's cache; 4 MiB take 40 % more CPU time
 WORKERS: Final = min(4, max(2, os.cpu_count() or 1))
@@ -137,19 +138,24 @@ class _PartFile:
         self.fd = -1
 
     def __enter__(self) -> Self:
-        self.fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(self.fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            os.close(self.fd)
-            raise BuildError(f"another build is writing {self._target}", "wait for it, or choose another -o") from None
+        while self.fd < 0:
+            fd = open_ours(self._path, os.O_RDWR)
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                os.close(fd)
+                raise BuildError(f"another build is writing {self._target}", "wait for it, or choose another -o") from None
+            if is_at(fd, self._path):
+                self.fd = fd
+            else:  # the other build has just made it its artifact
+                os.close(fd)
         os.ftruncate(self.fd, 0)
         os.ftruncate(self.fd, self._total)
         return self
 
     def commit(self) -> None:
-        """Make it the target."""
-        os.fchmod(self.fd, 0o755)
+        """Make it the target, a program with the modes that this user gives new files."""
+        os.fchmod(self.fd, 0o777 & ~_umask())
         os.fsync(self.fd)
         self._path.rename(self._target)
         parent = os.open(self._target.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -162,6 +168,13 @@ class _PartFile:
         if error is not None:
             self._path.unlink(missing_ok=True)
         os.close(self.fd)
+
+
+def _umask() -> int:
+    # It can only be read by setting it; what another thread makes meanwhile is its owner's alone.
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
 
 
 def _check_space(target: Path, total: int) -> None:
@@ -177,8 +190,10 @@ def _check_space(target: Path, total: int) -> None:
 
 
 def _reusable(target: Path) -> int:
-    left = target.with_name(f".{target.name}.part")
-    return left.stat().st_blocks * 512 if left.is_file() else 0
+    try:
+        return target.with_name(f".{target.name}.part").lstat().st_blocks * 512
+    except OSError:
+        return 0
 
 
 def _disk_error(error: OSError, target: Path, total: int) -> BuildError:

@@ -63,12 +63,12 @@ def _build(arguments: Namespace) -> int:
     from bundler.bases.build import BaseBuilder
     from bundler.bases.pins import given_pins
     from bundler.engine import Engine
-    from bundler.options import cache_directory
+    from bundler.options import cache_root
 
     recipe = _recipe(arguments)
     reporter = _reporter(arguments)
     with closing(Engine.connect()) as engine:
-        cache = cache_directory(arguments.cache)
+        cache = cache_root(arguments.cache)
         tag = BaseBuilder(engine, _downloader(arguments), cache, reporter, given_pins(arguments.pins)).tag(recipe)
     reporter.step(f"base {recipe.title} is {tag}")
     return 0
@@ -78,10 +78,10 @@ def _pin(arguments: Namespace) -> int:
     """Every download is fetched and hashed, so that a pin is of bytes that were seen."""
     from bundler.bases.build import resolve_pins
     from bundler.bases.pins import given_pins, pins_text
-    from bundler.options import cache_directory
+    from bundler.options import cache_root
 
     recipe = _recipe(arguments)
-    cache = cache_directory(arguments.cache)
+    cache = cache_root(arguments.cache)
     downloader = _downloader(arguments)
     reporter = _reporter(arguments)
     pins = resolve_pins(recipe, downloader, cache, reporter, given_pins(arguments.pins))
@@ -109,10 +109,10 @@ def _recipe(arguments: Namespace) -> Recipe:
 
 def _downloader(arguments: Namespace) -> Downloader:
     from bundler.bases.download import Downloader
-    from bundler.options import cache_directory
+    from bundler.options import cache_root
 
     mirrors = mirrors_of(arguments)
-    cache = cache_directory(arguments.cache) / "downloads"
+    cache = cache_root(arguments.cache) / "downloads"
     return Downloader(cache, _reporter(arguments), rewrite=mirrors.rewrite, ca_files=mirrors.ca_files)
 
 

@@ -77,7 +77,7 @@ def parse_build(arguments: Namespace) -> BuildOptions:
     """Return the options that the arguments mean. Raises UsageError."""
     from bundler.options import (
         BuildOptions,
-        cache_directory,
+        cache_root,
         check_output,
         check_seconds,
         parse_build_args,
@@ -104,5 +104,5 @@ def parse_build(arguments: Namespace) -> BuildOptions:
         quiet_period=check_seconds("--quiet-period", arguments.quiet_period),
         runtime=arguments.runtime,
         keep=arguments.keep_cluster,
-        cache=cache_directory(arguments.cache),
+        cache=cache_root(arguments.cache),
     )

@@ -97,7 +97,8 @@ def _make_directory(path: Path) -> None:
 
 def _write(file: ClusterFile, target: Path, source: Source, attempt: int) -> None:
     part = target.with_name(f".{target.name}.airseal-part")
-    fd = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    part.unlink(missing_ok=True)  # what a killed run left
+    fd = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
         with os.fdopen(fd, "wb", buffering=0) as stream:
             for piece in _checked(file, source, attempt):

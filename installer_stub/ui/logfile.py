@@ -13,6 +13,7 @@ from pathlib import Path
 from installer_stub.host.command import Secret, masked
 
 ROOT_LOGGER = "airseal"
+_SAME_SECOND = 10  # runs that begin in one second, in one directory
 
 
 class _MaskingFormatter(logging.Formatter):
@@ -28,7 +29,7 @@ class _MaskingFormatter(logging.Formatter):
 def log_file(name: str, secrets: Sequence[Secret] = (), *, directory: Path | None = None) -> Iterator[Path]:
     """Log to ``NAME-TIME.log`` in ``directory`` (or here) while the block runs, and give the file's path.
 
-    Where the directory cannot be written, as on a read-only stick, the log goes to the temporary directory.
+    Where the directory cannot be written, as on a read-only stick, or names are taken, the log goes to the temporary directory.
     ``secrets`` may be appended to meanwhile.
     """
     path, handle = _open(_name(name), directory or Path.cwd())
@@ -52,9 +53,16 @@ def _name(name: str) -> str:
 
 
 def _open(name: str, directory: Path) -> tuple[Path, int]:
-    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW
-    try:
-        return directory / name, os.open(directory / name, flags, 0o600)
-    except OSError:
-        elsewhere = Path(tempfile.mkdtemp(prefix="airseal-")) / name
-        return elsewhere, os.open(elsewhere, flags, 0o600)
+    # O_EXCL: a file that somebody else made before would be his to read.
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
+    stem, suffix = os.path.splitext(name)  # noqa: PTH122 - a name, not a path
+    for number in range(1, _SAME_SECOND):
+        path = directory / (name if number == 1 else f"{stem}-{number}{suffix}")
+        try:
+            return path, os.open(path, flags, 0o600)
+        except FileExistsError:
+            continue
+        except OSError:
+            break
+    elsewhere = Path(tempfile.mkdtemp(prefix="airseal-")) / name
+    return elsewhere, os.open(elsewhere, flags, 0o600)

@@ -48,7 +48,7 @@ def write_settings(directory: Path, platforms: tuple[Platform, ...]) -> None:
 
 
 class DirectoryLock:
-    """The right to record in ``directory``, which is made if it is not there; one process at a time has it.
+    """The right to record in ``directory``, which is made for its owner alone if it is not there; one process at a time has it.
 
     Raises RegistryError if another one does, StoreError. The kernel takes it back from a process that was killed.
     """
@@ -56,8 +56,9 @@ class DirectoryLock:
     def __init__(self, directory: Path) -> None:
         path = directory / "lock"
         try:
-            directory.mkdir(parents=True, exist_ok=True)
-            self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            directory.parent.mkdir(parents=True, exist_ok=True)
+            directory.mkdir(0o700, exist_ok=True)  # layers of private images will be in it
+            self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise store_error(error, path) from error
         try:

@@ -24,6 +24,7 @@ from typing import Self
 from registry_snapshot.errors import BlobUnknown, DigestInvalid, DigestMismatch, RegistryError, StoreError
 from registry_snapshot.oci.digest import Digest
 from registry_snapshot.store.base import Extent
+from registry_snapshot.store.ours import is_at, open_ours
 
 _TEMPORARY = ".ingest-"
 _PARTIAL = ".partial-"
@@ -105,7 +106,7 @@ class DiskBlobStore:
         old = [path for path in self.root.glob(f"blobs/*/{_PARTIAL}*") if _is_older(path, _PARTIAL_SECONDS)]
         for path in (*self.root.glob(f"blobs/*/{_TEMPORARY}*"), *old):
             with contextlib.suppress(OSError):
-                descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+                descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
                 try:
                     fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
                     path.unlink()
@@ -219,16 +220,19 @@ class BlobWriter:
 
 
 def _open_locked(path: Path) -> int:
-    """Return the file at ``path``, made if it is not there; -1 if another process writes it, or has just committed it.
+    """Return the file at ``path``, made if it is not there; -1 if somebody else made or writes it, or has just committed it.
 
     The lock tells ``sweep`` that somebody writes here.
     """
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        descriptor = open_ours(path, os.O_RDWR, 0o644)
+    except FileExistsError:
+        return -1
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if os.fstat(descriptor).st_ino == path.stat().st_ino:
+        if is_at(descriptor, path):
             return descriptor
-    except (BlockingIOError, FileNotFoundError):
+    except BlockingIOError:
         pass
     except BaseException:
         os.close(descriptor)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,7 @@ import pytest
 from bundler.errors import UsageError
 from bundler.options import (
     cache_directory,
+    cache_root,
     check_output,
     check_seconds,
     parse_build_args,
@@ -66,3 +69,38 @@ def test_the_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("AIRSEAL_CACHE", str(tmp_path / "named"))
     assert cache_directory(None) == tmp_path / "named"
     assert cache_directory(tmp_path / "given") == tmp_path / "given"
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+@pytest.mark.parametrize("umask", [0, 0o022, 0o077])
+def test_the_cache_is_its_owners_alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, umask: int) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
+    monkeypatch.delenv("AIRSEAL_CACHE", raising=False)
+    before = os.umask(umask)
+    try:
+        made = [cache_root(None), cache_root(tmp_path / "deep" / "given")]
+        monkeypatch.setenv("AIRSEAL_CACHE", str(tmp_path / "named"))
+        made.append(cache_root(None))
+    finally:
+        os.umask(before)
+    assert [mode(path) for path in made] == [0o700] * 3
+
+
+def test_what_an_earlier_version_left_open_is_closed_and_what_somebody_shares_is_not(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
+    monkeypatch.delenv("AIRSEAL_CACHE", raising=False)
+    (tmp_path / "xdg" / "airseal").mkdir(parents=True)
+    (tmp_path / "xdg" / "airseal").chmod(0o755)
+    (tmp_path / "shared").mkdir()
+    (tmp_path / "shared").chmod(0o2775)
+    assert mode(cache_root(None)) == 0o700
+    assert mode(cache_root(tmp_path / "shared")) == 0o2775
+
+
+def test_a_cache_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UsageError, match="cannot be made"):
+        cache_root(tmp_path / "file" / "cache")

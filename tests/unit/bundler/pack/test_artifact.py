@@ -12,6 +12,7 @@ from bundler.errors import BuildError, DiskFull
 from bundler.pack import zip_writer
 from registry_snapshot.errors import DigestMismatch
 from registry_snapshot.oci.digest import Digest
+from tests.fakes.traps import TRAPS, Trap
 from tests.unit.installer_stub.bundle.sealed import Ingredients, ingredients
 
 
@@ -96,6 +97,46 @@ def test_what_a_killed_build_left_is_taken_over(made: Ingredients, tmp_path: Pat
     (tmp_path / ".x.run.part").write_bytes(b"left" * 10_000_00)
     made.seal(tmp_path / "x.run")
     assert not (tmp_path / ".x.run.part").exists()
+
+
+@pytest.mark.parametrize("trap", TRAPS)
+def test_what_somebody_else_laid_there_does_not_become_the_artifact(made: Ingredients, tmp_path: Path, trap: Trap) -> None:
+    victim = tmp_path / "victim"
+    victim.write_bytes(b"precious")
+    trap(tmp_path / ".x.run.part", victim)
+    with pytest.raises(BuildError, match=r"did not make.*\.x\.run\.part"):
+        made.seal(tmp_path / "x.run")
+    assert victim.read_bytes() == b"precious"
+    assert not (tmp_path / "x.run").exists()
+
+
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o755), (0o077, 0o700), (0o027, 0o750), (0, 0o777)])
+def test_it_has_the_modes_that_its_maker_gives_new_programs(made: Ingredients, tmp_path: Path, umask: int, mode: int) -> None:
+    (tmp_path / ".x.run.part").write_bytes(b"left")  # taken over, with whatever mode it was made
+    (tmp_path / ".x.run.part").chmod(0o644)
+    before = os.umask(umask)
+    try:
+        assert made.seal(tmp_path / "x.run").stat().st_mode & 0o7777 == mode
+        assert os.umask(umask) == umask
+    finally:
+        os.umask(before)
+
+
+def test_an_artifact_that_another_build_has_just_finished_is_not_taken_for_a_left_over(
+    made: Ingredients, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    part, finished = tmp_path / ".x.run.part", tmp_path / "finished"
+    part.write_bytes(b"another build's")
+    real = zip_writer.fcntl.flock
+
+    def meanwhile(fd: int, how: int) -> None:
+        if part.exists() and not finished.exists():
+            part.rename(finished)
+        real(fd, how)
+
+    monkeypatch.setattr(zip_writer.fcntl, "flock", meanwhile)
+    made.seal(tmp_path / "x.run")
+    assert finished.read_bytes() == b"another build's"
 
 
 def test_a_missing_directory_is_named(made: Ingredients, tmp_path: Path) -> None:

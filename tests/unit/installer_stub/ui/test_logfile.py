@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from pathlib import Path
 
 import pytest
@@ -39,13 +40,36 @@ def test_where_nothing_can_be_written_it_goes_elsewhere(tmp_path: Path) -> None:
     path.parent.rmdir()
 
 
-def test_a_link_laid_in_its_way_is_not_followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("trap", ["link", "dangling link", "file that others read", "pipe", "directory"])
+def test_what_lies_in_its_way_is_neither_followed_nor_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trap: str) -> None:
     victim = tmp_path / "victim"
-    victim.write_text("mine")
-    monkeypatch.setattr("installer_stub.ui.logfile._name", lambda _: "log")
-    (tmp_path / "log").symlink_to(victim)
-    with log_file("shop", directory=tmp_path) as path:
+    monkeypatch.setattr("installer_stub.ui.logfile._name", lambda _: "run.log")
+    path = tmp_path / "run.log"
+    if trap == "link":
+        victim.write_text("mine")
+    if trap.endswith("link"):
+        path.symlink_to(victim)
+    elif trap == "pipe":
+        os.mkfifo(path)
+    elif trap == "directory":
+        path.mkdir()
+    else:
+        path.write_text("")
+        path.chmod(0o666)
+    with log_file("shop", directory=tmp_path) as found:
         logging.getLogger("airseal").info("x")
-    assert victim.read_text() == "mine"
+    assert found == tmp_path / "run-2.log"
+    assert found.stat().st_mode & 0o777 == 0o600
+    assert (victim.read_text() if victim.exists() else "mine") == "mine"
+    assert not path.is_file() or path.read_text() in {"", "mine"}
+
+
+def test_where_every_name_is_taken_it_goes_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("installer_stub.ui.logfile._name", lambda _: "run.log")
+    for number in range(1, 20):
+        (tmp_path / (f"run-{number}.log" if number > 1 else "run.log")).write_text("")
+    with log_file("shop", directory=tmp_path) as path:
+        pass
+    assert path.parent != tmp_path
     path.unlink()
     path.parent.rmdir()
