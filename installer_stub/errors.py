@@ -13,6 +13,8 @@
     │   └── CommandFailed              a command ended with a non-zero status
     ├── HostsFailed                4   several hosts; carries each one's error
     │   └── NodesLeftOut               the rest is installed and accepted; these nodes are not part of it yet
+    ├── FrameError                 4   an agent or its operator said something that is no frame
+    ├── SiteBusy                   10  another run is at work at this site
     ├── PreflightFailed            5   findings that forbid the installation; nothing was changed
     ├── ClusterError               6   Kubernetes or the application did not come up
     │   ├── NotSettled                 which workload, which pod, which event
@@ -103,6 +105,18 @@ class NodesLeftOut(HostsFailed):
         lines = "\n".join(f"  - {failure}" for failure in failures)
         self.problem = f"the cluster is installed and accepted, but {count} left out of it:\n{lines}"
         self.remedy = "run the same command again: finished steps are skipped"
+
+
+class FrameError(InstallerError):
+    """The other side of an agent's channel said something that is no frame, or a frame that makes no sense."""
+
+    exit_code = 4
+
+
+class SiteBusy(InstallerError):
+    """Another run holds the lease of a host. Nothing was changed by this one; the text says who holds it since when."""
+
+    exit_code = 10
 
 
 class PreflightFailed(InstallerError):

@@ -9,11 +9,12 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, BinaryIO
 
 from bundler.cluster.exec_channel import ExecChannel
-from installer_stub.errors import HostUnreachable
+from installer_stub.errors import FrameError, HostUnreachable
 from installer_stub.host.become import Become
 from installer_stub.host.command import Command, CommandResult, Secret
 from installer_stub.host.connection import MISSING, READ, BytesMoved
-from installer_stub.host.exchange import CHUNK, NO_STATUS, Feed, Outcome, TooMuchOutput, exchange
+from installer_stub.host.duplex import begin
+from installer_stub.host.exchange import CHUNK, NO_STATUS, Channel, Feed, Outcome, TooMuchOutput, exchange
 from installer_stub.host.model import Host
 from installer_stub.host.outcome import command_failed, too_much_output
 from installer_stub.host.transfer import Upload
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     import docker
 
 _GRACE_SECONDS = 15.0  # after timeout(1) in the container should have ended a command
+_GONE = "run again; docker ps -a and docker logs may say why"
 
 
 class DockerConnection:
@@ -74,6 +76,15 @@ class DockerConnection:
             raise command_failed(self._host, command, _result(outcome))
         return outcome.stdout
 
+    def duplex(self, text: str) -> tuple[Channel, bytes]:
+        """Start the shell text ``text`` as root; return the channel to it, and what it has said already."""
+        channel = self._open(["/bin/sh"])
+        try:
+            return channel, begin(channel, self._become, text)
+        except (FrameError, OSError, EOFError) as error:
+            channel.close()
+            raise HostUnreachable(self._host.address, f"the temporary host starts no shell: {error}", _GONE) from None
+
     def close(self) -> None:
         """End the connection and every command on it. Safe to call twice."""
         with self._lock:
@@ -94,30 +105,34 @@ class DockerConnection:
                 secrets = (command.stdin,) if isinstance(command.stdin, Secret) else ()
                 raise too_much_output(self._host, command, error.limit, secrets=secrets) from None
         if outcome.status == NO_STATUS:
-            raise HostUnreachable(self._host.address, "the temporary host has gone away", "run again; docker ps -a and docker logs may say why")
+            raise HostUnreachable(self._host.address, "the temporary host has gone away", _GONE)
         return outcome
 
     @contextmanager
     def _channel(self, argv: list[str]) -> Iterator[ExecChannel]:
+        channel = self._open(argv)
+        try:
+            yield channel
+        finally:
+            with self._lock:
+                self._live.discard(channel)
+            channel.close()
+
+    def _open(self, argv: list[str]) -> ExecChannel:
         import docker.errors
         import requests
 
         try:
             channel = ExecChannel(self._client, self._container, argv)
         except (docker.errors.DockerException, requests.RequestException) as error:
-            hint = "run again; docker ps -a and docker logs may say why"
-            raise HostUnreachable(self._host.address, f"docker cannot run a command in the temporary host: {error}", hint) from None
+            raise HostUnreachable(self._host.address, f"docker cannot run a command in the temporary host: {error}", _GONE) from None
         with self._lock:
             self._live.add(channel)
             late = self._closed
-        try:
-            if late:
-                raise HostUnreachable(self._host.address, "the connection is closed")
-            yield channel
-        finally:
-            with self._lock:
-                self._live.discard(channel)
+        if late:
             channel.close()
+            raise HostUnreachable(self._host.address, "the connection is closed")
+        return channel
 
 
 def _sending(source: BinaryIO) -> Feed:

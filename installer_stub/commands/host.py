@@ -28,6 +28,9 @@ def define(parser: ArgumentParser, verb: str) -> None:
     login = words.add_parser("new-credential", help="make the site registry's login with a random password, if it is not there; prints nothing")
     login.add_argument("--file", type=Path, required=True, metavar="FILE", help="made with mode 0600, kept if it is there")
     login.add_argument("--user", required=True, metavar="NAME")
+    agent = words.add_parser("agent", help="serve one run of an installer over stdin and stdout, until it hangs up")
+    agent.add_argument("--run", dest="run_id", required=True, metavar="ID", help="letters and digits")
+    agent.add_argument("--marker", required=True, metavar="TEXT", help="the line after which frames begin")
     host_keep.define(words)
     host_registry.define(words)
     parser.epilog = "examples:\n  {prog} host issue-registry --ip 10.0.0.2 --ip 127.0.0.1 --dns localhost\n  {prog} host renew-registry"
@@ -54,6 +57,8 @@ def run(arguments: Namespace) -> int:
             return _files(arguments)
         case "new-credential":
             return _new_credential(arguments)
+        case "agent":
+            return _agent(arguments)
         case _:
             return host_registry.run(arguments)
 
@@ -99,4 +104,16 @@ def _new_credential(arguments: Namespace) -> int:
     from installer_stub.hostside.credential import make_credential
 
     make_credential(arguments.file, arguments.user)
+    return 0
+
+
+def _agent(arguments: Namespace) -> int:
+    from installer_stub.agent.agent import serve_stdio
+    from installer_stub.agent.host_lease import HostLease
+    from installer_stub.agent.place import place_of
+
+    if not arguments.run_id.isalnum():
+        raise UsageError(f"--run {arguments.run_id!r} is no name of a run", "letters and digits")
+    with place_of(arguments.run_id):
+        serve_stdio(arguments.marker, HostLease())
     return 0

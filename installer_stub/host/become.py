@@ -16,7 +16,8 @@ from installer_stub.host.model import Host
 
 # RHEL's sudo and a non-login sshd session lack /usr/local/bin and the sbin directories.
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-CLEAN = f"env -i PATH={PATH} LC_ALL=C.UTF-8 HOME=/root USER=root LOGNAME=root"
+ENVIRONMENT = {"PATH": PATH, "LC_ALL": "C.UTF-8", "HOME": "/root", "USER": "root", "LOGNAME": "root"}  # all that a command sees
+CLEAN = " ".join(("env -i", *(f"{name}={value}" for name, value in ENVIRONMENT.items())))
 TIMED_OUT = 124  # what coreutils' timeout(1) ends with
 KILL_AFTER = 5  # seconds between TERM and KILL
 

@@ -11,7 +11,7 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING, BinaryIO
 
-from installer_stub.errors import HostUnreachable
+from installer_stub.errors import FrameError, HostUnreachable
 from installer_stub.host.become import (
     PROBE,
     TIMED_OUT,
@@ -23,6 +23,7 @@ from installer_stub.host.become import (
 )
 from installer_stub.host.command import Command, CommandResult, Secret, masked
 from installer_stub.host.connection import MISSING, READ, BytesMoved
+from installer_stub.host.duplex import SHELL, begin
 from installer_stub.host.exchange import NO_STATUS, Feed, Outcome, Send, TooMuchOutput, exchange
 from installer_stub.host.model import Host
 from installer_stub.host.outcome import command_failed, too_much_output
@@ -117,6 +118,20 @@ class SSHConnection:
         if outcome.status != 0:
             raise command_failed(self._host, command, _result(outcome))
         return outcome.stdout
+
+    def duplex(self, text: str) -> tuple[Channel, bytes]:
+        """Start the shell text ``text`` as root; return the channel to it, and what it has said already.
+
+        Raises HostUnreachable, also when what answers is no shell.
+        """
+        channel = self._start(SHELL)
+        try:
+            return channel, begin(channel, self._become, text)
+        except (FrameError, OSError, EOFError) as error:
+            channel.close()
+            if not self._transport.is_active():
+                raise self._lost(None) from None
+            raise HostUnreachable(self._host.address, f"the login shell of {self._host.user} starts no /bin/sh: {error}") from None
 
     def close(self) -> None:
         """End the connection. Safe to call twice."""

@@ -7,17 +7,21 @@ import io
 import logging
 import os
 import re
+import secrets
 import socket
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
 import pytest
 
+from installer_stub.agent.client import AgentConnection
+from installer_stub.agent.start import start_agent
 from installer_stub.errors import (
     AuthenticationFailed,
     CommandFailed,
@@ -35,6 +39,7 @@ from installer_stub.host.login import Login, authenticate, dial, load_identities
 from installer_stub.host.model import Host, Role
 from installer_stub.host.ssh import SSHConnection
 from tests.contract.loopback_sshd import Sshd, free_port, make_key, running_sshd, throwaway_user
+from tests.fakes.local_agent import PROGRAM, local_agent
 
 MIB = 2**20
 SUDO_WITH_PASSWORD = "USER ALL=(ALL) ALL"
@@ -57,12 +62,45 @@ def connect(sshd: Sshd, user: str = "root", **login: object) -> SSHConnection:
     return connect_all([sshd.host(user)], Login(**settings), sshd.policy())[sshd.address]  # type: ignore[arg-type]
 
 
-@pytest.fixture(scope="module", params=["root by key", "user with sudo password"])
-def connection(request: pytest.FixtureRequest, sshd: Sshd, sudoer: tuple[str, str]) -> Iterator[SSHConnection]:
-    if request.param == "root by key":
-        made = connect(sshd)
-    else:
-        made = connect(sshd, sudoer[0], become_password=Secret(sudoer[1]))
+@dataclass
+class Way:
+    """One kind of Connection, made anew as often as a test wants."""
+
+    make: Callable[[], Connection]
+
+    def resumable(self) -> SSHConnection | AgentConnection:
+        made = self.make()
+        assert isinstance(made, (SSHConnection, AgentConnection))
+        return made
+
+
+WAYS = ("root by key", "user with sudo password", "agent here", "agent over ssh", "agent over ssh with sudo password")
+
+
+@pytest.fixture(scope="module", params=WAYS)
+def way(request: pytest.FixtureRequest, sshd: Sshd, sudoer: tuple[str, str]) -> Iterator[Way]:
+    below: list[SSHConnection] = []
+
+    def reach() -> SSHConnection:
+        made = connect(sshd, sudoer[0], become_password=Secret(sudoer[1])) if "sudo" in request.param else connect(sshd)
+        below.append(made)
+        return made
+
+    def make() -> Connection:
+        if request.param == "agent here":
+            return local_agent()
+        if "agent" not in request.param:
+            return reach()
+        return start_agent(reach(), secrets.token_hex(8), program=PROGRAM)
+
+    yield Way(make)
+    for made in below:
+        made.close()
+
+
+@pytest.fixture(scope="module")
+def connection(way: Way) -> Iterator[Connection]:
+    made = way.make()
     yield made
     made.close()
 
@@ -219,9 +257,9 @@ class TestFiles:
 
 
 class TestResume:
-    def test_goes_on_where_a_broken_connection_stopped(self, sshd: Sshd, tmp_path: Path) -> None:
+    def test_goes_on_where_a_broken_connection_stopped(self, way: Way, tmp_path: Path) -> None:
         data, target = os.urandom(40 * MIB), tmp_path / "bundle"
-        first = connect(sshd)
+        first = way.resumable()
 
         class Broken(io.BytesIO):
             def read(self, size: int | None = -1, /) -> bytes:
@@ -235,7 +273,7 @@ class TestResume:
         assert _eventually(lambda: part.stat().st_size > 10 * MIB and _is_quiet(part))
         kept = part.stat().st_size
 
-        second, counts = connect(sshd), []
+        second, counts = way.resumable(), []
         second.put_resumable(io.BytesIO(data), str(target), size=len(data), mode=0o755, moved=counts.append)
         second.close()
         assert target.read_bytes() == data
@@ -245,24 +283,24 @@ class TestResume:
         assert not part.exists()
 
     @pytest.mark.parametrize("there", [b"x" * MIB, b"", os.urandom(9 * MIB)], ids=["other bytes", "empty", "too long"])
-    def test_a_part_that_is_not_ours_is_sent_anew(self, sshd: Sshd, tmp_path: Path, there: bytes) -> None:
+    def test_a_part_that_is_not_ours_is_sent_anew(self, way: Way, tmp_path: Path, there: bytes) -> None:
         data, target = os.urandom(8 * MIB), tmp_path / "bundle"
         (tmp_path / "bundle.part").write_bytes(there)
-        made = connect(sshd)
+        made = way.resumable()
         made.put_resumable(io.BytesIO(data), str(target), size=len(data))
         made.close()
         assert target.read_bytes() == data
 
-    def test_a_complete_part_only_needs_its_name(self, sshd: Sshd, tmp_path: Path) -> None:
+    def test_a_complete_part_only_needs_its_name(self, way: Way, tmp_path: Path) -> None:
         data = os.urandom(MIB)
         (tmp_path / "bundle.part").write_bytes(data)
-        made = connect(sshd)
+        made = way.resumable()
         made.put_resumable(io.BytesIO(data), str(tmp_path / "bundle"), size=len(data))
         made.close()
         assert (tmp_path / "bundle").read_bytes() == data
 
-    def test_a_full_disk_keeps_the_part_and_says_so(self, sshd: Sshd, tmp_path: Path) -> None:
-        made = connect(sshd)
+    def test_a_full_disk_keeps_the_part_and_says_so(self, way: Way, tmp_path: Path) -> None:
+        made = way.resumable()
         with _small_disk(tmp_path / "small"):
             with pytest.raises(CommandFailed, match=r"kept in \S+bundle\.part"):
                 made.put_resumable(io.BytesIO(bytes(16 * MIB)), str(tmp_path / "small" / "bundle"), size=16 * MIB)
