@@ -9,9 +9,9 @@ from typing import Final
 
 from installer_stub.agent.frames import Frame
 from installer_stub.agent.requests import WINDOW
+from installer_stub.host.exchange import OUTPUT_LIMIT, TooMuchOutput
 
 ENDS: Final = frozenset({"done", "failed", "stopped"})
-MOST_OUTPUT: Final = 256 << 20  # bytes of one stream of one command
 
 
 class Lost(Exception):
@@ -20,10 +20,6 @@ class Lost(Exception):
 
 class TooLong(Exception):
     """No end within the deadline, or no progress."""
-
-
-class TooMuch(Exception):
-    """More output than anybody can want."""
 
 
 class Call:
@@ -94,12 +90,12 @@ class Call:
             return self._told.popleft()
 
     def ended(self, *, within: float | None = None, stall: float | None = None) -> Frame:
-        """Wait for the end. Raises Lost, TooMuch, and TooLong after ``within`` s or ``stall`` s without progress."""
+        """Wait for the end. Raises Lost, TooMuchOutput, and TooLong after ``within`` s or ``stall`` s without progress."""
         begun = time.monotonic()
         with self._change:
             while self._end is None:
-                if max(len(self.out), len(self.err)) > MOST_OUTPUT:
-                    raise TooMuch
+                if max(len(self.out), len(self.err)) > OUTPUT_LIMIT:
+                    raise TooMuchOutput(OUTPUT_LIMIT)
                 limits = [begun + within] if within is not None else []
                 limits += [self._progress + stall] if stall is not None else []
                 self._wait(min(limits, default=None))

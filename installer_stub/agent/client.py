@@ -11,7 +11,7 @@ import time
 from dataclasses import dataclass
 from typing import BinaryIO, Final
 
-from installer_stub.agent.calls import Call, TooLong, TooMuch
+from installer_stub.agent.calls import Call, TooLong
 from installer_stub.agent.frames import Frame
 from installer_stub.agent.host_lease import Holder
 from installer_stub.agent.link import Link
@@ -20,8 +20,9 @@ from installer_stub.errors import CommandFailed
 from installer_stub.host.become import TIMED_OUT
 from installer_stub.host.command import Command, CommandResult, Secret, masked
 from installer_stub.host.connection import BytesMoved
+from installer_stub.host.exchange import TooMuchOutput
 from installer_stub.host.model import Host
-from installer_stub.host.outcome import command_failed
+from installer_stub.host.outcome import command_failed, too_much_output
 
 READ_SECONDS: Final = 300.0  # a command that only looks; the longest hashes gigabytes
 CHANGE_SECONDS: Final = 1800.0  # one that changes something; the longest resets a host
@@ -112,8 +113,9 @@ class AgentConnection:
             end = call.ended(within=limit + GRACE_SECONDS)
         except TooLong:
             return TIMED_OUT
-        except TooMuch:
-            raise CommandFailed(self._host.address, f"`{command}` says more than anybody can read") from None
+        except TooMuchOutput as error:
+            secrets = (command.stdin,) if isinstance(command.stdin, Secret) else ()
+            raise too_much_output(self._host, command, error.limit, secrets=secrets) from None
         if end.kind != "done":
             raise CommandFailed(self._host.address, f"the agent could not run `{command}`: {end.fields.get('problem', end.kind)}")
         return end.number("status")

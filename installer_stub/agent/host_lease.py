@@ -108,10 +108,10 @@ class HostLease:
     def _take_lock(self) -> int | None:
         path = self._directory / "lock"
         while True:
-            self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             try:
+                self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
                 lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-            except FileNotFoundError:
+            except (FileNotFoundError, FileExistsError):
                 continue  # the last holder took the directory away between two lines of ours
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

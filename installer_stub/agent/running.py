@@ -12,9 +12,8 @@ from installer_stub.agent.family import end_family
 from installer_stub.agent.frames import CHUNK
 from installer_stub.agent.requests import Request, Stopped
 from installer_stub.host.become import ENVIRONMENT, TIMED_OUT
+from installer_stub.host.exchange import OUTPUT_LIMIT
 
-MISSING: Final = "missing"
-MOST_READ: Final = 64 << 20
 _POLL: Final = 0.2
 
 
@@ -104,15 +103,17 @@ def _tell(request: Request, name: str, stream: IO[bytes] | None, ended: threadin
 def read_file(request: Request) -> None:
     """Send a small file's content and ``done``; ``missing`` is true where there is none."""
     path = request.frame.text("path")
-    if not os.path.lexists(path):
+    try:
+        opened = open(path, "rb")  # noqa: PTH123, SIM115 - the path is text of the operator's, and stays it
+    except (FileNotFoundError, NotADirectoryError):
         request.answer("done", status=0, missing=True)
         return
-    with open(path, "rb") as file:  # noqa: PTH123 - the path is text of the operator's, and stays it
+    with opened as file:
         size = 0
         while data := file.read(CHUNK):
             size += len(data)
-            if size > MOST_READ:
-                request.answer("failed", problem=f"{path} has more than {MOST_READ >> 20} MiB")
+            if size > OUTPUT_LIMIT:
+                request.answer("failed", problem=f"{path} has more than {OUTPUT_LIMIT >> 20} MiB")
                 return
             request.answer("out", data)
     request.answer("done", status=0, missing=False)

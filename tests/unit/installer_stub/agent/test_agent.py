@@ -17,7 +17,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from installer_stub.agent.calls import MOST_OUTPUT
 from installer_stub.agent.place import sweep
 from installer_stub.agent.requests import WINDOW
 from installer_stub.errors import CommandFailed, FrameError, HostUnreachable
@@ -137,10 +136,9 @@ def test_a_daemon_that_keeps_the_output_open_keeps_nobody_waiting() -> None:
 
 
 def test_output_without_an_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert MOST_OUTPUT == 256 << 20
-    monkeypatch.setattr("installer_stub.agent.calls.MOST_OUTPUT", 1 << 20)
+    monkeypatch.setattr("installer_stub.agent.calls.OUTPUT_LIMIT", 1 << 20)
     agent = local_agent()
-    with pytest.raises(CommandFailed, match="more than anybody can read"):
+    with pytest.raises(CommandFailed, match="printed more than 1 MiB; it was ended"):
         agent.run(Command.of("yes", "4814"))
     assert eventually(lambda: not runs("yes 4814"))
     assert agent.run(Command.of("true")).ok
