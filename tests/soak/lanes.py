@@ -1,0 +1,116 @@
+"""Lanes: several scenarios at a time, each in a process of its own, which ends with its bed whatever happens in it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from tests.demo.shop import ROOT
+from tests.soak.installer import Failed
+from tests.soak.scenario import Desk, Result, Scenario
+from tests.testbed.cache import Cache
+from tests.testbed.hosts import down
+
+
+class _Late(BaseException):
+    """The scenario's time is over. No handler of its own is to take it for one of its failures."""
+
+
+def run_one(scenario: Scenario, desk: Desk) -> Result:
+    """Run a scenario in this process; its bed is gone afterwards. Nothing that it raises gets out."""
+    desk.directory.mkdir(parents=True, exist_ok=True)
+    began = time.monotonic()
+    outcome, said = "passed", ""
+    try:
+        with _deadline(scenario.minutes):
+            scenario.act(desk)
+    except Failed as error:
+        outcome, said = "failed", str(error)
+    except _Late:
+        outcome, said = "late", f"not done after {scenario.minutes:.0f} minutes, at:\n{traceback.format_exc()[-1500:]}"
+    except Exception as error:  # noqa: BLE001 - everything is a result
+        outcome, said = "failed", f"{type(error).__name__}: {error}\n{traceback.format_exc()[-1500:]}"
+    for bed in (desk.bed_name, f"{desk.bed_name}c"):
+        down(Cache.default(), bed)
+    return Result(scenario.name, scenario.what, outcome, time.monotonic() - began, said, desk.figures)
+
+
+@contextlib.contextmanager
+def _deadline(minutes: float) -> Iterator[None]:
+    def late(_number: int, _frame: object) -> None:
+        raise _Late
+
+    before = signal.signal(signal.SIGALRM, late)
+    signal.setitimer(signal.ITIMER_REAL, minutes * 60)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def run_lanes(
+    scenarios: Sequence[Scenario], *, lanes: int, until: float, run: Path, into: Path, under: Sequence[str], done: Callable[[Result], None]
+) -> None:
+    """Run scenarios side by side; none begins after ``until`` (monotonic seconds). ``under``: words before each command."""
+    waiting: queue.SimpleQueue[Scenario] = queue.SimpleQueue()
+    for scenario in scenarios:
+        waiting.put(scenario)
+    lock = threading.Lock()
+
+    def work(lane: int) -> None:
+        while time.monotonic() < until:
+            try:
+                scenario = waiting.get_nowait()
+            except queue.Empty:
+                return
+            result = _in_a_process(scenario, lane, run, into, under)
+            with lock:
+                done(result)
+
+    threads = [threading.Thread(target=work, args=(lane,)) for lane in range(1, lanes + 1)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+def _in_a_process(scenario: Scenario, lane: int, run: Path, into: Path, under: Sequence[str]) -> Result:
+    directory = into / scenario.name
+    directory.mkdir(parents=True, exist_ok=True)
+    result = directory / "result.json"
+    result.unlink(missing_ok=True)
+    command = [*under, sys.executable, "-m", "tests.soak", "--one", scenario.name, "--bed", f"soak-{lane}", "--run", str(run), "--into", str(into)]
+    with (directory / "process.log").open("wb") as log:
+        process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log, start_new_session=True)
+        try:
+            code = process.wait()
+        except BaseException:
+            os.killpg(process.pid, signal.SIGTERM)
+            raise
+    if not result.exists():
+        return Result(scenario.name, scenario.what, "failed", 0.0, f"its process ended with {code}, see {directory / 'process.log'}", {})
+    return read_result(result)
+
+
+def write_result(path: Path, result: Result) -> None:
+    """Write a result down, whole or not at all."""
+    temporary = path.with_suffix(".new")
+    temporary.write_text(json.dumps(asdict(result), indent=1))
+    temporary.rename(path)
+
+
+def read_result(path: Path) -> Result:
+    """Return what ``write_result`` wrote."""
+    return Result(**json.loads(path.read_text()))

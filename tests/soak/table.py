@@ -1,0 +1,24 @@
+"""All scenarios: those that a person is likeliest to meet come first, the long rows of moments last."""
+
+from __future__ import annotations
+
+from fnmatch import fnmatchcase
+
+from tests.soak import clean, habits, interruptions, masters_off, mistakes, resets, restarts, torn
+from tests.soak.scenario import Scenario
+
+SCENARIOS: tuple[Scenario, ...] = (
+    *clean.scenarios(),
+    *restarts.scenarios(),
+    *mistakes.scenarios(),
+    *resets.scenarios(),
+    *habits.scenarios(),
+    *masters_off.scenarios(),
+    *torn.scenarios(),
+    *interruptions.scenarios(),
+)
+
+
+def chosen(patterns: list[str]) -> tuple[Scenario, ...]:
+    """Return those whose name fits one of the patterns; all of them without a pattern."""
+    return tuple(one for one in SCENARIOS if not patterns or any(fnmatchcase(one.name, pattern) for pattern in patterns))
