@@ -67,6 +67,18 @@ class BundleDocument:
         return tuple(Entry(name, sizes[name], 0o644, alignment_of(name)) for name in sorted(sizes, key=file_order))
 
 
+def content_digest(document: BundleDocument) -> Digest:
+    """Return the digest of what the bundle brings to a site: application, images and files, not the program that brings it.
+
+    The same content sealed again with a mended stub has the same one, so a site takes it for the same bundle.
+    """
+    value = json.loads(encode_bundle(document))
+    del value["bundle"]["airseal"]
+    parts = {name: part for name, part in value["parts"].items() if name in {INDEX, LOCK}}
+    content = {"bundle": value["bundle"], "parts": parts, "blobs": value["blobs"]}
+    return Digest.of(json.dumps(content, sort_keys=True, separators=(",", ":")).encode())
+
+
 def blob_name(digest: Digest) -> str:
     """Return where an OCI image layout keeps a blob."""
     return f"blobs/{digest.algorithm}/{digest.encoded}"

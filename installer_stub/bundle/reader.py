@@ -22,6 +22,7 @@ from installer_stub.bundle.documents import (
     STUB,
     BundleDocument,
     blob_name,
+    content_digest,
     decode_bundle,
     decode_lock,
 )
@@ -103,6 +104,11 @@ class Bundle:
     def info(self) -> BundleInfo:
         """What the bundle is."""
         return self._document.info
+
+    @cached_property
+    def content_digest(self) -> Digest:
+        """What the bundle brings to a site, whichever stub brings it: see ``documents.content_digest``."""
+        return content_digest(self._document)
 
     @cached_property
     def lock(self) -> ImageLock:

@@ -1,0 +1,187 @@
+"""merge: the record and a request make a Site, or a Contradiction. Pure.
+
+A request with fewer words is safe: what it does not say comes from the record, and a host it does not name stays. What it
+says otherwise than the record is never a change by accident; it is shown as a difference, and nothing is done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+
+from installer_stub.errors import InstallerError
+from installer_stub.options import POD_CIDR, SERVICE_CIDR
+from installer_stub.site.model import (
+    BundleState,
+    InstalledBundle,
+    Networks,
+    Pairs,
+    Site,
+    SiteHost,
+    SiteRecord,
+)
+from installer_stub.ui.summary import table
+
+
+@dataclass(frozen=True, slots=True)
+class SiteRequest:
+    """What a command line or a Clusterfile asks for. None, and an option not listed: nothing was said about it."""
+
+    hosts: tuple[SiteHost, ...]
+    bundle: InstalledBundle
+    pods: str | None = None
+    services: str | None = None
+    endpoint: str | None = None
+    sans: tuple[str, ...] | None = None
+    options: Pairs = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One thing about which record and request disagree."""
+
+    option: str
+    recorded: str
+    requested: str
+    remedy: str
+
+
+@dataclass(frozen=True, slots=True)
+class Contradiction:
+    """All of them. ``source`` names where the request was written: "command line", a file."""
+
+    cluster: str
+    titles: str
+    differences: tuple[Difference, ...]
+    source: str = "command line"
+
+
+class SiteContradiction(InstallerError):
+    """The request contradicts the site's record. Nothing was changed."""
+
+    exit_code = 7
+
+    def __init__(self, contradiction: Contradiction) -> None:
+        rows = [(each.option, f"record says {each.recorded}", f"{contradiction.source} says {each.requested}") for each in contradiction.differences]
+        where = f"cluster {contradiction.cluster} has {contradiction.titles}"
+        lines = "\n".join(f"  {line}" for line in table(rows).splitlines())
+        remedies = "; ".join(dict.fromkeys(each.remedy for each in contradiction.differences))
+        super().__init__(f"the {contradiction.source} contradicts the record of this site ({where}); nothing was changed:\n{lines}", remedies)
+        self.contradiction = contradiction
+
+
+# Options that are for what comes next, and change nothing that is there.
+_FREE = frozenset({"certificate-validity"})
+
+
+def merge(record: SiteRecord | None, request: SiteRequest, source: str = "command line") -> Site | Contradiction:
+    """Return the site that ``request`` means where ``record`` stands. Without a record the request is the site."""
+    if record is None:
+        networks = Networks(request.pods or POD_CIDR, request.services or SERVICE_CIDR)
+        return Site(request.hosts, networks, (request.bundle,), request.endpoint or "", request.sans or (), request.options)
+    draft = _Draft(record)
+    differences = (*_bundles(draft, request), *_settings(draft, request), *_hosts(draft, request))
+    if differences:
+        return Contradiction(record.cluster, record.site.titles, differences, source)
+    return draft.site
+
+
+@dataclass(slots=True)
+class _Draft:
+    """The site as far as it is merged."""
+
+    record: SiteRecord
+    site: Site = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.site = self.record.site
+
+
+def _bundles(draft: _Draft, request: SiteRequest) -> Iterator[Difference]:
+    asked = request.bundle
+    known = next((each for each in draft.site.bundles if each.name == asked.name), None)
+    if known is None:
+        if draft.site.bundles:
+            remedy = "a second bundle on one cluster is not possible yet; run the file that this cluster was installed with"
+            yield Difference("bundle", draft.site.titles, asked.title, remedy)
+        else:
+            draft.site = replace(draft.site, bundles=(asked,))
+    elif known.version and known.version != asked.version:
+        remedy = f"an upgrade is not possible yet; run the file of {known.title}"
+        yield Difference("version", known.title, asked.title, remedy)
+    elif known.digest and known.digest != asked.digest:
+        remedy = f"both are called {known.title}, and they hold other things; run the file that was installed, an upgrade is not possible yet"
+        yield Difference("content", _short(known.digest), _short(asked.digest), remedy)
+    elif not known.digest:
+        # An older release did not write it down.
+        learned = replace(known, version=asked.version, digest=asked.digest)
+        draft.site = replace(draft.site, bundles=tuple(learned if each is known else each for each in draft.site.bundles))
+
+
+def _settings(draft: _Draft, request: SiteRequest) -> Iterator[Difference]:
+    site = draft.site
+    told = (
+        ("--pod-cidr", site.networks.pods, request.pods),
+        ("--service-cidr", site.networks.services, request.services),
+        ("--endpoint", site.endpoint, request.endpoint),
+        ("--san", ",".join(site.sans), None if request.sans is None else ",".join(request.sans)),
+    )
+    for option, recorded, requested in told:
+        if requested is not None and requested != recorded:
+            yield Difference(option, recorded or "nothing", requested or "nothing", f"leave {option} out: a cluster keeps it for life")
+    options = dict(site.options)
+    for name, value in request.options:
+        if name in options and options[name] != value and name not in _FREE:
+            yield Difference(f"--{name}", options[name], value, f"leave --{name} out: what is recorded stays")
+        else:
+            options[name] = value
+    draft.site = replace(site, options=tuple(sorted(options.items())))
+
+
+def _hosts(draft: _Draft, request: SiteRequest) -> Iterator[Difference]:
+    for host in request.hosts:
+        known = _same(draft.site, host)
+        if known is None:
+            holder = next((each for each in draft.site.hosts if each.name == host.name), None)
+            if holder is not None:
+                remedy = f"give {host.address} a name of its own, or take the lost host out first: remove --lost {holder.name} --via {_another(draft.site, holder)}"
+                yield Difference(f"name {host.name}", holder.internal, host.internal, remedy)
+                continue
+            draft.site = replace(draft.site, hosts=(*draft.site.hosts, host))
+        elif known.role is not host.role:
+            remedy = f"a host keeps its role; to change it take it out and let it join: remove {known.name} --via {_another(draft.site, known)}"
+            yield Difference(f"role of {host.address}", known.role.value, host.role.value, remedy)
+        elif host.name and known.name != host.name:
+            remedy = f"a node keeps its name: hostnamectl set-hostname {known.name} on {host.address}"
+            yield Difference(f"name of {host.address}", known.name, host.name, remedy)
+        else:
+            updated = replace(known, address=host.address, user=host.user, port=host.port, **_told(host))
+            draft.site = replace(draft.site, hosts=tuple(updated if each is known else each for each in draft.site.hosts))
+
+
+def _told(host: SiteHost) -> dict[str, object]:
+    """Return what a Clusterfile says about a host beyond how to reach it; a command line says none of it."""
+    return {name: value for name in ("labels", "taints", "env") if (value := getattr(host, name))}
+
+
+def _same(site: Site, host: SiteHost) -> SiteHost | None:
+    """Return the recorded host at the same address, as hosts or as the operator reach it."""
+    for what in ("internal", "address"):
+        found = next((each for each in site.hosts if getattr(each, what) == getattr(host, what)), None)
+        if found is not None:
+            return found
+    return None
+
+
+def _another(site: Site, host: SiteHost) -> str:
+    """Return a master that is not ``host``, for a remedy."""
+    return next((each.address for each in site.masters if each.name != host.name), "A_MASTER")
+
+
+def _short(digest: str) -> str:
+    return digest[:19]
+
+
+def requested_bundle(name: str, version: str, digest: str) -> InstalledBundle:
+    """Return the bundle of this run, not installed yet."""
+    return InstalledBundle(name, version, digest, BundleState.INSTALLING)
