@@ -5,7 +5,7 @@ What forbids an installation is preflight's business; here every host gets what 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Protocol
 
 from installer_stub.bundle.model import BundleInfo
@@ -21,6 +21,7 @@ from installer_stub.plan import (
     Access,
     HostPlan,
     ImageSource,
+    Member,
     Plan,
     in_url,
 )
@@ -51,17 +52,22 @@ def build_plan(
     images: ImageSource | None = None,
     certificate_validity: int = CERTIFICATE_VALIDITY,
     access: Access = BY_ITSELF,
+    members: tuple[Member, ...] = (),
 ) -> Plan:
-    """Return the plan for ``options.hosts``, whose facts are given by address. ``images`` None: the masters serve them."""
+    """Return the plan for ``options.hosts``, whose facts are given by address. ``images`` None: the masters serve them.
+
+    ``members`` are all hosts of the site, where those are more than ``options.hosts``.
+    """
     return Plan(
         bundle=bundle,
         hosts=tuple(host_plan(host, facts[host.address]) for host in options.hosts),
         pod_cidr=options.pod_cidr,
         service_cidr=options.service_cidr,
         recording=recording,
-        images=images or site_registry(options.hosts),
+        images=images or site_registry(members or options.hosts),
         certificate_validity=certificate_validity,
         access=access,
+        members=members,
     )
 
 
@@ -88,7 +94,7 @@ def node_name(hostname: str) -> str:
     return hostname.strip().lower()
 
 
-def site_registry(hosts: tuple[Host, ...]) -> ImageSource:
+def site_registry(hosts: Iterable[Host | Member]) -> ImageSource:
     """Return the masters as where images come from."""
     masters = (host.address for host in hosts if host.role is Role.MASTER)
     return ImageSource(tuple(f"https://{in_url(address)}:{REGISTRY_PORT}" for address in masters), REGISTRY_CA, CREDENTIAL)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from installer_stub.errors import UsageError
 from installer_stub.host.model import Host, Role
-from installer_stub.plan import API_PORT, BY_ITSELF, CERTIFICATE_VALIDITY, Access, Endpoint
+from installer_stub.plan import API_PORT, BY_ITSELF, Access, Endpoint
 
 # Kubernetes' own defaults in kubeadm examples and flannel; both are changed by options.
 POD_CIDR = "10.244.0.0/16"
@@ -42,16 +42,18 @@ class InstallOptions:
     known_hosts: Path | None  # None: ~/.ssh/known_hosts
     ask_pass: bool
     ask_become_pass: bool
-    pod_cidr: str
-    service_cidr: str
+    pod_cidr: str | None  # None: as recorded, or the default where nothing is
+    service_cidr: str | None
     kubeconfig: Path
     yes: bool  # answer yes to every question: first contact with a host, and reset
     json: bool  # events as JSON lines on stdout
     bundle: Path | None  # None: the running program
     take: tuple[str, ...] = ()  # directories of others to set aside
     force_rejoin: frozenset[str] = frozenset()  # addresses of hosts in doubt that may be wiped and joined again
-    certificate_validity: int = CERTIFICATE_VALIDITY  # seconds
     access: Access = BY_ITSELF
+    certificate_validity: int | None = None  # seconds; None: as recorded, or the default
+    via: tuple[Host, ...] = ()  # hosts of the site that only tell of it: where the record is read
+    cluster: str = ""  # reset: the id of the cluster that is meant, where this file is not its own
 
     @property
     def masters(self) -> tuple[Host, ...]:
@@ -122,14 +124,12 @@ def parse_validity(text: str) -> int:
 
 
 def check_hosts(hosts: tuple[Host, ...]) -> tuple[Host, ...]:
-    """Return ``hosts``. Raises UsageError if one is named twice, or there is no master."""
+    """Return ``hosts``. Raises UsageError if one is named twice."""
     seen: set[str] = set()
     for host in hosts:
         if host.address in seen:
             raise UsageError(f"{host.address} is named twice", "name each host once, as --master or as --node")
         seen.add(host.address)
-    if not any(host.role is Role.MASTER for host in hosts):
-        raise UsageError("no master is named", "add --master with the address of at least one host")
     return hosts
 
 
@@ -142,12 +142,21 @@ def parse_take(texts: Iterable[str], allowed: tuple[str, ...]) -> tuple[str, ...
     return named
 
 
-def check_networks(pod_cidr: str, service_cidr: str) -> tuple[str, str]:
-    """Return both networks in their usual spelling. Raises UsageError if one is no network, or they overlap."""
-    pods, services = _network("--pod-cidr", pod_cidr), _network("--service-cidr", service_cidr)
+def require_master(hosts: tuple[Host, ...]) -> None:
+    """Raise UsageError if there is no master among ``hosts``."""
+    if not any(host.role is Role.MASTER for host in hosts):
+        raise UsageError("no master is named", "add --master with the address of at least one host, or --via with a host of the site")
+
+
+def check_networks(pod_cidr: str | None, service_cidr: str | None) -> tuple[str | None, str | None]:
+    """Return both networks in their usual spelling, None for one that was not told.
+
+    Raises UsageError if one is no network, or they overlap, each with the other's default where that was not told.
+    """
+    pods, services = _network("--pod-cidr", pod_cidr or POD_CIDR), _network("--service-cidr", service_cidr or SERVICE_CIDR)
     if pods.version == services.version and pods.overlaps(services):
         raise UsageError(f"--pod-cidr {pods} and --service-cidr {services} overlap", "choose two networks that have no address in common")
-    return str(pods), str(services)
+    return pod_cidr and str(pods), service_cidr and str(services)
 
 
 def _network(option: str, text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:

@@ -82,6 +82,15 @@ class HostPlan:
 
 
 @dataclass(frozen=True, slots=True)
+class Member:
+    """A host of the site as the others know it: enough to be listed, also where this run does not work on it."""
+
+    address: str  # as hosts reach it
+    name: str
+    role: Role
+
+
+@dataclass(frozen=True, slots=True)
 class ImageSource:
     """Where hosts pull from: the site's masters, or the recording proxy, which has neither certificate nor login.
 
@@ -95,7 +104,11 @@ class ImageSource:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The whole installation. Its first master is where the cluster begins."""
+    """The whole installation: ``hosts`` are those that this run works on, ``members`` all of the site in its own order.
+
+    The first master is where the cluster begins, or one that is in it. What a host has of others (registries, balancers,
+    names in certificates) comes from ``site_masters``: a host that a command line leaves out stays in the site.
+    """
 
     bundle: BundleInfo
     hosts: tuple[HostPlan, ...]
@@ -105,6 +118,7 @@ class Plan:
     images: ImageSource
     certificate_validity: int = CERTIFICATE_VALIDITY  # seconds, of every certificate but the CAs'
     access: Access = BY_ITSELF
+    members: tuple[Member, ...] = ()  # empty: ``hosts`` are all
 
     @property
     def node_api(self) -> str:
@@ -122,6 +136,25 @@ class Plan:
     def nodes(self) -> tuple[HostPlan, ...]:
         """Workers, in the operator's order."""
         return tuple(host for host in self.hosts if host.role is Role.NODE)
+
+    @property
+    def site(self) -> tuple[Member, ...]:
+        """All hosts of the site, in its own order."""
+        return self.members or tuple(Member(host.address, host.name, host.role) for host in self.hosts)
+
+    @property
+    def site_masters(self) -> tuple[Member, ...]:
+        """The site's masters, also those that this run does not work on."""
+        return tuple(member for member in self.site if member.role is Role.MASTER)
+
+    @property
+    def site_nodes(self) -> tuple[Member, ...]:
+        """The site's workers, also those that this run does not work on."""
+        return tuple(member for member in self.site if member.role is Role.NODE)
+
+    def position(self, host: HostPlan) -> int:
+        """Return the place of ``host`` in the site: the same in every run, whichever hosts it names."""
+        return next((place for place, member in enumerate(self.site) if member.name == host.name), 0)
 
     @property
     def dns_forwarding(self) -> bool:

@@ -6,7 +6,8 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
 from installer_stub.commands.bundle_option import add_bundle_option
-from installer_stub.host.model import Role
+from installer_stub.errors import UsageError
+from installer_stub.host.model import Host, Role
 from installer_stub.options import (
     POD_CIDR,
     SERVICE_CIDR,
@@ -19,6 +20,7 @@ from installer_stub.options import (
     parse_port,
     parse_take,
     parse_validity,
+    require_master,
 )
 from installer_stub.plan import CERTIFICATE_VALIDITY
 
@@ -39,9 +41,10 @@ Changes nothing. Exit code 0: the installation can begin; 5: there are findings 
     "reset": """\
 examples:
   ./{prog} reset --master 10.0.0.2 --node 10.0.0.5,10.0.0.6
-  ./{prog} reset --node 10.0.0.6 --master 10.0.0.2 --yes
+  ./{prog} reset --node 10.0.0.6
 
-Removes the cluster and its data from these hosts and puts back what the installation changed.""",
+Removes the cluster and its data from these hosts and puts back what the installation changed. It asks with the names of
+cluster and application, after it has looked at the hosts. To take one host out of a cluster that stays: ./{prog} remove.""",
 }
 
 
@@ -50,6 +53,8 @@ def define(parser: ArgumentParser, verb: str) -> None:
     hosts = parser.add_argument_group("hosts", "[user@]address[:port], several with commas; both options can be repeated")
     hosts.add_argument("--master", action="append", default=[], metavar="A[,B,C]", help="hosts of the control plane, the first one first")
     hosts.add_argument("--node", action="append", default=[], metavar="D[,E]", help="workers")
+    if verb != "reset":
+        hosts.add_argument("--via", action="append", default=[], metavar="A[,B]", help="hosts of the site that tell of it: where its record is read; nothing is asked of them")
     login = parser.add_argument_group("login")
     login.add_argument("--user", default="root", help="user to log in as (default root); others become root by sudo")
     login.add_argument("--port", default="22", help="SSH port (default 22)")
@@ -57,14 +62,16 @@ def define(parser: ArgumentParser, verb: str) -> None:
     login.add_argument("--known-hosts", type=Path, metavar="FILE", help="where host keys are pinned; default ~/.ssh/known_hosts")
     login.add_argument("--ask-pass", "-k", action="store_true", help="ask for the login password")
     login.add_argument("--ask-become-pass", "-K", action="store_true", help="ask for the sudo password")
-    if verb != "reset":
+    if verb == "reset":
+        parser.add_argument("--cluster", default="", metavar="ID", help="the cluster that is meant, where another file installed it")
+    else:
         cluster = parser.add_argument_group("cluster")
-        cluster.add_argument("--pod-cidr", default=POD_CIDR, metavar="CIDR", help=f"network of pods (default {POD_CIDR})")
-        cluster.add_argument("--service-cidr", default=SERVICE_CIDR, metavar="CIDR", help=f"network of services (default {SERVICE_CIDR})")
         cluster.add_argument("--endpoint", metavar="HOST[:PORT]", help="load balancer or virtual address in front of the masters, if the site has one; default: each node balances by itself")
         cluster.add_argument("--san", action="append", default=[], metavar="NAME[,ADDRESS]", help="more names and addresses that the API is reached by, for its certificates")
+        cluster.add_argument("--pod-cidr", metavar="CIDR", help=f"network of pods (default: as recorded at the site, or {POD_CIDR})")
+        cluster.add_argument("--service-cidr", metavar="CIDR", help=f"network of services (default: as recorded at the site, or {SERVICE_CIDR})")
         days = CERTIFICATE_VALIDITY // 86400
-        cluster.add_argument("--certificate-validity", default=str(days), metavar="DAYS", help=f"how long certificates live; hosts renew them at half of it (default {days})")
+        cluster.add_argument("--certificate-validity", metavar="DAYS", help=f"how long certificates live; hosts renew them at half of it (default: as recorded, or {days})")
         cluster.add_argument("--kubeconfig", type=Path, default=Path("kubeconfig"), metavar="FILE", help="where the operator's copy goes (default ./kubeconfig)")
     if verb != "reset":
         others = parser.add_argument_group("what others left")
@@ -92,11 +99,14 @@ def parse(arguments: Namespace) -> InstallOptions:
     masters = parse_hosts(arguments.master, Role.MASTER, user=arguments.user, port=port)
     nodes = parse_hosts(arguments.node, Role.NODE, user=arguments.user, port=port)
     pods, services = check_networks(
-        getattr(arguments, "pod_cidr", POD_CIDR), getattr(arguments, "service_cidr", SERVICE_CIDR)
+        getattr(arguments, "pod_cidr", None), getattr(arguments, "service_cidr", None)
     )
+    validity = getattr(arguments, "certificate_validity", None)
+    via = parse_hosts(getattr(arguments, "via", []), Role.MASTER, user=arguments.user, port=port)
+    hosts = _hosts(arguments.verb, check_hosts(masters + nodes), via)
     return InstallOptions(
         verb=Verb(arguments.verb),
-        hosts=check_hosts(masters + nodes),
+        hosts=hosts,
         identity=arguments.identity,
         known_hosts=arguments.known_hosts,
         ask_pass=arguments.ask_pass,
@@ -110,5 +120,17 @@ def parse(arguments: Namespace) -> InstallOptions:
         take=parse_take(getattr(arguments, "take", ()), tuple(path for path, _ in KUBEADM.own_directories)),
         force_rejoin=frozenset(getattr(arguments, "force_rejoin", ())),
         access=parse_access(getattr(arguments, "endpoint", None), getattr(arguments, "san", ())),
-        certificate_validity=parse_validity(getattr(arguments, "certificate_validity", str(CERTIFICATE_VALIDITY // 86400))),
+        certificate_validity=parse_validity(validity) if validity is not None else None,
+        via=tuple(host for host in via if host.address not in {each.address for each in hosts}),
+        cluster=getattr(arguments, "cluster", ""),
     )
+
+
+def _hosts(verb: str, hosts: tuple[Host, ...], via: tuple[Host, ...]) -> tuple[Host, ...]:
+    """Return ``hosts`` if the verb can begin with them: a reset with any, others with a master or a host that tells of one."""
+    if verb == "reset":
+        if not hosts:
+            raise UsageError("no host is named", "add --master or --node with the addresses of the hosts that are to be reset")
+    elif not via:
+        require_master(hosts)
+    return hosts

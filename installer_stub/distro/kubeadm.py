@@ -76,7 +76,7 @@ class Kubeadm:
 
     def host_files(self, plan: Plan, host: HostPlan, *, pause: str, authorization: Secret | None = None) -> tuple[HostFile, ...]:
         """Return containerd's and kubelet's files. A cluster image's own templates would come in here."""
-        endpoints = containerd.rotated(plan.images.endpoints, plan.hosts.index(host))
+        endpoints = containerd.rotated(plan.images.endpoints, plan.position(host))
         files = [
             HostFile(containerd.CONFIG, containerd.config_toml(host, pause=pause)),
             HostFile(

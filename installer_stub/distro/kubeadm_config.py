@@ -50,7 +50,7 @@ def node_registration(plan: Plan, host: HostPlan) -> Document:
         "ignorePreflightErrors": ignored,
         "kubeletExtraArgs": [{"name": "node-ip", "value": host.address}],
     }
-    if not plan.nodes:
+    if not plan.site_nodes:
         registration["taints"] = []  # masters do all the work: an empty list, not a missing one, means no taint
     return registration
 
@@ -81,7 +81,7 @@ def init_configuration(plan: Plan, host: HostPlan, grant: JoinGrant | None) -> D
 
 def cluster_configuration(plan: Plan) -> Document:
     """Return the ClusterConfiguration: the same for every master, whenever it joins."""
-    names = [API_NAME, *(master.address for master in plan.masters), *(master.name for master in plan.masters), "127.0.0.1", *plan.access.sans]
+    names = [API_NAME, *(master.address for master in plan.site_masters), *(master.name for master in plan.site_masters), "127.0.0.1", *plan.access.sans]
     return {
         "apiVersion": _KUBEADM,
         "kind": "ClusterConfiguration",

@@ -12,6 +12,7 @@ from installer_stub.host.command import Secret
 from installer_stub.host.connection import Connection
 from installer_stub.kube.control_plane import Speaker
 from installer_stub.plan import HostPlan, Plan
+from installer_stub.site.model import SiteRecord
 
 T = TypeVar("T")
 
@@ -52,6 +53,7 @@ class Context:
     force_rejoin: frozenset[str] = frozenset()  # hosts in doubt that the operator says may be wiped and joined again
     take: tuple[str, ...] = ()  # directories of others that the operator lets us set aside
     leftovers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # by host: the directories where others' data lies
+    record: SiteRecord | None = None  # the site's, as it is to be; a build has none
     secrets: list[Secret] = field(default_factory=list)  # what phases came to know: the log of the run masks it
     alone: bool = False  # a node may fail alone: it is left out from then on, and the run goes on without it
     left_out: dict[str, HostError] = field(default_factory=dict)  # such nodes by address, and why

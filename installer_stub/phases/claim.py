@@ -1,57 +1,75 @@
-"""Claim: a host says whose it is, so that no installation ever takes over another one's host."""
+"""Claim: hosts say whose they are, and masters keep the site's record, so that no installation takes over another's host."""
 
 from __future__ import annotations
 
-import json
 import secrets
 from typing import Final
 
 from installer_stub.errors import ClusterError
-from installer_stub.host.connection import Connection, write
+from installer_stub.host.connection import Connection
+from installer_stub.host.model import Role
 from installer_stub.phases.base import Context
-from installer_stub.plan import STATE, HostPlan
+from installer_stub.plan import HostPlan
+from installer_stub.site.codec import encode_identity, encode_record
+from installer_stub.site.model import Identity
+from installer_stub.site.store import IDENTITY, RECORD, HostMark, mark_host, read_mark, write_record
 
-MARKER: Final = f"{STATE}/cluster.json"
-
-
-def cluster_of(connection: Connection) -> str:
-    """Return the id of the cluster that the host belongs to, or an empty text. A torn marker is none."""
-    try:
-        value = json.loads(connection.read(MARKER) or b"")
-    except ValueError:
-        return ""
-    return str(value.get("cluster", "")) if isinstance(value, dict) else ""
+MARKER: Final = IDENTITY
 
 
 def is_claimed(context: Context) -> bool:
-    """Tell whether every host belongs to the first master's cluster and to this bundle."""
-    wanted = _marker(cluster_of(context.first), context)
-    return all(connection.read(MARKER) == wanted for connection in context.connections.values())
+    """Tell whether every host says that it belongs to this site, and every master has its record as it is to be."""
+    cluster = _cluster(context)
+    if not cluster:
+        return False
+
+    def claimed(host: HostPlan, connection: Connection) -> bool:
+        if connection.read(IDENTITY) != encode_identity(_identity(context, host, cluster)):
+            return False
+        record = context.record
+        return record is None or host.role is not Role.MASTER or connection.read(RECORD) == encode_record(record)
+
+    return all(context.each(context.plan.hosts, claimed).values())
 
 
 def claim(context: Context) -> None:
     """Mark every host as ours. Raises ClusterError for a host of another cluster; then none is marked.
 
-    The first master is marked before the others, so a host without a marker beside one with a marker can only be new.
+    The first master is marked before the others, so a host without a mark beside one with a mark can only be new. Of two
+    installers that begin at the same moment one marks it, and the other one stops before it has marked anything.
     """
-    found = context.each(context.plan.hosts, lambda _host, connection: cluster_of(connection))
-    first = context.plan.masters[0].address
-    cluster = found[first]
-    strangers = {address: other for address, other in found.items() if other and other != cluster}
+    marks = context.each(context.plan.hosts, lambda _host, connection: read_mark(connection))
+    first = context.plan.masters[0]
+    cluster = _cluster(context) or marks[first.address].cluster or secrets.token_hex(8)
+    strangers = {address: mark.cluster for address, mark in marks.items() if mark.cluster and mark.cluster != cluster}
     if strangers:
-        names = ", ".join(sorted(strangers))
+        parts = ", ".join(f"{address} (cluster {other})" for address, other in sorted(strangers.items()))
         raise ClusterError(
-            f"{names}: already part of a cluster that {first} does not belong to",
-            f"name one of that cluster's masters first, or take the hosts out of it: reset --node {','.join(sorted(strangers))}",
+            f"{parts}: already part of a cluster that {first.address} does not belong to",
+            f"name that cluster's hosts only, or take these out of it: reset --node {','.join(sorted(strangers))}",
         )
-    marker = _marker(cluster or secrets.token_hex(8), context)
-    write(context.first, MARKER, marker, mode=0o600)
 
-    def mark(_host: HostPlan, connection: Connection) -> None:
-        write(connection, MARKER, marker, mode=0o600)
+    def mark(host: HostPlan, connection: Connection) -> None:
+        mark_host(connection, _identity(context, host, cluster), marks.get(host.address, HostMark()))
 
-    context.each(context.plan.hosts, mark)
+    mark(first, context.first)
+    keep_record(context)
+    context.each(tuple(host for host in context.plan.hosts if host != first), mark)
 
 
-def _marker(cluster: str, context: Context) -> bytes:
-    return (json.dumps({"cluster": cluster, "bundle": context.plan.bundle.title}) + "\n").encode()
+def keep_record(context: Context) -> None:
+    """Write the record to every master of this run."""
+    record = context.record
+    if record is not None:
+        context.each(context.plan.masters, lambda _host, connection: write_record(connection, record))
+
+
+def _cluster(context: Context) -> str:
+    """Return the site's id; a build has no record, and keeps the id on its one host."""
+    return context.record.cluster if context.record is not None else read_mark(context.first).cluster
+
+
+def _identity(context: Context, host: HostPlan, cluster: str) -> Identity:
+    record = context.record
+    titles = tuple(each.title for each in record.site.bundles) if record is not None else (context.plan.bundle.title,)
+    return Identity(cluster, titles, host.name, host.role, tuple(master.address for master in context.plan.site_masters))

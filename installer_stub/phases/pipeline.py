@@ -16,6 +16,7 @@ from installer_stub.phases.create_credential import CreateCredential
 from installer_stub.phases.install_files import InstallFiles
 from installer_stub.phases.join_masters import JoinMasters
 from installer_stub.phases.join_nodes import JoinNodes
+from installer_stub.phases.keep_record import KeepRecord
 from installer_stub.phases.point_proxy import PointProxy
 from installer_stub.phases.prepare_hosts import PrepareHosts
 from installer_stub.phases.run_commands import RunCommands
@@ -24,6 +25,7 @@ from installer_stub.phases.set_aside import SetAside
 from installer_stub.phases.settle import Settle
 from installer_stub.phases.start_first_master import StartFirstMaster
 from installer_stub.phases.write_kubeconfig import WriteKubeconfig
+from installer_stub.site.model import BundleState
 
 INSTALL: Final[tuple[Phase, ...]] = (
     CopyStub(),
@@ -38,12 +40,14 @@ INSTALL: Final[tuple[Phase, ...]] = (
     ConfigureRuntime(),
     StartFirstMaster(),
     PointProxy(),
+    KeepRecord(BundleState.INSTALLING),
     JoinMasters(),
     JoinNodes(),
     Balance(),
     RunCommands(),
     Settle(),
     Accept(),
+    KeepRecord(BundleState.INSTALLED),
     WriteKubeconfig(),
 )
 

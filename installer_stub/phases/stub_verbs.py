@@ -19,7 +19,7 @@ def _files(verb: str, plan: Plan, host: HostPlan) -> list[str]:
     if host.role is Role.MASTER and not plan.recording:
         argv += ["--bundle", plan.bundle_path]
     else:
-        argv += ["--registry", ",".join(rotated(plan.images.endpoints, plan.hosts.index(host)))]
+        argv += ["--registry", ",".join(rotated(plan.images.endpoints, plan.position(host)))]
         argv += ["--ca", plan.images.ca_path] if plan.images.ca_path else []
         argv += ["--credential", plan.images.credential_path] if plan.images.credential_path else []
     argv += ["--reference", str(plan.bundle.cluster_reference), "--manifest", str(plan.bundle.cluster.digest)]

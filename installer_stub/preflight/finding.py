@@ -10,6 +10,7 @@ from installer_stub.bundle.model import BundleInfo
 from installer_stub.facts.cluster import ClusterFacts
 from installer_stub.facts.gather import HostFacts
 from installer_stub.host.model import Host, Role
+from installer_stub.plan import Member
 
 
 class Severity(StrEnum):
@@ -46,6 +47,7 @@ class Site:
     run_size: int = 0  # bytes of the artifact that every master keeps
     take: tuple[str, ...] = ()  # directories that the operator lets us set aside
     cluster: ClusterFacts | None = None  # of a site that has a cluster already
+    members: tuple[Member, ...] = ()  # all hosts of the site, also those that this run does not work on; empty: ``hosts``
 
     def each(self) -> Iterator[tuple[Host, HostFacts]]:
         """Return every host with its facts, each address once."""

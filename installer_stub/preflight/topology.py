@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from installer_stub.facts.gather import HostFacts
-from installer_stub.host.model import Host
+from installer_stub.host.model import Role
 from installer_stub.preflight.finding import Finding, Site, fatal, warning
 
 
 def masters(site: Site) -> Iterator[Finding]:
     """One, three or five: etcd needs more than half of them."""
-    count = len({host.address for host in site.masters})
+    listed = site.members or site.hosts
+    count = len({host.address for host in listed if host.role is Role.MASTER})
     if count == 0:
         yield fatal("", "there is no master", "name one, three or five hosts with --master")
     elif count == 2:
@@ -21,41 +21,16 @@ def masters(site: Site) -> Iterator[Finding]:
 
 
 def other_clusters(site: Site) -> Iterator[Finding]:
-    """A host of another cluster is never taken; one of ours goes on where it stopped."""
-    if not site.masters:
-        return
-    first = site.facts[site.masters[0].address].membership
-    begun = any(site.facts[host.address].membership.joined for host in site.masters)
+    """A host of others is never taken. That those of ours belong together is known before (``site.choose``)."""
     for host, facts in site.each():
-        finding = _other_cluster(site, host, facts, first.cluster, begun=begun)
-        if finding is not None:
-            yield finding
-
-
-def _other_cluster(site: Site, host: Host, facts: HostFacts, cluster: str, *, begun: bool) -> Finding | None:
-    member = facts.membership
-    if member.joined and not member.ours:
-        of = f" of {member.server}" if member.server else ""
-        return fatal(
-            host.address,
-            f"it is already a member of a Kubernetes cluster{of} that this tool did not make",
-            "use another host, or take it out of that cluster first (kubectl drain, kubeadm reset)",
-        )
-    if not member.ours:
-        return None
-    if member.bundle != site.bundle.title:
-        return fatal(
-            host.address,
-            f"{member.bundle or 'another bundle'} is installed there (cluster {member.cluster}); this is {site.bundle.title}",
-            "use the upgrade verb for another version of the same, or reset the host with the .run it was installed with",
-        )
-    if member.cluster != cluster or (member.joined and not begun):
-        return fatal(
-            host.address,
-            f"it belongs to cluster {member.cluster} of {member.bundle}, and {site.masters[0].address} does not",
-            "name that cluster's masters, or reset the host first",
-        )
-    return None
+        member = facts.membership
+        if member.joined and not member.ours:
+            of = f" of {member.server}" if member.server else ""
+            yield fatal(
+                host.address,
+                f"it is already a member of a Kubernetes cluster{of} that this tool did not make",
+                "use another host, or take it out of that cluster first (kubectl drain, kubeadm reset)",
+            )
 
 
 def other_engines(site: Site) -> Iterator[Finding]:

@@ -83,10 +83,5 @@ def _highest(sound: list[tuple[str, SiteRecord]], in_cluster: SiteRecord | None)
 
 
 def _titles(marks: Mapping[str, HostMark], hosts: list[str]) -> str:
-    for address in hosts:
-        mark = marks[address]
-        if mark.record is not None:
-            return f" ({mark.record.site.titles})"
-        if mark.old is not None:
-            return f" ({mark.old.bundle})"
-    return ""
+    titles = tuple(dict.fromkeys(title for address in hosts for title in marks[address].titles))
+    return f" ({', '.join(titles)})" if titles else ""

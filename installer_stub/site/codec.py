@@ -85,6 +85,7 @@ def encode_identity(identity: Identity) -> bytes:
         {
             "format": IDENTITY_FORMAT,
             "cluster": identity.cluster,
+            "bundles": list(identity.bundles),
             "name": identity.name,
             "role": identity.role.value,
             "masters": list(identity.masters),
@@ -97,7 +98,11 @@ def decode_identity(raw: bytes) -> Identity:
     fields = _opened(raw, IDENTITY_FORMAT)
     try:
         identity = Identity(
-            fields.text("cluster", empty=False), fields.text("name"), Role(fields.text("role")), fields.texts("masters")
+            fields.text("cluster", empty=False),
+            fields.texts("bundles"),
+            fields.text("name"),
+            Role(fields.text("role")),
+            fields.texts("masters"),
         )
         fields.done()
     except ValueError as error:

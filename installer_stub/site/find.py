@@ -10,7 +10,6 @@ from datetime import UTC, datetime
 from typing import Final
 
 from installer_stub.distro.kubeadm import KUBEADM
-from installer_stub.errors import ClusterError
 from installer_stub.facts.gather import HostFacts
 from installer_stub.facts.software import Membership
 from installer_stub.host.command import Command
@@ -20,6 +19,7 @@ from installer_stub.host.model import Host, Role
 from installer_stub.kube.kubectl import Kubectl
 from installer_stub.site.adopt import record_from_cluster
 from installer_stub.site.choose import Chosen, choose, one_cluster
+from installer_stub.site.codec import RecordError
 from installer_stub.site.model import Change, SiteHost, SiteRecord
 from installer_stub.site.store import HostMark, OldMark, read_mark, record_in_cluster
 
@@ -79,8 +79,7 @@ def with_marks(facts: Mapping[str, HostFacts], found: Found) -> dict[str, HostFa
         cluster = mark.cluster
         if not cluster and found.record is not None and each.membership.joined and _proved(found, address):
             cluster = found.record.cluster
-        titles = found.record.site.titles if found.record is not None and cluster == found.record.cluster else ""
-        bundle = titles or (mark.old.bundle if mark.old is not None else "")
+        bundle = ", ".join(mark.titles) or (found.record.site.titles if found.record is not None else "")
         known[address] = replace(each, membership=Membership(cluster, bundle if cluster else "", each.membership.joined, each.membership.server))
     return known
 
@@ -92,9 +91,16 @@ def _look(found: Found, addresses: tuple[str, ...]) -> None:
     one_cluster(found.marks)
     if not found.api:
         found.api = next((host.address for host in hosts if _may_ask(found, host) and _kubectl(found, host.address).api_ready()), "")
-    in_cluster = record_in_cluster(_kubectl(found, found.api)) if found.api else None
+    in_cluster, unsound = None, None
+    if found.api:
+        try:
+            in_cluster = record_in_cluster(_kubectl(found, found.api))
+        except RecordError as error:
+            unsound = error
     found.chosen = choose(found.marks, in_cluster)
     found.record = found.chosen.record
+    if unsound is not None and (unsound.newer or found.record is None):
+        raise unsound
 
 
 def _may_ask(found: Found, host: Host) -> bool:
@@ -121,7 +127,7 @@ def _made(found: Found, change: Change) -> SiteRecord | None:
         return record_from_cluster(_kubectl(found, found.api), old, change)
     for address, connection in found.connections.items():
         if connection.run(Command.of("test", "-e", KUBEADM.kubeconfig), check=False).ok:
-            raise ClusterError(
+            raise RecordError(
                 f"{address} belongs to cluster {found.chosen.cluster}, there is no record of the site, and its API does not answer",
                 "look there: journalctl -u kubelet; when the API answers run the same command again",
             )

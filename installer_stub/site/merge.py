@@ -155,13 +155,17 @@ def _hosts(draft: _Draft, request: SiteRequest) -> Iterator[Difference]:
             remedy = f"a node keeps its name: hostnamectl set-hostname {known.name} on {host.address}"
             yield Difference(f"name of {host.address}", known.name, host.name, remedy)
         else:
-            updated = replace(known, address=host.address, user=host.user, port=host.port, **_told(host))
+            # A command line says how to reach a host, and nothing of the rest.
+            updated = replace(
+                known,
+                address=host.address,
+                user=host.user,
+                port=host.port,
+                labels=host.labels or known.labels,
+                taints=host.taints or known.taints,
+                env=host.env or known.env,
+            )
             draft.site = replace(draft.site, hosts=tuple(updated if each is known else each for each in draft.site.hosts))
-
-
-def _told(host: SiteHost) -> dict[str, object]:
-    """Return what a Clusterfile says about a host beyond how to reach it; a command line says none of it."""
-    return {name: value for name in ("labels", "taints", "env") if (value := getattr(host, name))}
 
 
 def _same(site: Site, host: SiteHost) -> SiteHost | None:

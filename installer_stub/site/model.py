@@ -148,6 +148,7 @@ class Identity:
     """What a host knows of its site: whose it is, what it is there, and where the record can be read."""
 
     cluster: str
+    bundles: tuple[str, ...]  # their titles
     name: str
     role: Role
     masters: tuple[str, ...]  # the addresses at which hosts reach them

@@ -65,6 +65,15 @@ class HostMark:
         known = self.record or self.identity or self.old
         return known.cluster if known is not None else ""
 
+    @property
+    def titles(self) -> tuple[str, ...]:
+        """The titles of the bundles that the host knows of."""
+        if self.record is not None:
+            return tuple(bundle.title for bundle in self.record.site.bundles)
+        if self.identity is not None:
+            return self.identity.bundles
+        return (self.old.bundle,) if self.old is not None and self.old.bundle else ()
+
 
 def read_mark(connection: Connection) -> HostMark:
     """Return what the host says. Raises HostError where that cannot be told."""

@@ -97,6 +97,17 @@ def connect_reachable(run: Session, hosts: Sequence[Host]) -> tuple[dict[str, Co
     raise lost[0] if len(lost) == 1 else HostsFailed(lost)
 
 
+def reach_quietly(run: Session, hosts: Sequence[Host]) -> dict[str, Connection]:
+    """Return connections to those of ``hosts`` that answer, which may be none. Any other failure is raised."""
+    try:
+        return connect_reachable(run, hosts)[0]
+    except (HostUnreachable, HostsFailed) as error:
+        failures = error.failures if isinstance(error, HostsFailed) else (error,)
+        if not all(isinstance(failure, HostUnreachable) for failure in failures):
+            raise
+        return {}
+
+
 def close(connections: Mapping[str, Connection]) -> None:
     """End every connection."""
     for connection in connections.values():

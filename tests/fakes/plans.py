@@ -91,7 +91,7 @@ class RecordingReporter:
 
 
 def scripted_hosts(plan: Plan) -> dict[str, ScriptedConnection]:
-    return {host.address: ScriptedConnection(Host(host.address, host.role)) for host in plan.hosts}
+    return {host.address: ScriptedConnection(Host(host.address, host.role)).marks() for host in plan.hosts}
 
 
 def make_context(plan: Plan, connections: Mapping[str, Connection] | None = None, **changes: Any) -> Context:

@@ -90,6 +90,19 @@ class ScriptedConnection:
 
         return self.on(r"backup=\$1", look).on("cat >> ", append)
 
+    def marks(self) -> ScriptedConnection:
+        """Let a host be marked as ours on the files in memory: exit status 11 where somebody has marked it."""
+
+        def create(command: Command) -> CommandResult:
+            assert isinstance(command.stdin, bytes)
+            path = shlex.split(command.text)[-1]
+            if path in self.files:
+                return failed(11)
+            self.files[path], self.modes[path] = command.stdin, 0o600
+            return succeeded()
+
+        return self.on(r"ln -T ", create)
+
     @property
     def changes(self) -> list[str]:
         """What was changed, in the words of the commands, in order."""

@@ -56,9 +56,11 @@ def test_a_command_line_becomes_options() -> None:
     assert options.nodes == (Host("10.0.0.5", Role.NODE, 22, "ops"), Host("10.0.0.6", Role.NODE, 22, "a"))
     assert options.hosts == options.masters + options.nodes
     assert (options.ask_pass, options.ask_become_pass, options.yes, options.json) == (True, False, True, False)
-    assert (options.pod_cidr, options.service_cidr) == ("10.1.0.0/16", "10.96.0.0/16")
+    assert (options.pod_cidr, options.service_cidr) == ("10.1.0.0/16", None)
     assert options.kubeconfig == Path("kubeconfig")
     assert parse("reset", "--master", "m").verb is Verb.RESET
+    assert parse("reset", "--node", "n").nodes == (Host("n", Role.NODE),)
+    assert parse("install", "--node", "n", "--via", "m").via == (Host("m", Role.MASTER),)
 
 
 @pytest.mark.parametrize(

@@ -11,11 +11,13 @@ from pathlib import Path
 import pytest
 
 from installer_stub.errors import BundleError, ClusterError
-from installer_stub.host.command import CommandResult
+from installer_stub.host.command import Command, CommandResult
 from installer_stub.phases import claim
 from installer_stub.phases.base import Artifact, Context
 from installer_stub.phases.copy_bundle import CopyBundle
 from installer_stub.phases.copy_stub import CopyStub
+from installer_stub.site.codec import RecordError, decode_identity, decode_record
+from installer_stub.site.store import RECORD
 from tests.fakes.plans import (
     M1,
     M2,
@@ -29,12 +31,14 @@ from tests.fakes.plans import (
     scripted_hosts,
 )
 from tests.fakes.scripted import ScriptedConnection, failed
+from tests.fakes.sites import site_record
 
 PLAN = make_plan(*masters(M1), *nodes(N1))
 DIGEST = hashlib.sha256(STUB).hexdigest()
 
 
-def marker(cluster: str, bundle: str = "shop:1.4.0") -> bytes:
+def old_marker(cluster: str, bundle: str = "shop:1.4.0") -> bytes:
+    """The mark of a release that kept no record."""
     return json.dumps({"cluster": cluster, "bundle": bundle}).encode() + b"\n"
 
 
@@ -44,36 +48,86 @@ def with_stub(hosts: dict[str, ScriptedConnection]) -> dict[str, ScriptedConnect
     return hosts
 
 
-def test_all_hosts_get_the_one_id_made_for_the_first_master() -> None:
+def clusters(hosts: dict[str, ScriptedConnection]) -> set[str]:
+    return {json.loads(host.files[claim.MARKER])["cluster"] for host in hosts.values()}
+
+
+def test_all_hosts_get_the_records_id_and_masters_the_record() -> None:
     hosts = scripted_hosts(PLAN)
-    claim.claim(make_context(PLAN, hosts))
-    ids = {json.loads(host.files[claim.MARKER])["cluster"] for host in hosts.values()}
-    assert len(ids) == 1
-    assert len(ids.pop()) >= 16
+    claim.claim(make_context(PLAN, hosts, record=site_record(PLAN, cluster="c1")))
+    assert clusters(hosts) == {"c1"}
     assert {host.modes[claim.MARKER] for host in hosts.values()} == {0o600}
+    assert decode_record(hosts[M1].files[RECORD]) == site_record(PLAN, cluster="c1")
+    assert hosts[M1].modes[RECORD] == 0o600
+    assert RECORD not in hosts[N1].files
 
 
-def test_a_second_claim_keeps_the_id() -> None:
+def test_a_build_has_no_record_and_still_makes_one_id() -> None:
     hosts = scripted_hosts(PLAN)
-    hosts[M1].files[claim.MARKER] = marker("c1")
     claim.claim(make_context(PLAN, hosts))
-    assert {json.loads(host.files[claim.MARKER])["cluster"] for host in hosts.values()} == {"c1"}
+    (made,) = clusters(hosts)
+    assert len(made) >= 16
+    claim.claim(make_context(PLAN, hosts))
+    assert clusters(hosts) == {made}
 
 
-@pytest.mark.parametrize("first", [b"", marker("mine")], ids=["a blank first master", "another cluster's first master"])
+def test_the_mark_of_an_older_release_becomes_an_identity_of_the_same_cluster() -> None:
+    hosts = scripted_hosts(PLAN)
+    for host in hosts.values():
+        host.files[claim.MARKER] = old_marker("c1")
+    claim.claim(make_context(PLAN, hosts, record=site_record(PLAN, cluster="c1")))
+    identity = decode_identity(hosts[N1].files[claim.MARKER])
+    assert (identity.cluster, identity.name, identity.masters) == ("c1", "n5", (M1,))
+
+
+@pytest.mark.parametrize("first", [b"", old_marker("mine")], ids=["a blank first master", "another cluster's first master"])
 def test_a_host_of_another_cluster_stops_it_before_any_host_is_marked(first: bytes) -> None:
     hosts = scripted_hosts(PLAN)
-    hosts[M1].files[claim.MARKER] = first
-    hosts[N1].files[claim.MARKER] = marker("theirs")
+    if first:
+        hosts[M1].files[claim.MARKER] = first
+    hosts[N1].files[claim.MARKER] = old_marker("theirs")
+    before = {address: dict(host.files) for address, host in hosts.items()}
     with pytest.raises(ClusterError, match=N1):
-        claim.claim(make_context(PLAN, hosts))
-    assert hosts[N1].files[claim.MARKER] == marker("theirs")
-    assert hosts[M1].files[claim.MARKER] == first
+        claim.claim(make_context(PLAN, hosts, record=site_record(PLAN, cluster="mine")))
+    assert {address: host.files for address, host in hosts.items()} == before
 
 
-@pytest.mark.parametrize("torn", [b"", b"{", b"[]", b'"text"'])
-def test_a_torn_marker_is_none(torn: bytes) -> None:
-    assert claim.cluster_of(ScriptedConnection(files={claim.MARKER: torn})) == ""
+def test_of_two_installers_that_begin_together_the_second_one_stops() -> None:
+    hosts = scripted_hosts(PLAN)
+    theirs = make_context(PLAN, hosts, record=site_record(PLAN, cluster="theirs"))
+    first = hosts[M1]
+    create = first.rules[-1][1]
+
+    def other_was_faster(command: Command) -> CommandResult:
+        first.rules.pop()
+        claim.claim(theirs)
+        return create(command)
+
+    first.on("ln -T ", other_was_faster)
+    with pytest.raises(ClusterError, match=rf"^{M1}: another installer has just taken this host for cluster theirs"):
+        claim.claim(make_context(PLAN, hosts, record=site_record(PLAN, cluster="mine")))
+    assert clusters(hosts) == {"theirs"}
+
+
+@pytest.mark.parametrize("torn", [b"", b"{", b"[]", b'"text"', b'{"format":"airseal.host/1"}'])
+def test_a_torn_mark_of_a_host_that_the_record_has_is_made_whole(torn: bytes) -> None:
+    hosts = scripted_hosts(PLAN)
+    context = make_context(PLAN, hosts, record=site_record(PLAN, cluster="c1"))
+    claim.claim(context)
+    assert claim.is_claimed(context)
+    hosts[N1].files[claim.MARKER] = torn
+    assert not claim.is_claimed(context)
+    claim.claim(context)
+    assert claim.is_claimed(context)
+
+
+def test_a_master_with_a_later_record_is_not_written_over() -> None:
+    hosts = scripted_hosts(PLAN)
+    record = site_record(PLAN, cluster="c1")
+    claim.claim(make_context(PLAN, hosts, record=replace(record, epoch=7)))
+    with pytest.raises(RecordError, match="epoch 7 of cluster c1"):
+        claim.claim(make_context(PLAN, hosts, record=record))
+    assert decode_record(hosts[M1].files[RECORD]).epoch == 7
 
 
 def test_the_stub_is_copied_only_where_it_is_not() -> None:
@@ -98,10 +152,10 @@ def test_another_stub_is_replaced() -> None:
 
 def test_nothing_is_needed_on_claimed_hosts_that_have_it() -> None:
     hosts = with_stub(scripted_hosts(PLAN))
-    context = make_context(PLAN, hosts)
+    context = make_context(PLAN, hosts, record=site_record(PLAN))
     CopyStub().run(context)
     assert not CopyStub().is_needed(context)
-    hosts[N1].files[claim.MARKER] = marker("c1", "shop:1.3.0")
+    del hosts[N1].files[claim.MARKER]
     assert CopyStub().is_needed(context)
 
 

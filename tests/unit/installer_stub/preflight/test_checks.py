@@ -182,9 +182,7 @@ class TestWhoseHosts:
         ("first", "second", "host", "problem"),
         [
             (None, Membership("", "", joined=True, server="https://10.9.9.9:6443"), "10.0.0.2", "cluster of https://10.9.9.9:6443 that this tool did not make"),
-            (None, OURS, "10.0.0.2", "belongs to cluster c1 of shop:1.4.0, and 10.0.0.1 does not"),
-            (OURS, Membership("c2", "shop:1.4.0", joined=True, server=""), "10.0.0.2", "belongs to cluster c2"),
-            (Membership("c1", "shop:1.3.0", joined=True, server=""), None, "10.0.0.1", "shop:1.3.0 is installed there (cluster c1); this is shop:1.4.0"),
+            (OURS, Membership("", "", joined=True, server=""), "10.0.0.2", "cluster that this tool did not make"),
         ],
     )
     def test_hosts_of_others_are_never_taken(self, first: Membership | None, second: Membership | None, host: str, problem: str) -> None:

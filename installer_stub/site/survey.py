@@ -1,0 +1,153 @@
+"""From a command line to what this run works on: request, merge with the record, hosts, record to be. Changes nothing."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from installer_stub.bundle.model import BundleInfo
+from installer_stub.decide import node_name
+from installer_stub.errors import ClusterError, UsageError
+from installer_stub.facts.gather import HostFacts, gather_all
+from installer_stub.host.connection import Connection
+from installer_stub.host.model import Host
+from installer_stub.options import InstallOptions, parse_access
+from installer_stub.plan import BY_ITSELF, CERTIFICATE_VALIDITY, Access, Member
+from installer_stub.site.find import Found, Reach, this_change, with_marks
+from installer_stub.site.merge import Contradiction, SiteContradiction, SiteRequest, merge, requested_bundle
+from installer_stub.site.model import Site, SiteHost, SiteRecord, Versions
+from installer_stub.version import VERSION
+
+VALIDITY: str = "certificate-validity"
+
+
+@dataclass(frozen=True, slots=True)
+class Surveyed:
+    """What this run works on. ``hosts`` in the site's order; ``connections`` and ``facts`` by their addresses.
+
+    It is what ``decide.build_plan`` takes as choices.
+    """
+
+    record: SiteRecord  # as it is to be; its epoch is the one on the hosts where nothing differs
+    before: SiteRecord | None
+    hosts: tuple[Host, ...]
+    connections: dict[str, Connection]
+    facts: dict[str, HostFacts]
+    absent: tuple[SiteHost, ...]  # hosts whose lists should follow, and that do not answer
+
+    @property
+    def site(self) -> Site:
+        """The site as it is wanted."""
+        return self.record.site
+
+    @property
+    def pod_cidr(self) -> str:
+        """Network of the pods."""
+        return self.site.networks.pods
+
+    @property
+    def service_cidr(self) -> str:
+        """Network of the Services."""
+        return self.site.networks.services
+
+    @property
+    def members(self) -> tuple[Member, ...]:
+        """All hosts of the site, for the plan."""
+        return tuple(Member(host.internal, host.name, host.role) for host in self.site.hosts)
+
+    @property
+    def access(self) -> Access:
+        """How the API is reached from outside the masters."""
+        found = parse_access(self.site.endpoint or None, self.site.sans)
+        return found if found.endpoint or found.names else BY_ITSELF
+
+    @property
+    def certificate_validity(self) -> int:
+        """Seconds."""
+        return int(self.site.option(VALIDITY) or CERTIFICATE_VALIDITY)
+
+
+def survey(options: InstallOptions, bundle: BundleInfo, digest: str, found: Found, reach: Reach) -> Surveyed:
+    """Return what the options mean for the site that was found, or for a new one.
+
+    ``digest`` is the bundle's content digest. Raises SiteContradiction, UsageError, ClusterError, HostError.
+    """
+    named = {host.address: found.connections[host.address] for host in options.hosts}
+    facts = with_marks(gather_all(named), found)
+    request = request_of(options, facts, bundle, digest)
+    site = merge(found.record, request)
+    if isinstance(site, Contradiction):
+        raise SiteContradiction(site)
+    if not site.masters:
+        raise UsageError("no master is named, and none of these hosts knows one", "add --master with the address of at least one host, or --via with a host of the site")
+    hosts, absent = _working(options, site, found, reach)
+    connections = {host.address: connection for host in hosts if (connection := found.connected(host)) is not None}
+    further = {address: connection for address, connection in connections.items() if address not in facts}
+    if further:
+        facts |= with_marks(gather_all({c.host.address: c for c in further.values()}), found)
+        facts = {**facts, **{address: facts[connection.host.address] for address, connection in further.items()}}
+    record = _record(found, site, bundle, options)
+    return Surveyed(record, found.record, tuple(host.reach for host in hosts), connections, facts, absent)
+
+
+def request_of(options: InstallOptions, facts: Mapping[str, HostFacts], bundle: BundleInfo, digest: str) -> SiteRequest:
+    """Return what the command line asks for; hosts get their names from their facts."""
+    hosts = tuple(
+        SiteHost(node_name(facts[host.address].hostname), host.role, host.address, host.address, host.user, host.port)
+        for host in options.hosts
+    )
+    told = () if options.certificate_validity is None else ((VALIDITY, str(options.certificate_validity)),)
+    return SiteRequest(
+        hosts,
+        requested_bundle(bundle.name, bundle.version, digest),
+        options.pod_cidr,
+        options.service_cidr,
+        endpoint=str(options.access.endpoint) if options.access.endpoint is not None else None,
+        sans=options.access.names or None,
+        options=told,
+    )
+
+
+def _working(options: InstallOptions, site: Site, found: Found, reach: Reach) -> tuple[tuple[SiteHost, ...], tuple[SiteHost, ...]]:
+    """Return the hosts that this run works on, and those that should follow and do not answer.
+
+    The named ones; of a site that stands at least one of its masters, through which all others join; and every host once
+    the masters change, because each of them lists all masters.
+    """
+    addresses = {host.address for host in options.hosts}
+    working = [host for host in site.hosts if host.address in addresses]
+    before = found.record.site if found.record is not None else None
+    if before is None:
+        return tuple(working), ()
+    recorded, changed = {host.name for host in before.masters}, False
+    if {host.name for host in site.masters} != recorded:
+        changed, others = True, tuple(host for host in site.hosts if host not in working)
+        _reach(others, found, reach)
+        working += [host for host in others if found.connected(host) is not None]
+    elif not any(host.name in recorded for host in working):
+        masters = site.masters
+        if not any(found.connected(host) is not None for host in masters):
+            _reach(masters, found, reach)
+        working += [host for host in masters if found.connected(host) is not None][:1]
+    if not any(host.name in recorded for host in working):
+        names = ", ".join(host.address for host in before.masters)
+        raise ClusterError(f"none of the masters of cluster {found.chosen.cluster} answers: {names}", "see that one of them is up, and run again")
+    working.sort(key=site.hosts.index)
+    return tuple(working), tuple(host for host in site.hosts if changed and host not in working)
+
+
+def _reach(hosts: tuple[SiteHost, ...], found: Found, reach: Reach) -> None:
+    missing = tuple(host.reach for host in hosts if found.connected(host) is None)
+    if missing:
+        new = dict(reach(missing))
+        found.connections |= new
+        found.guides += new
+
+
+def _record(found: Found, site: Site, bundle: BundleInfo, options: InstallOptions) -> SiteRecord:
+    change = this_change(options.verb.value)
+    versions = Versions(bundle.kubernetes, VERSION)
+    if found.record is None:
+        return SiteRecord(found.chosen.cluster or secrets.token_hex(8), 1, "", site, versions, change)
+    return found.record.advanced(change, site=site, versions=versions)

@@ -1,0 +1,89 @@
+"""From a session to a plan that can begin: connect, find the site, merge, read all facts, judge. Changes nothing."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+from installer_stub.decide import build_plan
+from installer_stub.errors import InstallerError
+from installer_stub.facts.cluster import ClusterFacts, gather
+from installer_stub.host.connection import Connection
+from installer_stub.host.model import Host
+from installer_stub.kube.kubectl import Kubectl
+from installer_stub.plan import Plan
+from installer_stub.preflight.checks import check_all, require
+from installer_stub.preflight.finding import Site
+from installer_stub.site.find import Found, find_site, this_change
+from installer_stub.site.survey import Surveyed, survey
+from installer_stub.ui.summary import findings_text
+from installer_stub.verbs.session import Session, close, connect, reach_quietly
+
+
+@contextmanager
+def connected(run: Session) -> Iterator[dict[str, Connection]]:
+    """Give connections to every host that the command line names, by address. What is added to them is closed too."""
+    connections = connect(run, (*run.options.hosts, *run.options.via))
+    try:
+        yield connections
+    finally:
+        close(connections)
+
+
+def prepare(run: Session, connections: dict[str, Connection]) -> tuple[Surveyed, Plan]:
+    """Find the site, merge, read all facts, decide the plan, show every finding. Nothing has changed until here.
+
+    Raises SiteContradiction, PreflightFailed, and what reading hosts raises. Hosts that the record led to are connected
+    and added to ``connections``.
+    """
+    options = run.options
+
+    def reach(hosts: tuple[Host, ...]) -> Mapping[str, Connection]:
+        new = reach_quietly(run, hosts)
+        connections.update(new)
+        return new
+
+    found = find_site(connections, reach, this_change(options.verb.value))
+    surveyed = survey(options, run.bundle.info, str(run.bundle.content_digest), found, reach)
+    for host in surveyed.absent:
+        run.screen.step(f"{host.address}: does not answer; what it has of the other hosts follows at the next run")
+    plan = build_plan(
+        surveyed,
+        surveyed.facts,
+        run.bundle.info,
+        certificate_validity=surveyed.certificate_validity,
+        access=surveyed.access,
+        members=surveyed.members,
+    )
+    site = Site(
+        surveyed.hosts,
+        surveyed.facts,
+        run.bundle.info,
+        plan.pod_cidr,
+        plan.service_cidr,
+        run.bundle.size,
+        options.take,
+        _cluster(found),
+        surveyed.members,
+    )
+    findings = check_all(site)
+    if options.json:
+        for finding in findings:
+            fields = {"severity": finding.severity.value, "host": finding.host, "remedy": finding.remedy}
+            run.screen.event("finding", finding.problem, **fields)
+    else:
+        run.screen.step(findings_text(findings))
+    require(findings)
+    return surveyed, plan
+
+
+def _cluster(found: Found) -> ClusterFacts | None:
+    """Return what the cluster that is there already says of its nodes; None where there is none, or nobody answers yet.
+
+    What this finds early is asked again, and then has to be answered, before a host joins.
+    """
+    if found.api:
+        with contextlib.suppress(InstallerError):
+            return gather(Kubectl(found.connections[found.api]))
+    return None

@@ -1,0 +1,105 @@
+"""A command line with fewer words is safe; one with other words than the record is a contradiction that says so."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from installer_stub.host.model import Role
+from installer_stub.site.merge import Contradiction, SiteContradiction, SiteRequest, merge, requested_bundle
+from installer_stub.site.model import BundleState, Networks, Site
+from tests.fakes.sites import SHOP, master, node, record, site
+
+THREE = record(master(2), master(3), master(4), node(5))
+ASKED = requested_bundle("shop", "1.4.0", SHOP.digest)
+
+
+def ask(*hosts: Any, **changes: Any) -> SiteRequest:
+    return SiteRequest(hosts, changes.pop("bundle", ASKED), **changes)
+
+
+def merged(record: Any, request: SiteRequest) -> Site:
+    found = merge(record, request)
+    assert isinstance(found, Site), found
+    return found
+
+
+def test_without_a_record_the_request_is_the_site() -> None:
+    new = merged(None, ask(master(2), node(5), services="10.200.0.0/16"))
+    assert new == site(master(2), node(5), networks=Networks("10.244.0.0/16", "10.200.0.0/16"), bundles=(ASKED,))
+
+
+@pytest.mark.parametrize("named", [(), (master(2),), (node(5),), (master(3), node(5)), (master(4), master(2))])
+def test_fewer_words_change_nothing(named: tuple[Any, ...]) -> None:
+    record = replace(THREE, site=replace(THREE.site, networks=Networks("10.1.0.0/16", "10.2.0.0/16"), endpoint="e:6443", sans=("s",), options=(("x", "1"),)))
+    assert merged(record, ask(*named)) == record.site
+
+
+def test_a_new_host_comes_last_and_nobody_leaves() -> None:
+    new = merged(THREE, ask(master(3), node(9)))
+    assert [host.name for host in new.hosts] == ["m2", "m3", "m4", "n5", "n9"]
+
+
+def test_how_a_host_is_reached_may_change() -> None:
+    new = merged(THREE, ask(replace(master(3), user="ops", port=2222)))
+    assert (new.hosts[1].user, new.hosts[1].port) == ("ops", 2222)
+    moved = merged(THREE, ask(replace(master(3), address="192.168.0.3", internal="10.0.0.3")))
+    assert (moved.hosts[1].address, moved.hosts[1].internal) == ("192.168.0.3", "10.0.0.3")
+
+
+@pytest.mark.parametrize(
+    ("request_", "option", "recorded", "requested"),
+    [
+        (ask(services="10.9.0.0/16"), "--service-cidr", "10.96.0.0/16", "10.9.0.0/16"),
+        (ask(pods="10.9.0.0/16"), "--pod-cidr", "10.244.0.0/16", "10.9.0.0/16"),
+        (ask(endpoint="10.0.0.9:6443"), "--endpoint", "nothing", "10.0.0.9:6443"),
+        (ask(replace(node(5), role=Role.MASTER)), "role of 10.0.0.5", "node", "master"),
+        (ask(replace(node(5), name="renamed")), "name of 10.0.0.5", "n5", "renamed"),
+        (ask(replace(node(9), name="n5")), "name n5", "10.0.0.5", "10.0.0.9"),
+        (ask(bundle=requested_bundle("crm", "1.0.0", "sha256:2")), "bundle", "shop:1.4.0", "crm:1.0.0"),
+        (ask(bundle=requested_bundle("shop", "1.5.0", "sha256:2")), "version", "shop:1.4.0", "shop:1.5.0"),
+        (ask(bundle=requested_bundle("shop", "1.4.0", "sha256:" + "2" * 64)), "content", "sha256:111111111111", "sha256:222222222222"),
+    ],
+)
+def test_other_words_are_a_contradiction_with_a_remedy(request_: SiteRequest, option: str, recorded: str, requested: str) -> None:
+    found = merge(THREE, request_)
+    assert isinstance(found, Contradiction)
+    (difference,) = found.differences
+    assert (difference.option, difference.recorded, difference.requested) == (option, recorded, requested)
+    assert difference.remedy
+    error = SiteContradiction(found)
+    assert error.exit_code == 7
+    assert "cluster c1 has shop:1.4.0" in error.problem
+    assert "nothing was changed" in error.problem
+    assert all(text in error.problem for text in (option, f"record says {recorded}", f"command line says {requested}"))
+
+
+def test_all_differences_at_once() -> None:
+    found = merge(THREE, ask(replace(node(9), name="n5"), services="10.9.0.0/16", bundle=requested_bundle("crm", "1", "")))
+    assert isinstance(found, Contradiction)
+    assert [each.option for each in found.differences] == ["bundle", "--service-cidr", "name n5"]
+
+
+def test_two_newcomers_of_one_name_are_seen_too() -> None:
+    found = merge(THREE, ask(replace(node(8), name="twin"), replace(node(9), name="twin")))
+    assert isinstance(found, Contradiction)
+
+
+def test_an_older_releases_record_learns_the_content() -> None:
+    old = replace(THREE, site=replace(THREE.site, bundles=(replace(SHOP, digest="", state=BundleState.INSTALLING),)))
+    assert merged(old, ask()).bundles == (ASKED,)
+
+
+def test_validity_is_for_what_comes_next() -> None:
+    begun = replace(THREE, site=replace(THREE.site, options=(("certificate-validity", "1"), ("other", "1"))))
+    assert merged(begun, ask(options=(("certificate-validity", "2"),))).option("certificate-validity") == "2"
+    assert isinstance(merge(begun, ask(options=(("other", "2"),))), Contradiction)
+
+
+def test_an_epoch_grows_only_when_something_differs() -> None:
+    change = replace(THREE.changed, by="other")
+    assert THREE.advanced(change, site=THREE.site) is THREE
+    new = THREE.advanced(change, site=merged(THREE, ask(node(9))))
+    assert (new.epoch, new.changed.by, new.authority) == (4, "other", THREE.authority)

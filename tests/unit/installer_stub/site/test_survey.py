@@ -1,0 +1,112 @@
+"""From a command line to the hosts that a run works on: fewer words never shrink the site."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+from dataclasses import replace
+
+import pytest
+
+from installer_stub.commands import install
+from installer_stub.decide import build_plan
+from installer_stub.errors import ClusterError
+from installer_stub.host.model import Role
+from installer_stub.options import InstallOptions
+from installer_stub.plan import Plan
+from installer_stub.site import survey as module
+from installer_stub.site.choose import Chosen
+from installer_stub.site.find import Found
+from installer_stub.site.merge import SiteContradiction
+from installer_stub.site.model import Networks, SiteRecord
+from installer_stub.site.store import HostMark
+from installer_stub.site.survey import Surveyed, survey
+from tests.fakes.scripted import ScriptedConnection
+from tests.fakes.sites import SHOP, master, node, record
+from tests.unit.installer_stub.facts.recordings import facts
+from tests.unit.installer_stub.preflight.sites import BUNDLE
+from tests.unit.installer_stub.site.test_find import Reach
+
+THREE = record(master(2), master(3), master(4), node(5), node(6))
+THREE = replace(THREE, site=replace(THREE.site, networks=Networks("10.1.0.0/16", "10.2.0.0/16")))
+NAMES = {f"10.0.0.{number}": name for number, name in ((2, "m2"), (3, "m3"), (4, "m4"), (5, "n5"), (6, "n6"), (7, "m7"), (9, "n9"))}
+
+
+@pytest.fixture(autouse=True)
+def gathered(monkeypatch: pytest.MonkeyPatch) -> None:
+    base = facts("rhel-9")
+    monkeypatch.setattr(module, "gather_all", lambda hosts: {address: replace(base, hostname=NAMES[address]) for address in hosts})
+
+
+def options(*words: str) -> InstallOptions:
+    parser = ArgumentParser()
+    install.define(parser, "install")
+    return install.parse(parser.parse_args(words, Namespace(verb="install")))
+
+
+def connection(address: str) -> ScriptedConnection:
+    return ScriptedConnection(replace(master(2), address=address).reach)
+
+
+def run(known: SiteRecord | None, *words: str, up: tuple[str, ...] = tuple(NAMES)) -> tuple[Surveyed, Plan]:
+    asked = options(*words)
+    hosts = {host.address: connection(host.address) for host in (*asked.hosts, *asked.via)}
+    found = Found(dict(hosts), {address: HostMark() for address in hosts}, Chosen("c1" if known else "", known), known)
+    surveyed = survey(asked, BUNDLE, SHOP.digest, found, Reach(*(connection(address) for address in up)))
+    return surveyed, build_plan(surveyed, surveyed.facts, BUNDLE, members=surveyed.members)
+
+
+def test_a_new_site() -> None:
+    surveyed, plan = run(None, "--master", "10.0.0.2", "--node", "10.0.0.5", "--service-cidr", "10.3.0.0/16")
+    assert (surveyed.record.epoch, surveyed.before, len(surveyed.record.cluster)) == (1, None, 16)
+    assert plan.service_cidr == "10.3.0.0/16"
+    assert [host.name for host in plan.hosts] == ["m2", "n5"]
+
+
+def test_the_same_words_change_nothing() -> None:
+    versions = replace(THREE.versions, airseal=module.VERSION)
+    known = replace(THREE, versions=versions)
+    surveyed, plan = run(known, "--master", "10.0.0.4,10.0.0.2,10.0.0.3", "--node", "10.0.0.5,10.0.0.6")
+    assert surveyed.record == known
+    assert [host.name for host in plan.masters] == ["m2", "m3", "m4"], "the site's order, not the command line's"
+    assert (plan.pod_cidr, plan.service_cidr) == ("10.1.0.0/16", "10.2.0.0/16")
+
+
+def test_a_left_out_master_stays_listed() -> None:
+    surveyed, plan = run(THREE, "--master", "10.0.0.3", "--node", "10.0.0.9")
+    assert [host.name for host in plan.hosts] == ["m3", "n9"]
+    assert plan.images.endpoints == ("https://10.0.0.2:5443", "https://10.0.0.3:5443", "https://10.0.0.4:5443")
+    assert [member.name for member in plan.site] == ["m2", "m3", "m4", "n5", "n6", "n9"]
+    assert plan.position(plan.hosts[1]) == 5
+    assert (surveyed.record.epoch, surveyed.before) == (4, THREE)
+
+
+def test_a_node_alone_joins_through_a_master_that_answers() -> None:
+    surveyed, plan = run(THREE, "--node", "10.0.0.9", "--via", "10.0.0.6", up=("10.0.0.3", "10.0.0.4"))
+    assert [host.name for host in plan.hosts] == ["m3", "n9"]
+    assert surveyed.absent == ()
+
+
+def test_another_master_is_told_to_everybody_who_answers() -> None:
+    surveyed, plan = run(THREE, "--master", "10.0.0.7", "--via", "10.0.0.2", up=("10.0.0.3", "10.0.0.5"))
+    assert [host.name for host in plan.hosts] == ["m2", "m3", "n5", "m7"]
+    assert [host.name for host in surveyed.absent] == ["m4", "n6"]
+    assert [host.name for host in surveyed.record.site.masters] == ["m2", "m3", "m4", "m7"]
+
+
+def test_no_master_answers() -> None:
+    with pytest.raises(ClusterError, match=r"none of the masters of cluster c1 answers: 10\.0\.0\.2, 10\.0\.0\.3, 10\.0\.0\.4"):
+        run(THREE, "--node", "10.0.0.9", "--via", "10.0.0.6", up=())
+
+
+def test_what_contradicts_is_refused_before_anything_else() -> None:
+    with pytest.raises(SiteContradiction, match="--service-cidr"):
+        run(THREE, "--master", "10.0.0.2", "--service-cidr", "10.96.0.0/16")
+    with pytest.raises(SiteContradiction, match=r"role of 10\.0\.0\.5"):
+        run(THREE, "--master", "10.0.0.2,10.0.0.5")
+
+
+def test_a_recorded_validity_holds_until_another_one_is_told() -> None:
+    known = replace(THREE, site=replace(THREE.site, options=((module.VALIDITY, "86400"),)))
+    assert run(known, "--master", "10.0.0.2")[0].certificate_validity == 86400
+    assert run(known, "--master", "10.0.0.2", "--certificate-validity", "2")[0].certificate_validity == 2 * 86400
+    assert Role.MASTER in {host.role for host in run(THREE, "--master", "10.0.0.2")[0].hosts}
