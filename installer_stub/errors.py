@@ -18,7 +18,9 @@
     ├── PreflightFailed            5   findings that forbid the installation; nothing was changed
     ├── ClusterError               6   Kubernetes or the application did not come up
     │   ├── NotSettled                 which workload, which pod, which event
-    │   └── NotAccepted                an image runs that is not in the bundle
+    │   ├── NotAccepted                an image runs that is not in the bundle
+    │   └── RecordError                the site's record is torn, or there are two
+    ├── SiteContradiction          7   the command line says otherwise than the site's record; nothing was changed
     └── Interrupted                130 Ctrl-C or SIGTERM
 """
 
@@ -137,6 +139,20 @@ class NotSettled(ClusterError):
 
 class NotAccepted(ClusterError):
     """Something runs that is not what was sealed."""
+
+
+class RecordError(ClusterError):
+    """A document of the site cannot be read, or two contradict each other. ``newer``: a newer airseal wrote it."""
+
+    def __init__(self, problem: str, remedy: str = "", *, newer: bool = False) -> None:
+        super().__init__(problem, remedy)
+        self.newer = newer
+
+
+class SiteContradiction(InstallerError):
+    """A request contradicts the site's record. Nothing was changed."""
+
+    exit_code = 7
 
 
 class Interrupted(InstallerError):

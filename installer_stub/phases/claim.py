@@ -29,7 +29,7 @@ def is_claimed(context: Context) -> bool:
         record = context.record
         return record is None or host.role is not Role.MASTER or connection.read(RECORD) == encode_record(record)
 
-    return all(context.each(context.plan.hosts, claimed).values())
+    return all(context.each(context.reachable(), claimed).values())
 
 
 def claim(context: Context) -> None:
@@ -61,7 +61,7 @@ def keep_record(context: Context) -> None:
     """Write the record to every master of this run."""
     record = context.record
     if record is not None:
-        context.each(context.plan.masters, lambda _host, connection: write_record(connection, record))
+        context.each(context.reachable(context.plan.masters), lambda _host, connection: write_record(connection, record))
 
 
 def _cluster(context: Context) -> str:

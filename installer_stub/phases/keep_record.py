@@ -6,11 +6,10 @@ from dataclasses import replace
 from typing import ClassVar
 
 from installer_stub.distro.kubeadm import KUBEADM
-from installer_stub.errors import HostError
+from installer_stub.errors import HostError, RecordError
 from installer_stub.phases.base import Context, Phase
 from installer_stub.phases.claim import is_claimed, keep_record
-from installer_stub.phases.cluster_access import kubectl, wait_for_api
-from installer_stub.site.codec import RecordError
+from installer_stub.phases.cluster_access import kubectl, speaker, wait_for_api
 from installer_stub.site.find import CLUSTER_CA
 from installer_stub.site.model import BundleState, SiteRecord
 from installer_stub.site.store import record_in_cluster, write_in_cluster
@@ -49,9 +48,10 @@ class KeepRecord(Phase):
         """Return the record with the cluster's authority and this bundle's state. The authority is written down once."""
         authority = record.authority
         if not authority:
-            certificate = context.first.read(CLUSTER_CA)
+            master = speaker(context).connection
+            certificate = master.read(CLUSTER_CA)
             if not certificate:
-                raise HostError(context.first.host.address, f"there is no {CLUSTER_CA}", "run again")
+                raise HostError(master.host.address, f"there is no {CLUSTER_CA}", "run again")
             authority = KUBEADM.authority_hash(certificate)
         name = context.plan.bundle.name
         bundles = tuple(

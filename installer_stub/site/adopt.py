@@ -7,9 +7,9 @@ from typing import Any, Final
 
 import yaml
 
+from installer_stub.errors import RecordError
 from installer_stub.host.model import Role
 from installer_stub.kube.kubectl import Kubectl, Object
-from installer_stub.site.codec import RecordError
 from installer_stub.site.model import (
     BundleState,
     Change,

@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from installer_stub.errors import ClusterError
-from installer_stub.site.codec import RecordError
+from installer_stub.errors import ClusterError, RecordError
 from installer_stub.site.model import SiteRecord
 from installer_stub.site.store import HostMark, OldMark
 

@@ -10,7 +10,7 @@ import hashlib
 import json
 from typing import Any, Final
 
-from installer_stub.errors import InstallerError
+from installer_stub.errors import RecordError
 from installer_stub.host.model import Role
 from installer_stub.site.fields import Fields, Malformed
 from installer_stub.site.model import (
@@ -30,16 +30,6 @@ IDENTITY_FORMAT: Final = "airseal.host/1"
 MOST_BYTES: Final = 1 << 20  # etcd takes 1.5 MiB; 5000 hosts are 0.9 MB
 _MOST_EPOCHS: Final = 1 << 53
 _FAMILY: Final = "airseal."
-
-
-class RecordError(InstallerError):
-    """A document of the site cannot be read. ``newer`` tells whether a newer airseal wrote it."""
-
-    exit_code = 6
-
-    def __init__(self, problem: str, remedy: str = "", *, newer: bool = False) -> None:
-        super().__init__(problem, remedy)
-        self.newer = newer
 
 
 def encode_record(record: SiteRecord) -> bytes:

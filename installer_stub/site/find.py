@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from installer_stub.distro.kubeadm import KUBEADM
+from installer_stub.errors import RecordError
 from installer_stub.facts.gather import HostFacts
 from installer_stub.facts.software import Membership
 from installer_stub.host.command import Command
@@ -19,7 +20,6 @@ from installer_stub.host.model import Host, Role
 from installer_stub.kube.kubectl import Kubectl
 from installer_stub.site.adopt import record_from_cluster
 from installer_stub.site.choose import Chosen, choose, one_cluster
-from installer_stub.site.codec import RecordError
 from installer_stub.site.model import Change, SiteHost, SiteRecord
 from installer_stub.site.store import HostMark, OldMark, read_mark, record_in_cluster
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
-from installer_stub.errors import InstallerError
+from installer_stub.errors import SiteContradiction
 from installer_stub.options import POD_CIDR, SERVICE_CIDR
 from installer_stub.site.model import (
     BundleState,
@@ -55,19 +55,13 @@ class Contradiction:
     differences: tuple[Difference, ...]
     source: str = "command line"
 
-
-class SiteContradiction(InstallerError):
-    """The request contradicts the site's record. Nothing was changed."""
-
-    exit_code = 7
-
-    def __init__(self, contradiction: Contradiction) -> None:
-        rows = [(each.option, f"record says {each.recorded}", f"{contradiction.source} says {each.requested}") for each in contradiction.differences]
-        where = f"cluster {contradiction.cluster} has {contradiction.titles}"
+    def error(self) -> SiteContradiction:
+        """Return the error that shows them all, as a table."""
+        rows = [(each.option, f"record says {each.recorded}", f"{self.source} says {each.requested}") for each in self.differences]
         lines = "\n".join(f"  {line}" for line in table(rows).splitlines())
-        remedies = "; ".join(dict.fromkeys(each.remedy for each in contradiction.differences))
-        super().__init__(f"the {contradiction.source} contradicts the record of this site ({where}); nothing was changed:\n{lines}", remedies)
-        self.contradiction = contradiction
+        where = f"cluster {self.cluster} has {self.titles}"
+        problem = f"the {self.source} contradicts the record of this site ({where}); nothing was changed:\n{lines}"
+        return SiteContradiction(problem, "; ".join(dict.fromkeys(each.remedy for each in self.differences)))
 
 
 # Options that are for what comes next, and change nothing that is there.

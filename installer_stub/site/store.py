@@ -10,14 +10,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from installer_stub.errors import ClusterError, HostError
+from installer_stub.errors import ClusterError, HostError, RecordError
 from installer_stub.host.command import Command
 from installer_stub.host.connection import Connection, write
 from installer_stub.kube.kubectl import Kubectl
 from installer_stub.plan import STATE
 from installer_stub.site.codec import (
     MOST_BYTES,
-    RecordError,
     decode_identity,
     decode_record,
     encode_identity,

@@ -15,7 +15,7 @@ from installer_stub.host.model import Host
 from installer_stub.options import InstallOptions, parse_access
 from installer_stub.plan import BY_ITSELF, CERTIFICATE_VALIDITY, Access, Member
 from installer_stub.site.find import Found, Reach, this_change, with_marks
-from installer_stub.site.merge import Contradiction, SiteContradiction, SiteRequest, merge, requested_bundle
+from installer_stub.site.merge import Contradiction, SiteRequest, merge, requested_bundle
 from installer_stub.site.model import Site, SiteHost, SiteRecord, Versions
 from installer_stub.version import VERSION
 
@@ -78,7 +78,7 @@ def survey(options: InstallOptions, bundle: BundleInfo, digest: str, found: Foun
     request = request_of(options, facts, bundle, digest)
     site = merge(found.record, request)
     if isinstance(site, Contradiction):
-        raise SiteContradiction(site)
+        raise site.error()
     if not site.masters:
         raise UsageError("no master is named, and none of these hosts knows one", "add --master with the address of at least one host, or --via with a host of the site")
     hosts, absent = _working(options, site, found, reach)

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from installer_stub.errors import BundleError, ClusterError
+from installer_stub.errors import BundleError, ClusterError, RecordError
 from installer_stub.host.command import Command, CommandResult
 from installer_stub.phases import claim
 from installer_stub.phases.base import Artifact, Context
 from installer_stub.phases.copy_bundle import CopyBundle
 from installer_stub.phases.copy_stub import CopyStub
-from installer_stub.site.codec import RecordError, decode_identity, decode_record
+from installer_stub.site.codec import decode_identity, decode_record
 from installer_stub.site.store import RECORD
 from tests.fakes.plans import (
     M1,

@@ -16,6 +16,7 @@ from installer_stub.site.codec import decode_record
 from installer_stub.site.model import BundleState
 from installer_stub.site.store import RECORD
 from tests.fakes.certificate import self_signed
+from tests.fakes.membership import answers_membership
 from tests.fakes.plans import M1, M2, N1, make_context, make_plan, masters, nodes, scripted_hosts
 from tests.fakes.scripted import ScriptedConnection, succeeded
 from tests.fakes.sites import site_record
@@ -36,6 +37,8 @@ def context() -> Context:
         return succeeded()
 
     hosts[M1].on("readyz", "ok").on("get configmap airseal-site", lambda _command: succeeded(stored[0] if stored else "")).on("apply --server-side", apply)
+    for host in hosts.values():
+        answers_membership(host)
     made = make_context(PLAN, hosts, record=site_record(PLAN))
     claim(made)
     return made

@@ -6,10 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from installer_stub.errors import ClusterError
+from installer_stub.errors import ClusterError, RecordError
 from installer_stub.host.model import Role
 from installer_stub.site.choose import choose
-from installer_stub.site.codec import RecordError
 from installer_stub.site.model import Identity
 from installer_stub.site.store import HostMark, OldMark
 from tests.fakes.sites import record

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from installer_stub.errors import RecordError
 from installer_stub.host.model import Role
 from installer_stub.site.codec import (
     MOST_BYTES,
-    RecordError,
     decode_identity,
     decode_record,
     encode_identity,

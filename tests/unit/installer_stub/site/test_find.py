@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 import yaml
 
-from installer_stub.errors import ClusterError
+from installer_stub.errors import ClusterError, RecordError
 from installer_stub.facts.gather import HostFacts
 from installer_stub.facts.software import Membership
 from installer_stub.host.connection import Connection
 from installer_stub.host.model import Host, Role
 from installer_stub.kube.kubectl import Kubectl
-from installer_stub.site.codec import RecordError, encode_identity, encode_record
+from installer_stub.site.codec import encode_identity, encode_record
 from installer_stub.site.find import Found, find_site, with_marks
 from installer_stub.site.model import BundleState, Identity, SiteRecord
 from installer_stub.site.store import IDENTITY, RECORD, write_in_cluster

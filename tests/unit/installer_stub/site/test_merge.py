@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from installer_stub.host.model import Role
-from installer_stub.site.merge import Contradiction, SiteContradiction, SiteRequest, merge, requested_bundle
+from installer_stub.site.merge import Contradiction, SiteRequest, merge, requested_bundle
 from installer_stub.site.model import BundleState, Networks, Site
 from tests.fakes.sites import SHOP, master, node, record, site
 
@@ -69,7 +69,7 @@ def test_other_words_are_a_contradiction_with_a_remedy(request_: SiteRequest, op
     (difference,) = found.differences
     assert (difference.option, difference.recorded, difference.requested) == (option, recorded, requested)
     assert difference.remedy
-    error = SiteContradiction(found)
+    error = found.error()
     assert error.exit_code == 7
     assert "cluster c1 has shop:1.4.0" in error.problem
     assert "nothing was changed" in error.problem

@@ -9,14 +9,13 @@ import pytest
 
 from installer_stub.commands import install
 from installer_stub.decide import build_plan
-from installer_stub.errors import ClusterError
+from installer_stub.errors import ClusterError, SiteContradiction
 from installer_stub.host.model import Role
 from installer_stub.options import InstallOptions
 from installer_stub.plan import Plan
 from installer_stub.site import survey as module
 from installer_stub.site.choose import Chosen
 from installer_stub.site.find import Found
-from installer_stub.site.merge import SiteContradiction
 from installer_stub.site.model import Networks, SiteRecord
 from installer_stub.site.store import HostMark
 from installer_stub.site.survey import Surveyed, survey

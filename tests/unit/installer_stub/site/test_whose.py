@@ -10,13 +10,12 @@ from typing import Any, cast
 import pytest
 
 from installer_stub.commands import install
-from installer_stub.errors import ClusterError, Interrupted, UsageError
+from installer_stub.errors import ClusterError, Interrupted, RecordError, UsageError
 from installer_stub.facts.gather import HostFacts
 from installer_stub.facts.software import Membership
 from installer_stub.host.model import Host, Role
 from installer_stub.options import InstallOptions
 from installer_stub.site.choose import Chosen
-from installer_stub.site.codec import RecordError
 from installer_stub.site.find import Found
 from installer_stub.site.model import Identity, SiteRecord
 from installer_stub.site.store import HostMark, OldMark
