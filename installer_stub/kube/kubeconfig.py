@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, Final, Self
 
 import yaml
@@ -62,23 +63,31 @@ class AdminAccess:
                 "find out who changed it: whoever uses that file talks to somebody else's API server",
             )
 
-    def render(self, server: str, cluster: str) -> bytes:
-        """Return a kubeconfig with the API at ``server``. The same values are the same bytes."""
+    def render(self, server: str, cluster: str, others: Mapping[str, str] = MappingProxyType({})) -> bytes:
+        """Return a kubeconfig with the API at ``server``. The same values are the same bytes.
+
+        kubectl knows no second address for one cluster. So ``others`` (context → server) are contexts of their own:
+        ``kubectl --context m2``.
+        """
         from installer_stub.distro.kubeadm_config import dump
 
-        context = f"{_USER}@{cluster}"
+        current = f"{_USER}@{cluster}"
+        contexts = {current: (cluster, server), **{name: (f"{cluster}-{name}", url) for name, url in others.items()}}
+        authority = _certificates(self.authority)
         value = {
             "apiVersion": "v1",
             "kind": "Config",
-            "clusters": [{"name": cluster, "cluster": {"server": server, "certificate-authority-data": _certificates(self.authority)}}],
+            "clusters": [
+                {"name": name, "cluster": {"server": url, "certificate-authority-data": authority}} for name, url in contexts.values()
+            ],
             "users": [
                 {
                     "name": _USER,
                     "user": {"client-certificate-data": _certificates(self.certificate), "client-key-data": _private(self.key)},
                 }
             ],
-            "contexts": [{"name": context, "context": {"cluster": cluster, "user": _USER}}],
-            "current-context": context,
+            "contexts": [{"name": context, "context": {"cluster": name, "user": _USER}} for context, (name, _) in contexts.items()],
+            "current-context": current,
         }
         return dump(value).encode()
 

@@ -11,7 +11,8 @@ from installer_stub.distro.kubeadm import KUBEADM
 from installer_stub.errors import ClusterError, InstallerError
 from installer_stub.kube.kubeconfig import AdminAccess
 from installer_stub.phases.base import Context, Phase
-from installer_stub.plan import API_PORT, in_url
+from installer_stub.phases.cluster_access import speaker
+from installer_stub.plan import API_PORT, HostPlan, in_url
 
 
 def keep(target: Path, content: bytes) -> Path | None:
@@ -51,7 +52,7 @@ class WriteKubeconfig(Phase):
         return not (target.is_file() and target.read_bytes() == _content(context) and target.stat().st_mode & 0o777 == 0o600)
 
     def run(self, context: Context) -> None:
-        """Write it; another one that was there is kept."""
+        """Write it; another one that was there is kept. Ask a master that is ready now."""
         target, content = Path(context.kubeconfig), _content(context)
         try:
             aside = keep(target, content)
@@ -63,15 +64,25 @@ class WriteKubeconfig(Phase):
 
 
 def _content(context: Context) -> bytes:
-    """Return the operator's file: the administrator's three values, and an address of ours: the operator has no entry in /etc/hosts."""
-    first = context.plan.masters[0]
-    admin = context.first.read(KUBEADM.kubeconfig)
+    """Return the operator's file: the administrator's three values, and addresses of ours: the operator has no entry in /etc/hosts.
+
+    Current is the site's endpoint, or the first ready master; every master has a context of its own beside it.
+    """
+    plan, master = context.plan, speaker(context)
+    admin = master.connection.read(KUBEADM.kubeconfig)
     if admin is None:
-        raise ClusterError(f"there is no {KUBEADM.kubeconfig} on {first.address}")
-    where = f"{KUBEADM.kubeconfig} on {first.address}"
+        raise ClusterError(f"there is no {KUBEADM.kubeconfig} on {master.host.address}")
+    where = f"{KUBEADM.kubeconfig} on {master.host.address}"
     access = AdminAccess.parse(admin, where)
-    # Every master's, not only the first one's: that host may be the one that lies.
-    known = context.each(context.reachable(context.plan.masters), lambda _host, connection: connection.read(KUBEADM.authority))
+    # Every master's, not only this one's: that host may be the one that lies.
+    known = context.each(context.reachable(plan.masters), lambda _host, connection: connection.read(KUBEADM.authority))
     for authority in [each for each in known.values() if each is not None] or [b""]:
         access.check_authority(authority, where)
-    return access.render(f"https://{in_url(first.address)}:{API_PORT}", context.plan.bundle.name)
+    endpoint = plan.access.endpoint
+    server = endpoint.url if endpoint is not None else _url(master.host)
+    others = {host.name: _url(host) for host in plan.masters} if len(plan.masters) > 1 else {}
+    return access.render(server, plan.bundle.name, others)
+
+
+def _url(host: HostPlan) -> str:
+    return f"https://{in_url(host.address)}:{API_PORT}"

@@ -67,7 +67,12 @@ def closing(plan: Plan, *, kubeconfig: str, seconds: float, notes: Sequence[str]
     rows = [("host", "role", "node name"), *((host.address, str(host.role), host.name) for host in plan.hosts)]
     lines = [f"{plan.bundle.title} is installed and accepted, in {duration(seconds)}.", "", table(rows), ""]
     lines += [f"  - {note}" for note in notes]
-    lines += ["", "Next:", f"  kubectl --kubeconfig {kubeconfig} get pods -A", *([f"  full log: {log}"] if log else [])]
+    lines += ["", "Next:", f"  kubectl --kubeconfig {kubeconfig} get pods -A"]
+    if len(plan.masters) > 1 and plan.access.endpoint is None:
+        # kubectl knows one address for one cluster.
+        names = " or ".join(f"--context {host.name}" for host in plan.masters)
+        lines.append(f"  while the master that it names is off, through another one: kubectl --kubeconfig {kubeconfig} {names}")
+    lines += [f"  full log: {log}"] if log else []
     return "\n".join(lines)
 
 

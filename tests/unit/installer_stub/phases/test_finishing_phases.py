@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import stat
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from installer_stub.phases.accept import Accept, missing
 from installer_stub.phases.base import Context
 from installer_stub.phases.run_commands import RunCommands
 from installer_stub.phases.write_kubeconfig import WriteKubeconfig
+from installer_stub.plan import Access, Endpoint
 from tests.fakes.admin_conf import admin_conf, authority, encoded
 from tests.fakes.membership import answers_membership, make_member
 from tests.fakes.plans import (
@@ -209,8 +211,9 @@ ADMIN = yaml.safe_dump(admin_conf()).encode()
 class TestWriteKubeconfig:
     @pytest.fixture
     def context(self, tmp_path: Path) -> Context:
-        hosts = scripted_hosts(PLAN)
-        hosts[M1].files["/etc/kubernetes/admin.conf"] = ADMIN
+        hosts = members()
+        for address in (M1, M2):
+            hosts[address].files["/etc/kubernetes/admin.conf"] = ADMIN
         for host in hosts.values():
             host.files[CA_FILE] = authority()
         return make_context(PLAN, hosts, kubeconfig=str(tmp_path / "site" / "kubeconfig"))
@@ -225,6 +228,25 @@ class TestWriteKubeconfig:
         assert stat.S_IMODE(target.stat().st_mode) == 0o600
         assert [path.name for path in target.parent.iterdir()] == ["kubeconfig"]
         assert not WriteKubeconfig().is_needed(context)
+
+    def test_every_master_has_a_context_for_when_another_one_is_off(self, context: Context) -> None:
+        WriteKubeconfig().run(context)
+        value = yaml.safe_load(Path(context.kubeconfig).read_text())
+        servers = {each["name"]: each["cluster"]["server"] for each in value["clusters"]}
+        through = {each["name"]: servers[each["context"]["cluster"]] for each in value["contexts"]}
+        assert through == {value["current-context"]: f"https://{M1}:6443", "m2": f"https://{M1}:6443", "m3": f"https://{M2}:6443"}
+
+    def test_with_the_first_master_off_it_names_a_ready_one(self, context: Context) -> None:
+        host = context.connections[M1]
+        assert isinstance(host, ScriptedConnection)
+        host.on("readyz", failed(1, "connection refused"))
+        WriteKubeconfig().run(context)
+        assert yaml.safe_load(Path(context.kubeconfig).read_text())["clusters"][0]["cluster"]["server"] == f"https://{M2}:6443"
+
+    def test_an_endpoint_of_the_site_comes_before_any_master(self, context: Context) -> None:
+        context.plan = replace(context.plan, access=Access(Endpoint("vip.example", 8443)))
+        WriteKubeconfig().run(context)
+        assert yaml.safe_load(Path(context.kubeconfig).read_text())["clusters"][0]["cluster"]["server"] == "https://vip.example:8443"
 
     def test_another_one_that_was_there_is_kept_however_often(self, context: Context) -> None:
         target = Path(context.kubeconfig)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from installer_stub.decide import build_plan
 from installer_stub.errors import HostError
+from installer_stub.plan import Access, Endpoint
 from installer_stub.preflight.checks import check_all
 from installer_stub.ui.summary import closing, failure_text, findings_text, plan_text, table
+from tests.fakes.plans import M1, M2, N1, make_plan, masters, nodes
 from tests.unit.installer_stub.preflight.sites import BUNDLE, site
 from tests.unit.installer_stub.test_decide import Options
 
@@ -53,3 +57,10 @@ def test_failures() -> None:
     assert "'nothing' at" in text
     assert "test_summary.py" in text
     assert "airseal 0.1.0, Python 3" in text
+
+
+def test_with_several_masters_the_closing_page_says_how_to_reach_another_one() -> None:
+    several = make_plan(*masters(M1, M2), *nodes(N1))
+    assert "--context m2 or --context m3" in closing(several, kubeconfig="k", seconds=1)
+    assert "--context" not in closing(make_plan(*masters(M1)), kubeconfig="k", seconds=1)
+    assert "--context" not in closing(replace(several, access=Access(Endpoint("10.0.0.9"))), kubeconfig="k", seconds=1)
