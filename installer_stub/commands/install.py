@@ -93,6 +93,7 @@ def run(arguments: Namespace) -> int:
 
 def parse(arguments: Namespace) -> InstallOptions:
     """Return the options that the arguments mean. Raises UsageError."""
+    from installer_stub.distro import containerd
     from installer_stub.distro.kubeadm import KUBEADM
 
     port = parse_port(arguments.port)
@@ -117,7 +118,7 @@ def parse(arguments: Namespace) -> InstallOptions:
         yes=arguments.yes,
         json=arguments.json,
         bundle=arguments.bundle,
-        take=parse_take(getattr(arguments, "take", ()), tuple(path for path, _ in KUBEADM.own_directories)),
+        take=parse_take(getattr(arguments, "take", ()), (*(path for path, _ in KUBEADM.own_directories), containerd.CONFIG)),
         force_rejoin=frozenset(getattr(arguments, "force_rejoin", ())),
         access=parse_access(getattr(arguments, "endpoint", None), getattr(arguments, "san", ())),
         certificate_validity=parse_validity(validity) if validity is not None else None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from typing import Final
 
@@ -9,6 +10,10 @@ from installer_stub.host.command import Secret
 from installer_stub.plan import HostPlan
 
 CONFIG: Final = "/etc/containerd/config.toml"
+SEAL: Final = "# Made by airseal, sha256 of what follows: "
+# Others' files: read after ours, so that they win, and never written or removed by us.
+DROPIN_DIRECTORY: Final = "/etc/containerd/conf.d"
+DROPINS: Final = f"{DROPIN_DIRECTORY}/*.toml"
 REGISTRIES: Final = "/etc/containerd/certs.d"
 # "_default" answers for every registry that has no directory of its own: docs/hosts.md of containerd.
 HOSTS: Final = f"{REGISTRIES}/_default/hosts.toml"
@@ -16,10 +21,11 @@ SOCKET: Final = "/run/containerd/containerd.sock"
 
 
 def config_toml(host: HostPlan, *, pause: str) -> str:
-    """Return config.toml (version 3, containerd 2.x)."""
+    """Return config.toml (version 3, containerd 2.x). Its first line is the digest of the others: an edit can be seen."""
     lines = [
-        "# Made by airseal.",
+        f"# Put what you add into {DROPIN_DIRECTORY}: it wins over this file, and stays.",
         "version = 3",
+        f"imports = ['{DROPINS}']",
         "",
         "[plugins.'io.containerd.cri.v1.images'.registry]",
         f"  config_path = '{REGISTRIES}'",
@@ -36,7 +42,18 @@ def config_toml(host: HostPlan, *, pause: str) -> str:
             "[plugins.'io.containerd.cri.v1.runtime']",
             "  restrict_oom_score_adj = true",
         ]
-    return "\n".join(lines) + "\n"
+    return sealed("\n".join(lines) + "\n")
+
+
+def sealed(text: str) -> str:
+    """Return ``text`` under a line that says what it was when we wrote it."""
+    return f"{SEAL}{hashlib.sha256(text.encode()).hexdigest()}\n{text}"
+
+
+def is_edited(text: str) -> bool:
+    """Tell whether somebody changed a text that we sealed. One that we never sealed was not."""
+    first, _, rest = text.partition("\n")
+    return first.startswith(SEAL) and sealed(rest) != text
 
 
 def rotated(endpoints: Sequence[str], by: int) -> tuple[str, ...]:

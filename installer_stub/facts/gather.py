@@ -7,13 +7,26 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from installer_stub.errors import HostError
-from installer_stub.facts import identity, kernel, leftovers, network, resources, software
+from installer_stub.facts import (
+    certificates,
+    identity,
+    kernel,
+    leftovers,
+    network,
+    proxies,
+    resources,
+    runtime_config,
+    software,
+)
 from installer_stub.facts.base import Fact, Unreadable
+from installer_stub.facts.certificates import Certificate
 from installer_stub.facts.identity import OsRelease
 from installer_stub.facts.kernel import Cgroups, Selinux
 from installer_stub.facts.leftovers import Leftover
 from installer_stub.facts.network import Firewalls, ResolvConf, Routes
+from installer_stub.facts.proxies import Proxies
 from installer_stub.facts.resources import Disk, Mount, mount_of
+from installer_stub.facts.runtime_config import RuntimeConfig
 from installer_stub.facts.software import Membership
 from installer_stub.host.command import Command
 from installer_stub.host.connection import Connection
@@ -46,6 +59,9 @@ ALL_FACTS: tuple[Fact[object], ...] = (
     software.ENGINES,
     software.AVAILABLE_TOOLS,
     leftovers.LEFTOVERS,
+    proxies.PROXIES,
+    runtime_config.RUNTIME_CONFIG,
+    certificates.CERTIFICATES,
 )
 
 _SEPARATOR = "\x1e"  # ASCII record separator: in no file that we read
@@ -83,6 +99,9 @@ class HostFacts:
     engines: tuple[str, ...]
     tools: frozenset[str]
     leftovers: tuple[Leftover, ...]
+    proxies: Proxies
+    runtime_config: RuntimeConfig
+    certificates: tuple[Certificate, ...]
 
     def disk(self, place: str) -> Disk:
         """Return the file system that holds ``place``, one of ``resources.PLACES``. Raises KeyError."""
@@ -146,6 +165,9 @@ def parse(stdout: str, *, asked: float, answered: float) -> HostFacts:
         engines=software.ENGINES.read(answers),
         tools=software.AVAILABLE_TOOLS.read(answers),
         leftovers=leftovers.LEFTOVERS.read(answers),
+        proxies=proxies.PROXIES.read(answers),
+        runtime_config=runtime_config.RUNTIME_CONFIG.read(answers),
+        certificates=certificates.CERTIFICATES.read(answers),
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar, Final
 
-from installer_stub.distro import containerd
+from installer_stub.distro import containerd, units
 from installer_stub.distro.base import HostFile
 from installer_stub.distro.kubeadm import KUBEADM
 from installer_stub.errors import HostError
@@ -18,6 +18,9 @@ from installer_stub.plan import HostPlan
 # hosts.toml is read at every pull; these two are read at the start.
 _NEEDS_RESTART: Final = frozenset({containerd.CONFIG, "/etc/systemd/system/containerd.service"})
 _RUNTIME: Final = KUBEADM.services[0]
+_UNIT_FILES: Final = (units.CONTAINERD_UNIT, units.KUBELET_UNIT)
+_OURS: Final = b"# Made by airseal"
+_DROPINS: Final = 'for d in "$@"; do for f in "$d"/*.conf; do if [ -e "$f" ] || [ -L "$f" ]; then echo "$f"; fi; done; done'
 _PAUSE: Final = 'systemctl stop "$1" 2>/dev/null || true'
 _ENABLE: Final = """\
 systemctl daemon-reload
@@ -81,9 +84,24 @@ def _is_ready(context: Context, host: HostPlan, connection: Connection) -> bool:
     return enabled and connection.run(Command.of("systemctl", "is-active", _RUNTIME), check=False).ok
 
 
+def _set_aside_dropins(connection: Connection, journal: Journal) -> None:
+    """Take away what would change our units, left by an earlier life of the host; a reset puts it back.
+
+    Only while a unit is not ours yet: what is added later somebody means.
+    """
+    earlier = [path for path in _UNIT_FILES if not (connection.read(path) or b"").startswith(_OURS)]
+    if not earlier:
+        return
+    found = connection.run(Command.shell(_DROPINS, *(f"{path}.d" for path in earlier))).stdout.splitlines()
+    if found:
+        journal.remember(*((Kind.FILE, path) for path in found))
+        connection.run(Command.of("rm", "-f", "--", *found, changes="set aside what changes containerd's and kubelet's units"))
+
+
 def _configure(context: Context, host: HostPlan, connection: Connection) -> None:
     files = _files(context, host, connection)
     journal = Journal(connection)
+    _set_aside_dropins(connection, journal)
     journal.remember(*((Kind.FILE, file.path) for file in files), *((Kind.UNIT, unit) for unit in KUBEADM.services))
     changed = {file.path for file in files if connection.read(file.path) != file.text.encode()}
     if changed & _NEEDS_RESTART:

@@ -5,7 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from installer_stub.errors import PreflightFailed
-from installer_stub.preflight import capacity, identity, leftovers, network, system, topology
+from installer_stub.preflight import (
+    capacity,
+    certificates,
+    identity,
+    leftovers,
+    network,
+    proxies,
+    runtime_config,
+    system,
+    topology,
+)
 from installer_stub.preflight.finding import Check, Finding, Severity, Site
 
 ALL_CHECKS: tuple[Check, ...] = (
@@ -33,6 +43,11 @@ ALL_CHECKS: tuple[Check, ...] = (
     network.firewalls,
     network.nameservers,
     network.default_routes,
+    proxies.proxies,
+    proxies.dropins,
+    runtime_config.runtime_config,
+    certificates.ends,
+    certificates.clock,
 )
 
 _ORDER = tuple(Severity)

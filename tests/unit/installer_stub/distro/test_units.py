@@ -70,3 +70,25 @@ def test_the_registry_unpacks_itself_where_nothing_is_swept_and_programs_may_run
 def test_containers_outlive_containerd() -> None:
     assert "KillMode=process" in units.CONTAINERD
     assert "Delegate=yes" in units.CONTAINERD
+
+
+def test_the_hosts_own_unit_comes_before_what_needs_it_and_the_timer_never_ends() -> None:
+    assert "Before=containerd.service kubelet.service\n" in units.HOST
+    assert "airseal-host.service" in units.CONTAINERD[units.CONTAINERD.index("After=") :].splitlines()[0]
+    assert "airseal-host.service" in units.KUBELET[units.KUBELET.index("After=") :].splitlines()[0]
+    assert "OnCalendar=" in units.TIMER
+    assert f"Unit={units.KEEP_UNIT}\n" in units.TIMER
+    assert "RemainAfterExit" not in units.KEEP  # one that remains is not started again
+
+
+def test_systemd_understands_the_units(tmp_path: Path) -> None:
+    """By systemd's own eyes, where this machine has them; the programs named are not here, so only the text is judged."""
+    names = (units.HOST_UNIT, units.KEEP_UNIT, units.KEEP_TIMER, "containerd.service", "kubelet.service")
+    for name, text in zip(names, (units.HOST, units.KEEP, units.TIMER, units.CONTAINERD, units.KUBELET), strict=True):
+        (tmp_path / name).write_text(re.sub(r"/(opt|usr/local)/\S*/(airseal|containerd|kubelet)\b", "/bin/true", text))
+    done = subprocess.run(
+        ["systemd-analyze", "verify", "--man=no", "--generators=no", *(str(tmp_path / name) for name in names)],
+        capture_output=True, text=True, timeout=60, check=False, env={"PATH": "/usr/bin:/bin", "SYSTEMD_UNIT_PATH": f"{tmp_path}:/lib/systemd/system"},
+    )
+    ours = [line for line in done.stderr.splitlines() if any(name in line for name in names) or str(tmp_path) in line]
+    assert ours == []

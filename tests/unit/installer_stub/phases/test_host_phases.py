@@ -176,7 +176,7 @@ class TestConfigureRuntime:
         hosts = scripted_hosts(PLAN)
         for connection in hosts.values():
             connection.journals()
-            connection.on("^test -x").on("images list", "registry.k8s.io/pause:3.10.2\n")
+            connection.on("containerd.service.d").on("^rm -f --").on("^test -x").on("images list", "registry.k8s.io/pause:3.10.2\n")
             connection.on("^systemctl is-", failed(3)).on("systemctl stop").on("systemctl enable").on("systemctl start")
             connection.files[plan.CREDENTIAL] = b"airseal:a-secret-nobody-guesses\n"
         return hosts
@@ -220,6 +220,27 @@ class TestConfigureRuntime:
         for text in ("nobody-guesses", header.split()[1]):
             assert text not in hosts[N1].seen()
             assert text.encode() not in hosts[N1].files["/var/lib/airseal/journal.jsonl"]
+
+    def test_an_earlier_lifes_dropins_are_set_aside_before_our_units_and_later_ones_stay(self, hosts: dict[str, ScriptedConnection]) -> None:
+        theirs = "/etc/systemd/system/containerd.service.d/http-proxy.conf"
+        hosts[N1].on("containerd.service.d", f"{theirs}\n")
+        context = make_context(PLAN, hosts)
+        ConfigureRuntime().run(context)
+        assert theirs in in_journal(hosts[N1])
+        changes = hosts[N1].changes
+        aside = changes.index("set aside what changes containerd's and kubelet's units")
+        assert changes.index("write the journal") < aside < changes.index("write /etc/systemd/system/containerd.service")
+        hosts[N1].commands.clear()
+        hosts[N1].files["/etc/containerd/certs.d/_default/hosts.toml"] = b"old"
+        ConfigureRuntime().run(context)
+        assert not hosts[N1].ran("service.d")
+
+    def test_no_proxy_of_the_site_reaches_containerd_or_kubelet(self, hosts: dict[str, ScriptedConnection]) -> None:
+        ConfigureRuntime().run(make_context(PLAN, hosts))
+        for path in (units.CONTAINERD_UNIT, units.KUBELET_UNIT, units.KUBELET_DROPIN):
+            starts = [line for line in hosts[N1].files[path].decode().splitlines() if line.startswith("ExecStart=/")]
+            assert starts
+            assert all(line.startswith(f"ExecStart={units.WITHOUT_PROXY} ") for line in starts)
 
     def test_a_host_without_the_login_is_named(self, hosts: dict[str, ScriptedConnection]) -> None:
         del hosts[N1].files[plan.CREDENTIAL]

@@ -1,0 +1,50 @@
+"""Certificates of a cluster that is there already: those that end soon, and a clock that does not fit to them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Final
+
+from installer_stub.facts.certificates import Certificate, earliest
+from installer_stub.facts.gather import HostFacts
+from installer_stub.preflight.finding import Finding, Site, warning
+
+SOON: Final = 60 * 86400.0  # seconds
+_RENEW: Final = "certs renew, with the same hosts; on the host: journalctl -u airseal-keep says why it was not renewed"
+
+
+def ends(site: Site) -> Iterator[Finding]:
+    """Hosts renew at half of a certificate's life, so one with less than a quarter left says that something fails."""
+    for host, facts in site.each():
+        if not facts.membership.ours:
+            continue
+        for each in facts.certificates:
+            if each.problem:
+                yield warning(host.address, f"{each.path}: {each.problem}", "compare it with that of another host")
+        first = earliest(each for each in facts.certificates if _is_soon(each, _now(facts)))
+        if first is not None:
+            days = first.days_left(_now(facts))
+            when = f"ends in {days:.1f} days" if days >= 0 else f"ended {-days:.1f} days ago"
+            remedy = _RENEW if not first.authority else "nothing renews a CA: plan a new cluster, and move"
+            yield warning(host.address, f"{first.path} {when}", remedy)
+
+
+def clock(site: Site) -> Iterator[Finding]:
+    """A host whose clock stands before a certificate's begin refuses it."""
+    for host, facts in site.each():
+        if not facts.membership.ours:
+            continue
+        late = [each.path for each in facts.certificates if not each.problem and each.begins > _now(facts)]
+        if late:
+            yield warning(host.address, f"its clock is before the begin of {late[0]}", "set the clock: chronyc makestep, or date -s")
+
+
+def _is_soon(certificate: Certificate, now: float) -> bool:
+    life = certificate.ends - certificate.begins
+    return not certificate.problem and certificate.ends - now < min(SOON, life / 4)
+
+
+def _now(facts: HostFacts) -> float:
+    """Return the time by the host's own clock, which is what its programs judge by."""
+    return time.time() + facts.clock_offset

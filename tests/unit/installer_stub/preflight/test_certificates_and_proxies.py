@@ -1,0 +1,74 @@
+"""Findings about what a host has already: certificates that end, proxies, units and configuration of others."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+
+import pytest
+
+from installer_stub.distro.containerd import CONFIG
+from installer_stub.facts.certificates import Certificate
+from installer_stub.facts.proxies import Proxies
+from installer_stub.facts.runtime_config import RuntimeConfig
+from installer_stub.facts.software import Membership
+from installer_stub.preflight import certificates, proxies, runtime_config
+from installer_stub.preflight.finding import Severity
+from tests.unit.installer_stub.preflight.sites import site
+
+DAY = 86400.0
+OURS = Membership("abc", "shop:1.4.0", joined=True, server="https://api.airseal.internal:6443")
+
+
+def certificate(ends: float, *, life: float = 3 * 365, authority: bool = False) -> Certificate:
+    end = time.time() + ends * DAY
+    return Certificate("/etc/kubernetes/pki/apiserver.crt", end - life * DAY, end, authority)
+
+
+@pytest.mark.parametrize(
+    ("found", "words"),
+    [
+        (certificate(700), ""),
+        (certificate(59), "ends in 59.0 days"),
+        (certificate(-3), "ended 3.0 days ago"),
+        (certificate(20, life=30), ""),  # a short life is no fault
+        (certificate(5, life=30), "ends in 5.0 days"),
+        (certificate(30, life=3650, authority=True), "plan a new cluster"),
+        (Certificate("/etc/kubernetes/pki/apiserver.crt", 0, 0, problem="no certificate: torn"), "no certificate: torn"),
+    ],
+)
+def test_an_end_that_comes_is_a_warning(found: Certificate, words: str) -> None:
+    findings = list(certificates.ends(site(membership=OURS, certificates=(certificate(700), found))))
+    assert [each.severity for each in findings] == ([Severity.WARNING] if words else [])
+    assert all(words in str(each) for each in findings)
+    assert list(certificates.ends(site(certificates=(found,)))) == []  # of a cluster that is not ours
+
+
+def test_a_clock_before_the_beginning_is_a_warning() -> None:
+    ours = site(membership=OURS, certificates=(certificate(700),), clock_offset=-3 * 365 * DAY)
+    assert [each.problem for each in certificates.clock(ours)] == ["its clock is before the begin of /etc/kubernetes/pki/apiserver.crt"]
+    assert list(certificates.clock(site(membership=OURS, certificates=(certificate(700),)))) == []
+
+
+def test_a_proxy_is_named_and_no_obstacle() -> None:
+    (found,) = proxies.proxies(site(proxies=Proxies(("HTTPS_PROXY",), ("/etc/systemd/system.conf.d/p.conf",))))
+    assert found.severity is Severity.NOTE
+    assert "HTTPS_PROXY (from /etc/systemd/system.conf.d/p.conf)" in found.problem
+    assert list(proxies.proxies(site())) == []
+
+
+def test_dropins_of_an_earlier_life_are_named_and_those_of_a_package_want_a_decision() -> None:
+    theirs = ("/etc/systemd/system/containerd.service.d/http-proxy.conf", "/usr/lib/systemd/system/kubelet.service.d/x.conf")
+    findings = list(proxies.dropins(site(proxies=Proxies(dropins=(*theirs, "/etc/systemd/system/kubelet.service.d/10-kubeadm.conf")))))
+    assert [each.severity for each in findings] == [Severity.NOTE, Severity.WARNING]
+    assert "ln -s /dev/null /etc/systemd/system/kubelet.service.d/x.conf" in findings[1].remedy
+    assert list(proxies.dropins(site(membership=OURS, proxies=Proxies(dropins=theirs)))) == []
+
+
+def test_an_edit_of_our_file_is_asked_for_before_it_is_undone() -> None:
+    edited = site(runtime_config=RuntimeConfig(edited=True, additions=("/etc/containerd/conf.d/9.toml",)))
+    findings = list(runtime_config.runtime_config(edited))
+    assert [each.severity for each in findings] == [Severity.FATAL, Severity.NOTE]
+    assert f"--take {CONFIG}" in findings[0].remedy
+    assert [each.severity for each in runtime_config.runtime_config(replace(edited, take=(CONFIG,)))] == [Severity.NOTE]
+    assert list(runtime_config.runtime_config(site())) == []
