@@ -21,6 +21,10 @@
     │   ├── NotAccepted                an image runs that is not in the bundle
     │   └── RecordError                the site's record is torn, or there are two
     ├── SiteContradiction          7   the command line says otherwise than the site's record; nothing was changed
+    ├── LedgerError                8   what was changed on a host is not known for certain
+    │   ├── LedgerDamaged              a record, or what a file was before, is lost or altered
+    │   ├── CouldNotTell               a look at a host gave neither yes nor no
+    │   └── NotPutBack                 a change could not be undone; everything that is needed for it is kept
     └── Interrupted                130 Ctrl-C or SIGTERM
 """
 
@@ -153,6 +157,24 @@ class SiteContradiction(InstallerError):
     """A request contradicts the site's record. Nothing was changed."""
 
     exit_code = 7
+
+
+class LedgerError(InstallerError):
+    """What was changed on a host is not known for certain."""
+
+    exit_code = 8
+
+
+class LedgerDamaged(LedgerError):
+    """A record of the ledger, or what a file was before, is lost or altered."""
+
+
+class CouldNotTell(LedgerError):
+    """A look at a host gave neither yes nor no. Nothing is concluded from it."""
+
+
+class NotPutBack(LedgerError):
+    """A change could not be undone. Everything that is needed to do it later is kept."""
 
 
 class Interrupted(InstallerError):

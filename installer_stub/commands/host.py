@@ -8,7 +8,7 @@ from pathlib import Path
 
 from installer_stub.bundle.cluster_files import parse_cluster_manifest
 from installer_stub.bundle.model import ClusterFile
-from installer_stub.commands import host_keep, host_registry
+from installer_stub.commands import host_keep, host_ledger, host_registry
 from installer_stub.errors import BundleError, UsageError
 from registry_snapshot.oci.digest import Digest
 from registry_snapshot.oci.reference import Reference
@@ -33,6 +33,7 @@ def define(parser: ArgumentParser, verb: str) -> None:
     agent.add_argument("--marker", required=True, metavar="TEXT", help="the line after which frames begin")
     host_keep.define(words)
     host_registry.define(words)
+    host_ledger.define(words)
     parser.epilog = "examples:\n  {prog} host issue-registry --ip 10.0.0.2 --ip 127.0.0.1 --dns localhost\n  {prog} host renew-registry"
 
 
@@ -52,6 +53,8 @@ def run(arguments: Namespace) -> int:
     """Do what the word says."""
     if arguments.word in host_keep.WORDS:
         return host_keep.run(arguments)
+    if arguments.word in host_ledger.WORDS:
+        return host_ledger.run(arguments)
     match arguments.word:
         case "fetch-files" | "check-files":
             return _files(arguments)

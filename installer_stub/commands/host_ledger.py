@@ -1,0 +1,32 @@
+"""``host ledger`` and ``host undo``: their options. What does them is imported when they are used."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace, _SubParsersAction
+from typing import Final
+
+from installer_stub.plan import STATE
+
+WORDS: Final = ("ledger", "undo")
+_ACTIONS: Final = ("open", "remember", "write", "done", "entries", "restore", "show")
+
+
+def define(words: _SubParsersAction[ArgumentParser]) -> None:
+    """Add both words."""
+    text = "what was changed on this host; the request is JSON from the standard input, but for show"
+    ledger = words.add_parser("ledger", help=text, description=text)
+    ledger.add_argument("action", choices=_ACTIONS)
+    ledger.add_argument("--state", default=STATE, metavar="DIR")
+    text = "put this host back as it was before the installation, from its own ledger; needs no network"
+    undo = words.add_parser("undo", help=text, description=text)
+    undo.add_argument("--state", default=STATE, metavar="DIR")
+    undo.add_argument("--abandon", action="append", default=[], metavar="NAME", help="leave this as it is; can be repeated")
+    undo.add_argument("--yes", "-y", action="store_true", help="do not ask")
+    undo.add_argument("--json", action="store_true", help="print the report as JSON")
+
+
+def run(arguments: Namespace) -> int:
+    """Do what the word says. Raises LedgerError and UsageError."""
+    from installer_stub.ledger import words
+
+    return words.run(arguments)

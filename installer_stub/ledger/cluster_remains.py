@@ -1,0 +1,131 @@
+"""What a running cluster leaves outside files: mounts, links, rules, kernel settings and modules. Stages of an undo."""
+
+from __future__ import annotations
+
+import re
+import time
+from typing import Final
+
+from installer_stub.changes.machine import Machine
+from installer_stub.changes.mounts import Mount, below
+from installer_stub.changes.things import Kind, Thing, look, sysctl_path
+from installer_stub.errors import CouldNotTell, NotPutBack
+from installer_stub.ledger.network import SAVES, new_links, new_tables, parse_rules, removal
+from installer_stub.ledger.snapshot import Snapshot, links, modules, rules_text
+
+_MOUNTED: Final = ("/run/containerd", "/var/lib/kubelet", "/var/lib/containerd", "/run/netns", "/var/run/netns")
+_NETNS: Final = re.compile(r"(/var)?/run/netns/cni-[0-9a-f-]+")
+_PATIENCE: Final = 10.0  # seconds that a mount may stay busy after its processes were killed
+# What kubelet (cm/container_manager_linux.go), kube-proxy (app/conntrack.go, ipvs) and network plugins set by themselves.
+SETTINGS: Final = re.compile(
+    r"vm\.(overcommit_memory|panic_on_oom)|kernel\.(panic|panic_on_oops)|kernel\.keys\.root_max(keys|bytes)"
+    r"|net\.netfilter\.nf_conntrack_[\w]+|net\.ipv4\.vs\.\w+|net\.ipv4\.ip_forward|net\.ipv[46]\.conf\.[^.]+\.(forwarding|route_localnet|rp_filter|arp_ignore|arp_announce|disable_ipv6|accept_dad)"
+    r"|net\.bridge\.bridge-nf-call-\w+|net\.ipv4\.neigh\.default\.gc_thresh\d"
+)
+# Only these are unloaded again, and only when nothing uses them: a driver that is in use has a count of 0 too.
+MODULES: Final = re.compile(
+    r"xt_\w+|ipt_\w+|ip6t_\w+|ip_set\w*|ip_vs\w*|nft_\w+|nf_\w+|nfnetlink\w*|x_tables|ip6?_tables|ip6?table_\w+|vxlan|geneve|udp_tunnel|ip6_udp_tunnel|ipip|tunnel4|ip_tunnel"
+    r"|br_netfilter|bridge|stp|llc|veth|dummy|overlay|libcrc32c"
+)
+
+
+def unmount(machine: Machine, before: Snapshot | None, *, patience: float = _PATIENCE) -> list[str]:
+    """Unmount what kubelet, containerd and CNI mounted. Raises NotPutBack with every mount that stays."""
+    until = time.monotonic() + patience
+    gone: list[str] = []
+    while mounted := cluster_mounts(machine, before):
+        problems = []
+        for mount in mounted:
+            done = machine.programs.run("umount", mount.target)
+            if done is None:
+                raise NotPutBack("there is no program umount")
+            if done.returncode == 0:
+                gone.append(f"mount {mount.target}")
+            else:
+                problems.append(f"{mount.target}: {done.stderr.strip()[-160:]}")
+        if problems and time.monotonic() > until:
+            raise NotPutBack(f"{len(problems)} file systems cannot be unmounted: {'; '.join(problems[:5])}", "see who uses them: fuser -vm DIRECTORY; then run reset again")
+        if problems:
+            time.sleep(0.2)
+    return gone
+
+
+def cluster_mounts(machine: Machine, before: Snapshot | None) -> tuple[Mount, ...]:
+    """Return what is mounted below the cluster's directories and was not before, deepest first."""
+    mounts = machine.mounts()
+    there = set(before.section("mount")) if before is not None else set()
+    found = [mount for directory in _MOUNTED for mount in below(mounts, directory)]
+    return tuple(mount for mount in found if mount.target not in there and ("netns" not in mount.target or _NETNS.fullmatch(mount.target)))
+
+
+def remove_links(machine: Machine, before: Snapshot | None) -> list[str]:
+    """Remove network interfaces of our kind that were not there before. Raises NotPutBack."""
+    if not machine.disk.at("/sys/class/net").is_dir():
+        raise CouldNotTell("/sys/class/net cannot be read", "see whether /sys is mounted on the host")
+    then = before.section("link") if before is not None else {}
+    gone = []
+    for name in new_links(then, links(machine)):
+        if name in links(machine):  # one of a pair takes the other with it
+            machine.programs.do("ip", "link", "delete", name)
+            gone.append(f"link {name}")
+    return gone
+
+
+def remove_rules(machine: Machine, before: Snapshot | None) -> list[str]:
+    """Remove rules, chains and tables of our kind that were not there before. Raises NotPutBack."""
+    gone = []
+    for save, restore in SAVES:
+        text = rules_text(machine, save)
+        if text is None:
+            continue
+        then = before.section("iptables").get(save, "") if before is not None else ""
+        if script := removal(parse_rules(then), parse_rules(text)):
+            machine.programs.do(restore, "--noflush", stdin=script)
+            gone.append(f"{script.count('-X ')} chains by {restore}")
+    listed = machine.programs.run("nft", "list", "tables")
+    if listed is not None and listed.returncode == 0:
+        names = [line.removeprefix("table ").strip() for line in listed.stdout.splitlines()]
+        for name in new_tables(before.section("nftables") if before is not None else (), names):
+            machine.programs.do("nft", "delete", "table", *name.split())
+            gone.append(f"nftables table {name}")
+    return gone
+
+
+def restore_settings(machine: Machine, before: Snapshot | None) -> list[str]:
+    """Set back what the cluster's programs set by themselves. Raises NotPutBack with those that cannot be set."""
+    done, failed = [], []
+    for name, value in sorted((before.section("sysctl") if before is not None else {}).items()):
+        if not SETTINGS.fullmatch(name):
+            continue
+        now = look(machine, Thing(Kind.SYSCTL, name)).image.value
+        if not now or now.split() == value.split():
+            continue
+        try:
+            machine.disk.set(sysctl_path(name), f"{value}\n")
+            done.append(f"sysctl {name}")
+        except OSError as error:
+            failed.append(f"{name} (was {value}, is {now}): {error.strerror}")
+    if failed:
+        raise NotPutBack(f"{len(failed)} kernel settings cannot be set back: {'; '.join(failed)}", "the host's administrator sets them; then name it: --abandon settings")
+    return done
+
+
+def unload_modules(machine: Machine, before: Snapshot | None) -> list[str]:
+    """Unload modules of our kind that were not loaded before and that nothing uses. The difference names the others."""
+    if before is None:
+        return []
+    gone: list[str] = []
+    then = set(before.section("module"))
+    while idle := [name for name in _idle(machine) if name not in then and name not in gone and MODULES.fullmatch(name)]:
+        done = [name for name in idle if (result := machine.programs.run("modprobe", "-r", name)) is not None and result.returncode == 0]
+        gone += done
+        if not done:
+            break
+    return [f"module {name}" for name in gone]
+
+
+def _idle(machine: Machine) -> list[str]:
+    path = machine.disk.at("/proc/modules")
+    lines = (line.split() for line in path.read_text().splitlines()) if path.exists() else ()
+    loaded = modules(machine)
+    return [words[0] for words in lines if words[0] in loaded and words[2] == "0"]

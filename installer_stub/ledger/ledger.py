@@ -1,0 +1,220 @@
+"""Ledger: the changes of one host. What a thing was is safe on disk before the thing is touched; the first look counts."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Final
+
+from installer_stub.changes.disk import above
+from installer_stub.changes.image import ABSENT, Form, Image
+from installer_stub.changes.machine import Machine
+from installer_stub.changes.things import Kind, Seen, Thing, look
+from installer_stub.changes.values import Block, Change, Observed, observe
+from installer_stub.errors import CouldNotTell, LedgerError, NotPutBack
+from installer_stub.ledger.log import Log
+from installer_stub.ledger.record import Record, Step
+from installer_stub.ledger.store import Store
+from installer_stub.plan import STATE
+
+_WAIT: Final = 60.0  # seconds for another process to let go of the ledger
+
+
+@dataclass(slots=True)
+class Entry:
+    """A thing that was changed: what it was at the first look, and everything that we made it since."""
+
+    thing: Thing
+    before: Image
+    afters: list[Image] = field(default_factory=list)
+    state: Step = Step.INTENT
+    number: int = 0  # of its intent: the order of undoing
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it is still to be undone."""
+        return self.state not in {Step.UNDONE, Step.ABANDONED}
+
+    def is_ours(self, image: Image) -> bool:
+        """Tell whether ``image`` is something that we made of it."""
+        return any(image.matches(after) for after in self.afters)
+
+
+def entries_of(records: Iterable[Record]) -> tuple[Entry, ...]:
+    """Return the entries that records make, in the order of their intents.
+
+    A thing that was undone and is changed again is a new entry: what it is now is its new beginning.
+    """
+    made: list[Entry] = []
+    latest: dict[Thing, Entry] = {}
+    for record in records:
+        if record.thing is None:
+            continue
+        entry = latest.get(record.thing)
+        if record.step is Step.INTENT and (entry is None or not entry.is_open):
+            entry = Entry(record.thing, record.before or ABSENT, number=record.number)
+            latest[record.thing] = entry
+            made.append(entry)
+        if entry is None:
+            continue
+        entry.state = record.step
+        if record.after is not None:
+            entry.afters.append(record.after)
+    return tuple(made)
+
+
+class Ledger:
+    """Use ``opened``: one process at a time writes. Raises LedgerError and its kinds, never OSError."""
+
+    def __init__(self, machine: Machine, state: str = STATE) -> None:
+        self.machine = machine
+        self.state = state
+        self.directory = f"{state}/ledger"
+        self.store = Store(machine.disk, f"{self.directory}/content")
+        self.log = Log(machine.disk, f"{self.directory}/log")
+
+    @classmethod
+    @contextlib.contextmanager
+    def opened(cls, machine: Machine, state: str = STATE, *, wait: float = _WAIT) -> Iterator[Ledger]:
+        """Open it for writing, made if it is not there."""
+        ledger = cls(machine, state)
+        try:
+            ledger._make_directories()
+            fd = os.open(machine.disk.at(f"{ledger.directory}/lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise LedgerError(f"{ledger.directory} cannot be made: {error.strerror}", "see whether its file system is full or mounted read-only") from error
+        try:
+            _lock(fd, wait, ledger.directory)
+            ledger.load(writing=True)
+            yield ledger
+        finally:
+            os.close(fd)
+
+    def load(self, *, writing: bool = False) -> None:
+        """Read the records."""
+        try:
+            self.log.load(writing=writing)
+        except OSError as error:
+            raise LedgerError(f"{self.directory}/log cannot be read: {error.strerror}", "mend the disk, then run again") from error
+
+    @property
+    def entries(self) -> tuple[Entry, ...]:
+        """All things that were changed, in order."""
+        return entries_of(self.log.records)
+
+    @property
+    def beginning(self) -> Record | None:
+        """The record with which it was opened."""
+        return next((record for record in self.log.records if record.step is Step.OPENED), None)
+
+    def entry(self, thing: Thing) -> Entry | None:
+        """Return the entry of ``thing`` that is still to be undone, or None."""
+        return next((entry for entry in self.entries if entry.thing == thing and entry.is_open), None)
+
+    def note(self, step: Step, thing: Thing | None = None, *, before: Image | None = None, after: Image | None = None, note: str = "") -> None:
+        """Add a record."""
+        record = Record(len(self.log.records) + 1, step, thing, before, after, note, int(time.time()))
+        self.log.append(record)
+
+    def remember(self, things: Iterable[Thing]) -> tuple[Thing, ...]:
+        """Note what ``things`` are, those that are not noted yet, and return these. Call it before changing them."""
+        known = {entry.thing for entry in self.entries if entry.is_open}
+        new = [thing for thing in dict.fromkeys(things) if thing not in known]
+        seen = [(thing, look(self.machine, thing)) for thing in new]  # all looked at before the first is noted
+        for thing, found in seen:
+            self._intent(thing, found)
+        return tuple(new)
+
+    def done(self, things: Iterable[Thing]) -> None:
+        """Note what ``things`` have become, those of them that are noted."""
+        for thing in things:
+            entry = self.entry(thing)
+            if entry is None:
+                continue
+            after = look(self.machine, thing).image
+            if not entry.is_ours(after):
+                self.note(Step.DONE, thing, after=after)
+
+    def make(self, change: Change) -> bool:
+        """Make ``change`` if the host is not so already; tell whether it was made. It is noted before and after.
+
+        Raises CouldNotTell, LedgerError, NotPutBack with the reason.
+        """
+        match observe(change, self.machine):
+            case Observed.UNKNOWN:
+                raise CouldNotTell(f"{change.thing} cannot be looked at", "see whether the disk is sound, then run again")
+            case Observed.SAME:
+                return False
+            case _:
+                pass
+        thing = change.thing
+        found = look(self.machine, thing)
+        after = change.after(found.image, self.machine)
+        if thing.kind in {Kind.FILE, Kind.LINK, Kind.BLOCK}:
+            self._refuse_directories(found, thing)
+            self.make_parents(thing.name)
+        if isinstance(change, Block):
+            found = Seen(found.image, {**found.contents, after.sha256: change.wanted(self.machine)})
+        if self.entry(thing) is None:
+            self._intent(thing, found, after)
+        else:
+            self.note(Step.INTENT, thing, after=after)
+        try:
+            change.make(self.machine)
+        except OSError as error:
+            raise NotPutBack(f"cannot {change.describe()}: {error.strerror}", "see whether its file system is full or mounted read-only") from error
+        if observe(change, self.machine) is not Observed.SAME:
+            raise NotPutBack(f"cannot {change.describe()}: it is not so afterwards", "see what else on this host changes it")
+        self.note(Step.DONE, thing, after=after)
+        return True
+
+    def import_entry(self, thing: Thing, found: Seen) -> None:
+        """Note what an older journal says that ``thing`` was."""
+        self._intent(thing, found)
+
+    def make_parents(self, name: str) -> None:
+        """Make the directories above ``name``, each one noted."""
+        for directory in self.machine.disk.missing_parents(name):
+            thing = Thing(Kind.PARENT, directory)
+            if self.entry(thing) is None:
+                self._intent(thing, Seen(ABSENT))
+            try:
+                self.machine.disk.mkdir(directory)
+                self.machine.disk.sync(above(directory))
+            except OSError as error:
+                raise NotPutBack(f"cannot make {directory}: {error.strerror}", "see whether its file system is mounted read-only") from error
+
+    def _refuse_directories(self, found: Seen, thing: Thing) -> None:
+        if found.image.form in {Form.DIRECTORY, Form.OTHER}:
+            raise NotPutBack(f"{thing.name} is a {found.image.form.value}, not a file", "move it away, then run again")
+
+    def _intent(self, thing: Thing, found: Seen, after: Image | None = None) -> None:
+        try:
+            for sha256, data in found.contents.items():
+                self.store.keep(sha256, data)
+        except OSError as error:
+            raise LedgerError(f"what {thing} is cannot be kept: {error.strerror}", "nothing was changed; make room on the disk, then run again") from error
+        self.note(Step.INTENT, thing, before=found.image, after=after)
+
+    def _make_directories(self) -> None:
+        disk = self.machine.disk
+        disk.make_parents(f"{self.directory}/content/x")
+        for directory in (self.directory, f"{self.directory}/content"):
+            disk.at(directory).chmod(0o700)
+
+
+def _lock(fd: int, wait: float, where: str) -> None:
+    deadline = time.monotonic() + wait
+    while True:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                raise LedgerError(f"{where}/lock has been held by another process for {wait:.0f} s", f"see what it does: fuser -v {where}/lock") from None
+            time.sleep(0.1)
+        else:
+            return

@@ -1,0 +1,62 @@
+"""Opening a host's ledger, before anything is changed there: an older journal, the snapshot, and a sign that there is one."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Final
+
+from installer_stub.changes.image import Form, Image
+from installer_stub.errors import LedgerDamaged, LedgerError
+from installer_stub.ledger.importing import import_journal
+from installer_stub.ledger.ledger import Ledger
+from installer_stub.ledger.record import Step
+from installer_stub.ledger.snapshot import Snapshot, take
+from installer_stub.plan import STATE
+
+_SAYS: Final = b"What airseal changed on this host stands in /var/lib/airseal/ledger.\n"
+_NAME: Final = "before.json.zst"
+
+
+def beacon_of(state: str) -> str:
+    """Return the file that says, apart from the ledger, that there is one: a ledger that is gone is missed."""
+    return "/etc/airseal/ledger" if state == STATE else f"{state}.ledger"
+
+
+def open_ledger(ledger: Ledger, *, measure: bool) -> bool:
+    """Begin the ledger if it has not begun; tell whether it has just. ``measure``: take the snapshot, which costs a second.
+
+    A host that an older airseal changed already has no "before" that could be measured: it gets none.
+    """
+    late = import_journal(ledger)
+    if ledger.beginning is not None:
+        return False
+    machine = ledger.machine
+    digest = ""
+    try:
+        if measure and not late and not ledger.entries:
+            data = take(machine).pack()
+            digest = hashlib.sha256(data).hexdigest()
+            machine.disk.replace(f"{ledger.directory}/{_NAME}", data, Image(Form.FILE, mode=0o600))
+        ledger.note(Step.OPENED, note=digest)
+        beacon = beacon_of(ledger.state)
+        if not machine.disk.at(beacon).exists():
+            machine.disk.make_parents(beacon)
+            machine.disk.replace(beacon, _SAYS, Image(Form.FILE, mode=0o644))
+    except OSError as error:
+        raise LedgerError(f"the ledger cannot be begun: {error.filename or ''} {error.strerror}", "nothing was changed; mend the disk, then run again") from error
+    return True
+
+
+def before_snapshot(ledger: Ledger) -> Snapshot | None:
+    """Return how the host was; None: it was never measured. Raises LedgerDamaged where the measurement is lost or altered."""
+    beginning = ledger.beginning
+    if beginning is None or not beginning.note:
+        return None
+    path = f"{ledger.directory}/{_NAME}"
+    try:
+        data = ledger.machine.disk.at(path).read_bytes()
+    except OSError as error:
+        raise LedgerDamaged(f"{path} cannot be read: {error.strerror}", "reset goes on without it: --abandon snapshot") from error
+    if hashlib.sha256(data).hexdigest() != beginning.note:
+        raise LedgerDamaged(f"{path} was altered", "reset goes on without it: --abandon snapshot")
+    return Snapshot.unpack(data)

@@ -1,0 +1,236 @@
+"""Undoing everything on this host, from the ledger alone: no bundle, no plan, no connection. Safe to stop and begin again.
+
+Order: units stop, containers end, what they mounted goes; then files and directories, last change first; then rules,
+settings and modules; then units as they were; then the host is measured. Only when nothing is left do we leave too.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from installer_stub.changes.image import Form
+from installer_stub.changes.machine import Machine
+from installer_stub.changes.mounts import below
+from installer_stub.changes.things import Kind
+from installer_stub.errors import InstallerError, LedgerDamaged, NotPutBack, UsageError
+from installer_stub.ledger import cluster_remains
+from installer_stub.ledger.containers import Processes, end_containers
+from installer_stub.ledger.difference import OWN, compare
+from installer_stub.ledger.importing import import_journal, was_changed
+from installer_stub.ledger.ledger import Entry, Ledger
+from installer_stub.ledger.opening import beacon_of, before_snapshot
+from installer_stub.ledger.put_back import put_back
+from installer_stub.ledger.record import Step
+from installer_stub.ledger.report import Left, Report
+from installer_stub.ledger.snapshot import Snapshot, take
+from installer_stub.plan import STATE
+
+STAGES: Final = ("units", "containers", "mounts", "links", "rules", "settings", "modules", "snapshot", "ledger", "airseal")
+_TASKS: Final = "airseal-*"
+
+
+@dataclass(slots=True)
+class Undo:
+    """One run of it. ``say`` is told what happens, a line at a time."""
+
+    ledger: Ledger
+    processes: Processes
+    say: Callable[[str], None]
+    abandoned: frozenset[str]
+    report: Report = field(default_factory=Report)
+
+    def run(self) -> Report:
+        """Do all of it. Never raises for what can be named in the report instead."""
+        before = self._before()
+        self._stage("units", self._stop_units)
+        self._stage("containers", lambda: [f"{count} cgroups of pods"] if (count := end_containers(self.processes)) else [])
+        alive = {left.name for left in self.report.left} & {"units", "containers"}
+        self._stage("mounts", lambda: cluster_remains.unmount(self.machine, before))
+        self._stage("links", lambda: cluster_remains.remove_links(self.machine, before))
+        self._entries(blocked=bool(alive))
+        self._stage("rules", lambda: cluster_remains.remove_rules(self.machine, before))
+        self._stage("settings", lambda: cluster_remains.restore_settings(self.machine, before))
+        self._stage("modules", lambda: cluster_remains.unload_modules(self.machine, before))
+        self._units_as_before()
+        self._measure(before)
+        if not self.report.left:
+            self._stage("airseal", lambda: remove_ourselves(self.ledger))
+        self.report.complete = not self.report.left
+        return self.report
+
+    @property
+    def machine(self) -> Machine:
+        """The host."""
+        return self.ledger.machine
+
+    def entries_only(self) -> Report:
+        """Put the noted things back and nothing else; nothing of ours is removed."""
+        self._entries(blocked=False)
+        self._units_as_before()
+        return self.report
+
+    def _before(self) -> Snapshot | None:
+        try:
+            return before_snapshot(self.ledger)
+        except InstallerError as error:
+            self._left("snapshot", error)
+            return None
+
+    def _stage(self, name: str, work: Callable[[], Sequence[str]]) -> None:
+        try:
+            self.report.undone += work()
+        except InstallerError as error:
+            self._left(name, error)
+        except OSError as error:
+            self._left(name, NotPutBack(f"{error.filename or ''} {error.strerror}".strip(), "see why the host refuses it, then run reset again"))
+
+    def _left(self, name: str, error: InstallerError) -> None:
+        self.say(f"{name}: {error.problem}")
+        if name in self.abandoned:
+            self.report.abandoned.append(f"{name}: {error.problem}")
+        else:
+            self.report.left.append(Left(name, error.problem, error.remedy))
+
+    def _stop_units(self) -> list[str]:
+        units = self.machine.units
+        for entry in reversed(self.ledger.entries):
+            if entry.thing.kind is not Kind.UNIT or not entry.is_open:
+                continue
+            state = units.state(entry.thing.name)
+            # Disabled while its file is still ours: afterwards systemd would not find the links that it made.
+            if state.startswith("enabled ") and not entry.before.value.startswith("enabled"):
+                units.do("disable", entry.thing.name)
+            if state.endswith(" active"):
+                self.say(f"stopping {entry.thing.name}")
+                units.do("stop", entry.thing.name)
+        own = self._own_unit()
+        for name in units.listed(_TASKS):
+            if not name.endswith(".slice") and name not in own:
+                units.do("stop", name)
+                with contextlib.suppress(NotPutBack):  # only a failed one has something to reset
+                    units.do("reset-failed", name)
+        return []
+
+    def _own_unit(self) -> str:
+        """Return the cgroups that we are in ourselves: stopping one of them would end this undo."""
+        with contextlib.suppress(OSError):
+            return self.machine.disk.at("/proc/self/cgroup").read_text()
+        return ""
+
+    def _entries(self, *, blocked: bool) -> None:
+        for entry in reversed(self.ledger.entries):
+            if not entry.is_open or entry.thing.kind is Kind.UNIT:
+                continue
+            if blocked and entry.thing.kind is Kind.DIRECTORY:
+                self._left(entry.thing.name, NotPutBack("not touched, for containers may still use it", "see above"))
+                continue
+            self._entry(entry)
+
+    def _entry(self, entry: Entry) -> None:
+        try:
+            note = put_back(self.ledger, entry)
+            self.ledger.note(Step.UNDONE, entry.thing, note=note)
+        except InstallerError as error:
+            self._left(entry.thing.name, error)
+            return
+        self.report.undone.append(str(entry.thing))
+        if note:
+            self.report.notes.append(f"{entry.thing}: {note}")
+
+    def _units_as_before(self) -> None:
+        entries = [entry for entry in self.ledger.entries if entry.thing.kind is Kind.UNIT and entry.is_open]
+        if not entries:
+            return
+        try:
+            self.machine.units.do("daemon-reload")
+        except InstallerError as error:
+            self._left("units", error)
+            return
+        for entry in entries:
+            self._entry(entry)
+
+    def _measure(self, before: Snapshot | None) -> None:
+        if before is None:
+            return
+        self.say("measuring the host")
+        self.report.difference = [str(each) for each in compare(before, take(self.machine))]
+        self.report.measured = True
+
+
+def undo_host(
+    machine: Machine,
+    *,
+    state: str = STATE,
+    abandon: Sequence[str] = (),
+    say: Callable[[str], None] = lambda _line: None,
+    processes: Processes | None = None,
+) -> Report:
+    """Undo everything. Raises LedgerDamaged where what was changed is not known, UsageError for a name to abandon that is none."""
+    if machine.disk.at(f"{state}/ledger.closed").exists():
+        return _finish(machine, state)
+    with Ledger.opened(machine, state) as ledger:
+        imported = import_journal(ledger)
+        if not ledger.log.records and not imported and "ledger" not in abandon:
+            beacon = beacon_of(state)
+            proof = beacon if machine.disk.at(beacon).exists() else was_changed(machine)
+            if proof:
+                raise LedgerDamaged(
+                    f"{ledger.directory}/log is missing, and airseal changed this host: there is {proof}",
+                    "put it back from a backup; without it nothing is put back, and only airseal's own places go: --abandon ledger",
+                )
+        undo = Undo(ledger, processes or Processes(), say, frozenset(abandon))
+        undo.report.abandoned += abandon_by_name(ledger, abandon)
+        return undo.run()
+
+
+def abandon_by_name(ledger: Ledger, names: Sequence[str]) -> list[str]:
+    """Note that things stay as they are, because a person said so by name."""
+    found = []
+    for name in names:
+        entries = [entry for entry in ledger.entries if entry.thing.name == name and entry.is_open]
+        known = [entry for entry in ledger.entries if entry.thing.name == name]
+        if not known and name not in STAGES:
+            listed = ", ".join(sorted({entry.thing.name for entry in ledger.entries if entry.is_open}))
+            raise UsageError(f"there is nothing named {name} to abandon", f"these are not undone yet: {listed or 'none'}")
+        for entry in entries:
+            ledger.note(Step.ABANDONED, entry.thing)
+            found.append(str(entry.thing))
+    return found
+
+
+def remove_ourselves(ledger: Ledger) -> list[str]:
+    """Remove what is left of us: the mark that the host is ours last, the ledger just before it. Raises OSError, NotPutBack."""
+    machine, state = ledger.machine, ledger.state
+    for place in (*OWN, state):
+        if mounted := below(machine.mounts(), place):
+            raise NotPutBack(f"{mounted[0].target} is mounted below {place}", "unmount it, then run reset again")
+    for place in ("/etc/airseal", "/run/airseal", "/opt/airseal"):
+        if machine.disk.at(place).is_dir():
+            machine.disk.remove_tree(place)
+    for child in sorted(machine.disk.at(state).iterdir()):
+        if child.name not in {"ledger", "cluster.json"}:
+            name = f"{state}/{child.name}"
+            machine.disk.remove_tree(name) if child.is_dir() and not child.is_symlink() else machine.disk.unlink(name)
+    machine.disk.rename(ledger.directory, f"{ledger.directory}.closed")
+    machine.disk.sync(state)
+    _remove_state(machine, state)
+    return []
+
+
+def _finish(machine: Machine, state: str) -> Report:
+    """A reset whose work was complete was cut off while it removed its own last files."""
+    _remove_state(machine, state)
+    return Report(notes=["an earlier reset was complete but for airseal's own files; those are gone now"], complete=True)
+
+
+def _remove_state(machine: Machine, state: str) -> None:
+    closed = f"{state}/ledger.closed"
+    if machine.disk.at(closed).is_dir():
+        machine.disk.remove_tree(closed)
+    with contextlib.suppress(FileNotFoundError):
+        machine.disk.unlink(f"{state}/cluster.json")
+    if machine.disk.seen(state)[0].form is Form.DIRECTORY:
+        machine.disk.remove_tree(state)

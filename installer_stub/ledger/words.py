@@ -1,0 +1,143 @@
+"""``host ledger …`` and ``host undo``: the ledger's words on a host. What is asked comes as JSON from the standard input.
+
+``host undo`` is for people too: at a host's own console, without the ``.run`` and without a network.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import sys
+from argparse import Namespace
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+from installer_stub.changes.machine import Machine
+from installer_stub.changes.things import Kind, Thing
+from installer_stub.changes.values import WriteFile
+from installer_stub.errors import Interrupted, LedgerError, UsageError
+from installer_stub.ledger.ledger import Entry, Ledger
+from installer_stub.ledger.log import read_what_can_be
+from installer_stub.ledger.opening import open_ledger
+from installer_stub.ledger.report import Report
+from installer_stub.ledger.undo import Undo, undo_host
+
+_REQUEST: Final = 128 << 20  # bytes of one request: a file of the most that is kept, in base64
+
+
+def run(arguments: Namespace) -> int:
+    """Do what the word says. Raises LedgerError and UsageError."""
+    # A login shell's PATH may lack the sbin directories, and a unit's others.
+    os.environ["PATH"] = f"{os.environ.get('PATH', '')}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+    if arguments.word == "undo":
+        return _undo(arguments)
+    if arguments.action == "show":
+        return _show(arguments.state)
+    request = _request()
+    with Ledger.opened(Machine(), arguments.state) as ledger:
+        answer = _ACTIONS[arguments.action](ledger, request)
+    print(json.dumps(answer))
+    return 0
+
+
+def _undo(arguments: Namespace) -> int:
+    if os.geteuid() != 0:
+        raise UsageError("only root can undo what was changed on this host", "run it with sudo")
+    if not arguments.yes:
+        if not sys.stdin.isatty():
+            raise UsageError("this removes the cluster from this host, and nobody can be asked here", "add --yes")
+        if input("Remove the cluster from this host, and put back what was there before? [y/N] ").strip().lower() not in {"y", "yes"}:
+            raise Interrupted("nothing was changed")
+    report = undo_host(
+        Machine(),
+        state=arguments.state,
+        abandon=arguments.abandon,
+        say=lambda line: print(line, file=sys.stderr, flush=True),
+    )
+    print(report.to_json() if arguments.json else report.text())
+    return 0 if report.complete else LedgerError.exit_code
+
+
+def _show(state: str) -> int:
+    path = Path(f"{state}/ledger/log")
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise LedgerError(f"{path} cannot be read: {error.strerror}", "see whether airseal changed this host at all: ls /var/lib/airseal") from error
+    for line in read_what_can_be(data):
+        print(line)
+    return 0
+
+
+def _request() -> dict[str, Any]:
+    data = sys.stdin.buffer.read(_REQUEST + 1)
+    try:
+        value = json.loads(data[: _REQUEST + 1]) if data.strip() else {}
+    except ValueError as error:
+        raise UsageError(f"the request is no JSON: {error}", "this word is for airseal's own use") from error
+    if not isinstance(value, dict) or len(data) > _REQUEST:
+        raise UsageError("the request is no JSON object of a sensible size", "this word is for airseal's own use")
+    return value
+
+
+def _things(request: dict[str, Any]) -> list[Thing]:
+    try:
+        return [Thing(Kind(each["kind"]), str(each["name"])) for each in request["things"]]
+    except (KeyError, TypeError, ValueError) as error:
+        raise UsageError(f"the request names no things: {error}", "this word is for airseal's own use") from error
+
+
+def _open(ledger: Ledger, request: dict[str, Any]) -> object:
+    return {"begun": open_ledger(ledger, measure=request.get("measure") is True)}
+
+
+def _remember(ledger: Ledger, request: dict[str, Any]) -> object:
+    open_ledger(ledger, measure=False)
+    return {"noted": [str(thing) for thing in ledger.remember(_things(request))]}
+
+
+def _write(ledger: Ledger, request: dict[str, Any]) -> object:
+    open_ledger(ledger, measure=False)
+    try:
+        content = base64.b64decode(request["content"], validate=True)
+        change = WriteFile(str(request["path"]), content, int(request["mode"]))
+    except (KeyError, TypeError, ValueError):
+        raise UsageError("the request describes no file", "this word is for airseal's own use") from None
+    return {"changed": ledger.make(change)}
+
+
+def _done(ledger: Ledger, request: dict[str, Any]) -> object:
+    ledger.done(_things(request))
+    return {}
+
+
+def _entries(ledger: Ledger, _request: dict[str, Any]) -> object:
+    return {"entries": [_plain(entry) for entry in ledger.entries]}
+
+
+def _plain(entry: Entry) -> dict[str, object]:
+    return {
+        "kind": entry.thing.kind.value,
+        "name": entry.thing.name,
+        "state": entry.state.value,
+        "before": entry.before.to_json(),
+    }
+
+
+def _restore(ledger: Ledger, _request: dict[str, Any]) -> object:
+    from installer_stub.ledger.containers import Processes
+
+    report: Report = Undo(ledger, Processes(), lambda _line: None, frozenset()).entries_only()
+    return json.loads(report.to_json())
+
+
+_ACTIONS: Final[dict[str, Callable[[Ledger, dict[str, Any]], object]]] = {
+    "open": _open,
+    "remember": _remember,
+    "write": _write,
+    "done": _done,
+    "entries": _entries,
+    "restore": _restore,
+}
