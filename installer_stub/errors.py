@@ -12,7 +12,7 @@
     │   ├── HostInDoubt                what cannot be told apart is not acted on: nothing was changed there
     │   └── CommandFailed              a command ended with a non-zero status
     ├── HostsFailed                4   several hosts; carries each one's error
-    │   └── NodesLeftOut               the rest is installed and accepted; these nodes are not part of it yet
+    │   └── HostsLeftOut               the rest is installed and accepted; these hosts have not got it
     ├── FrameError                 4   an agent or its operator said something that is no frame
     ├── SiteBusy                   10  another run is at work at this site
     ├── PreflightFailed            5   findings that forbid the installation; nothing was changed
@@ -102,12 +102,12 @@ class HostsFailed(InstallerError):
         self.failures = tuple(failures)
 
 
-class NodesLeftOut(HostsFailed):
-    """The cluster is installed and accepted, but without these nodes: each failed alone."""
+class HostsLeftOut(HostsFailed):
+    """The cluster is installed and accepted, but without these hosts: nodes that failed alone, hosts of the site that are off."""
 
     def __init__(self, failures: Sequence[InstallerError]) -> None:
         super().__init__(failures)
-        count = "1 node is" if len(failures) == 1 else f"{len(failures)} nodes are"
+        count = "1 host is" if len(failures) == 1 else f"{len(failures)} hosts are"
         lines = "\n".join(f"  - {failure}" for failure in failures)
         self.problem = f"the cluster is installed and accepted, but {count} left out of it:\n{lines}"
         self.remedy = "run the same command again: finished steps are skipped"

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Final
 
 from installer_stub.decide import build_plan
-from installer_stub.errors import HostsFailed, InstallerError, NodesLeftOut
+from installer_stub.errors import HostsFailed, HostsLeftOut, InstallerError
 from installer_stub.facts.gather import gather_all
 from installer_stub.kube.kubectl import Kubectl
 from installer_stub.kube.volumes import host_volumes
@@ -50,6 +50,7 @@ def _install(run: Session) -> None:
             leftovers={address: tuple(left.path for left in found.leftovers) for address, found in surveyed.facts.items()},
             force_rejoin=run.options.force_rejoin,
             alone=True,
+            left_out=dict(run.lost),
         )
         runner.run(INSTALL, context)
     seconds = time.monotonic() - run.begun
@@ -61,7 +62,7 @@ def _install(run: Session) -> None:
     figures = {"hosts": len(plan.hosts), "images": len(run.bundle.lock.images), "seconds": round(seconds, 1)}
     if context.left_out:
         run.screen.step(text)
-        raise NodesLeftOut(tuple(context.left_out.values()))
+        raise HostsLeftOut(tuple(context.left_out.values()))
     result(run, text, **figures, kubeconfig=str(run.options.kubeconfig), notes=notes)
 
 

@@ -16,15 +16,20 @@ from installer_stub.plan import Plan
 from installer_stub.preflight.checks import check_all, require
 from installer_stub.preflight.finding import Site
 from installer_stub.site.find import Found, find_site, this_change
+from installer_stub.site.lost import silent, without_lost
 from installer_stub.site.survey import Surveyed, survey
 from installer_stub.ui.summary import findings_text
-from installer_stub.verbs.session import Session, close, connect, reach_quietly
+from installer_stub.verbs.session import Session, close, connect_reachable, reach_quietly
 
 
 @contextmanager
 def connected(run: Session) -> Iterator[dict[str, Connection]]:
-    """Give connections to every host that the command line names, by address. What is added to them is closed too."""
-    connections = connect(run, (*run.options.hosts, *run.options.via))
+    """Give connections to the hosts that the command line names and that answer, by address. What is added is closed too.
+
+    ``run.lost`` has the others: only the site's record tells whether one can go on without them.
+    """
+    connections, lost = connect_reachable(run, (*run.options.hosts, *run.options.via))
+    run.lost.update({error.host: error for error in lost})
     try:
         yield connections
     finally:
@@ -34,17 +39,17 @@ def connected(run: Session) -> Iterator[dict[str, Connection]]:
 def prepare(run: Session, connections: dict[str, Connection]) -> tuple[Surveyed, Plan]:
     """Find the site, merge, read all facts, decide the plan, show every finding. Nothing has changed until here.
 
-    Raises SiteContradiction, PreflightFailed, and what reading hosts raises. Hosts that the record led to are connected
-    and added to ``connections``.
+    Raises SiteContradiction, PreflightFailed, HostUnreachable for a silent host that is not the site's, and what reading
+    hosts raises. Hosts that the record led to are connected and added to ``connections``.
     """
-    options = run.options
 
     def reach(hosts: tuple[Host, ...]) -> Mapping[str, Connection]:
         new = reach_quietly(run, hosts)
         connections.update(new)
         return new
 
-    found = find_site(connections, reach, this_change(options.verb.value))
+    found = find_site(connections, reach, this_change(run.options.verb.value))
+    options = without_lost(run.options, run.lost, found.record)
     surveyed = survey(options, run.bundle.info, str(run.bundle.content_digest), found, reach)
     for host in surveyed.absent:
         run.screen.step(f"{host.address}: does not answer; what it has of the other hosts follows at the next run")
@@ -67,7 +72,7 @@ def prepare(run: Session, connections: dict[str, Connection]) -> tuple[Surveyed,
         _cluster(found),
         surveyed.members,
     )
-    findings = check_all(site)
+    findings = (*check_all(site), *silent(run.lost))
     if options.json:
         for finding in findings:
             fields = {"severity": finding.severity.value, "host": finding.host, "remedy": finding.remedy}

@@ -34,6 +34,7 @@ class Session:
     log: str
     begun: float  # time.monotonic()
     secrets: list[Secret] = field(default_factory=list)
+    lost: dict[str, HostUnreachable] = field(default_factory=dict)  # named hosts that do not answer, by address
 
 
 @contextmanager
