@@ -1,0 +1,66 @@
+"""When certificates are renewed: at half of their life, one master at a time, and at once where all have ended."""
+
+from __future__ import annotations
+
+import pytest
+
+from installer_stub.facts.certificates import Certificate
+from installer_stub.keep.renewal import due, my_turn, next_look, slot
+from installer_stub.keep.script import LONGEST
+from tests.unit.installer_stub.keep.documents import YEAR, policy
+
+BEGIN = 1_800_000_000.0
+
+
+def leaf(life: float = 3 * YEAR, path: str = "/etc/kubernetes/pki/apiserver.crt", **more: bool) -> Certificate:
+    return Certificate(path, BEGIN, BEGIN + life, **more)
+
+
+CA = leaf(30 * YEAR, "/etc/kubernetes/pki/ca.crt", authority=True)
+TORN = Certificate("/x", 0.0, 0.0, problem="no certificate")
+
+
+def test_half_of_its_life_is_when() -> None:
+    found = (leaf(), CA, TORN)
+    assert due(found, BEGIN + 1.49 * YEAR) == ()
+    assert due(found, BEGIN + 1.51 * YEAR) == (leaf(),)
+    assert due(found, BEGIN + 40 * YEAR) == (leaf(),)  # never a CA
+
+
+@pytest.mark.parametrize("masters", [3, 5])
+def test_of_several_masters_each_has_its_turn_and_no_two_the_same(masters: int) -> None:
+    found = (leaf(),)
+    start = BEGIN + 1.6 * YEAR
+    turns = {number: [position for position in range(masters) if my_turn(policy(masters=masters, position=position), found, start + number * 600)] for number in range(masters)}
+    assert all(len(positions) == 1 for positions in turns.values())
+    assert sorted(positions[0] for positions in turns.values()) == list(range(masters))
+
+
+def test_one_master_alone_and_certificates_that_have_ended_wait_for_nothing() -> None:
+    assert my_turn(policy(), (leaf(),), BEGIN + 1.6 * YEAR)
+    for position in range(3):
+        for ends in (-5 * YEAR, -1, 0, 60):
+            assert my_turn(policy(masters=3, position=position), (leaf(),), BEGIN + 3 * YEAR - ends)
+
+
+@pytest.mark.parametrize("validity", [600, 3600, 86400, 3 * YEAR])
+@pytest.mark.parametrize("masters", [1, 3, 5])
+def test_whoever_looks_when_it_was_told_to_renews_before_the_end(validity: int, masters: int) -> None:
+    """The minute's timer, at the certificate's own pace, on every master: from its begin to its renewal."""
+    for position in range(masters):
+        rules = policy(validity=validity, masters=masters, position=position)
+        found = (leaf(validity), CA)
+        now = BEGIN
+        while True:
+            now = next_look(rules, found, now) // 60 * 60 + 60  # the timer comes once a minute
+            if due(found, now) and my_turn(rules, found, now):
+                break
+            assert now < BEGIN + validity
+        assert BEGIN + validity / 2 <= now < BEGIN + validity * 0.9
+
+
+def test_a_look_is_never_further_away_than_hours() -> None:
+    assert next_look(policy(), (leaf(), CA), BEGIN) == BEGIN + LONGEST
+    assert next_look(policy(), (), BEGIN) == BEGIN + LONGEST
+    assert next_look(policy(), (leaf(),), BEGIN + 1.5 * YEAR - 60) == BEGIN + 1.5 * YEAR
+    assert next_look(policy(masters=3), (leaf(),), BEGIN + 1.6 * YEAR) == BEGIN + 1.6 * YEAR + slot(policy(masters=3))
