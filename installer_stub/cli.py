@@ -32,6 +32,7 @@ VERBS: Final = (
     Verb("install", "install", "prepare the hosts and bring up the cluster and the application (default)"),
     Verb("check", "install", "look at the hosts and say what would stand in the way; changes nothing"),
     Verb("reset", "install", "put the hosts back as they were before the installation"),
+    Verb("certs", "certs", "show when certificates end, or renew them"),
     Verb("serve", "serve", "serve the images of this file, or of others, as a registry"),
     Verb("inspect", "inspect", "say what this file holds"),
     Verb("images", "images", "list the images, and why each of them is here"),

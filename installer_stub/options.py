@@ -30,6 +30,7 @@ class Verb(StrEnum):
     INSTALL = "install"
     CHECK = "check"
     RESET = "reset"
+    CERTS = "certs"
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from argparse import ArgumentParser, Namespace
+from argparse import ArgumentParser, Namespace, _ArgumentGroup
 from pathlib import Path
 
 from installer_stub.commands.bundle_option import add_bundle_option
@@ -50,18 +50,10 @@ cluster and application, after it has looked at the hosts. To take one host out 
 
 def define(parser: ArgumentParser, verb: str) -> None:
     """Add the options; those users know from ssh have ssh's names."""
-    hosts = parser.add_argument_group("hosts", "[user@]address[:port], several with commas; both options can be repeated")
-    hosts.add_argument("--master", action="append", default=[], metavar="A[,B,C]", help="hosts of the control plane, the first one first")
-    hosts.add_argument("--node", action="append", default=[], metavar="D[,E]", help="workers")
+    hosts = define_hosts(parser)
     if verb != "reset":
         hosts.add_argument("--via", action="append", default=[], metavar="A[,B]", help="hosts of the site that tell of it: where its record is read; nothing is asked of them")
-    login = parser.add_argument_group("login")
-    login.add_argument("--user", default="root", help="user to log in as (default root); others become root by sudo")
-    login.add_argument("--port", default="22", help="SSH port (default 22)")
-    login.add_argument("--identity", "-i", type=Path, metavar="FILE", help="private key; default: the agent and ~/.ssh/id_*")
-    login.add_argument("--known-hosts", type=Path, metavar="FILE", help="where host keys are pinned; default ~/.ssh/known_hosts")
-    login.add_argument("--ask-pass", "-k", action="store_true", help="ask for the login password")
-    login.add_argument("--ask-become-pass", "-K", action="store_true", help="ask for the sudo password")
+    define_login(parser)
     if verb == "reset":
         parser.add_argument("--cluster", default="", metavar="ID", help="the cluster that is meant, where another file installed it")
     else:
@@ -81,6 +73,25 @@ def define(parser: ArgumentParser, verb: str) -> None:
     parser.add_argument("--json", action="store_true", help="print events as JSON, one a line")
     add_bundle_option(parser)
     parser.epilog = _EXAMPLES[verb]
+
+
+def define_hosts(parser: ArgumentParser) -> _ArgumentGroup:
+    """Add ``--master`` and ``--node``, and return their group."""
+    hosts = parser.add_argument_group("hosts", "[user@]address[:port], several with commas; both options can be repeated")
+    hosts.add_argument("--master", action="append", default=[], metavar="A[,B,C]", help="hosts of the control plane, the first one first")
+    hosts.add_argument("--node", action="append", default=[], metavar="D[,E]", help="workers")
+    return hosts
+
+
+def define_login(parser: ArgumentParser) -> None:
+    """Add the options of logging in, which have ssh's names."""
+    login = parser.add_argument_group("login")
+    login.add_argument("--user", default="root", help="user to log in as (default root); others become root by sudo")
+    login.add_argument("--port", default="22", help="SSH port (default 22)")
+    login.add_argument("--identity", "-i", type=Path, metavar="FILE", help="private key; default: the agent and ~/.ssh/id_*")
+    login.add_argument("--known-hosts", type=Path, metavar="FILE", help="where host keys are pinned; default ~/.ssh/known_hosts")
+    login.add_argument("--ask-pass", "-k", action="store_true", help="ask for the login password")
+    login.add_argument("--ask-become-pass", "-K", action="store_true", help="ask for the sudo password")
 
 
 def run(arguments: Namespace) -> int:

@@ -14,6 +14,12 @@ SOON: Final = 60 * 86400.0  # seconds
 _RENEW: Final = "certs renew, with the same hosts; on the host: journalctl -u airseal-keep says why it was not renewed"
 
 
+def ends_soon(certificate: Certificate, now: float) -> bool:
+    """Tell whether a certificate has ended, or has less left than a host would ever let it come to."""
+    life = certificate.ends - certificate.begins
+    return not certificate.problem and certificate.ends - now < min(SOON, life / 4)
+
+
 def ends(site: Site) -> Iterator[Finding]:
     """Hosts renew at half of a certificate's life, so one with less than a quarter left says that something fails."""
     for host, facts in site.each():
@@ -22,7 +28,7 @@ def ends(site: Site) -> Iterator[Finding]:
         for each in facts.certificates:
             if each.problem:
                 yield warning(host.address, f"{each.path}: {each.problem}", "compare it with that of another host")
-        first = earliest(each for each in facts.certificates if _is_soon(each, _now(facts)))
+        first = earliest(each for each in facts.certificates if ends_soon(each, _now(facts)))
         if first is not None:
             days = first.days_left(_now(facts))
             when = f"ends in {days:.1f} days" if days >= 0 else f"ended {-days:.1f} days ago"
@@ -38,11 +44,6 @@ def clock(site: Site) -> Iterator[Finding]:
         late = [each.path for each in facts.certificates if not each.problem and each.begins > _now(facts)]
         if late:
             yield warning(host.address, f"its clock is before the begin of {late[0]}", "set the clock: chronyc makestep, or date -s")
-
-
-def _is_soon(certificate: Certificate, now: float) -> bool:
-    life = certificate.ends - certificate.begins
-    return not certificate.problem and certificate.ends - now < min(SOON, life / 4)
 
 
 def _now(facts: HostFacts) -> float:
