@@ -66,10 +66,14 @@ class PrepareHosts(Phase):
 
 
 def api_target(plan: Plan, host: HostPlan, connection: Connection) -> str:
-    """Return where this host finds the API: a master that is complete at itself, everybody else at the first master."""
+    """Return where this host finds the API: a master that is complete at itself, everybody else at the first master.
+
+    That of the site for a member, whichever masters a run names; for a host that is to join one that this run works on.
+    """
     first = plan.masters[0].address
-    own = host.role is Role.MASTER and host.address != first and is_member(connection)
-    return host.address if own else first
+    if not is_member(connection):
+        return first
+    return host.address if host.role is Role.MASTER else plan.site_masters[0].address
 
 
 def host_document(plan: Plan, host: HostPlan, api: str) -> HostDocument:
@@ -86,8 +90,8 @@ def host_document(plan: Plan, host: HostPlan, api: str) -> HostDocument:
             validity=plan.certificate_validity,
             kubernetes=plan.bundle.kubernetes,
             master=master,
-            position=plan.masters.index(host) if master else 0,
-            masters=len(plan.masters),
+            position=[each.name for each in plan.site_masters].index(host.name) if master else 0,
+            masters=len(plan.site_masters),
         ),
     )
 
