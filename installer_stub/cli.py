@@ -31,6 +31,10 @@ class Verb:
 VERBS: Final = (
     Verb("install", "install", "prepare the hosts and bring up the cluster and the application (default)"),
     Verb("check", "install", "look at the hosts and say what would stand in the way; changes nothing"),
+    Verb("plan", "install", "say what an installation would do, host by host; changes nothing"),
+    Verb("join", "install", "add hosts to a site that is installed"),
+    Verb("remove", "remove", "take a host out of the cluster, also one that is lost"),
+    Verb("status", "status", "say how the site is: hosts, etcd, certificates, registries, who is changing it"),
     Verb("reset", "install", "put the hosts back as they were before the installation"),
     Verb("certs", "certs", "show when certificates end, or renew them"),
     Verb("serve", "serve", "serve the images of this file, or of others, as a registry"),

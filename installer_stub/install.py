@@ -20,6 +20,7 @@ from installer_stub.site.whose import ResetChoices, agree, ours_only, whose
 from installer_stub.ui.summary import closing, plan_text
 from installer_stub.verbs.prepare import connected, prepare
 from installer_stub.verbs.session import Session, artifact, close, connect_reachable, result, session, verify
+from installer_stub.verbs.show_plan import show_plan
 
 _FIREWALL: Final = (
     "rules that kube-proxy and the network made in iptables go at the next restart of a host; kubeadm leaves them too"
@@ -29,7 +30,7 @@ _FIREWALL: Final = (
 def main(options: InstallOptions) -> int:
     """Do what ``options.verb`` says. Return 0; every other exit code is that of an InstallerError, which is raised."""
     with session(options) as run:
-        {Verb.INSTALL: _install, Verb.CHECK: _check, Verb.RESET: _reset}[options.verb](run)
+        _VERBS[options.verb](run)
     return 0
 
 
@@ -109,3 +110,12 @@ def _volumes_left(context: Context) -> list[str]:
         return [f"the application's data stays on {volume}" for volume in host_volumes(kubectl.items("persistentvolumes"))]
     except InstallerError as error:
         return [f"volumes on the hosts' disks stay; they cannot be listed: {error.problem}"]
+
+
+_VERBS: Final = {
+    Verb.INSTALL: _install,
+    Verb.JOIN: _install,
+    Verb.CHECK: _check,
+    Verb.PLAN: show_plan,
+    Verb.RESET: _reset,
+}

@@ -31,11 +31,18 @@ class Verb(StrEnum):
     CHECK = "check"
     RESET = "reset"
     CERTS = "certs"
+    JOIN = "join"
+    PLAN = "plan"
+    REMOVE = "remove"
+    STATUS = "status"
+    LOGS = "logs"
+    INIT = "init"
+    APPLY = "apply"
 
 
 @dataclass(frozen=True, slots=True)
 class InstallOptions:
-    """Everything ``install``, ``check`` and ``reset`` are told. Holds no secret: passwords are asked for, never options."""
+    """Everything that the verbs on hosts are told. Holds no secret: passwords are asked for, never options."""
 
     verb: Verb
     hosts: tuple[Host, ...]  # masters first, in the operator's order
@@ -55,6 +62,10 @@ class InstallOptions:
     certificate_validity: int | None = None  # seconds; None: as recorded, or the default
     via: tuple[Host, ...] = ()  # hosts of the site that only tell of it: where the record is read
     cluster: str = ""  # reset: the id of the cluster that is meant, where this file is not its own
+    targets: tuple[str, ...] = ()  # remove: names or addresses of recorded hosts
+    lost: bool = False  # remove: the hosts do not answer, and will not come back
+    force: bool = False  # remove: also where the cluster will stand still
+    output: Path | None = None  # logs, init: where the result goes
 
     @property
     def masters(self) -> tuple[Host, ...]:

@@ -1,4 +1,4 @@
-"""``install``, ``check``, ``reset``: parse, then hand over to the installer."""
+"""``install``, ``join``, ``check``, ``plan``, ``reset``: parse, then hand over to the installer."""
 
 from __future__ import annotations
 
@@ -38,6 +38,18 @@ examples:
   ./{prog} check --master 10.0.0.2 --json
 
 Changes nothing. Exit code 0: the installation can begin; 5: there are findings that forbid it.""",
+    "join": """\
+examples:
+  ./{prog} join --node 10.0.0.7 --via 10.0.0.2
+  ./{prog} join --master 10.0.0.3,10.0.0.4 --via 10.0.0.2    one master becomes three
+
+--via names any host of the site: the record there tells the rest. Hosts that are in the site already are left as they are.""",
+    "plan": """\
+examples:
+  ./{prog} plan --master 10.0.0.2 --node 10.0.0.5,10.0.0.6
+  ./{prog} plan --master 10.0.0.3 --via 10.0.0.2 --json
+
+Prints what install would do, host by host and in order, and changes nothing. Exit code 0: it can begin; 5: something forbids it.""",
     "reset": """\
 examples:
   ./{prog} reset --master 10.0.0.2 --node 10.0.0.5,10.0.0.6
@@ -52,7 +64,7 @@ def define(parser: ArgumentParser, verb: str) -> None:
     """Add the options; those users know from ssh have ssh's names."""
     hosts = define_hosts(parser)
     if verb != "reset":
-        hosts.add_argument("--via", action="append", default=[], metavar="A[,B]", help="hosts of the site that tell of it: where its record is read; nothing is asked of them")
+        define_via(hosts)
     define_login(parser)
     if verb == "reset":
         parser.add_argument("--cluster", default="", metavar="ID", help="the cluster that is meant, where another file installed it")
@@ -69,9 +81,7 @@ def define(parser: ArgumentParser, verb: str) -> None:
         others = parser.add_argument_group("what others left")
         others.add_argument("--take", action="append", default=[], metavar="DIR", help="rename DIR, in which data of an earlier life lies, out of the way; a reset renames it back")
         others.add_argument("--force-rejoin", action="append", default=[], metavar="ADDRESS", help="this host, of which nobody can tell what it is, may be wiped and joined again")
-    parser.add_argument("--yes", "-y", action="store_true", help="answer yes to every question, also to a host key seen for the first time")
-    parser.add_argument("--json", action="store_true", help="print events as JSON, one a line")
-    add_bundle_option(parser)
+    define_answers(parser)
     parser.epilog = _EXAMPLES[verb]
 
 
@@ -81,6 +91,18 @@ def define_hosts(parser: ArgumentParser) -> _ArgumentGroup:
     hosts.add_argument("--master", action="append", default=[], metavar="A[,B,C]", help="hosts of the control plane, the first one first")
     hosts.add_argument("--node", action="append", default=[], metavar="D[,E]", help="workers")
     return hosts
+
+
+def define_via(hosts: _ArgumentGroup) -> None:
+    """Add ``--via`` to the group of hosts."""
+    hosts.add_argument("--via", action="append", default=[], metavar="A[,B]", help="hosts of the site that tell of it: where its record is read; nothing is asked of them")
+
+
+def define_answers(parser: ArgumentParser) -> None:
+    """Add what every verb on hosts has: how it asks, how it answers, which bundle."""
+    parser.add_argument("--yes", "-y", action="store_true", help="answer yes to every question, also to a host key seen for the first time")
+    parser.add_argument("--json", action="store_true", help="print events as JSON, one a line")
+    add_bundle_option(parser)
 
 
 def define_login(parser: ArgumentParser) -> None:
@@ -135,14 +157,19 @@ def parse(arguments: Namespace) -> InstallOptions:
         certificate_validity=parse_validity(validity) if validity is not None else None,
         via=tuple(host for host in via if host.address not in {each.address for each in hosts}),
         cluster=getattr(arguments, "cluster", ""),
+        targets=tuple(getattr(arguments, "targets", ())),
+        lost=getattr(arguments, "lost", False),
+        force=getattr(arguments, "force", False),
+        output=getattr(arguments, "output", None),
     )
 
 
 def _hosts(verb: str, hosts: tuple[Host, ...], via: tuple[Host, ...]) -> tuple[Host, ...]:
-    """Return ``hosts`` if the verb can begin with them: a reset with any, others with a master or a host that tells of one."""
-    if verb == "reset":
-        if not hosts:
-            raise UsageError("no host is named", "add --master or --node with the addresses of the hosts that are to be reset")
-    elif not via:
+    """Return ``hosts`` if the verb can begin with them: a new site needs a master, what stands already any of its hosts."""
+    if verb in {"install", "check", "plan"} and not via:
         require_master(hosts)
+    elif verb == "join" and not hosts:
+        raise UsageError("no host is named that should join", "add --master or --node with its address, and --via with a host of the site")
+    elif not hosts and not via:
+        raise UsageError("no host is named", "add --master or --node with the address of a host of the site")
     return hosts

@@ -12,60 +12,26 @@ from installer_stub.errors import ClusterError, UsageError
 from installer_stub.facts.gather import HostFacts, gather_all
 from installer_stub.host.connection import Connection
 from installer_stub.host.model import Host
-from installer_stub.options import InstallOptions, parse_access
-from installer_stub.plan import BY_ITSELF, CERTIFICATE_VALIDITY, Access, Member
+from installer_stub.options import InstallOptions, Verb
 from installer_stub.site.find import Found, Reach, this_change, with_marks
+from installer_stub.site.from_record import VALIDITY, FromRecord
 from installer_stub.site.merge import Contradiction, SiteRequest, merge, requested_bundle
 from installer_stub.site.model import Site, SiteHost, SiteRecord, Versions
 from installer_stub.version import VERSION
 
-VALIDITY: str = "certificate-validity"
-
 
 @dataclass(frozen=True, slots=True)
-class Surveyed:
+class Surveyed(FromRecord):
     """What this run works on. ``hosts`` in the site's order; ``connections`` and ``facts`` by their addresses.
 
     It is what ``decide.build_plan`` takes as choices.
     """
 
-    record: SiteRecord  # as it is to be; its epoch is the one on the hosts where nothing differs
     before: SiteRecord | None
     hosts: tuple[Host, ...]
     connections: dict[str, Connection]
     facts: dict[str, HostFacts]
     absent: tuple[SiteHost, ...]  # hosts whose lists should follow, and that do not answer
-
-    @property
-    def site(self) -> Site:
-        """The site as it is wanted."""
-        return self.record.site
-
-    @property
-    def pod_cidr(self) -> str:
-        """Network of the pods."""
-        return self.site.networks.pods
-
-    @property
-    def service_cidr(self) -> str:
-        """Network of the Services."""
-        return self.site.networks.services
-
-    @property
-    def members(self) -> tuple[Member, ...]:
-        """All hosts of the site, for the plan."""
-        return tuple(Member(host.internal, host.name, host.role) for host in self.site.hosts)
-
-    @property
-    def access(self) -> Access:
-        """How the API is reached from outside the masters."""
-        found = parse_access(self.site.endpoint or None, self.site.sans)
-        return found if found.endpoint or found.names else BY_ITSELF
-
-    @property
-    def certificate_validity(self) -> int:
-        """Seconds."""
-        return int(self.site.option(VALIDITY) or CERTIFICATE_VALIDITY)
 
 
 def survey(options: InstallOptions, bundle: BundleInfo, digest: str, found: Found, reach: Reach) -> Surveyed:
@@ -73,6 +39,9 @@ def survey(options: InstallOptions, bundle: BundleInfo, digest: str, found: Foun
 
     ``digest`` is the bundle's content digest. Raises SiteContradiction, UsageError, ClusterError, HostError.
     """
+    if found.record is None and (options.verb is Verb.JOIN or (options.via and not found.chosen.cluster)):
+        names = ", ".join(host.address for host in (*options.via, *options.hosts))
+        raise ClusterError(f"none of {names} belongs to a site that is installed; nothing was changed", "name a host of the site with --via; a new site is begun by install")
     named = {host.address: found.connections[host.address] for host in options.hosts}
     facts = with_marks(gather_all(named), found)
     request = request_of(options, facts, bundle, digest)
