@@ -17,6 +17,7 @@ DROPINS: Final = f"{DROPIN_DIRECTORY}/*.toml"
 REGISTRIES: Final = "/etc/containerd/certs.d"
 # "_default" answers for every registry that has no directory of its own: docs/hosts.md of containerd.
 HOSTS: Final = f"{REGISTRIES}/_default/hosts.toml"
+IMAGES: Final = "/var/lib/containerd"  # where layers are unpacked
 SOCKET: Final = "/run/containerd/containerd.sock"
 
 

@@ -14,7 +14,8 @@ from installer_stub.plan import HostPlan, Plan
 if TYPE_CHECKING:
     from cryptography import x509
 
-_PATH = f"export PATH={units.PATH}\n"
+# kubeadm copies the proxies of its environment into the control plane's manifests, which then asks them for everything.
+_PATH = f"export PATH={units.PATH}; unset {' '.join(units.PROXIES)}\n"
 
 # remove-etcd-member asks a live cluster to let this member go. Where the whole cluster goes, or never came to be, it
 # would only wait for an etcd that does not answer.

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from installer_stub.distro.units import WITHOUT_PROXY
 from installer_stub.errors import CommandFailed, HostError
 from installer_stub.host.command import Command
 from installer_stub.host.connection import Connection
@@ -26,10 +27,10 @@ _TAIL: Final = 40  # lines of output that an error shows
 _STOP: Final = 'systemctl stop "$1" 2>/dev/null || true; systemctl reset-failed "$1" 2>/dev/null || true; rm -f "$2"'
 
 # The log file is emptied before the unit starts, so that what is read always belongs to this run.
-_START: Final = """\
-umask 077; mkdir -p "${3%/*}"; : > "$3"
+_START: Final = f"""\
+umask 077; mkdir -p "${{3%/*}}"; : > "$3"
 exec systemd-run --quiet --unit="$1" --description="airseal: $1" --property=RemainAfterExit=yes \
-  --property=TimeoutStopSec=10 /bin/sh -c 'exec /bin/sh "$0" >> "$1" 2>&1 </dev/null' "$2" "$3"
+  --property=TimeoutStopSec=10 {WITHOUT_PROXY} /bin/sh -c 'exec /bin/sh "$0" >> "$1" 2>&1 </dev/null' "$2" "$3"
 """
 
 # Answers as soon as the task has ended, or after two seconds with what it said until then. The state is asked before

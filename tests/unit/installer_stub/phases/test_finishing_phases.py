@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from installer_stub.bundle.model import ClusterCommand
-from installer_stub.errors import ClusterError, InstallerError, NotAccepted
+from installer_stub.errors import ClusterError, CommandFailed, InstallerError, NotAccepted
 from installer_stub.phases import run_commands
 from installer_stub.phases.accept import Accept, missing
 from installer_stub.phases.base import Context
@@ -200,9 +200,24 @@ class TestAccept:
     def test_figures_are_for_the_summary(self) -> None:
         hosts = members()
         hosts[M1].on("get nodes", items(*EVERYTHING)).on("get pods", items(*static_pods("m2", "m3")))
+        for host in hosts.values():
+            host.on("sync -f")
         context = make_context(PLAN, hosts)
         Accept().run(context)
         assert context.notes == ["0 containers in 0 pods run 0 images, every one from the bundle"]
+        for host in hosts.values():
+            assert host.ran("sync -f .* /var/lib/containerd$")
+
+    def test_images_that_are_not_on_a_disk_are_not_accepted(self) -> None:
+        hosts = members()
+        hosts[M1].on("get nodes", items(*EVERYTHING)).on("get pods", items(*static_pods("m2", "m3")))
+        for host in hosts.values():
+            host.on("sync -f")
+        hosts[M2].on("sync -f", failed(124))
+        context = make_context(PLAN, hosts)
+        with pytest.raises(CommandFailed, match=M2):
+            Accept().run(context)
+        assert context.notes == []
 
 
 ADMIN = yaml.safe_dump(admin_conf()).encode()

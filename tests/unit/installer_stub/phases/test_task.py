@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from installer_stub.distro.units import WITHOUT_PROXY
 from installer_stub.errors import HostError
 from installer_stub.phases.task import Task, TaskFailed, run_task
 from tests.fakes.scripted import ScriptedConnection, failed
@@ -47,6 +48,15 @@ def test_what_an_earlier_run_left_is_stopped_before_it_begins_again() -> None:
     assert stop < start
     assert "airseal-join.service" in order[stop]
     assert connection.modes["/run/airseal/join.sh"] == 0o700
+
+
+def test_no_proxy_of_systemd_reaches_a_task() -> None:
+    connection = host("loaded active exited 0 0\n")
+    run(connection)
+    (start,) = connection.ran("systemd-run")
+    command = start.text.partition("--property=TimeoutStopSec=10 ")[2]
+    assert command.startswith(f"{WITHOUT_PROXY} /bin/sh -c ")
+    assert all(f"-u {name} " in command for name in ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "NO_PROXY", "no_proxy"))
 
 
 def test_a_failure_shows_the_status_and_the_end_of_the_output() -> None:
