@@ -8,7 +8,9 @@ from typing import Any
 
 from installer_stub.bundle.model import ImageLock
 from installer_stub.errors import NotAccepted
+from installer_stub.kube.owners import by_uid
 from installer_stub.kube.pods import container_statuses
+from installer_stub.kube.scope import EVERYTHING, Ownership
 from registry_snapshot.errors import DigestInvalid, ReferenceInvalid
 from registry_snapshot.oci.digest import Digest
 from registry_snapshot.oci.reference import Reference, Repository
@@ -27,6 +29,9 @@ class RunningImage:
     digest: Digest | None  # None: the runtime gave none that we can read
     repositories: frozenset[Repository]  # every name it goes by
 
+    def __str__(self) -> str:
+        return f"pod {self.namespace}/{self.pod}, container {self.container}: {self.image}, {self.digest or 'no digest'}"
+
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
@@ -35,6 +40,7 @@ class Accepted:
     pods: int
     containers: int
     images: int  # different ones, by digest
+    others: tuple[RunningImage, ...] = ()  # of pods that are not the bundle's, and of images that are not either
 
 
 def _digest_and_name(image_id: str) -> tuple[Digest | None, str]:
@@ -87,26 +93,22 @@ def running_images(pods: Iterable[Object]) -> tuple[RunningImage, ...]:
     return tuple(found)
 
 
-def accept(pods: Iterable[Object], lock: ImageLock) -> Accepted:
+def accept(objects: Iterable[Object], lock: ImageLock, ownership: Ownership = EVERYTHING) -> Accepted:
     """Return the figures if every container's image is one of ``lock``'s, same repository and same digest.
 
-    The runtime may name an image by any repository that has the same content, so any of the container's names may fit.
-    Raises NotAccepted, naming every pod, container, image and digest that is not from the bundle.
+    ``objects`` are pods, with the ReplicaSets and Jobs that tell whose they are. The runtime may name an image by any
+    repository that has the same content, so any of the container's names may fit. Containers of pods that ``ownership``
+    does not own are not counted; those of other images are returned. Raises NotAccepted, naming every pod, container, image
+    and digest that is not from the bundle.
     """
-    known: dict[Repository, set[Digest]] = {}
-    for image in lock.images:
-        known.setdefault(image.reference.repository, set()).update((*image.digests, image.descriptor.digest))
-    images = running_images(pods)
-    strange = [
-        each
-        for each in images
-        if each.digest is None or not any(each.digest in known.get(name, set()) for name in each.repositories)
-    ]
+    items = tuple(objects)
+    known_owners = by_uid(items)
+    pods = [item for item in items if item.get("kind", "Pod") == "Pod"]
+    ours = [pod for pod in pods if ownership.owns(pod, known_owners)]
+    images = running_images(ours)
+    strange = _strange(images, lock)
     if strange:
-        lines = "\n".join(
-            f"  - pod {each.namespace}/{each.pod}, container {each.container}: {each.image}, {each.digest or 'no digest'}"
-            for each in strange
-        )
+        lines = "\n".join(f"  - {each}" for each in strange)
         raise NotAccepted(
             f"{len(strange)} containers run an image that is not in the bundle:\n{lines}",
             "find out who started them (kubectl describe pod); what the application needs belongs in its Kubefile",
@@ -115,4 +117,16 @@ def accept(pods: Iterable[Object], lock: ImageLock) -> Accepted:
         pods=len({(each.namespace, each.pod) for each in images}),
         containers=len(images),
         images=len({each.digest for each in images}),
+        others=_strange(running_images(pod for pod in pods if pod not in ours), lock),
+    )
+
+
+def _strange(images: Iterable[RunningImage], lock: ImageLock) -> tuple[RunningImage, ...]:
+    known: dict[Repository, set[Digest]] = {}
+    for image in lock.images:
+        known.setdefault(image.reference.repository, set()).update((*image.digests, image.descriptor.digest))
+    return tuple(
+        each
+        for each in images
+        if each.digest is None or not any(each.digest in known.get(name, set()) for name in each.repositories)
     )

@@ -10,7 +10,9 @@ from installer_stub.errors import NotAccepted
 from installer_stub.host.command import Command
 from installer_stub.kube.acceptance import accept
 from installer_stub.kube.kubectl import Object
+from installer_stub.kube.owners import KINDS
 from installer_stub.kube.pods import ready_condition
+from installer_stub.kube.scope import Ownership
 from installer_stub.kube.workloads import unready
 from installer_stub.phases.base import Context, Phase
 from installer_stub.phases.cluster_access import kubectl
@@ -20,9 +22,13 @@ CONTROL_PLANE: Final = ("etcd", "kube-apiserver", "kube-controller-manager", "ku
 
 
 def missing(plan: Plan, nodes: Sequence[Object], pods: Sequence[Object], left_out: Container[str] = ()) -> list[str]:
-    """Return what the plan has and the cluster has not: nodes, and the control plane's static pods. ``left_out`` are addresses."""
+    """Return what the plan has and the cluster has not: nodes, and the control plane's static pods. ``left_out`` are addresses.
+
+    Nodes that the plan has not, the site's own or those of hosts that are off, are not its business.
+    """
     absent = {host.name for host in plan.hosts if host.address in left_out}
-    found = [f"node {each.name}: {each.reason}" for each in unready(nodes) if each.name not in absent]
+    wanted = {host.name for host in plan.hosts} - absent
+    found = [f"node {each.name}: {each.reason}" for each in unready(nodes) if each.name in wanted]
     names = {node["metadata"]["name"] for node in nodes} | absent
     found += [f"node {host.name} ({host.address}) is not in the cluster" for host in plan.hosts if host.name not in names]
     ready = {
@@ -54,15 +60,16 @@ class Accept(Phase):
     def run(self, context: Context) -> None:
         """Raises NotAccepted, which names every difference."""
         cluster = kubectl(context)
-        nodes, pods = cluster.items("nodes"), cluster.items("pods", "--all-namespaces")
-        gone = missing(context.plan, nodes, pods, context.left_out)
+        nodes, objects = cluster.items("nodes"), cluster.items(KINDS, "--all-namespaces")
+        gone = missing(context.plan, nodes, objects, context.left_out)
         if gone:
             lines = "\n".join(f"  - {each}" for each in gone)
             raise NotAccepted(f"the cluster is not what was planned:\n{lines}", "look at kubelet on that host: journalctl -u kubelet")
         if context.lock is None:
             raise NotAccepted("there is no list of sealed images to compare with", "a recording does not run this phase")
-        figures = accept(pods, context.lock)
+        figures = accept(objects, context.lock, Ownership.of(context.lock))
         on_disk(context)
         context.notes.append(
             f"{figures.containers} containers in {figures.pods} pods run {figures.images} images, every one from the bundle",
         )
+        context.notes += [f"not the bundle's: {each}" for each in figures.others]
