@@ -35,13 +35,13 @@ def main(options: InstallOptions) -> int:
 
 
 def _install(run: Session) -> None:
-    verify(run)
+    sha256 = verify(run)
     with connected(run) as connections:
         surveyed, plan = prepare(run, connections)
         context = Context(
             plan=plan,
             connections=surveyed.connections,
-            artifact=artifact(run),
+            artifact=artifact(run, sha256),
             reporter=run.screen,
             kubeconfig=str(run.options.kubeconfig),
             lock=run.bundle.lock,

@@ -6,7 +6,7 @@ import io
 import os
 import sys
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -21,6 +21,7 @@ from installer_stub.bundle.documents import (
     PACKAGE,
     STUB,
     BundleDocument,
+    Part,
     blob_name,
     content_digest,
     decode_bundle,
@@ -57,8 +58,10 @@ class Bundle:
         self._entries = {item.entry.name: (item, crc) for item, crc in zip(placed, crcs, strict=True)}
         if BUNDLE not in self._entries:
             raise explain(fd, self.size, str(path), f"it has no {BUNDLE}")
+        self._wanted: Mapping[str, Part] = {}
         raw = self.read(BUNDLE)
         self._document: BundleDocument = decode_bundle(raw)
+        self._wanted = self._document.parts
         self.digest = Digest.of(raw)
         if self._document.layout(len(raw)) != tuple(item.entry for item in placed):
             raise BundleError(f"{path} is altered: it holds other entries than {BUNDLE} lists", COPY_AGAIN)
@@ -99,6 +102,11 @@ class Bundle:
         except BaseException:
             os.close(fd)
             raise
+
+    @property
+    def status(self) -> os.stat_result:
+        """What the file system says of the open file."""
+        return os.fstat(self._fd)
 
     @property
     def info(self) -> BundleInfo:
@@ -157,11 +165,16 @@ class Bundle:
         return Extent(os.dup(self._fd), placed.data, placed.entry.size)
 
     def read(self, name: str) -> bytes:
-        """Return a small entry's content, its CRC-32 checked. Raises BundleError."""
+        """Return a document: what its CRC-32 and, unless it is bundle.json itself, bundle.json say it is. Raises BundleError.
+
+        Also after ``verify``: the disk may answer differently the next time.
+        """
         with self.extent(name) as extent:
             raw = extent.read()
         if zlib.crc32(raw) != self._entries[name][1]:
             raise BundleError(f"{self.path} is altered: {name} does not match its CRC-32", COPY_AGAIN)
+        if name in self._wanted and Digest.of(raw) != self._wanted[name].digest:
+            raise BundleError(f"{self.path} is altered: {name} is not {self._wanted[name].digest}", COPY_AGAIN)
         return raw
 
     @property
@@ -188,9 +201,9 @@ class Bundle:
 
         Raises BundleError with all that is wrong: altered bytes, bytes that belong to nothing, an image that is not whole.
         """
-        problems = Verification(self._fd, self._document, self._placed, self._crcs, moved or _ignore).run()
-        raise_for(problems or list(self._foreign()), str(self.path))
-        return Verified(self.digest, self.size, len(self._placed))
+        whole = Verification(self._fd, self._document, self._placed, self._crcs, moved or _ignore)
+        raise_for(whole.run() or list(self._foreign()), str(self.path))
+        return Verified(self.digest, self.size, len(self._placed), whole.sha256)
 
     def _foreign(self) -> Iterator[str]:
         platforms = tuple(Platform.parse(text) for text in self.info.platforms)

@@ -9,6 +9,7 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Callable
 
 from installer_stub.bundle.reader import Bundle
+from installer_stub.bundle.remembered import remember
 from installer_stub.commands.bundle_option import add_bundle_option
 from installer_stub.commands.sizes import readable
 
@@ -30,11 +31,12 @@ def run(arguments: Namespace) -> int:
         begun = time.monotonic()
         verified = bundle.verify(_progress(bundle.size) if sys.stderr.isatty() and not arguments.json else None)
         seconds = time.monotonic() - begun
+        remember(bundle, verified)
         title, path = bundle.info.title, str(bundle.path)
     if arguments.json:
-        print(json.dumps({"ok": True, "file": path, "bundle": title, "digest": str(verified.digest), "size": verified.size, "entries": verified.entries}))
+        print(json.dumps({"ok": True, "file": path, "bundle": title, "digest": str(verified.digest), "sha256": verified.sha256, "size": verified.size, "entries": verified.entries}))
     else:
-        print(f"{title} is whole: {verified.entries} entries, {readable(verified.size)} in {seconds:.1f} s\n  digest  {verified.digest}")
+        print(f"{title} is whole: {verified.entries} entries, {readable(verified.size)} in {seconds:.1f} s\n  digest  {verified.digest}\n  sha256  {verified.sha256} of the file")
     return 0
 
 

@@ -14,6 +14,7 @@ from installer_stub.errors import CommandFailed, InstallerError
 from installer_stub.host.command import Command, CommandResult
 from installer_stub.host.connection import BytesMoved
 from installer_stub.host.exchange import CHUNK, Feed, Send
+from installer_stub.host.flush import FLUSH
 from installer_stub.host.model import Host
 from registry_snapshot.oci.digest import Hasher
 
@@ -37,13 +38,15 @@ fi
 """
 
 # $1 temporary file, $2 target, $3 mode. Synced before the rename: after a power cut there is the old file or the new one.
-# coreutils before 8.24 knows no "sync FILE".
-_FINISH = r"""
+_FINISH = (
+    FLUSH
+    + r"""
 chmod -- "$3" "$1"
-sync -- "$1" 2>/dev/null || sync
+flush "$1"
 mv -f -- "$1" "$2"
-sync -- "$(dirname -- "$2")" 2>/dev/null || true
+flush "$2" "$(dirname -- "$2")" || true
 """
+)
 
 _HASH_OF_PART = r"""
 [ -f "$1" ] && [ ! -L "$1" ] || exit 0

@@ -34,9 +34,9 @@ class Artifact:
     stub_size: int
     open_stub: Callable[[], BinaryIO]  # a fresh binary stream of the stub executable: bootloader + package
     stub_digest: str  # sha256 hex of that stream
-    run_path: str | None = None  # None while recording: there is no artifact yet
+    open_run: Callable[[], BinaryIO] | None = None  # of the file that was verified; None while recording: there is none yet
     run_size: int = 0
-    run_digest: str = ""  # identity of its whole content, once that was verified; empty: hash the file
+    run_sha256: str = ""  # of the whole file, in hex, as verified; empty: it was not
 
 
 @dataclass(slots=True)

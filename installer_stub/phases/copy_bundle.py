@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-from functools import lru_cache
-from pathlib import Path
-from typing import BinaryIO, ClassVar, Final, Protocol, runtime_checkable
+from typing import BinaryIO, ClassVar, Final, Protocol, cast, runtime_checkable
 
 from installer_stub.errors import BundleError
+from installer_stub.host.checked_stream import CheckedStream
 from installer_stub.host.command import Command
 from installer_stub.host.connection import BytesMoved, Connection
+from installer_stub.host.flush import FLUSH
 from installer_stub.phases.base import Context, Phase
 from installer_stub.plan import HostPlan
-
-_BUFFER: Final = 1 << 20
 
 
 @runtime_checkable
@@ -33,28 +30,35 @@ class ResumableConnection(Protocol):
         """Do what ``put`` does, keeping the bytes that an earlier attempt brought over."""
 
 
-@lru_cache(maxsize=4)
-def _sha256(path: str, _size: int, _changed: int) -> str:
-    hasher = hashlib.sha256()
-    with Path(path).open("rb") as file:
-        while chunk := file.read(_BUFFER):
-            hasher.update(chunk)
-    return hasher.hexdigest()
-
-
-def digest_of(path: str) -> str:
-    """Return the file's sha256 in hex; read once for as long as it does not change."""
-    status = Path(path).stat()
-    return _sha256(path, status.st_size, status.st_mtime_ns)
+# $1 the artifact. All that lies beside it, too: an earlier version let every user of the host read what is sold.
+_CLOSE: Final = """\
+umask 077
+directory=${1%/*}
+mkdir -p -- "$directory"
+chmod 0700 -- "$directory"
+for each in "$directory"/*; do
+  if [ -f "$each" ] && [ ! -L "$each" ]; then chmod 0600 -- "$each"; fi
+done
+"""
+_NOTE: Final = FLUSH + """
+umask 077
+cat > "$1.new"
+flush "$1.new"
+mv -f -- "$1.new" "$1"
+flush "$1" "${1%/*}"
+"""
 
 
 def identity(context: Context) -> str:
-    """Return what names the artifact's content: the digest of its verified list of contents, or else of all its bytes."""
-    return context.artifact.run_digest or digest_of(_run_path(context))
+    """Return what names the artifact: the digest of all its bytes, as verified. Raises BundleError where there is none."""
+    artifact = context.artifact
+    if artifact.open_run is None or not artifact.run_sha256:
+        raise BundleError("there is no verified artifact to copy", "a recording does not run this phase")
+    return f"sha256:{artifact.run_sha256}"
 
 
 class CopyBundle(Phase):
-    """Send the artifact; the connection compares its hash there. That it is whole is then written down beside it."""
+    """Send the artifact: the very bytes that were verified, for root alone. That it is whole is then written down beside it."""
 
     title: ClassVar[str] = "Copy the bundle to the masters"
 
@@ -75,14 +79,11 @@ class CopyBundle(Phase):
         context.each(context.reachable(context.plan.masters), lambda _host, connection: connection.run(remove))
 
 
-def _run_path(context: Context) -> str:
-    if context.artifact.run_path is None:
-        raise BundleError("there is no artifact to copy", "a recording does not run this phase")
-    return context.artifact.run_path
-
-
 def _stamp(connection: Connection, path: str) -> str:
-    return connection.run(Command.of("stat", "-c", "%s %Y", path), check=False).stdout.strip()
+    """Return size, times and inode of the artifact there, empty if it is not, or not for root alone."""
+    looked = connection.run(Command.of("stat", "-c", "%a %s %.9Y %.9Z %i", path.rpartition("/")[0], path), check=False).stdout
+    lines = [line.split(maxsplit=1) for line in looked.splitlines()]
+    return lines[1][1] if [line[0] for line in lines] == ["700", "600"] else ""
 
 
 def _is_whole(connection: Connection, context: Context) -> bool:
@@ -91,24 +92,26 @@ def _is_whole(connection: Connection, context: Context) -> bool:
         record = json.loads(connection.read(f"{path}.whole") or b"")
     except ValueError:
         return False
-    return bool(record == {"content": identity(context), "stamp": _stamp(connection, path)})
+    stamp = _stamp(connection, path)
+    return bool(stamp and record == {"content": identity(context), "stamp": stamp})
 
 
 def _copy(context: Context, host: HostPlan, connection: Connection) -> None:
-    path, source = context.plan.bundle_path, _run_path(context)
-    if _is_whole(connection, context):
+    artifact, path, size = context.artifact, context.plan.bundle_path, context.artifact.run_size
+    content = identity(context)
+    if _is_whole(connection, context) or artifact.open_run is None:
         return
-    size = context.artifact.run_size
+    connection.run(Command.shell(_CLOSE, path, changes="keep bundles to root"))
     # Killed between the end of the copy and writing it down: reading it there is faster than sending it again.
-    arrived = _stamp(connection, path).split()[:1] == [str(size)] and _remote_digest(connection, path) == digest_of(source)
+    arrived = _stamp(connection, path).split()[:1] == [str(size)] and _remote_digest(connection, path) == artifact.run_sha256
     if not arrived:
         what = f"bundle to {host.address}"
         put = connection.put_resumable if isinstance(connection, ResumableConnection) else connection.put
-        with Path(source).open("rb") as stream:
-            put(stream, path, size=size, mode=0o755, moved=lambda count: context.reporter.moved(what, count, size))
-    record = json.dumps({"content": identity(context), "stamp": _stamp(connection, path)}).encode()
-    script = 'umask 077; cat > "$1.new"; sync "$1.new"; mv -f "$1.new" "$1"'
-    connection.run(Command.shell(script, f"{path}.whole", changes="note that the bundle is whole", stdin=record))
+        with CheckedStream(artifact.open_run(), size=size, sha256=artifact.run_sha256, what=context.plan.bundle.title) as stream:
+            source = cast("BinaryIO", stream)
+            put(source, path, size=size, mode=0o600, moved=lambda count: context.reporter.moved(what, count, size))
+    record = json.dumps({"content": content, "stamp": _stamp(connection, path)}).encode()
+    connection.run(Command.shell(_NOTE, f"{path}.whole", changes="note that the bundle is whole", stdin=record))
 
 
 def _remote_digest(connection: Connection, path: str) -> str:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import BinaryIO, ClassVar, cast
 
+from installer_stub.host.checked_stream import CheckedStream
 from installer_stub.host.command import Command
 from installer_stub.host.connection import Connection
 from installer_stub.phases.base import Context, Phase
@@ -32,9 +33,9 @@ class CopyStub(Phase):
             if _has(connection, artifact.stub_digest):
                 return
             what = f"installer to {host.address}"
-            with artifact.open_stub() as stream:
+            with CheckedStream(artifact.open_stub(), size=artifact.stub_size, sha256=artifact.stub_digest, what="the installer") as stream:
                 connection.put(
-                    stream,
+                    cast("BinaryIO", stream),
                     STUB,
                     size=artifact.stub_size,
                     mode=0o755,

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from installer_stub.bundle.reader import Bundle
+from installer_stub.bundle.remembered import recall, remember
 from installer_stub.errors import HostsFailed, HostUnreachable, InstallerError
 from installer_stub.host.command import Secret
 from installer_stub.host.connect import connect_all
@@ -60,11 +61,20 @@ def session(options: InstallOptions) -> Iterator[Session]:
             screen.close()
 
 
-def verify(run: Session) -> None:
-    """Recompute every digest of the artifact. Raises BundleError."""
+def verify(run: Session) -> str:
+    """Return the SHA-256 of the whole artifact in hex, every digest recomputed, or remembered if nothing changed since.
+
+    Raises BundleError.
+    """
+    known = recall(run.bundle)
+    if known is not None:
+        run.screen.step(f"{run.bundle.info.title}: verified before, and unchanged since")
+        return known
     run.screen.step(f"{run.bundle.info.title}: verifying {size(run.bundle.size)}")
     what = "verify"
-    run.bundle.verify(lambda count: run.screen.moved(what, count, run.bundle.size))
+    verified = run.bundle.verify(lambda count: run.screen.moved(what, count, run.bundle.size))
+    remember(run.bundle, verified)
+    return verified.sha256
 
 
 def connect(run: Session, hosts: Sequence[Host]) -> dict[str, Connection]:
@@ -115,15 +125,15 @@ def close(connections: Mapping[str, Connection]) -> None:
         connection.close()
 
 
-def artifact(run: Session) -> Artifact:
-    """Return what is sent to hosts."""
+def artifact(run: Session, sha256: str = "") -> Artifact:
+    """Return what is sent to hosts. Without the ``sha256`` that ``verify`` gave, the bundle is not."""
     return Artifact(
         stub_size=run.bundle.stub_size,
         open_stub=run.bundle.stub_stream,
         stub_digest=run.bundle.stub_digest,
-        run_path=str(run.options.bundle or run.bundle.path),
+        open_run=run.bundle.stream,
         run_size=run.bundle.size,
-        run_digest=str(run.bundle.digest),
+        run_sha256=sha256,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from installer_stub.bundle import verify
 from installer_stub.bundle.reader import Bundle
 from installer_stub.errors import BundleError
 from registry_snapshot.errors import BlobUnknown
@@ -96,7 +98,24 @@ def test_verify_counts_every_byte_and_names_the_bundle_by_its_document(run_file:
         verified = bundle.verify(moved.append)
         assert verified.digest == bundle.digest == Digest.of(bundle.read("airseal/bundle.json"))
         assert (verified.size, verified.entries) == (run_file.stat().st_size, len(bundle.names()))
+        assert verified.sha256 == hashlib.sha256(run_file.read_bytes()).hexdigest()
         assert sum(moved) == run_file.stat().st_size
+
+
+@pytest.mark.parametrize("piece", [4095, 4096, 10_007, 100_000])
+def test_a_file_is_the_same_in_pieces_of_any_size(run_file: Path, monkeypatch: pytest.MonkeyPatch, piece: int) -> None:
+    reads: list[int] = []
+    real = os.preadv
+
+    def short(fd: int, buffers: list[memoryview], offset: int) -> int:
+        reads.append(offset)
+        return real(fd, [buffers[0][: len(buffers[0]) // 2 + 1]], offset)  # a read may give less than was asked for
+
+    monkeypatch.setattr(verify, "PIECE", piece)
+    monkeypatch.setattr(verify.os, "preadv", short)
+    with Bundle.open(run_file) as bundle:
+        assert bundle.verify().sha256 == hashlib.sha256(run_file.read_bytes()).hexdigest()
+    assert reads == sorted(set(reads))  # once, from the first byte to the last
 
 
 def test_a_torn_file_says_how_much_is_missing(run_file: Path, tmp_path: Path) -> None:

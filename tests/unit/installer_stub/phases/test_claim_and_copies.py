@@ -6,24 +6,20 @@ import hashlib
 import io
 import json
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
-from installer_stub.errors import BundleError, ClusterError, RecordError
+from installer_stub.errors import ClusterError, InstallerError, RecordError
 from installer_stub.host.command import Command, CommandResult
 from installer_stub.phases import claim
-from installer_stub.phases.base import Artifact, Context
-from installer_stub.phases.copy_bundle import CopyBundle
+from installer_stub.phases.base import Artifact
 from installer_stub.phases.copy_stub import CopyStub
 from installer_stub.site.codec import decode_identity, decode_record
 from installer_stub.site.store import RECORD
 from tests.fakes.plans import (
     M1,
-    M2,
     N1,
     STUB,
-    RecordingReporter,
     make_context,
     make_plan,
     masters,
@@ -159,110 +155,11 @@ def test_nothing_is_needed_on_claimed_hosts_that_have_it() -> None:
     assert CopyStub().is_needed(context)
 
 
-@pytest.fixture
-def artifact(tmp_path: Path) -> Artifact:
-    path = tmp_path / "shop.run"
-    path.write_bytes(b"gigabytes")
-    return Artifact(1, lambda: io.BytesIO(b"s"), "0", str(path), 9)
-
-
-class Disk(ScriptedConnection):
-    """Answers sha256sum and stat from the files it was given."""
-
-    corrupt = False
-
-    def __init__(self) -> None:
-        super().__init__()
-
-        def digest(command: object) -> CommandResult:
-            data = self.files.get("/var/lib/airseal/bundles/shop-1.4.0.run")
-            if data is None:
-                return failed()
-            return CommandResult(0, f"{hashlib.sha256(data + b'x' * self.corrupt).hexdigest()}  x\n", "")
-
-        def stat(command: object) -> CommandResult:
-            data = self.files.get("/var/lib/airseal/bundles/shop-1.4.0.run")
-            return failed() if data is None else CommandResult(0, f"{len(data)} 1700000000\n", "")
-
-        def record(command: object) -> CommandResult:
-            self.files["/var/lib/airseal/bundles/shop-1.4.0.run.whole"] = self.commands[-1].stdin  # type: ignore[assignment]
-            return CommandResult(0, "", "")
-
-        self.on("^sha256sum", digest).on("^stat", stat).on("run.whole", record).on("^rm -f")
-
-
-def bundle_context(artifact: Artifact) -> tuple[Context, Disk, Disk]:
-    plan = make_plan(*masters(M1, M2), *nodes(N1))
-    first, second = Disk(), Disk()
-    return make_context(plan, {M1: first, M2: second, N1: ScriptedConnection()}, artifact=artifact), first, second
-
-
-def test_masters_get_the_artifact_and_nodes_do_not(artifact: Artifact) -> None:
-    context, first, second = bundle_context(artifact)
-    assert CopyBundle().is_needed(context)
-    CopyBundle().run(context)
-    assert first.files[context.plan.bundle_path] == second.files[context.plan.bundle_path] == b"gigabytes"
-    assert isinstance(context.reporter, RecordingReporter)
-    assert context.reporter.bytes == {f"bundle to {M1}": 9, f"bundle to {M2}": 9} or sum(context.reporter.bytes.values()) == 18
-    assert not CopyBundle().is_needed(context)
-
-
-def test_an_artifact_that_is_there_is_not_sent_again(artifact: Artifact) -> None:
-    context, first, _ = bundle_context(artifact)
-    first.files[context.plan.bundle_path] = b"gigabytes"  # but killed before that was written down
-    CopyBundle().run(context)
-    assert not first.ran("^put ")
-    assert not CopyBundle().is_needed(context)
-
-
-def test_another_artifact_of_the_same_name_is_sent(artifact: Artifact, tmp_path: Path) -> None:
-    context, first, _ = bundle_context(artifact)
-    CopyBundle().run(context)
-    (tmp_path / "shop.run").write_bytes(b"REBUILT!!")
-    assert CopyBundle().is_needed(context)
-    CopyBundle().run(context)
-    assert first.files[context.plan.bundle_path] == b"REBUILT!!"
-
-
-def test_an_artifact_that_changed_on_the_host_is_seen(artifact: Artifact) -> None:
-    context, first, _ = bundle_context(artifact)
-    CopyBundle().run(context)
-    first.files[context.plan.bundle_path] += b"more"
-    assert CopyBundle().is_needed(context)
-
-
-def test_a_torn_artifact_of_the_same_size_is_sent_again(artifact: Artifact) -> None:
-    context, first, _ = bundle_context(artifact)
-    first.files[context.plan.bundle_path] = b"gigabytes"
-    first.corrupt = True
-    CopyBundle().run(context)
-    assert first.ran("^put ")
-
-
-def test_a_verified_artifact_is_not_hashed_again_to_see_that_it_is_there(artifact: Artifact) -> None:
-    context, first, _ = bundle_context(replace(artifact, run_digest="sha256:content"))
-    CopyBundle().run(context)
-    first.commands.clear()
-    assert not CopyBundle().is_needed(context)
-    assert not first.ran("^sha256sum")
-    context.artifact = replace(artifact, run_digest="sha256:other")
-    assert CopyBundle().is_needed(context)
-
-
-def test_a_connection_that_can_resume_does(artifact: Artifact) -> None:
-    class Resuming(Disk):
-        resumed = 0
-
-        def put_resumable(self, *arguments: object, **named: object) -> None:
-            self.resumed += 1
-            self.put(*arguments, **named)  # type: ignore[arg-type]
-
-    plan = make_plan(*masters(M1))
-    host = Resuming()
-    CopyBundle().run(make_context(plan, {M1: host}, artifact=artifact))
-    assert host.resumed == 1
-
-
-def test_without_an_artifact_there_is_nothing_to_copy() -> None:
-    with pytest.raises(BundleError):
-        CopyBundle().run(make_context(make_plan(*masters(M1)), {M1: Disk()}))
+def test_a_stub_that_is_not_the_one_that_was_verified_is_not_installed() -> None:
+    hosts = scripted_hosts(PLAN)
+    for host in hosts.values():
+        host.on("sha256sum", failed(1, "No such file"))
+    altered = Artifact(len(STUB), lambda: io.BytesIO(STUB[::-1]), DIGEST)
+    with pytest.raises(InstallerError, match="the installer is not what was verified"):
+        CopyStub().run(make_context(PLAN, hosts, artifact=altered, record=site_record(PLAN)))
+    assert all("/opt/airseal/bin/airseal" not in host.files for host in hosts.values())

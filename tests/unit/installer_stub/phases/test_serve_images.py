@@ -33,7 +33,7 @@ class Site:
             host.files |= {REGISTRY_CA: b"ca", CERTIFICATE: b"ca"}
             host.journals()
             self._systemd(address, host)
-        artifact = Artifact(1, lambda: io.BytesIO(b"s"), "5" * 64, str(run), 8)
+        artifact = Artifact(1, lambda: io.BytesIO(b"s"), "5" * 64, lambda: run.open("rb"), 8, "7" * 64)
         self.context: Context = make_context(PLAN, self.hosts, artifact=artifact)
 
     def _systemd(self, address: str, host: ScriptedConnection) -> None:
