@@ -86,12 +86,12 @@ def _renew(*, only_due: bool) -> int:
 
     from installer_stub.keep import keeper, renewal
     from installer_stub.keep.certificates import host_certificates
-    from installer_stub.keep.renew import renew
+    from installer_stub.keep.renew import kubernetes, renew
     from installer_stub.keep.report import Report
 
     report = Report()
     with keeper.alone():
-        certificates = host_certificates()
+        certificates = kubernetes(host_certificates())
         leaves = tuple(each for each in certificates if not each.authority and not each.problem)
         renew(keeper.load(), renewal.due(certificates, time.time()) if only_due else leaves, report)
     print(report.encode())
@@ -111,5 +111,5 @@ def _kubelet(arguments: Namespace) -> int:
         sys.stdout.write(kubelet_client.sign(sys.stdin.buffer.read(1 << 16), arguments.name, document.certificates.validity).decode())
     else:
         kubelet_client.install(sys.stdin.buffer.read(1 << 16))
-        return 0 if program(("systemctl", "restart", "kubelet.service"), timeout=60.0).ok else FAILED
+        return 0 if program(("systemctl", "--no-block", "restart", "kubelet.service"), timeout=60.0).ok else FAILED
     return 0

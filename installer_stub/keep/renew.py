@@ -7,6 +7,7 @@ one that has ended is replaced by ``certs renew`` from the operator's machine.
 
 from __future__ import annotations
 
+import datetime as dt
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -39,16 +40,22 @@ _AFTER_FAILURE: Final = 3600.0  # seconds until the next attempt: what failed wa
 def keep_certificates(document: HostDocument, report: Report, *, clock: Callable[[], float] = time.time) -> None:
     """Renew what is due and note when to look again. Reads and writes files of this host only."""
     now = clock()
-    certificates = host_certificates()
+    certificates = kubernetes(host_certificates())
     report.failed += [Failure(each.path, each.problem) for each in certificates if each.problem]
     failures = len(report.failed)
+    _renew_registry(report, now)
     if renewal.my_turn(document.certificates, certificates, now):
         renew(document, renewal.due(certificates, now), report)
-    after = host_certificates()
+    after = kubernetes(host_certificates())
     look = renewal.next_look(document.certificates, after, clock())
     if len(report.failed) > failures:
         look = clock() + _AFTER_FAILURE
     _note(look)
+
+
+def kubernetes(certificates: Sequence[Certificate]) -> tuple[Certificate, ...]:
+    """Return those of Kubernetes: not the site registry's."""
+    return tuple(each for each in certificates if not each.path.startswith("/etc/airseal/"))
 
 
 def renew(document: HostDocument, wanted: Sequence[Certificate], report: Report) -> None:
@@ -64,6 +71,20 @@ def renew(document: HostDocument, wanted: Sequence[Certificate], report: Report)
         _renew_kubelet(document, report)
     if by_kubeadm or kubelet:
         _restart_kubelet(report)
+
+
+def _renew_registry(report: Report, now: float) -> None:
+    """Its certificate has a rule and a CA of its own, on every master: it knows itself when."""
+    from installer_stub.pki import registry
+
+    what = "certificate of the site registry"
+    try:
+        done = registry.renew(registry.RegistryFiles(), dt.datetime.fromtimestamp(now, dt.UTC))
+    except InstallerError as error:
+        report.failed.append(Failure(what, error.problem))
+    else:
+        if done in {registry.Renewal.RENEWED, registry.Renewal.RESTARTED}:
+            report.changed.append(f"{what}: {done}")
 
 
 def _renew_with_kubeadm(document: HostDocument, report: Report) -> None:
@@ -116,7 +137,8 @@ def _renew_node(wanted: Sequence[Certificate], report: Report) -> None:
 
 def _restart_kubelet(report: Report) -> None:
     """It reads its certificate at its start; and a new kubelet waits for no container that crashed again and again."""
-    done = run(("systemctl", "restart", "kubelet.service"), timeout=_SYSTEMCTL_TIMEOUT)
+    # Not waited for: at boot kubelet itself waits until we have ended.
+    done = run(("systemctl", "--no-block", "restart", "kubelet.service"), timeout=_SYSTEMCTL_TIMEOUT)
     if not done.ok:
         report.failed.append(Failure("kubelet.service", done.output[-200:]))
 

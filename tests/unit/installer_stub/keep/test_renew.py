@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import base64
+import datetime as dt
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from installer_stub.keep import certificates, kubelet_client, renew
 from installer_stub.keep.document import HostDocument
 from installer_stub.keep.programs import Done
 from installer_stub.keep.report import Report
+from installer_stub.pki import registry
 from tests.fakes.authority import Authority
 from tests.unit.installer_stub.keep.documents import YEAR, host_document, policy
 
@@ -41,6 +43,8 @@ class Master:
         self.issue(days=300)
         monkeypatch.setattr(renew, "host_certificates", lambda: certificates.host_certificates(str(root)))
         monkeypatch.setattr(renew, "run", self.run)
+        monkeypatch.setattr(registry, "renew", lambda files, now: self.registry(now))
+        self.registry: Callable[[dt.datetime], registry.Renewal] = lambda _now: registry.Renewal.NO_REGISTRY
         monkeypatch.setattr(renew, "KUBELET_CONFIG", str(root / "etc/kubernetes/kubelet.conf"))
         monkeypatch.setattr(renew, "_CONFIG", str(root / "run/renew.yaml"))
         monkeypatch.setattr(renew, "NEXT", str(root / "run/next-look"))
@@ -102,7 +106,7 @@ def test_at_half_of_their_life_and_long_after_their_end_the_same_is_done(master:
     master.issue(days=days)
     report = master.keep()
     assert report.failed == []
-    assert [call[:2] for call in master.calls] == [("kubeadm", "certs"), ("end", "kube-apiserver"), ("systemctl", "restart")]
+    assert [call[:2] for call in master.calls] == [("kubeadm", "certs"), ("end", "kube-apiserver"), ("systemctl", "--no-block")]
     assert master.calls[1] == ("end", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
     master.calls.clear()
     assert master.keep() == Report()
@@ -124,7 +128,8 @@ def test_a_kubelet_whose_certificate_ended_gets_one_of_the_same_ca(master: Maste
     master.issue(days=900, kubelet=-30)
     report = master.keep()
     assert report.failed == []
-    assert master.calls == [("systemctl", "restart", "kubelet.service")]
+    # At boot kubelet comes after us: who waited for it would wait for himself.
+    assert master.calls == [("systemctl", "--no-block", "restart", "kubelet.service")]
     data = (master.root / KUBELET).read_bytes()
     made = x509.load_pem_x509_certificate(data)
     made.verify_directly_issued_by(x509.load_pem_x509_certificate(master.authority.pem))
@@ -161,6 +166,23 @@ def test_a_certificate_that_cannot_be_read_is_a_failure_and_not_a_young_one(mast
     master.issue(days=900)
     (master.pki / "apiserver.crt").write_bytes(b"-----BEGIN CERTIFICATE-----\nAA")
     assert "apiserver.crt: no certificate" in str(master.keep().failed[0])
+
+
+def test_the_site_registrys_certificate_has_a_rule_of_its_own_and_is_asked_for_at_every_look(master: Master) -> None:
+    master.issue(days=900, kubelet=900)
+    (master.root / "etc/airseal").mkdir()
+    leaf, _ = master.authority.leaf("registry", days=30, begun=60)
+    (master.root / "etc/airseal/registry.crt").write_bytes(leaf)
+    assert master.keep() == Report()
+    assert master.next_look > 3600
+    master.registry = lambda _now: registry.Renewal.RENEWED
+    assert master.keep().changed == ["certificate of the site registry: the site registry's certificate was renewed"]
+
+    def fail(_now: dt.datetime) -> registry.Renewal:
+        raise InstallerError("no CA", "")
+
+    master.registry = fail
+    assert [str(each) for each in master.keep().failed] == ["certificate of the site registry: no CA"]
 
 
 def test_another_masters_turn_is_waited_for(master: Master, monkeypatch: pytest.MonkeyPatch) -> None:
