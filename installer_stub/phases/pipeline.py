@@ -23,6 +23,7 @@ from installer_stub.phases.run_commands import RunCommands
 from installer_stub.phases.serve_images import ServeImages
 from installer_stub.phases.set_aside import SetAside
 from installer_stub.phases.settle import Settle
+from installer_stub.phases.spread_dns import SpreadDns
 from installer_stub.phases.start_first_master import StartFirstMaster
 from installer_stub.phases.write_kubeconfig import WriteKubeconfig
 from installer_stub.site.model import BundleState
@@ -45,6 +46,7 @@ INSTALL: Final[tuple[Phase, ...]] = (
     JoinNodes(),
     Balance(),
     RunCommands(),
+    SpreadDns(),
     Settle(),
     Accept(),
     KeepRecord(BundleState.INSTALLED),
