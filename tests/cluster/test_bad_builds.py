@@ -17,6 +17,12 @@ from tests.testbed.cache import Cache
 
 pytestmark = pytest.mark.cluster
 
+
+@pytest.fixture(autouse=True, scope="module")
+def _nobody_else_builds(shop_run: Path) -> None:
+    """Containers of builds are counted here. The only other build of a test run is the artifact's: it is over now."""
+
+
 POD = """\
 apiVersion: v1
 kind: Pod
