@@ -1,8 +1,8 @@
 """Renewing this host's certificates without a person, and without asking anybody: the cluster may have slept past them.
 
 On a master ``kubeadm certs renew all`` makes new ones with the CA that lies there, and the control plane starts anew;
-kubelet's own is signed by the same CA. A node has no CA: kubelet renews its certificate itself while the API answers, and
-one that has ended is replaced by ``certs renew`` from the operator's machine.
+kubelet's own is signed by the same CA. A node has no CA: it asks the API for the next certificate while the present one is
+valid, and one that has ended is replaced by ``certs renew`` from the operator's machine.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from installer_stub.distro.certificates import (
 )
 from installer_stub.errors import InstallerError
 from installer_stub.facts.certificates import Certificate
-from installer_stub.keep import kubelet_client, renewal, static_pods
+from installer_stub.keep import kubelet_client, kubelet_request, renewal, static_pods
 from installer_stub.keep.certificates import host_certificates
 from installer_stub.keep.document import HostDocument
 from installer_stub.keep.programs import run
@@ -61,7 +61,7 @@ def kubernetes(certificates: Sequence[Certificate]) -> tuple[Certificate, ...]:
 def renew(document: HostDocument, wanted: Sequence[Certificate], report: Report) -> None:
     """Renew ``wanted``, and let what uses them read the new ones."""
     if not document.certificates.master:
-        _renew_node(wanted, report)
+        _renew_node(document, wanted, report)
         return
     by_kubeadm = [each for each in wanted if renewed_by_kubeadm(each.path)]
     if by_kubeadm:
@@ -128,11 +128,24 @@ def _renew_kubelet(document: HostDocument, report: Report) -> None:
         report.changed.append(what)
 
 
-def _renew_node(wanted: Sequence[Certificate], report: Report) -> None:
-    """While it is valid kubelet asks for the next one itself; afterwards nobody would answer it."""
-    ended = [each for each in wanted if each.path == KUBELET_CLIENT and each.ends <= time.time()]
-    if ended:
+def _renew_node(document: HostDocument, wanted: Sequence[Certificate], report: Report) -> None:
+    """While it is valid the API gives the next one; afterwards nobody would answer."""
+    mine = [each for each in wanted if each.path == KUBELET_CLIENT]
+    if not mine:
+        return
+    if mine[0].ends <= time.time():
         report.failed.append(Failure(KUBELET_CLIENT, "has ended; from the operator's machine: certs renew, with --master and --node"))
+        return
+    what = f"{KUBELET_CLIENT} of kubelet"
+    try:
+        kubelet_client.install(kubelet_request.ask(kubelet_client.request(document.name), document.certificates.validity))
+    except InstallerError as error:
+        report.failed.append(Failure(what, error.problem))
+    except OSError as error:
+        report.failed.append(Failure(what, error.strerror or repr(error)))
+    else:
+        report.changed.append(what)
+        _restart_kubelet(report)
 
 
 def _restart_kubelet(report: Report) -> None:

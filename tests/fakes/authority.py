@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
+import ipaddress
+from collections.abc import Sequence
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -25,12 +27,12 @@ class Authority:
         self.pem = self._made(self._name, self._key, days=days, authority=True)
         self.key_pem = _pem(self._key)
 
-    def leaf(self, name: str, *, days: float, begun: float = 365) -> tuple[bytes, bytes]:
+    def leaf(self, name: str, *, days: float, begun: float = 365, addresses: Sequence[str] = ()) -> tuple[bytes, bytes]:
         """Return certificate and key, in PEM. It began ``begun`` days ago and ends in ``days``."""
         key = ec.generate_private_key(ec.SECP256R1())
-        return self._made(_name(name), key, days=days, authority=False, begun=begun), _pem(key)
+        return self._made(_name(name), key, days=days, authority=False, begun=begun, addresses=addresses), _pem(key)
 
-    def _made(self, name: x509.Name, key: ec.EllipticCurvePrivateKey, *, days: float, authority: bool, begun: float = 365) -> bytes:
+    def _made(self, name: x509.Name, key: ec.EllipticCurvePrivateKey, *, days: float, authority: bool, begun: float = 365, addresses: Sequence[str] = ()) -> bytes:
         now = dt.datetime.now(dt.UTC)
         builder = (
             x509.CertificateBuilder()
@@ -42,4 +44,7 @@ class Authority:
             .not_valid_after(now + dt.timedelta(days=days))
             .add_extension(x509.BasicConstraints(ca=authority, path_length=None), critical=True)
         )
+        if addresses:
+            own = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(each)) for each in addresses])
+            builder = builder.add_extension(own, critical=False)
         return builder.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)

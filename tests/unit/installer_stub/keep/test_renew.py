@@ -18,6 +18,7 @@ from installer_stub.errors import InstallerError
 from installer_stub.facts.certificates import read_certificate
 from installer_stub.keep import certificates, kubelet_client, renew
 from installer_stub.keep.document import HostDocument
+from installer_stub.keep.kubelet_request import NotAnswered
 from installer_stub.keep.programs import Done
 from installer_stub.keep.report import Report
 from installer_stub.pki import registry
@@ -193,10 +194,26 @@ def test_another_masters_turn_is_waited_for(master: Master, monkeypatch: pytest.
     assert master.next_look <= 600
 
 
-def test_a_node_has_no_ca_it_asks_for_a_person_only_when_its_own_has_ended(master: Master) -> None:
-    node = host_document(certificates=policy(master=False))
+def test_a_node_has_no_ca_it_asks_the_api_and_a_person_only_when_its_own_has_ended(master: Master, monkeypatch: pytest.MonkeyPatch) -> None:
+    node = host_document(name="n5", certificates=policy(master=False))
+    ca = {"certificate": str(master.pki / "ca.crt"), "key": str(master.pki / "ca.key")}
+    monkeypatch.setattr(renew.kubelet_request, "ask", lambda csr, validity: SIGN(csr, "n5", validity, **ca))
+    master.issue(days=900, kubelet=900)
+    assert master.keep(node) == Report()
     master.issue(days=900, kubelet=100)
-    assert master.keep(node) == Report()  # kubelet asks the API itself
+    assert master.keep(node).changed == ["/var/lib/kubelet/pki/kubelet-client-current.pem of kubelet"]
+    assert round(read_certificate("x", (master.root / KUBELET).read_bytes()).days_left(time.time())) == 3 * 365
+    assert master.calls == [("systemctl", "--no-block", "restart", "kubelet.service")]
+    master.calls.clear()
+
+    def silence(csr: bytes, validity: int) -> bytes:
+        raise NotAnswered("the API does not answer")
+
+    monkeypatch.setattr(renew.kubelet_request, "ask", silence)
+    master.issue(days=900, kubelet=100)
+    before = (master.root / KUBELET).read_bytes()
+    assert "does not answer" in str(master.keep(node).failed[0])
+    assert (master.root / KUBELET).read_bytes() == before
     master.issue(days=900, kubelet=-1)
     (failure,) = master.keep(node).failed
     assert "certs renew" in failure.why
