@@ -35,6 +35,8 @@ VERBS: Final = (
     Verb("join", "install", "add hosts to a site that is installed"),
     Verb("remove", "remove", "take a host out of the cluster, also one that is lost"),
     Verb("status", "status", "say how the site is: hosts, etcd, certificates, registries, who is changing it"),
+    Verb("init", "clusterfile", "write a Clusterfile from options, or of a site that is installed"),
+    Verb("apply", "clusterfile", "bring a site to what a Clusterfile asks for"),
     Verb("reset", "install", "put the hosts back as they were before the installation"),
     Verb("certs", "certs", "show when certificates end, or renew them"),
     Verb("serve", "serve", "serve the images of this file, or of others, as a registry"),

@@ -65,6 +65,7 @@ class InstallOptions:
     targets: tuple[str, ...] = ()  # remove: names or addresses of recorded hosts
     lost: bool = False  # remove: the hosts do not answer, and will not come back
     force: bool = False  # remove: also where the cluster will stand still
+    source: str = "command line"  # where this was written: a file's name for a Clusterfile
     output: Path | None = None  # logs, init: where the result goes
 
     @property

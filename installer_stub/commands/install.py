@@ -69,18 +69,8 @@ def define(parser: ArgumentParser, verb: str) -> None:
     if verb == "reset":
         parser.add_argument("--cluster", default="", metavar="ID", help="the cluster that is meant, where another file installed it")
     else:
-        cluster = parser.add_argument_group("cluster")
-        cluster.add_argument("--endpoint", metavar="HOST[:PORT]", help="load balancer or virtual address in front of the masters, if the site has one; default: each node balances by itself")
-        cluster.add_argument("--san", action="append", default=[], metavar="NAME[,ADDRESS]", help="more names and addresses that the API is reached by, for its certificates")
-        cluster.add_argument("--pod-cidr", metavar="CIDR", help=f"network of pods (default: as recorded at the site, or {POD_CIDR})")
-        cluster.add_argument("--service-cidr", metavar="CIDR", help=f"network of services (default: as recorded at the site, or {SERVICE_CIDR})")
-        days = CERTIFICATE_VALIDITY // 86400
-        cluster.add_argument("--certificate-validity", metavar="DAYS", help=f"how long certificates live; hosts renew them at half of it (default: as recorded, or {days})")
-        cluster.add_argument("--kubeconfig", type=Path, default=Path("kubeconfig"), metavar="FILE", help="where the operator's copy goes (default ./kubeconfig)")
-    if verb != "reset":
-        others = parser.add_argument_group("what others left")
-        others.add_argument("--take", action="append", default=[], metavar="DIR", help="rename DIR, in which data of an earlier life lies, out of the way; a reset renames it back")
-        others.add_argument("--force-rejoin", action="append", default=[], metavar="ADDRESS", help="this host, of which nobody can tell what it is, may be wiped and joined again")
+        define_cluster(parser)
+        define_leftovers(parser)
     define_answers(parser)
     parser.epilog = _EXAMPLES[verb]
 
@@ -91,6 +81,25 @@ def define_hosts(parser: ArgumentParser) -> _ArgumentGroup:
     hosts.add_argument("--master", action="append", default=[], metavar="A[,B,C]", help="hosts of the control plane, the first one first")
     hosts.add_argument("--node", action="append", default=[], metavar="D[,E]", help="workers")
     return hosts
+
+
+def define_cluster(parser: ArgumentParser) -> None:
+    """Add what a cluster can be told when it begins."""
+    cluster = parser.add_argument_group("cluster")
+    cluster.add_argument("--endpoint", metavar="HOST[:PORT]", help="load balancer or virtual address in front of the masters, if the site has one; default: each node balances by itself")
+    cluster.add_argument("--san", action="append", default=[], metavar="NAME[,ADDRESS]", help="more names and addresses that the API is reached by, for its certificates")
+    cluster.add_argument("--pod-cidr", metavar="CIDR", help=f"network of pods (default: as recorded at the site, or {POD_CIDR})")
+    cluster.add_argument("--service-cidr", metavar="CIDR", help=f"network of services (default: as recorded at the site, or {SERVICE_CIDR})")
+    days = CERTIFICATE_VALIDITY // 86400
+    cluster.add_argument("--certificate-validity", metavar="DAYS", help=f"how long certificates live; hosts renew them at half of it (default: as recorded, or {days})")
+    cluster.add_argument("--kubeconfig", type=Path, default=Path("kubeconfig"), metavar="FILE", help="where the operator's copy goes (default ./kubeconfig)")
+
+
+def define_leftovers(parser: ArgumentParser) -> None:
+    """Add what may be done to what others left."""
+    others = parser.add_argument_group("what others left")
+    others.add_argument("--take", action="append", default=[], metavar="DIR", help="rename DIR, in which data of an earlier life lies, out of the way; a reset renames it back")
+    others.add_argument("--force-rejoin", action="append", default=[], metavar="ADDRESS", help="this host, of which nobody can tell what it is, may be wiped and joined again")
 
 
 def define_via(hosts: _ArgumentGroup) -> None:
@@ -137,7 +146,9 @@ def parse(arguments: Namespace) -> InstallOptions:
     )
     validity = getattr(arguments, "certificate_validity", None)
     via = parse_hosts(getattr(arguments, "via", []), Role.MASTER, user=arguments.user, port=port)
-    hosts = _hosts(arguments.verb, check_hosts(masters + nodes), via)
+    hosts = check_hosts(masters + nodes)
+    if getattr(arguments, "require", True):
+        hosts = _hosts(arguments.verb, hosts, via)
     return InstallOptions(
         verb=Verb(arguments.verb),
         hosts=hosts,
@@ -168,6 +179,8 @@ def _hosts(verb: str, hosts: tuple[Host, ...], via: tuple[Host, ...]) -> tuple[H
     """Return ``hosts`` if the verb can begin with them: a new site needs a master, what stands already any of its hosts."""
     if verb in {"install", "check", "plan"} and not via:
         require_master(hosts)
+    elif verb == "init":
+        return hosts
     elif verb == "join" and not hosts:
         raise UsageError("no host is named that should join", "add --master or --node with its address, and --via with a host of the site")
     elif not hosts and not via:

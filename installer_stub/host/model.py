@@ -15,12 +15,16 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True, order=True)
 class Host:
-    """One host: address as given by the operator, and how to log in. Holds no secret."""
+    """One host: address as given by the operator, and how to log in. Holds no secret.
+
+    ``internal`` is how other hosts reach it, where that is another address.
+    """
 
     address: str
     role: Role
     port: int = 22
     user: str = "root"
+    internal: str = ""
 
     def __str__(self) -> str:
         return self.address

@@ -45,7 +45,7 @@ def survey(options: InstallOptions, bundle: BundleInfo, digest: str, found: Foun
     named = {host.address: found.connections[host.address] for host in options.hosts}
     facts = with_marks(gather_all(named), found)
     request = request_of(options, facts, bundle, digest)
-    site = merge(found.record, request)
+    site = merge(found.record, request, options.source)
     if isinstance(site, Contradiction):
         raise site.error()
     if not site.masters:

@@ -1,0 +1,127 @@
+"""Reading a Clusterfile: a value, or an error with everything that is wrong in it."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+from installer_stub.clusterfile.check import Problem, check, entries
+from installer_stub.clusterfile.schema import SCHEMA
+from installer_stub.errors import UsageError
+from installer_stub.host.model import Host, Role
+from installer_stub.options import POD_CIDR, SERVICE_CIDR, parse_access, parse_validity
+from installer_stub.plan import Access
+
+MOST_BYTES: Final = 1 << 20  # five thousand hosts are half of it
+
+
+@dataclass(frozen=True, slots=True)
+class Clusterfile:
+    """What the file asks for. None, and what is empty: it says nothing about it."""
+
+    hosts: tuple[Host, ...]
+    pods: str | None
+    services: str | None
+    access: Access
+    certificate_validity: int | None  # seconds
+
+
+def read(path: Path, *, user: str, port: int) -> Clusterfile:
+    """Return what the file says; ``user`` and ``port`` stand in where it names none.
+
+    Raises UsageError with all problems, as ``file:line: path: problem``.
+    """
+    try:
+        with path.open("rb") as file:
+            raw = file.read(MOST_BYTES + 1)
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}", "name a Clusterfile with -f; init writes one") from None
+    return parse(raw, str(path), user=user, port=port)
+
+
+def parse(raw: bytes, name: str, *, user: str, port: int) -> Clusterfile:
+    """Return what the bytes of the file called ``name`` say. Raises UsageError."""
+    node = _compose(raw, name)
+    problems = list(check(node, SCHEMA))
+    if not problems:
+        problems += _together(node)
+    if problems:
+        lines = "\n".join(f"{name}:{each.line}: {each.path or '(the whole file)'}: {each.text}" for each in sorted(problems))
+        count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+        raise UsageError(f"{name} has {count}; nothing was changed:\n{lines}", "correct the file; apply --schema prints what it may hold")
+    # Every text as it is written: what YAML takes for a number or a date in quotes was refused above.
+    return _value(yaml.load(raw, Loader=yaml.SafeLoader), user=user, port=port)
+
+
+def _compose(raw: bytes, name: str) -> yaml.Node:
+    if len(raw) > MOST_BYTES:
+        raise UsageError(f"{name} is larger than {MOST_BYTES} bytes", "is it a Clusterfile?")
+    try:
+        for event in yaml.parse(raw, Loader=yaml.SafeLoader):
+            if isinstance(event, yaml.AliasEvent):
+                line = event.start_mark.line + 1 if event.start_mark is not None else 1
+                raise UsageError(f"{name}:{line}: a Clusterfile has no anchors and aliases", "write it out")
+        node = yaml.compose(raw, Loader=yaml.SafeLoader)
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark is not None else 1
+        raise UsageError(f"{name}:{line}: this is no YAML: {error.problem}", "correct the file") from None
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        raise UsageError(f"{name}: this is no YAML: {str(error)[:200]}", "correct the file") from None
+    if node is None:
+        raise UsageError(f"{name} is empty", "init writes one")
+    return node
+
+
+def _together(node: yaml.Node) -> Iterator[Problem]:
+    """What no field shows alone: hosts named twice, no master, networks that overlap."""
+    top = _fields(node)
+    seen: dict[str, int] = {}
+    masters = False
+    for index, item in enumerate(top["hosts"].value):
+        fields = _fields(item)
+        masters |= fields["role"].value == Role.MASTER
+        for what in ("address", "internal"):
+            if what in fields:
+                text, line = fields[what].value.lower(), fields[what].start_mark.line + 1
+                first = seen.setdefault(text, index)
+                if first != index:
+                    yield Problem(line, f"hosts[{index}].{what}", f"{text} is hosts[{first}] already")
+    if not masters:
+        yield Problem(top["hosts"].start_mark.line + 1, "hosts", "there is no master among them")
+    networks = _fields(top["networks"]) if "networks" in top else {}
+    pods = networks["pods"].value if "pods" in networks else POD_CIDR
+    services = networks["services"].value if "services" in networks else SERVICE_CIDR
+    one, other = ipaddress.ip_network(pods), ipaddress.ip_network(services)
+    if one.version == other.version and one.overlaps(other):
+        line = top["networks"].start_mark.line + 1
+        yield Problem(line, "networks", f"pods {pods} and services {services} overlap")
+
+
+def _fields(node: yaml.Node) -> dict[str, yaml.Node]:
+    return {name: value for name, _, value in entries(node)} if isinstance(node, yaml.MappingNode) else {}
+
+
+def _value(document: Mapping[str, Any], *, user: str, port: int) -> Clusterfile:
+    networks = document.get("networks", {})
+    validity = document.get("certificateValidity")
+    return Clusterfile(
+        hosts=tuple(
+            Host(
+                each["address"].lower(),
+                Role(each["role"]),
+                each.get("port", port),
+                each.get("user", user),
+                each.get("internal", ""),
+            )
+            for each in document["hosts"]
+        ),
+        pods=networks.get("pods"),
+        services=networks.get("services"),
+        access=parse_access(document.get("endpoint"), document.get("subjectAltNames", ())),
+        certificate_validity=parse_validity(validity) if validity is not None else None,
+    )

@@ -1,0 +1,95 @@
+"""The schema of a Clusterfile: JSON Schema 2020-12, which editors know, and what our own reader goes by.
+
+Beside the standard's words it has two of ours: ``format`` names a check in ``formats``; ``x-not-yet`` says that a field has
+its place and is not honoured by this version, so that writing it is an error and never silence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+API_VERSION: Final = "airseal/v1"
+KIND: Final = "Cluster"
+_LATER: Final = "this version of airseal does not do that yet; leave it out"
+
+
+def _text(description: str, **more: object) -> dict[str, object]:
+    return {"type": "string", "description": description, "minLength": 1, "maxLength": 253, **more}
+
+
+def _list(description: str, items: Mapping[str, object], **more: object) -> dict[str, object]:
+    return {"type": "array", "description": description, "items": dict(items), "maxItems": 5000, **more}
+
+
+def _texts(description: str, format_: str) -> dict[str, object]:
+    return {"type": "object", "description": description, "additionalProperties": {"type": "string", "maxLength": 1024}, "format": format_}
+
+
+_PORT: Final = {"type": "integer", "description": "SSH port; default: that of the command line, or 22", "minimum": 1, "maximum": 65535}
+_HOST: Final[Mapping[str, object]] = {
+    "type": "object",
+    "additionalProperties": False,
+    "required": ["address", "role"],
+    "properties": {
+        "address": _text("how this machine reaches the host: an address or a name", format="host"),
+        "internal": _text("how the other hosts reach it, where that is another address", format="address", **{"x-not-yet": _LATER}),
+        "role": {"type": "string", "enum": ["master", "node"], "description": "control plane, or worker"},
+        "user": _text("login; default: that of the command line, or root", format="user"),
+        "port": _PORT,
+        "labels": {**_texts("labels of the node", "labels"), "x-not-yet": _LATER},
+        "taints": {**_list("taints of the node, as kubectl spells them: key=value:Effect", _text("taint", format="taint")), "x-not-yet": _LATER},
+        "env": {**_texts("environment of containerd and kubelet on this host", "environment"), "x-not-yet": _LATER},
+    },
+}
+
+SCHEMA: Final[Mapping[str, Any]] = {
+    "$schema": "https://json-schema.org/draft/2020-12/schema",
+    "title": "Clusterfile",
+    "description": "A site as it is wanted. `apply -f` merges it with the record of the site; what it does not say stays as it is.",
+    "type": "object",
+    "additionalProperties": False,
+    "required": ["apiVersion", "kind", "hosts"],
+    "properties": {
+        "apiVersion": {"type": "string", "enum": [API_VERSION]},
+        "kind": {"type": "string", "enum": [KIND]},
+        "hosts": _list("the hosts, masters in the order in which they begin", _HOST, minItems=1),
+        "networks": {
+            "type": "object",
+            "description": "the cluster's own address ranges; they stay for the life of the cluster",
+            "additionalProperties": False,
+            "properties": {
+                "pods": _text("network of pods, 10.244.0.0/16 by default", format="network"),
+                "services": _text("network of Services, 10.96.0.0/16 by default", format="network"),
+            },
+        },
+        "endpoint": _text("HOST[:PORT] of a load balancer or virtual address in front of the masters", format="endpoint"),
+        "subjectAltNames": _list("more names and addresses that the API is reached by", _text("name or address", format="san")),
+        "certificateValidity": _text("how long certificates live: days, or a number with d, h or m", format="validity"),
+        "registry": {
+            "type": "object",
+            "description": "the site registry",
+            "additionalProperties": False,
+            "properties": {"port": {"type": "integer", "minimum": 1, "maximum": 65535}},
+            "x-not-yet": _LATER,
+        },
+        "dataDirectories": {
+            "type": "object",
+            "description": "where data lies on hosts",
+            "additionalProperties": False,
+            "properties": {name: _text("a directory", format="path") for name in ("containerd", "kubelet", "etcd", "bundles")},
+            "x-not-yet": _LATER,
+        },
+        "patches": {
+            "type": "object",
+            "description": "changes to what airseal writes",
+            "additionalProperties": False,
+            "properties": {
+                "kubeadm": _list("documents merged into kubeadm's configuration", {"type": "object"}),
+                "kubelet": _list("documents merged into KubeletConfiguration", {"type": "object"}),
+                "containerd": _list("TOML for /etc/containerd/conf.d", {"type": "string"}),
+            },
+            "x-not-yet": _LATER,
+        },
+    },
+}

@@ -1,0 +1,166 @@
+"""A Clusterfile is a value, or every one of its problems at once with line and path; nothing in it is passed over."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from installer_stub import cli
+from installer_stub.clusterfile.read import MOST_BYTES, Clusterfile, parse, read
+from installer_stub.clusterfile.render import render
+from installer_stub.clusterfile.schema import SCHEMA
+from installer_stub.errors import UsageError
+from installer_stub.host.model import Host, Role
+from installer_stub.options import parse_access
+
+GOOD = """\
+apiVersion: airseal/v1
+kind: Cluster
+hosts:
+  - address: 10.0.0.2
+    role: master
+  - {address: n5.site, role: node, user: ops, port: 2222}
+networks:
+  services: 10.9.0.0/16
+endpoint: 10.0.0.9:8443
+subjectAltNames: [api.site.example]
+certificateValidity: "365"
+"""
+
+
+def parsed(text: str) -> Clusterfile:
+    return parse(text.encode(), "site.yaml", user="root", port=22)
+
+
+def problems(text: str) -> list[str]:
+    with pytest.raises(UsageError) as caught:
+        parsed(text)
+    return caught.value.problem.splitlines()[1:] or [caught.value.problem]
+
+
+def test_everything_it_may_say() -> None:
+    assert parsed(GOOD) == Clusterfile(
+        (Host("10.0.0.2", Role.MASTER), Host("n5.site", Role.NODE, 2222, "ops")),
+        None,
+        "10.9.0.0/16",
+        parse_access("10.0.0.9:8443", ["api.site.example"]),
+        365 * 86400,
+    )
+
+
+def test_all_problems_at_once_with_line_and_path() -> None:
+    assert problems(
+        """\
+apiVersion: airseal/v2
+hosts:
+  - address: 10.0.0
+    role: worker
+    prot: 22
+  - address: root@10.0.0.3
+    port: 022
+    role: node
+networks: {pods: 10.0.0.1/8}
+endpoint: ":"
+subjectAltNames: api
+"""
+    ) == [
+        "site.yaml:1: apiVersion: airseal/v1 is wanted, not 'airseal/v2'",
+        "site.yaml:1: kind: is missing",
+        "site.yaml:3: hosts[0].address: '10.0.0' is neither a name nor an address",
+        "site.yaml:4: hosts[0].role: master or node is wanted, not 'worker'",
+        "site.yaml:5: hosts[0].prot: there is no such field; there are address, internal, role, user, port, labels, taints, env",
+        "site.yaml:6: hosts[1].address: 'root@10.0.0.3' has a user in it; that has a field of its own: user",
+        "site.yaml:7: hosts[1].port: a whole number is wanted, in decimal",
+        "site.yaml:9: networks.pods: '10.0.0.1/8' is no network: 10.0.0.1/8 has host bits set",
+        "site.yaml:10: endpoint: ':' is neither a name nor an address, with or without a port",
+        "site.yaml:11: subjectAltNames: a list is wanted",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("more", "line", "path"),
+    [
+        ("registry: {port: 5000}\n", 12, "registry"),
+        ("dataDirectories: {etcd: /data}\n", 12, "dataDirectories"),
+        ("patches: {kubelet: []}\n", 12, "patches"),
+    ],
+)
+def test_what_is_not_honoured_yet_is_an_error_that_says_so(more: str, line: int, path: str) -> None:
+    assert problems(GOOD + more) == [f"site.yaml:{line}: {path}: this version of airseal does not do that yet; leave it out"]
+
+
+@pytest.mark.parametrize("field", ["labels: {rack: a}", "taints: [a=b:NoSchedule]", "env: {A: b}"])
+def test_fields_of_a_host_that_are_not_honoured_yet(field: str) -> None:
+    (problem,) = problems(GOOD.replace("    role: master\n", f"    role: master\n    {field}\n"))
+    assert problem.startswith(f"site.yaml:6: hosts[0].{field.partition(':')[0]}: this version")
+
+
+@pytest.mark.parametrize(
+    ("changed", "problem"),
+    [
+        (GOOD.replace("n5.site", "10.0.0.2"), "site.yaml:6: hosts[1].address: 10.0.0.2 is hosts[0] already"),
+        (GOOD.replace("role: master", "role: node"), "site.yaml:4: hosts: there is no master among them"),
+        (GOOD.replace("10.9.0.0/16", "10.244.0.0/20"), "site.yaml:8: networks: pods 10.244.0.0/16 and services 10.244.0.0/20 overlap"),
+        (GOOD + "kind: Cluster\n", "site.yaml:12: kind: written twice, first in line 2"),
+        (GOOD.replace('"365"', "365"), "site.yaml:11: certificateValidity: a text is wanted (write it in quotes)"),
+        (GOOD + "? [a]\n: b\n", "site.yaml:12: (the whole file): a name of a field is a text"),
+        ("[]\n", "site.yaml:1: (the whole file): a mapping is wanted"),
+        ("hosts: &a []\nx: *a\n", "site.yaml:2: a Clusterfile has no anchors and aliases"),
+        ("a: b: c\n", "site.yaml:1: this is no YAML: mapping values are not allowed here"),
+        ("", "site.yaml is empty"),
+        ("[" * 3000, "site.yaml:1: this is no YAML"),
+        ("[" * 3000 + "]" * 3000, "site.yaml: this is no YAML"),
+    ],
+)
+def test_what_is_wrong_together_or_is_no_clusterfile(changed: str, problem: str) -> None:
+    found = problems(changed)
+    assert len(found) == 1
+    assert found[0].startswith(problem)
+
+
+def test_a_file_has_a_bound_and_a_name(tmp_path: Path) -> None:
+    big = tmp_path / "big"
+    big.write_bytes(b" " * (MOST_BYTES + 2))
+    with pytest.raises(UsageError, match="larger than"):
+        read(big, user="root", port=22)
+    with pytest.raises(UsageError, match="cannot be read: No such file"):
+        read(tmp_path / "none", user="root", port=22)
+
+
+@given(st.integers(0, len(GOOD)), st.text(max_size=6))
+def test_any_text_is_a_value_or_a_named_error(at: int, text: str) -> None:
+    try:
+        assert isinstance(parsed(GOOD[:at] + text + GOOD[at + len(text) :]), Clusterfile)
+    except UsageError as error:
+        assert "site.yaml" in error.problem  # noqa: PT017
+
+
+@pytest.mark.parametrize("validity", [None, 86400, 3600 * 7, 600])
+def test_what_init_writes_is_read_back(validity: int | None) -> None:
+    wanted = parsed(GOOD)
+    text = render(wanted.hosts, pods="10.244.0.0/16", services="10.9.0.0/16", endpoint="10.0.0.9:8443", sans=("api.site.example",), validity=validity)
+    again = parsed(text)
+    assert (again.hosts, again.pods, again.services, again.access) == (wanted.hosts, "10.244.0.0/16", "10.9.0.0/16", wanted.access)
+    assert again.certificate_validity == validity
+    bare = parsed(render(wanted.hosts))
+    assert (bare.pods, bare.services, bare.certificate_validity) == (None, None, None)
+
+
+def test_init_and_apply_on_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    target = tmp_path / "Clusterfile"
+    assert cli.main(["init", "--master", "10.0.0.2", "--node", "ops@10.0.0.5", "-o", str(target)]) == 0
+    assert parsed(target.read_text()).hosts == (Host("10.0.0.2", Role.MASTER), Host("10.0.0.5", Role.NODE, 22, "ops"))
+    assert cli.main(["init", "--master", "10.0.0.2", "-o", str(target)]) == 2
+    assert "is there already" in capsys.readouterr().err
+    assert cli.main(["init"]) == 0
+    assert parsed(capsys.readouterr().out).hosts[0].role is Role.MASTER
+    assert cli.main(["apply", "--schema"]) == 0
+    assert json.loads(capsys.readouterr().out) == json.loads(json.dumps(SCHEMA))
+    assert cli.main(["apply"]) == 2
+    target.write_text(GOOD.replace("master", "boss"))
+    assert cli.main(["apply", "-f", str(target)]) == 2
+    assert f"{target}:5: hosts[0].role" in capsys.readouterr().err
