@@ -7,24 +7,22 @@ from dataclasses import replace
 from typing import Final
 
 from installer_stub.decide import build_plan
-from installer_stub.errors import HostsFailed, HostsLeftOut, InstallerError
+from installer_stub.errors import HostsLeftOut, InstallerError
 from installer_stub.facts.gather import gather_all
 from installer_stub.kube.kubectl import Kubectl
 from installer_stub.kube.volumes import host_volumes
+from installer_stub.ledger.report import Report
 from installer_stub.options import InstallOptions, Verb
 from installer_stub.phases import runner
 from installer_stub.phases.base import Context
 from installer_stub.phases.pipeline import INSTALL
+from installer_stub.phases.reset_hosts import require_complete, reset_hosts
 from installer_stub.site.find import with_marks
 from installer_stub.site.whose import ResetChoices, agree, ours_only, whose
 from installer_stub.ui.summary import closing, plan_text
 from installer_stub.verbs.prepare import connected, prepare
 from installer_stub.verbs.session import Session, artifact, close, connect_reachable, result, session, verify
 from installer_stub.verbs.show_plan import show_plan
-
-_FIREWALL: Final = (
-    "rules that kube-proxy and the network made in iptables go at the next restart of a host; kubeadm leaves them too"
-)
 
 
 def main(options: InstallOptions) -> int:
@@ -77,7 +75,9 @@ def _check(run: Session) -> None:
 def _reset(run: Session) -> None:
     """Undo on every host that is ours and answers. Raises HostsFailed for those that do not, after the others."""
     connections, lost = connect_reachable(run, run.options.hosts)
-    left = [_FIREWALL]
+    left: list[str] = []
+    reports: dict[str, Report] = {}
+    failures: dict[str, InstallerError] = {error.host: error for error in lost}
     try:
         facts = with_marks(gather_all(connections), belonging := whose(connections))
         ours = ours_only(run.options.hosts, facts, belonging.marks)
@@ -90,14 +90,18 @@ def _reset(run: Session) -> None:
             mine = {host.address: connections[host.address] for host in ours}
             context = Context(plan, mine, artifact(run), run.screen)
             left += _volumes_left(context)
-            runner.undo_all(INSTALL, context)
+            reports, failed = reset_hosts(context, run.options.abandon)
+            failures |= failed
     finally:
         close(connections)
-    if lost:
-        raise lost[0] if len(lost) == 1 else HostsFailed(lost)
+    for address, report in reports.items():
+        run.screen.step(f"{address}: {report.text()}")
+    require_complete(reports, failures)
     names = ", ".join(host.address for host in ours) or "no host"
     notes = "".join(f"\n  - {note}" for note in left)
-    result(run, f"{names}: as before the installation, but for what is listed here.{notes}", hosts=len(ours), left=left)
+    differences = {address: report.difference for address, report in reports.items()}
+    text = f"{names}: every change is undone" + (f"; what stays:{notes}" if notes else "")
+    result(run, text, hosts=len(ours), left=left, difference=differences)
 
 
 def _volumes_left(context: Context) -> list[str]:

@@ -61,6 +61,7 @@ class InstallOptions:
     access: Access = BY_ITSELF
     certificate_validity: int | None = None  # seconds; None: as recorded, or the default
     via: tuple[Host, ...] = ()  # hosts of the site that only tell of it: where the record is read
+    abandon: tuple[str, ...] = ()  # reset: what shall stay as it is, by the name that an earlier reset gave it
     cluster: str = ""  # reset: the id of the cluster that is meant, where this file is not its own
     targets: tuple[str, ...] = ()  # remove: names or addresses of recorded hosts
     lost: bool = False  # remove: the hosts do not answer, and will not come back

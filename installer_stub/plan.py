@@ -19,6 +19,7 @@ _DAY: Final = 24 * 3600
 # Renewed at half of its life (docs/adr/0015): a cluster that is switched off always has a year and a half left.
 CERTIFICATE_VALIDITY: Final = 3 * 365 * _DAY
 AUTHORITY_VALIDITY: Final = 30 * 365 * _DAY  # nothing renews a cluster's CA, so it has to outlive the site
+HOME: Final = f"{STATE}/home"  # of every command of ours: what kubectl and helm cache there goes with us
 OPT: Final = "/opt/airseal"
 STUB: Final = f"{OPT}/bin/airseal"
 REGISTRY_CA: Final = "/etc/airseal/ca.crt"  # on every host: the authorities by which the site registry is trusted

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from installer_stub.changes.disk import Disk
+from installer_stub.changes.environment import environment
 from installer_stub.changes.mounts import Mount, parse_mounts
 from installer_stub.changes.units import Systemd, Units
 from installer_stub.errors import CouldNotTell, NotPutBack
@@ -20,7 +21,7 @@ class Programs:
     def run(self, *argv: str, stdin: str = "", timeout: float = _TIMEOUT) -> subprocess.CompletedProcess[str] | None:
         """Run a program to its end. None: there is no such program. Raises CouldNotTell when it does not end."""
         try:
-            return subprocess.run(argv, input=stdin, capture_output=True, text=True, errors="replace", timeout=timeout, check=False)
+            return subprocess.run(argv, input=stdin, capture_output=True, text=True, errors="replace", env=environment(), timeout=timeout, check=False)
         except FileNotFoundError:
             return None
         except (OSError, subprocess.TimeoutExpired) as error:

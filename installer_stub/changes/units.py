@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 from typing import Final, Protocol
 
+from installer_stub.changes.environment import environment
 from installer_stub.errors import CouldNotTell, NotPutBack
 
 _TIMEOUT: Final = 150.0  # seconds; systemd itself kills what does not stop within 90
@@ -42,7 +43,7 @@ class Systemd:
     def do(self, verb: str, *names: str) -> None:
         """Run it, and wait."""
         try:
-            done = subprocess.run(("systemctl", verb, *names), capture_output=True, text=True, timeout=_TIMEOUT, check=False)
+            done = subprocess.run(("systemctl", verb, *names), capture_output=True, text=True, env=environment(), timeout=_TIMEOUT, check=False)
         except (OSError, subprocess.TimeoutExpired) as error:
             raise NotPutBack(f"systemctl {verb} {' '.join(names)}: {error}") from error
         if done.returncode != 0:
@@ -56,7 +57,7 @@ class Systemd:
 
 def _run(argv: tuple[str, ...], name: str) -> str:
     try:
-        done = subprocess.run(argv, capture_output=True, text=True, timeout=_TIMEOUT, check=False)
+        done = subprocess.run(argv, capture_output=True, text=True, env=environment(), timeout=_TIMEOUT, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
         raise CouldNotTell(f"systemd cannot be asked about {name}: {error}", "see whether systemctl works on the host") from error
     if done.returncode != 0:

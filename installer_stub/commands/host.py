@@ -10,6 +10,7 @@ from installer_stub.bundle.cluster_files import parse_cluster_manifest
 from installer_stub.bundle.model import ClusterFile
 from installer_stub.commands import host_keep, host_ledger, host_registry
 from installer_stub.errors import BundleError, UsageError
+from installer_stub.hostside.links import Link
 from registry_snapshot.oci.digest import Digest
 from registry_snapshot.oci.reference import Reference
 
@@ -47,6 +48,7 @@ def _define_files(parser: ArgumentParser) -> None:
     parser.add_argument("--manifest", required=True, metavar="DIGEST", help="digest of the cluster artifact's manifest")
     parser.add_argument("--into", type=Path, required=True, metavar="DIR")
     parser.add_argument("--link", action="append", default=[], metavar="SUB=DIR", help="bin=/usr/local/bin; can be repeated")
+    parser.add_argument("--ledger", metavar="DIR", help="note links in the ledger below this directory before they are made")
 
 
 def run(arguments: Namespace) -> int:
@@ -69,7 +71,7 @@ def run(arguments: Namespace) -> int:
 def _files(arguments: Namespace) -> int:
     from installer_stub.hostside.credential import read_credential
     from installer_stub.hostside.fetch import fetch, outdated
-    from installer_stub.hostside.links import LinkRule, make_links, missing_links
+    from installer_stub.hostside.links import LinkRule, missing_links
     from installer_stub.hostside.sources import BundleSource, RegistrySource, Source
 
     if not arguments.into.is_absolute():
@@ -92,9 +94,24 @@ def _files(arguments: Namespace) -> int:
         print(json.dumps({"needed": len(wanted) + len(links), "files": len(files), "bytes": sum(file.size for file in wanted)}))
         return WORK_NEEDED if wanted or links else 0
     fetched = fetch(files, arguments.into, source)
-    make_links(links)
+    _make_links(links, arguments.ledger)
     print(json.dumps({"changed": fetched.changed + len(links), "files": len(files), "bytes": fetched.bytes, "links": len(links)}))
     return 0
+
+
+def _make_links(links: tuple[Link, ...], state: str | None) -> None:
+    from installer_stub.hostside.links import make_links
+
+    if state is None or not links:
+        make_links(links)
+        return
+    from installer_stub.changes import values
+    from installer_stub.changes.machine import Machine
+    from installer_stub.ledger.ledger import Ledger
+
+    with Ledger.opened(Machine(), state) as ledger:
+        for link in links:
+            ledger.make(values.Link(str(link.path), str(link.destination)))
 
 
 def _listed(raw: bytes, digest: Digest) -> tuple[ClusterFile, ...]:

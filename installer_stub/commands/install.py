@@ -67,6 +67,7 @@ def define(parser: ArgumentParser, verb: str) -> None:
         define_via(hosts)
     define_login(parser)
     if verb == "reset":
+        parser.add_argument("--abandon", action="append", default=[], metavar="NAME", help="what shall stay as it is, by the name that a reset gave it; can be repeated")
         parser.add_argument("--cluster", default="", metavar="ID", help="the cluster that is meant, where another file installed it")
     else:
         define_cluster(parser)
@@ -167,6 +168,7 @@ def parse(arguments: Namespace) -> InstallOptions:
         access=parse_access(getattr(arguments, "endpoint", None), getattr(arguments, "san", ())),
         certificate_validity=parse_validity(validity) if validity is not None else None,
         via=tuple(host for host in via if host.address not in {each.address for each in hosts}),
+        abandon=tuple(getattr(arguments, "abandon", ())),
         cluster=getattr(arguments, "cluster", ""),
         targets=tuple(getattr(arguments, "targets", ())),
         lost=getattr(arguments, "lost", False),

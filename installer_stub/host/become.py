@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from installer_stub.errors import AuthenticationFailed
 from installer_stub.host.command import CommandResult, Secret
 from installer_stub.host.model import Host
+from installer_stub.plan import HOME
 
 # RHEL's sudo and a non-login sshd session lack /usr/local/bin and the sbin directories.
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-ENVIRONMENT = {"PATH": PATH, "LC_ALL": "C.UTF-8", "HOME": "/root", "USER": "root", "LOGNAME": "root"}  # all that a command sees
+ENVIRONMENT = {"PATH": PATH, "LC_ALL": "C.UTF-8", "HOME": HOME, "USER": "root", "LOGNAME": "root"}  # all that a command sees; caches of its tools go with us
 CLEAN = " ".join(("env -i", *(f"{name}={value}" for name, value in ENVIRONMENT.items())))
 TIMED_OUT = 124  # what coreutils' timeout(1) ends with
 KILL_AFTER = 5  # seconds between TERM and KILL

@@ -12,8 +12,10 @@ from installer_stub.changes.things import Kind, Thing, look, sysctl_path
 from installer_stub.errors import CouldNotTell, NotPutBack
 from installer_stub.ledger.network import SAVES, new_links, new_tables, parse_rules, removal
 from installer_stub.ledger.snapshot import Snapshot, links, modules, rules_text
+from installer_stub.plan import OPT
 
 _MOUNTED: Final = ("/run/containerd", "/var/lib/kubelet", "/var/lib/containerd", "/run/netns", "/var/run/netns")
+_NAMES: Final = ("/usr/local/bin", "/opt/cni/bin")
 _NETNS: Final = re.compile(r"(/var)?/run/netns/cni-[0-9a-f-]+")
 _PATIENCE: Final = 10.0  # seconds that a mount may stay busy after its processes were killed
 # What kubelet (cm/container_manager_linux.go), kube-proxy (app/conntrack.go, ipvs) and network plugins set by themselves.
@@ -56,6 +58,18 @@ def cluster_mounts(machine: Machine, before: Snapshot | None) -> tuple[Mount, ..
     there = set(before.section("mount")) if before is not None else set()
     found = [mount for directory in _MOUNTED for mount in below(mounts, directory)]
     return tuple(mount for mount in found if mount.target not in there and ("netns" not in mount.target or _NETNS.fullmatch(mount.target)))
+
+
+def remove_names(machine: Machine) -> list[str]:
+    """Remove links that lead into our own directory: an older airseal did not note them. Raises OSError."""
+    gone = []
+    for directory in _NAMES:
+        path = machine.disk.at(directory)
+        for link in sorted(path.iterdir()) if path.is_dir() else ():
+            if link.is_symlink() and str(link.readlink()).startswith(f"{OPT}/"):
+                machine.disk.remove(f"{directory}/{link.name}")
+                gone.append(f"link {directory}/{link.name}")
+    return gone
 
 
 def remove_links(machine: Machine, before: Snapshot | None) -> list[str]:

@@ -19,7 +19,7 @@ _NAME: Final = "before.json.zst"
 
 def beacon_of(state: str) -> str:
     """Return the file that says, apart from the ledger, that there is one: a ledger that is gone is missed."""
-    return "/etc/airseal/ledger" if state == STATE else f"{state}.ledger"
+    return "/etc/airseal/ledger" if state == STATE else f"{state}/ledger.begun"
 
 
 def open_ledger(ledger: Ledger, *, measure: bool) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import PurePosixPath
 from typing import Final
 
 from installer_stub.changes.block import without_block
@@ -15,6 +16,7 @@ from installer_stub.changes.image import Form, Image
 from installer_stub.changes.mounts import below
 from installer_stub.changes.things import Kind, look, sysctl_path
 from installer_stub.errors import LedgerDamaged, NotPutBack
+from installer_stub.keep.hosts_file import HOSTS, SAFE
 from installer_stub.ledger.ledger import Entry, Ledger
 from installer_stub.ledger.record import Step
 from installer_stub.ledger.trees import restore_tree
@@ -22,6 +24,7 @@ from installer_stub.plan import API_NAME
 
 # Others have files of their own there: only what we wrote goes, and the directory when it is empty.
 SHARED: Final = frozenset({"/etc/containerd", "/etc/systemd/system/kubelet.service.d"})
+_IN_PLACE: Final = PurePosixPath(SAFE).name
 _MOUNTED: Final = "see what uses it: findmnt; unmount it, then run reset again"
 
 
@@ -81,7 +84,8 @@ def _block(ledger: Ledger, entry: Entry) -> str:
     if now.form is not Form.FILE:
         return ""
     before = ledger.store.content(entry.before)
-    wanted = _unblocked(ledger, entry, data, before)
+    whole = disk.seen(f"{ledger.state}/{_IN_PLACE}")[1] if name == HOSTS else b""  # there while the file is written in place
+    wanted = _unblocked(ledger, entry, whole or data, before)
     if wanted == data:
         return ""
     digest = hashlib.sha256(wanted).hexdigest()

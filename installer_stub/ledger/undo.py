@@ -15,8 +15,9 @@ from installer_stub.changes.image import Form
 from installer_stub.changes.machine import Machine
 from installer_stub.changes.mounts import below
 from installer_stub.changes.things import Kind
-from installer_stub.errors import InstallerError, LedgerDamaged, NotPutBack, UsageError
+from installer_stub.errors import InstallerError, LedgerDamaged, NotPutBack
 from installer_stub.ledger import cluster_remains
+from installer_stub.ledger.aside import give_back
 from installer_stub.ledger.containers import Processes, end_containers
 from installer_stub.ledger.difference import OWN, compare
 from installer_stub.ledger.importing import import_journal, was_changed
@@ -26,9 +27,12 @@ from installer_stub.ledger.put_back import put_back
 from installer_stub.ledger.record import Step
 from installer_stub.ledger.report import Left, Report
 from installer_stub.ledger.snapshot import Snapshot, take
-from installer_stub.plan import STATE
+from installer_stub.membership import record as membership
+from installer_stub.membership.evidence import EARLIER_MARK
+from installer_stub.plan import STATE, STUB
 
-STAGES: Final = ("units", "containers", "mounts", "links", "rules", "settings", "modules", "snapshot", "ledger", "airseal")
+STAGES: Final = ("units", "containers", "mounts", "links", "membership", "names", "aside", "rules", "settings", "modules", "snapshot", "ledger", "airseal")
+_MEMBERS: Final = frozenset({"units", "containers", "/etc/kubernetes", "/var/lib/kubelet", "/var/lib/etcd"})
 _TASKS: Final = "airseal-*"
 
 
@@ -51,6 +55,9 @@ class Undo:
         self._stage("mounts", lambda: cluster_remains.unmount(self.machine, before))
         self._stage("links", lambda: cluster_remains.remove_links(self.machine, before))
         self._entries(blocked=bool(alive))
+        self._stage("membership", self._forget_membership)
+        self._stage("names", lambda: cluster_remains.remove_names(self.machine))
+        self._stage("aside", lambda: give_back(self.ledger))
         self._stage("rules", lambda: cluster_remains.remove_rules(self.machine, before))
         self._stage("settings", lambda: cluster_remains.restore_settings(self.machine, before))
         self._stage("modules", lambda: cluster_remains.unload_modules(self.machine, before))
@@ -106,6 +113,7 @@ class Undo:
             if state.endswith(" active"):
                 self.say(f"stopping {entry.thing.name}")
                 units.do("stop", entry.thing.name)
+        self.machine.programs.run(STUB, "host", "release")  # the route to services, which is in no file; the difference tells
         own = self._own_unit()
         for name in units.listed(_TASKS):
             if not name.endswith(".slice") and name not in own:
@@ -128,6 +136,14 @@ class Undo:
                 self._left(entry.thing.name, NotPutBack("not touched, for containers may still use it", "see above"))
                 continue
             self._entry(entry)
+
+    def _forget_membership(self) -> list[str]:
+        """What it said of itself as a member is over once nothing of the cluster is left; an installation may begin anew."""
+        if not {left.name for left in self.report.left} & _MEMBERS:
+            for path in (membership.PATH, EARLIER_MARK):
+                with contextlib.suppress(FileNotFoundError):
+                    self.machine.disk.unlink(path)
+        return []
 
     def _entry(self, entry: Entry) -> None:
         try:
@@ -168,7 +184,7 @@ def undo_host(
     say: Callable[[str], None] = lambda _line: None,
     processes: Processes | None = None,
 ) -> Report:
-    """Undo everything. Raises LedgerDamaged where what was changed is not known, UsageError for a name to abandon that is none."""
+    """Undo everything. Raises LedgerDamaged where what was changed is not known."""
     if machine.disk.at(f"{state}/ledger.closed").exists():
         return _finish(machine, state)
     with Ledger.opened(machine, state) as ledger:
@@ -187,18 +203,11 @@ def undo_host(
 
 
 def abandon_by_name(ledger: Ledger, names: Sequence[str]) -> list[str]:
-    """Note that things stay as they are, because a person said so by name."""
-    found = []
-    for name in names:
-        entries = [entry for entry in ledger.entries if entry.thing.name == name and entry.is_open]
-        known = [entry for entry in ledger.entries if entry.thing.name == name]
-        if not known and name not in STAGES:
-            listed = ", ".join(sorted({entry.thing.name for entry in ledger.entries if entry.is_open}))
-            raise UsageError(f"there is nothing named {name} to abandon", f"these are not undone yet: {listed or 'none'}")
-        for entry in entries:
-            ledger.note(Step.ABANDONED, entry.thing)
-            found.append(str(entry.thing))
-    return found
+    """Note that things stay as they are, because a person said so by name. Names of other hosts' things are none here."""
+    found = [entry.thing for entry in ledger.entries if entry.thing.name in names and entry.is_open]
+    for thing in found:
+        ledger.note(Step.ABANDONED, thing)
+    return [str(thing) for thing in found]
 
 
 def remove_ourselves(ledger: Ledger) -> list[str]:
@@ -207,9 +216,7 @@ def remove_ourselves(ledger: Ledger) -> list[str]:
     for place in (*OWN, state):
         if mounted := below(machine.mounts(), place):
             raise NotPutBack(f"{mounted[0].target} is mounted below {place}", "unmount it, then run reset again")
-    for place in ("/etc/airseal", "/run/airseal", "/opt/airseal"):
-        if machine.disk.at(place).is_dir():
-            machine.disk.remove_tree(place)
+    _remove_places(machine)
     for child in sorted(machine.disk.at(state).iterdir()):
         if child.name not in {"ledger", "cluster.json"}:
             name = f"{state}/{child.name}"
@@ -220,8 +227,15 @@ def remove_ourselves(ledger: Ledger) -> list[str]:
     return []
 
 
+def _remove_places(machine: Machine) -> None:
+    for place in ("/etc/airseal", "/run/airseal", "/opt/airseal"):
+        if machine.disk.at(place).is_dir():
+            machine.disk.remove_tree(place)
+
+
 def _finish(machine: Machine, state: str) -> Report:
     """A reset whose work was complete was cut off while it removed its own last files."""
+    _remove_places(machine)
     _remove_state(machine, state)
     return Report(notes=["an earlier reset was complete but for airseal's own files; those are gone now"], complete=True)
 

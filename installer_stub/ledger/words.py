@@ -29,8 +29,6 @@ _REQUEST: Final = 128 << 20  # bytes of one request: a file of the most that is 
 
 def run(arguments: Namespace) -> int:
     """Do what the word says. Raises LedgerError and UsageError."""
-    # A login shell's PATH may lack the sbin directories, and a unit's others.
-    os.environ["PATH"] = f"{os.environ.get('PATH', '')}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
     if arguments.word == "undo":
         return _undo(arguments)
     if arguments.action == "show":
@@ -101,11 +99,12 @@ def _remember(ledger: Ledger, request: dict[str, Any]) -> object:
 def _write(ledger: Ledger, request: dict[str, Any]) -> object:
     open_ledger(ledger, measure=False)
     try:
-        content = base64.b64decode(request["content"], validate=True)
-        change = WriteFile(str(request["path"]), content, int(request["mode"]))
+        changes = [
+            WriteFile(str(each["path"]), base64.b64decode(each["content"], validate=True), int(each["mode"])) for each in request["files"]
+        ]
     except (KeyError, TypeError, ValueError):
-        raise UsageError("the request describes no file", "this word is for airseal's own use") from None
-    return {"changed": ledger.make(change)}
+        raise UsageError("the request describes no files", "this word is for airseal's own use") from None
+    return {"changed": [change.path for change in changes if ledger.make(change)]}
 
 
 def _done(ledger: Ledger, request: dict[str, Any]) -> object:

@@ -104,6 +104,3 @@ class Phase:
     def run(self, context: Context) -> None:
         """Do it. A second run after a kill at any moment must end in the same state."""
         raise NotImplementedError
-
-    def undo(self, context: Context) -> None:
-        """Put the hosts back as they were before. Also called for a phase that failed half-way."""

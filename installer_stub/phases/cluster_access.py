@@ -19,8 +19,7 @@ from installer_stub.host.connection import Connection
 from installer_stub.kube.control_plane import API_TIMEOUT, ControlPlane, Speaker
 from installer_stub.kube.kubectl import Kubectl
 from installer_stub.phases.base import Context
-from installer_stub.phases.member import is_member, leave_script, left_script
-from installer_stub.phases.task import stop_task
+from installer_stub.phases.member import is_member
 from installer_stub.plan import HostPlan, in_url
 
 _RUN: Final = "/run/airseal"  # in memory: gone after a restart, whatever happened to us
@@ -178,16 +177,3 @@ def forget_node(context: Context, host: HostPlan, machine_id: str) -> None:
     require_own_name(context, host, machine_id)
     arguments = ("delete", "node", host.name, "--ignore-not-found", "--wait=true", "--timeout=60s")
     kubectl(context).run(*arguments, changes=f"remove node {host.name}")
-
-
-def leave(connection: Connection) -> None:
-    """Take the host's cluster off it. The whole cluster goes, so nobody else is asked."""
-    for name in (INIT_TASK, JOIN_TASK):
-        stop_task(connection, name)
-    script = leave_script() + KUBEADM.reset_script(keep_etcd_membership=True) + left_script()
-    connection.run(Command.shell(script, changes="take Kubernetes off the host"))
-
-
-def leave_all(context: Context, hosts: tuple[HostPlan, ...]) -> None:
-    """Take the cluster off all reachable ones of ``hosts``."""
-    context.each(context.reachable(hosts), lambda _host, connection: leave(connection))

@@ -30,21 +30,6 @@ _START: Final = """\
 systemctl start "$1" || { systemctl status --no-pager --lines=20 "$1" >&2; exit 1; }
 n=0; while [ ! -S "$2" ]; do n=$((n+1)); [ $n -le 150 ] || { echo "$2 did not appear" >&2; exit 1; }; sleep 0.2; done
 """
-# KillMode=process leaves containers running when containerd stops, as an upgrade needs it; a reset ends them itself.
-_STOP: Final = """\
-systemctl disable --now kubelet.service containerd.service 2>/dev/null || true
-for p in /proc/[0-9]*; do
-  case $(readlink "$p/exe" 2>/dev/null || true) in */containerd-shim-runc-v2*) kill -9 "${p#/proc/}" 2>/dev/null || true ;; esac
-done
-sleep 0.2
-while read -r _ target _; do
-  case $target in /run/containerd/*|/var/lib/kubelet/*|/run/netns/cni-*|/var/run/netns/cni-*) umount -l "$target" 2>/dev/null || true ;; esac
-done < /proc/mounts
-rm -rf --one-file-system /run/containerd /run/flannel /run/netns/cni-* 2>/dev/null || true
-if command -v ip >/dev/null; then
-  for link in cni0 flannel.1 kube-ipvs0; do ip link delete "$link" 2>/dev/null || true; done
-fi
-"""
 
 
 class ConfigureRuntime(Phase):
@@ -60,11 +45,6 @@ class ConfigureRuntime(Phase):
     def run(self, context: Context) -> None:
         """Configure all hosts at once."""
         context.each(context.plan.hosts, lambda host, connection: _configure(context, host, connection))
-
-    def undo(self, context: Context) -> None:
-        """Stop both, end every container, unmount what they left; files and data are the journal's."""
-        stop = Command.shell(_STOP, changes="stop containerd and every container")
-        context.each(context.reachable(), lambda _host, connection: connection.run(stop))
 
 
 def _files(context: Context, host: HostPlan, connection: Connection) -> tuple[HostFile, ...]:
@@ -108,7 +88,6 @@ def _configure(context: Context, host: HostPlan, connection: Connection) -> None
         # Stopped first: if we are killed between writing and starting, the next run sees that something is to be done.
         # Containers go on without it (KillMode=process).
         connection.run(Command.shell(_PAUSE, _RUNTIME, changes="stop containerd, to start it with new files"))
-    for file in files:
-        journal.write(file.path, file.text, mode=file.mode)
+    journal.write_all(files)
     connection.run(Command.shell(_ENABLE, *KUBEADM.services, changes="enable containerd and kubelet"))
     connection.run(Command.shell(_START, _RUNTIME, containerd.SOCKET, changes="start containerd"))

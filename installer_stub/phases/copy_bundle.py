@@ -71,13 +71,6 @@ class CopyBundle(Phase):
         """Copy to all masters that do not have it."""
         context.each(context.plan.masters, lambda host, connection: _copy(context, host, connection))
 
-    def undo(self, context: Context) -> None:
-        """Remove the file, its record, and what an interrupted copy left."""
-        path = context.plan.bundle_path
-        script = 'rm -f -- "$1" "$1".*'
-        remove = Command.shell(script, path, changes="remove the bundle")
-        context.each(context.reachable(context.plan.masters), lambda _host, connection: connection.run(remove))
-
 
 def _stamp(connection: Connection, path: str) -> str:
     """Return size, times and inode of the artifact there, empty if it is not, or not for root alone."""

@@ -27,7 +27,7 @@ from installer_stub.phases.registry_authority import (
     addresses,
     masters,
 )
-from installer_stub.plan import REGISTRY_AUTHORITY, REGISTRY_CA, REGISTRY_CERTIFICATE, REGISTRY_KEY, HostPlan
+from installer_stub.plan import REGISTRY_AUTHORITY, REGISTRY_CA, HostPlan
 
 _MAKE_ROOM = 'mkdir -p "$1"; chmod 0700 "$1"; rm -f "$2"'  # a certificate stands beside its own key or not at all
 
@@ -71,12 +71,6 @@ class CreateAuthority(Phase):
             if held[host.address].has_second_copy:
                 changes = "remove the second copy of the cluster CA's key"
                 context.connection(host).run(Command.of("rm", "-rf", SECOND_COPY, changes=changes))
-
-    def undo(self, context: Context) -> None:
-        """Remove keys and certificates."""
-        files = (REGISTRY_AUTHORITY, SECOND_COPY, REGISTRY_CERTIFICATE, REGISTRY_KEY, REGISTRY_CA)
-        remove = Command.of("rm", "-rf", "--", *files, changes="remove keys")
-        context.each(context.reachable(), lambda _host, connection: connection.run(remove))
 
 
 def pem(certificate: x509.Certificate) -> bytes:

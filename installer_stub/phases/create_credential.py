@@ -48,11 +48,6 @@ class CreateCredential(Phase):
         give(context.plan.masters[0], context.first)
         context.each(context.plan.hosts, give)
 
-    def undo(self, context: Context) -> None:
-        """Remove it. Where it stood in hosts.toml too, the journal removes that."""
-        remove = Command.of("rm", "-f", CREDENTIAL, changes="remove the site registry's login")
-        context.each(context.reachable(), lambda _host, connection: connection.run(remove))
-
 
 def authorization(context: Context, connection: Connection) -> Secret | None:
     """Return the header that the plan's registry wants, as the host knows it; None if it wants none. Raises HostError."""

@@ -4,24 +4,14 @@ from __future__ import annotations
 
 from typing import Final
 
-from installer_stub.host.command import Command
 from installer_stub.host.connection import Connection
 from installer_stub.host.model import Role
 from installer_stub.phases.base import Context, Phase
-from installer_stub.phases.stub_verbs import LINKS, check_files, fetch_files
-from installer_stub.phases.task import Task, run_task, stop_task
-from installer_stub.plan import OPT, HostPlan
+from installer_stub.phases.stub_verbs import check_files, fetch_files
+from installer_stub.phases.task import Task, run_task
+from installer_stub.plan import HostPlan
 
 _TASK: Final = "fetch-files"
-# Links that point into our directory are ours, whoever made them.
-_UNLINK: Final = """\
-opt=$1; shift
-for directory in "$@"; do
-  for link in "$directory"/*; do
-    case $(readlink -- "$link" || true) in "$opt"/*) rm -f -- "$link" ;; esac
-  done
-done
-"""
 
 
 class InstallFiles(Phase):
@@ -53,17 +43,6 @@ class InstallFiles(Phase):
             context.reporter.step(f"{host.address}: cluster files are complete")
 
         context.each(self._hosts(context), fetch)
-
-    def undo(self, context: Context) -> None:
-        """Remove the links; the files go with the directory they stand in."""
-        directories = (directory for _, directory in LINKS)
-        remove = Command.shell(_UNLINK, OPT, *directories, changes="remove links to cluster files")
-
-        def unlink(_host: HostPlan, connection: Connection) -> None:
-            stop_task(connection, _TASK)
-            connection.run(remove)
-
-        context.each(context.reachable(self._hosts(context)), unlink)
 
     def _hosts(self, context: Context) -> tuple[HostPlan, ...]:
         return tuple(host for host in context.plan.hosts if host.role is self._role)

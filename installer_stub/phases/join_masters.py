@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from installer_stub.phases import hosts_entry
 from installer_stub.phases.base import Context, Phase
-from installer_stub.phases.cluster_access import join_grant, leave_all, speaker, wait_for_api
+from installer_stub.phases.cluster_access import join_grant, speaker, wait_for_api
 from installer_stub.phases.join_hosts import join, missing
 
 
@@ -36,7 +36,3 @@ class JoinMasters(Phase):
             with join_grant(context, masters=True) as grant:
                 join(context, host, connection, grant)
         context.each(others, lambda host, connection: hosts_entry.point(connection, host.address))
-
-    def undo(self, context: Context) -> None:
-        """Take Kubernetes off them."""
-        leave_all(context, context.plan.masters[1:])

@@ -7,7 +7,7 @@ from typing import ClassVar
 from installer_stub.host.connection import Connection
 from installer_stub.phases import hosts_entry
 from installer_stub.phases.base import Context, Phase
-from installer_stub.phases.cluster_access import join_grant, leave_all, speaker, wait_for_api
+from installer_stub.phases.cluster_access import join_grant, speaker, wait_for_api
 from installer_stub.phases.join_hosts import join, missing
 from installer_stub.plan import HostPlan
 
@@ -35,7 +35,3 @@ class JoinNodes(Phase):
 
         with join_grant(context, masters=False) as grant:
             context.each(joining, one)
-
-    def undo(self, context: Context) -> None:
-        """Take Kubernetes off them."""
-        leave_all(context, context.plan.nodes)

@@ -16,7 +16,6 @@ from installer_stub.keep import kernel, script
 from installer_stub.keep.document import CertificatePolicy, HostDocument
 from installer_stub.keep.hosts_file import HOSTS
 from installer_stub.keep.report import Report
-from installer_stub.phases import hosts_entry
 from installer_stub.phases.base import Context, Phase
 from installer_stub.phases.journal import Journal, Kind
 from installer_stub.phases.member import is_member
@@ -52,17 +51,6 @@ class PrepareHosts(Phase):
         """Prepare all hosts at once."""
         notes = context.each(context.plan.hosts, lambda host, connection: _prepare(context.plan, host, connection))
         context.notes += [f"{address}: {note}" for address, found in notes.items() for note in found]
-
-    def undo(self, context: Context) -> None:
-        """Restore the journal: this undo runs after that of every phase that wrote to it."""
-
-        def restore(host: HostPlan, connection: Connection) -> None:
-            hosts_entry.point(connection, None)
-            left = Journal(connection).restore()
-            if left:
-                raise HostError(host.address, f"could not be put back: {', '.join(left)}", "see /var/lib/airseal/backup there")
-
-        context.each(context.reachable(), restore)
 
 
 def api_target(plan: Plan, host: HostPlan, connection: Connection) -> str:

@@ -18,7 +18,7 @@ from installer_stub.kube.workloads import unready
 from installer_stub.phases.base import Context, Phase
 from installer_stub.phases.cluster_access import kubectl, speaker, wait_for_api
 from installer_stub.phases.task import Task, TaskFailed, run_task
-from installer_stub.plan import STATE, HostPlan
+from installer_stub.plan import HOME, STATE, HostPlan
 
 RECORD: Final = f"{STATE}/commands.json"
 _NODES_TIMEOUT: Final = 120.0  # seconds
@@ -34,14 +34,14 @@ def key(bundle: BundleInfo, index: int) -> str:
 def script(bundle: BundleInfo, command: ClusterCommand, directory: str) -> str:
     """Return the shell text that runs ``command`` as the build ran it."""
     environment = {
-        "HOME": "/root",
+        "HOME": HOME,
         **bundle.environment,
         "KUBECONFIG": KUBEADM.kubeconfig,
     }
     path = [f"{directory}/bin", *bundle.environment.get("PATH", "").split(":"), *PATH.split(":")]
     environment["PATH"] = ":".join(dict.fromkeys(part for part in path if part))
     exports = "".join(f"export {name}={shlex.quote(value)}\n" for name, value in environment.items())
-    return f"{exports}cd {shlex.quote(directory)}\nexec {shlex.join(command.argv)}\n"
+    return f"{exports}mkdir -p {shlex.quote(environment['HOME'])}\ncd {shlex.quote(directory)}\nexec {shlex.join(command.argv)}\n"
 
 
 class RunCommands(Phase):

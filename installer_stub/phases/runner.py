@@ -1,11 +1,11 @@
-"""Run phases in order, and undo them in reverse."""
+"""Run phases in order. Undoing is the hosts' own: ``phases/reset_hosts.py``."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Final
 
-from installer_stub.errors import HostsFailed, InstallerError, Interrupted
+from installer_stub.errors import InstallerError, Interrupted
 from installer_stub.phases.base import Context, Phase
 from installer_stub.ui.console import phase_line
 
@@ -36,19 +36,3 @@ def run(phases: Iterable[Phase], context: Context) -> None:
         except Exception as error:
             error.add_note(f"during: {phase.title}")
             raise
-
-
-def undo_all(phases: Sequence[Phase], context: Context) -> None:
-    """Undo every phase, last one first, whatever fails on the way. Raises HostsFailed with all that failed."""
-    failures: list[InstallerError] = []
-    for number, phase in enumerate(reversed(phases), 1):
-        context.reporter.step(phase_line(number, len(phases), f"undo: {phase.title}"))
-        try:
-            phase.undo(context)
-        except InstallerError as error:
-            error.problem = f"undo of {phase.title}: {error.problem}"
-            failures.append(error)
-        except KeyboardInterrupt as stop:
-            raise Interrupted(f"stopped during undo of: {phase.title}", AGAIN) from stop
-    if failures:
-        raise HostsFailed(failures)

@@ -58,12 +58,6 @@ class ServeImages(Phase):
         authority = _authority(context)
         context.each(_trusting_others(context), lambda _host, connection: write(connection, REGISTRY_CA, authority))
 
-    def undo(self, context: Context) -> None:
-        """Stop it; the journal removes the unit."""
-        script = 'systemctl disable --now "$1" 2>/dev/null || true'
-        stop = Command.shell(script, UNIT, changes="stop the site registry")
-        context.each(masters(context), lambda _host, connection: connection.run(stop))
-
 
 def _serve(context: Context, connection: Connection) -> None:
     journal = Journal(connection)

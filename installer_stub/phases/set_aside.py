@@ -23,13 +23,6 @@ _MOVE: Final = """\
 [ ! -e "$2" ] && [ ! -L "$2" ] || { echo "$2 is there already" >&2; exit 1; }
 mv -T -- "$1" "$2"; sync -f "${1%/*}" 2>/dev/null || true
 """
-# Back, over an empty directory too. What is in the way is somebody's: it stays, and so does what was set aside.
-_BACK: Final = """\
-[ -e "$2" ] || exit 0
-[ ! -d "$1" ] || rmdir -- "$1" || exit 1
-[ ! -e "$1" ] && [ ! -L "$1" ] || { echo "$1 is in the way" >&2; exit 1; }
-mv -T -- "$2" "$1"; sync -f "${1%/*}" 2>/dev/null || true
-"""
 
 
 class SetAside(Phase):
@@ -46,10 +39,6 @@ class SetAside(Phase):
         """Rename them."""
         context.each(context.plan.hosts, lambda host, connection: _take(context, host, connection))
 
-    def undo(self, context: Context) -> None:
-        """Rename them back. Raises HostError naming what is in the way; nothing is lost then."""
-        context.each(context.reachable(), lambda _host, connection: _give_back(connection))
-
 
 def _left_to_take(context: Context, host: HostPlan, connection: Connection) -> tuple[str, ...]:
     wanted = tuple(path for path in context.take if path in context.leftovers.get(host.address, ()))
@@ -65,17 +54,6 @@ def _take(context: Context, host: HostPlan, connection: Connection) -> None:
         _record(connection, {**_recorded(connection), path: aside})
         connection.run(Command.shell(_MOVE, path, aside, changes=f"rename {path} to {aside}"))
         context.notes.append(f"{host.address}: what lay in {path} is in {aside} now; a reset renames it back")
-
-
-def _give_back(connection: Connection) -> None:
-    left = _recorded(connection)
-    for path, aside in tuple(left.items()):
-        result = connection.run(Command.shell(_BACK, path, aside, changes=f"rename {aside} back to {path}"), check=False)
-        if not result.ok:
-            said = " ".join(result.stderr.split())[-200:]
-            raise HostError(connection.host.address, f"{aside} could not be renamed back to {path}: {said}", "move away what is in the way there and run reset again")
-        left = {name: place for name, place in left.items() if name != path}
-        _record(connection, left)
 
 
 def _recorded(connection: Connection) -> dict[str, str]:

@@ -16,7 +16,6 @@ from installer_stub.phases.base import Context, Phase
 from installer_stub.phases.cluster_access import (
     INIT_TASK,
     kubectl,
-    leave_all,
     remove,
     wait_for_api,
     write_secret,
@@ -61,10 +60,6 @@ class StartFirstMaster(Phase):
             stop_forwarding(kubectl(context))
             context.notes.append("no nameserver at this site: cluster DNS answers for the cluster alone")
         complete(context.first)
-
-    def undo(self, context: Context) -> None:
-        """Take it off the first master."""
-        leave_all(context, context.plan.masters[:1])
 
 
 def require_no_other_member(context: Context, host: HostPlan) -> None:

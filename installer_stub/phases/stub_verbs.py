@@ -8,7 +8,7 @@ from typing import Final
 from installer_stub.distro.containerd import rotated
 from installer_stub.host.command import Command
 from installer_stub.host.model import Role
-from installer_stub.plan import OPT, STUB, HostPlan, Plan
+from installer_stub.plan import OPT, STATE, STUB, HostPlan, Plan
 
 LINKS: Final = (("bin", "/usr/local/bin"), ("cni", "/opt/cni/bin"))
 
@@ -26,7 +26,7 @@ def _files(verb: str, plan: Plan, host: HostPlan) -> list[str]:
     argv += ["--into", plan.cluster_directory]
     for name, directory in LINKS:
         argv += ["--link", f"{name}={directory}"]
-    return argv
+    return [*argv, "--ledger", STATE]
 
 
 def check_files(plan: Plan, host: HostPlan) -> Command:

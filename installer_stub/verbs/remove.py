@@ -23,8 +23,8 @@ from installer_stub.phases.base import Context, Phase
 from installer_stub.phases.configure_runtime import ConfigureRuntime
 from installer_stub.phases.copy_stub import CopyStub
 from installer_stub.phases.keep_record import KeepRecord
-from installer_stub.phases.pipeline import INSTALL
 from installer_stub.phases.prepare_hosts import PrepareHosts
+from installer_stub.phases.reset_hosts import require_complete, reset_hosts
 from installer_stub.site.find import this_change, with_marks
 from installer_stub.site.follow import Followers
 from installer_stub.site.model import BundleState, SiteHost, SiteRecord
@@ -179,7 +179,8 @@ def _reset_host(run: Session, site: OpenSite, host: SiteHost) -> None:
         run.screen.step(f"{host.name}: nothing of ours is there any more")
         return
     plan = build_plan(ResetChoices((connection.host,)), facts, run.bundle.info)
-    runner.undo_all(INSTALL, Context(plan, {address: connection}, artifact(run), run.screen))
+    context = Context(plan, {address: connection}, artifact(run), run.screen)
+    require_complete(*reset_hosts(context, run.options.abandon))
 
 
 def _tell_others(run: Session, site: OpenSite, record: SiteRecord, gone: set[str]) -> None:

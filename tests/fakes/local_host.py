@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 from pathlib import Path
 from typing import BinaryIO
 
@@ -10,6 +11,9 @@ from installer_stub.errors import CommandFailed
 from installer_stub.host.command import Command, CommandResult, Secret
 from installer_stub.host.connection import BytesMoved
 from installer_stub.host.model import Host, Role
+from installer_stub.plan import STUB
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 class LocalConnection:
@@ -26,8 +30,9 @@ class LocalConnection:
     def run(self, command: Command, *, check: bool = True, timeout: float | None = None) -> CommandResult:
         self.commands.append(command)
         stdin = command.stdin.reveal().encode() if isinstance(command.stdin, Secret) else command.stdin or b""
-        argv = ["/bin/sh", "-c", command.text]
-        done = subprocess.run(argv, input=stdin, capture_output=True, env=self._environment, timeout=timeout or 60, check=False)
+        # No stub is installed on this machine: this tree is it.
+        argv = ["/bin/sh", "-c", command.text.replace(STUB, f"{sys.executable} -m installer_stub")]
+        done = subprocess.run(argv, input=stdin, capture_output=True, env={**self._environment, "PYTHONPATH": str(ROOT)}, timeout=timeout or 60, check=False)
         result = CommandResult(done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace"))
         if check and not result.ok:
             raise CommandFailed("127.0.0.1", f"{command}: {result.stderr}", status=result.status)

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import re
 import shlex
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
+from installer_stub.changes.image import ABSENT
+from installer_stub.changes.things import Kind, Thing
 from installer_stub.errors import CommandFailed
 from installer_stub.host.command import Command, CommandResult, Secret
 from installer_stub.host.connection import BytesMoved
 from installer_stub.host.model import Host, Role
+from installer_stub.ledger.log import parse
+from installer_stub.ledger.record import Record, Step, encode
+from installer_stub.phases.journal import Journal
 
 Answer = Callable[[Command], CommandResult]
 
@@ -22,6 +29,11 @@ def succeeded(stdout: str = "") -> CommandResult:
 
 def failed(status: int = 1, stderr: str = "") -> CommandResult:
     return CommandResult(status, "", stderr)
+
+
+def _request(command: Command) -> Any:
+    assert isinstance(command.stdin, Secret)
+    return json.loads(command.stdin.reveal())
 
 
 @dataclass
@@ -75,20 +87,39 @@ class ScriptedConnection:
         pass
 
     def journals(self) -> ScriptedConnection:
-        """Let the journal's two scripts work on the files in memory; nothing was there before."""
+        """Let the ledger's words work on the files in memory; nothing was there before. Its log is a real one."""
+        log = "/var/lib/airseal/ledger/log"
 
-        def look(command: Command) -> CommandResult:
-            words = shlex.split(command.text)
-            things = words[words.index("sh") + 2 :]
-            lines = (f"{kind}\t{name}\t\n" for kind, name in zip(things[::2], things[1::2], strict=True))
-            return succeeded("".join(lines))
+        def note(step: Step, kind: Kind, name: str) -> None:
+            records, _ = parse(self.files.get(log, b""), log)
+            before = ABSENT if step is Step.INTENT else None
+            record = Record(len(records) + 1, step, Thing(kind, name), before)
+            self.files[log] = self.files.get(log, b"") + encode(record)
 
-        def append(command: Command) -> CommandResult:
-            assert isinstance(command.stdin, bytes)
-            self.files["/var/lib/airseal/journal.jsonl"] = self.files.get("/var/lib/airseal/journal.jsonl", b"") + command.stdin
-            return succeeded()
+        def remember(command: Command) -> CommandResult:
+            for thing in _request(command)["things"]:
+                note(Step.INTENT, Kind(thing["kind"]), thing["name"])
+            return succeeded("{}")
 
-        return self.on(r"backup=\$1", look).on("cat >> ", append)
+        def write(command: Command) -> CommandResult:
+            files = _request(command)["files"]
+            for file in files:
+                note(Step.INTENT, Kind.FILE, file["path"])
+                self.files[file["path"]], self.modes[file["path"]] = base64.b64decode(file["content"]), file["mode"]
+                self.commands.append(Command(f"put {file['path']}", f"write {file['path']}" if len(files) > 1 else ""))
+            return succeeded(json.dumps({"changed": [file["path"] for file in files]}))
+
+        def begin(_command: Command) -> CommandResult:
+            if log not in self.files:
+                self.files[log] = encode(Record(1, Step.OPENED))
+            return succeeded('{"begun": true}')
+
+        self.on("host ledger done", "{}").on("host ledger open", begin)
+        return self.on("host ledger remember", remember).on("host ledger write", write)
+
+    def noted(self) -> list[str]:
+        """The names in the ledger, in order."""
+        return [entry.name for entry in Journal(self).entries()]
 
     def marks(self) -> ScriptedConnection:
         """Let a host be marked as ours on the files in memory: exit status 11 where somebody has marked it."""

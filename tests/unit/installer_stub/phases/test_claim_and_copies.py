@@ -40,7 +40,7 @@ def old_marker(cluster: str, bundle: str = "shop:1.4.0") -> bytes:
 
 def with_stub(hosts: dict[str, ScriptedConnection]) -> dict[str, ScriptedConnection]:
     for connection in hosts.values():
-        connection.on("sha256sum", f"{DIGEST}  /opt/airseal/bin/airseal\n")
+        connection.journals().on("sha256sum", f"{DIGEST}  /opt/airseal/bin/airseal\n")
     return hosts
 
 
@@ -128,8 +128,8 @@ def test_a_master_with_a_later_record_is_not_written_over() -> None:
 
 def test_the_stub_is_copied_only_where_it_is_not() -> None:
     hosts = scripted_hosts(PLAN)
-    hosts[M1].on("sha256sum", f"{DIGEST}  x\n")
-    hosts[N1].on("sha256sum", failed(1, "No such file"))
+    hosts[M1].journals().on("sha256sum", f"{DIGEST}  x\n")
+    hosts[N1].journals().on("sha256sum", failed(1, "No such file"))
     context = make_context(PLAN, hosts)
     assert CopyStub().is_needed(context)
     CopyStub().run(context)
@@ -141,7 +141,7 @@ def test_the_stub_is_copied_only_where_it_is_not() -> None:
 def test_another_stub_is_replaced() -> None:
     hosts = scripted_hosts(PLAN)
     for host in hosts.values():
-        host.on("sha256sum", f"{'0' * 64}  x\n")
+        host.journals().on("sha256sum", f"{'0' * 64}  x\n")
     CopyStub().run(make_context(PLAN, hosts))
     assert all("/opt/airseal/bin/airseal" in host.files for host in hosts.values())
 
@@ -151,6 +151,9 @@ def test_nothing_is_needed_on_claimed_hosts_that_have_it() -> None:
     context = make_context(PLAN, hosts, record=site_record(PLAN))
     CopyStub().run(context)
     assert not CopyStub().is_needed(context)
+    log = hosts[N1].files.pop("/var/lib/airseal/ledger/log")
+    assert CopyStub().is_needed(context)  # a host whose ledger has not begun is not ready for changes
+    hosts[N1].files["/var/lib/airseal/ledger/log"] = log
     del hosts[N1].files[claim.MARKER]
     assert CopyStub().is_needed(context)
 

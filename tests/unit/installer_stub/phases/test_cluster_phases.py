@@ -297,17 +297,5 @@ def test_waiting_for_the_api_ends_with_what_to_look_at() -> None:
         wait_for_api(make_context(PLAN, hosts), timeout=10, clock=lambda: float(next(now)), sleep=lambda _: None)
 
 
-def test_a_reset_stops_tasks_and_takes_kubernetes_off_every_reachable_host() -> None:
-    hosts = cluster(M1, M2, N1, N2)
-    gone = {address: host for address, host in hosts.items() if address != N2}
-    context = make_context(PLAN, gone)
-    for phase in (JoinNodes(), JoinMasters(), StartFirstMaster()):
-        phase.undo(context)
-    for host in gone.values():
-        assert len(host.ran("kubeadm reset --force")) == 1
-        assert host.ran("systemctl stop.*airseal-join")
-    assert hosts[N2].commands == []
-
-
 def test_the_etcd_member_of_an_ipv6_host_is_found() -> None:
     assert member_id(json.dumps({"members": [{"ID": 7, "peerURLs": ["https://[fd00::3]:2380"]}]}), "fd00::3") == "7"

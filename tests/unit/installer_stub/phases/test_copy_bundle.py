@@ -219,12 +219,6 @@ def test_one_that_is_there_is_not_read_again_to_see_that(context: Context) -> No
     assert not [command for command in host(context).commands if "sha256sum" in command.text]
 
 
-def test_an_undo_leaves_nothing_of_it(context: Context, there: Path) -> None:
-    CopyBundle().run(context)
-    CopyBundle().undo(context)
-    assert list(there.parent.iterdir()) == []
-
-
 @pytest.mark.parametrize("artifact", [Artifact(1, altered(b""), "0"), Artifact(1, altered(b""), "0", altered(b"x"), 1, "")])
 def test_without_a_verified_artifact_there_is_nothing_to_copy(context: Context, artifact: Artifact) -> None:
     context.artifact = artifact

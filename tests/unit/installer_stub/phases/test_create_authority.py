@@ -199,8 +199,3 @@ def test_the_only_copy_of_the_cluster_cas_key_is_kept(hosts: Hosts) -> None:
     hosts[M1].files[SECOND_KEY] = b"cluster"
     run(hosts)
     assert hosts[M1].files[SECOND_KEY] == b"cluster"
-
-
-def test_reset_removes_keys_and_certificates(hosts: Hosts) -> None:
-    CreateAuthority().undo(run(hosts))
-    assert all(host.files == {} for host in hosts.values())

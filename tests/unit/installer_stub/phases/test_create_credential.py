@@ -131,11 +131,3 @@ def test_the_header_is_the_hosts_own_and_a_recording_has_none() -> None:
     assert authorization(context, hosts[N1]) == Secret(Credential.parse(OTHER.decode()).authorization())
     recording = make_plan(*masters(M1), recording=True, images=ImageSource(("http://172.18.0.1:5001",)))
     assert authorization(make_context(recording, scripted()), hosts[N1]) is None
-
-
-def test_a_reset_removes_it() -> None:
-    hosts = scripted()
-    context = make_context(PLAN, hosts)
-    CreateCredential().run(context)
-    CreateCredential().undo(context)
-    assert not any(CREDENTIAL in host.files for host in hosts.values())

@@ -15,7 +15,6 @@ from installer_stub.keep.report import Failure, Report
 from installer_stub.phases.base import Context
 from installer_stub.phases.configure_runtime import ConfigureRuntime
 from installer_stub.phases.install_files import InstallFiles
-from installer_stub.phases.journal import parse
 from installer_stub.phases.prepare_hosts import PrepareHosts
 from installer_stub.plan import ImageSource
 from registry_snapshot.serve.login import Credential
@@ -27,7 +26,7 @@ PLAN = make_plan(*masters(M1, M2), *nodes(N1))
 
 
 def in_journal(connection: ScriptedConnection) -> set[str]:
-    return {entry.name for entry in parse(connection.read("/var/lib/airseal/journal.jsonl"))}
+    return set(connection.noted())
 
 
 class TestPrepareHosts:
@@ -219,7 +218,7 @@ class TestConfigureRuntime:
         assert {hosts[address].modes[HOSTS] for address in (M1, M2, N1)} == {0o600}
         for text in ("nobody-guesses", header.split()[1]):
             assert text not in hosts[N1].seen()
-            assert text.encode() not in hosts[N1].files["/var/lib/airseal/journal.jsonl"]
+            assert text.encode() not in hosts[N1].files["/var/lib/airseal/ledger/log"]
 
     def test_an_earlier_lifes_dropins_are_set_aside_before_our_units_and_later_ones_stay(self, hosts: dict[str, ScriptedConnection]) -> None:
         theirs = "/etc/systemd/system/containerd.service.d/http-proxy.conf"

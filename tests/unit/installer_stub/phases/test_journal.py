@@ -1,14 +1,14 @@
-"""The journal against this machine's shell: what was there first comes back, whatever happened in between."""
+"""The journal's face over a connection, with the real stub of this tree behind it: what was there first comes back."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
 
-from installer_stub.errors import HostError
-from installer_stub.phases.journal import Entry, Journal, Kind, parse, render
+from installer_stub.errors import CommandFailed, HostError, LedgerDamaged
+from installer_stub.host.command import Secret
+from installer_stub.phases.journal import Journal, Kind
 from tests.fakes.local_host import LocalConnection
 from tests.fakes.scripted import ScriptedConnection
 
@@ -16,8 +16,8 @@ SYSTEMCTL = """\
 #!/bin/sh
 echo "$*" >> "{log}"
 case "$*" in
-"is-enabled old.service") echo enabled ;;
-is-enabled*) exit 1 ;;
+show*old.service) printf 'LoadState=loaded\\nUnitFileState=masked\\nActiveState=inactive\\n' ;;
+show*) printf 'LoadState=not-found\\nUnitFileState=\\nActiveState=inactive\\n' ;;
 esac
 """
 
@@ -37,133 +37,89 @@ def journal(host: LocalConnection, tmp_path: Path) -> Journal:
     return Journal(host, str(tmp_path / "state"))
 
 
-def test_a_changed_file_comes_back_with_its_mode(journal: Journal, tmp_path: Path) -> None:
-    target = tmp_path / "etc" / "some.conf"
-    target.parent.mkdir()
+def test_a_changed_file_comes_back_with_its_mode_and_a_new_one_goes(journal: Journal, tmp_path: Path) -> None:
+    target, new = tmp_path / "it's a $(touch pwned) file", tmp_path / "deep" / "new.conf"
     target.write_text("theirs\n")
     target.chmod(0o640)
     assert journal.write(str(target), "ours\n")
-    assert target.read_text() == "ours\n"
+    assert journal.write(str(new), "ours\n", mode=0o600)
+    assert journal.write(str(target), "ours, later\n")
+    assert target.read_text() == "ours, later\n"
+    assert new.stat().st_mode & 0o777 == 0o600
+    assert [entry.name for entry in journal.entries()] == [str(target), str(tmp_path / "deep"), str(new)]
     assert journal.restore() == ()
     assert target.read_text() == "theirs\n"
     assert target.stat().st_mode & 0o777 == 0o640
-
-
-def test_a_file_that_was_not_there_goes_again(journal: Journal, tmp_path: Path) -> None:
-    target = tmp_path / "new.conf"
-    journal.write(str(target), "ours\n")
-    journal.restore()
-    assert not target.exists()
-
-
-def test_a_link_comes_back_as_a_link(journal: Journal, tmp_path: Path) -> None:
-    real, link = tmp_path / "real", tmp_path / "link"
-    real.write_text("real")
-    link.symlink_to(real)
-    journal.remember((Kind.FILE, str(link)))
-    link.unlink()
-    link.write_text("ours")
-    journal.restore()
-    assert link.is_symlink()
-    assert real.read_text() == "real"
-
-
-def test_the_first_value_wins_over_our_own_changes(journal: Journal, tmp_path: Path) -> None:
-    target = tmp_path / "some.conf"
-    target.write_text("theirs")
-    journal.write(str(target), "ours, first run")
-    journal.write(str(target), "ours, second run")
-    assert len(journal.entries()) == 1
-    journal.restore()
-    assert target.read_text() == "theirs"
-
-
-def test_writing_what_is_there_already_changes_nothing(journal: Journal, host: LocalConnection, tmp_path: Path) -> None:
-    target = tmp_path / "some.conf"
-    target.write_text("same")
-    assert not journal.write(str(target), "same")
-    assert journal.entries() == ()
-    assert [command for command in host.commands if command.changes] == []
-
-
-def test_the_journal_is_written_before_the_change(host: LocalConnection, tmp_path: Path) -> None:
-    """Killed between journal and change nothing is lost; the other way round the old content would be."""
-    target = tmp_path / "some.conf"
-    target.write_text("theirs")
-
-    class Killed(LocalConnection):
-        def put(self, *arguments: object, **named: object) -> None:
-            raise KeyboardInterrupt
-
-    killed = Killed(host._environment)
-    with pytest.raises(KeyboardInterrupt):
-        Journal(killed, str(tmp_path / "state")).write(str(target), "ours")
-    assert [entry.name for entry in Journal(host, str(tmp_path / "state")).entries()] == [str(target)]
-    assert target.read_text() == "theirs"
-
-
-def test_a_torn_line_is_passed_over_and_the_next_one_stands_alone(journal: Journal, tmp_path: Path) -> None:
-    journal.remember((Kind.FILE, str(tmp_path / "one")))
-    path = tmp_path / "state" / "journal.jsonl"
-    path.write_bytes(path.read_bytes() + b'{"kind": "file", "na')
-    journal.remember((Kind.FILE, str(tmp_path / "two")))
-    assert [entry.name for entry in journal.entries()] == [str(tmp_path / "one"), str(tmp_path / "two")]
-
-
-def test_directories_that_were_not_there_go_and_those_that_were_empty_are_emptied(journal: Journal, tmp_path: Path) -> None:
-    absent, empty, full = tmp_path / "absent", tmp_path / "empty", tmp_path / "full"
-    empty.mkdir()
-    full.mkdir()
-    (full / "theirs").touch()
-    journal.remember(*((Kind.DIRECTORY, str(path)) for path in (absent, empty, full)))
-    for path in (absent, empty, full):
-        path.mkdir(exist_ok=True)
-        (path / "ours").touch()
-        (path / ".hidden").touch()
-    assert journal.restore() == ()
-    assert not absent.exists()
-    assert list(empty.iterdir()) == []
-    assert {path.name for path in full.iterdir()} == {"theirs", "ours", ".hidden"}
-
-
-def test_units_are_disabled_or_enabled_again_last_change_first(journal: Journal, tmp_path: Path) -> None:
-    unit = tmp_path / "new.service"
-    journal.remember((Kind.FILE, str(unit)), (Kind.UNIT, "new.service"), (Kind.UNIT, "old.service"))
-    unit.write_text("[Unit]")
-    (tmp_path / "systemctl.log").unlink()
-    journal.restore()
-    done = [line for line in (tmp_path / "systemctl.log").read_text().splitlines() if line != "daemon-reload"]
-    assert done == ["enable --now old.service", "disable --now new.service"]
-    assert not unit.exists()
-
-
-def test_restoring_twice_is_the_same_as_once(journal: Journal, tmp_path: Path) -> None:
-    target = tmp_path / "some.conf"
-    target.write_text("theirs")
-    journal.write(str(target), "ours")
-    journal.restore()
-    assert journal.restore() == ()
-    assert target.read_text() == "theirs"
-
-
-def test_names_with_blanks_and_quotes_are_only_names(journal: Journal, tmp_path: Path) -> None:
-    target = tmp_path / "it's a $(touch pwned) file"
-    target.write_text("theirs")
-    journal.write(str(target), "ours")
-    journal.restore()
-    assert target.read_text() == "theirs"
+    assert not new.parent.exists()
     assert not (tmp_path / "pwned").exists()
+    assert journal.entries() == ()
+    assert journal.restore() == ()
 
 
-def test_what_is_no_line_of_ours_is_no_entry() -> None:
-    entry = Entry(Kind.SYSCTL, "net.ipv4.ip_forward", "0")
-    data = b"\xff\n[]\n" + json.dumps({"kind": "spell", "name": "x", "previous": None}).encode() + b"\n" + render([entry])
-    assert parse(data) == (entry,)
-    assert parse(None) == ()
+def test_what_is_noted_already_needs_no_stub(journal: Journal, host: LocalConnection, tmp_path: Path) -> None:
+    target = tmp_path / "some.conf"
+    target.write_text("theirs")
+    journal.remember((Kind.FILE, str(target)))
+    asked = len(host.commands)
+    journal.remember((Kind.FILE, str(target)))
+    assert not journal.write(str(target), "theirs")
+    assert len(host.commands) == asked
 
 
-def test_a_host_that_does_not_answer_for_everything_is_not_taken_to_have_had_nothing() -> None:
-    connection = ScriptedConnection().on("", "file\t/etc/one\t\n")
-    with pytest.raises(HostError, match="cannot tell"):
-        Journal(connection).remember((Kind.FILE, "/etc/one"), (Kind.FILE, "/etc/two"))
-    assert connection.read("/var/lib/airseal/journal.jsonl") is None
+def test_units_are_noted_as_they_are_masked_ones_too(journal: Journal) -> None:
+    journal.remember((Kind.UNIT, "old.service"), (Kind.UNIT, "new.service"))
+    assert [entry.previous for entry in journal.entries()] == ["masked inactive", None]
+
+
+def test_several_files_go_in_one_command_and_what_is_sent_is_never_shown(journal: Journal, host: LocalConnection, tmp_path: Path) -> None:
+    from installer_stub.distro.base import HostFile
+
+    files = [HostFile(str(tmp_path / name), f"secret {name}", 0o600) for name in ("a", "b")]
+    assert journal.write_all(files) == (files[0].path, files[1].path)
+    (command,) = host.commands
+    assert isinstance(command.stdin, Secret)
+    assert "secret" not in command.text + command.changes
+    assert (tmp_path / "b").read_text() == "secret b"
+
+
+def test_what_is_made_after_done_by_somebody_else_is_left_alone(journal: Journal, tmp_path: Path) -> None:
+    target = tmp_path / "some.conf"
+    target.write_text("theirs")
+    journal.remember((Kind.FILE, str(target)))
+    target.write_text("ours")
+    journal.done((Kind.FILE, str(target)))
+    target.write_text("an administrator's")
+    (left,) = journal.restore()
+    assert left.startswith(f"{target}: somebody changed it")
+    assert target.read_text() == "an administrator's"
+
+
+def test_a_look_that_fails_is_an_error_of_the_host_and_nothing_is_noted(journal: Journal, tmp_path: Path) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(CommandFailed, match="loop"):
+        journal.remember((Kind.FILE, str(tmp_path / "loop" / "x")))
+    assert journal.entries() == ()
+
+
+def test_a_damaged_ledger_stops_before_anything_is_changed(journal: Journal, host: LocalConnection, tmp_path: Path) -> None:
+    target = tmp_path / "some.conf"
+    journal.write(str(target), "ours")
+    log = tmp_path / "state" / "ledger" / "log"
+    first, *rest = log.read_bytes().splitlines(keepends=True)
+    log.write_bytes(first.replace(b'"n":1', b'"n":7') + b"".join(rest))
+    with pytest.raises(LedgerDamaged, match=r"127\.0\.0\.1: .*line 1"):
+        journal.remember((Kind.FILE, str(tmp_path / "other")))
+
+
+def test_a_host_that_does_not_answer_is_not_taken_to_have_noted() -> None:
+    connection = ScriptedConnection().on("host ledger", "oops")
+    with pytest.raises(HostError, match="gave no answer"):
+        Journal(connection).remember((Kind.FILE, "/etc/one"))
+
+
+def test_the_fake_is_noted_like_the_real_one(journal: Journal, tmp_path: Path) -> None:
+    fake = ScriptedConnection().journals()
+    for each in (journal, Journal(fake)):
+        each.write(str(tmp_path / "a"), "x")
+        each.remember((Kind.SYSCTL, "kernel.no_such_thing"))
+    assert [(entry.kind, entry.name) for entry in journal.entries()] == [(entry.kind, entry.name) for entry in Journal(fake).entries()]

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from installer_stub.errors import ClusterError, HostsFailed, HostUnreachable, InstallerError, Interrupted
+from installer_stub.errors import ClusterError, HostUnreachable, Interrupted
 from installer_stub.host.model import Role
 from installer_stub.phases import runner
 from installer_stub.phases.base import Context, Phase
@@ -22,7 +22,6 @@ class Told(Phase):
     log: list[str]
     needed: bool = True
     error: BaseException | None = None
-    undo_error: InstallerError | None = None
     contexts: list[Context] = field(default_factory=list)
 
     def is_needed(self, context: Context) -> bool:
@@ -34,10 +33,6 @@ class Told(Phase):
         if self.error is not None:
             raise self.error
 
-    def undo(self, context: Context) -> None:
-        self.log.append(f"-{self.title}")
-        if self.undo_error is not None:
-            raise self.undo_error
 
 
 def context() -> Context:
@@ -82,19 +77,6 @@ def test_a_mistake_of_ours_stays_what_it_is() -> None:
     with pytest.raises(ZeroDivisionError) as caught:
         runner.run((Told("two", [], error=ZeroDivisionError()),), context())
     assert caught.value.__notes__ == ["during: two"]
-
-
-def test_undo_is_in_reverse_and_goes_on_after_a_failure() -> None:
-    log: list[str] = []
-    phases = (
-        Told("one", log),
-        Told("two", log, undo_error=HostUnreachable(M1, "gone")),
-        Told("three", log, undo_error=ClusterError("no")),
-    )
-    with pytest.raises(HostsFailed) as caught:
-        runner.undo_all(phases, context())
-    assert log == ["-three", "-two", "-one"]
-    assert [failure.problem for failure in caught.value.failures] == ["undo of three: no", f"undo of two: {M1}: gone"]
 
 
 def position(phases: tuple[Phase, ...], name: str, role: Role | None = None) -> int:
