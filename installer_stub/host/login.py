@@ -141,7 +141,7 @@ def dial(host: Host, kinds: Sequence[str] = ()) -> Reached:
         raise HostUnreachable(
             host.address,
             f"port {host.port} answers, but not as an SSH server ({error or 'it hung up'})",
-            "check --port; if it is sshd, see its log: it may refuse this client or be too busy (MaxStartups)",
+            "see that --port is right; if it is sshd, see its log: it may refuse this client or be too busy (MaxStartups)",
         ) from None
     key = transport.get_remote_server_key()
     return Reached(host, transport, HostKey(key.get_name(), key.get_base64()))

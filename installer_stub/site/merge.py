@@ -173,7 +173,7 @@ def _same(site: Site, host: SiteHost) -> SiteHost | None:
 
 def _another(site: Site, host: SiteHost) -> str:
     """Return a master that is not ``host``, for a remedy."""
-    return next((each.address for each in site.masters if each.name != host.name), "A_MASTER")
+    return next((each.address for each in site.masters if each.name != host.name), "MASTER")
 
 
 def _short(digest: str) -> str:
