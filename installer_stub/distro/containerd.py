@@ -19,6 +19,8 @@ REGISTRIES: Final = "/etc/containerd/certs.d"
 HOSTS: Final = f"{REGISTRIES}/_default/hosts.toml"
 IMAGES: Final = "/var/lib/containerd"  # where layers are unpacked
 SOCKET: Final = "/run/containerd/containerd.sock"
+# containerd waits 30 s otherwise (docs/hosts.md, since 2.1; older ones do not know the field and ignore it).
+_DIAL_TIMEOUT: Final = "2s"
 
 
 def config_toml(host: HostPlan, *, pause: str) -> str:
@@ -76,7 +78,9 @@ def hosts_toml(endpoints: Sequence[str], *, ca_path: str, authorization: Secret 
     # On cleartext endpoints "ca" would make containerd try https first.
     ca = f"ca = '{ca_path}'" if ca_path and endpoints[0].startswith("https://") else ""
     header = f"header = {{ Authorization = '{authorization.reveal()}' }}" if authorization is not None else ""
-    settings = ["capabilities = ['pull', 'resolve']", *filter(None, (ca, header))]
+    # A master that is off does not refuse, it is silent, and containerd asks it first at every request of a pull.
+    patience = f"dial_timeout = '{_DIAL_TIMEOUT}'" if len(endpoints) > 1 else ""
+    settings = ["capabilities = ['pull', 'resolve']", *filter(None, (ca, patience, header))]
     lines = ["# Made by airseal: every image comes from here, none from anywhere else.", f"server = '{endpoints[0]}'", *settings]
     for endpoint in endpoints:
         lines += ["", f"[host.'{endpoint}']", *(f"  {setting}" for setting in settings)]

@@ -99,3 +99,9 @@ def test_a_host_without_a_nameserver_gets_an_empty_resolv_conf_and_others_none()
     paths = [{file.path for file in KUBEADM.host_files(plan, host, pause="pause")} for host in plan.hosts]
     assert "/etc/airseal/resolv.conf" in paths[0]
     assert "/etc/airseal/resolv.conf" not in paths[1]
+
+
+def test_a_master_that_is_off_is_not_waited_for_at_every_request() -> None:
+    value = tomllib.loads(hosts_toml((A, B), ca_path=CA))
+    assert {place["dial_timeout"] for place in (value, *value["host"].values())} == {"2s"}
+    assert "dial_timeout" not in hosts_toml((A,), ca_path=CA)
