@@ -35,6 +35,7 @@ VERBS: Final = (
     Verb("join", "install", "add hosts to a site that is installed"),
     Verb("remove", "remove", "take a host out of the cluster, also one that is lost"),
     Verb("status", "status", "say how the site is: hosts, etcd, certificates, registries, who is changing it"),
+    Verb("logs", "logs", "collect what support needs from all hosts into one file, without secrets"),
     Verb("init", "clusterfile", "write a Clusterfile from options, or of a site that is installed"),
     Verb("apply", "clusterfile", "bring a site to what a Clusterfile asks for"),
     Verb("reset", "install", "put the hosts back as they were before the installation"),
