@@ -5,6 +5,7 @@ All of them may be cut off anywhere and begun again: a thing that is as it was n
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections.abc import Callable
 from dataclasses import replace
@@ -180,9 +181,13 @@ def _unit(ledger: Ledger, entry: Entry) -> str:
     """Files are back already, and systemd has read them again."""
     units, name, before = ledger.machine.units, entry.thing.name, entry.before.value
     now = units.state(name)
-    if now == before or not before:
+    if not before:
         if now.endswith(" active"):
             units.do("stop", name)
+        with contextlib.suppress(NotPutBack):  # only one that failed has something to forget
+            units.do("reset-failed", name)
+        return ""
+    if now == before:
         return ""
     if not now:
         raise NotPutBack("its unit file is gone", "install what it belongs to, or name it with --abandon")

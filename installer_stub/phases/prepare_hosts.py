@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import ClassVar, Final
 
 from installer_stub.distro import units
+from installer_stub.distro.base import HostFile
 from installer_stub.distro.kubeadm import KUBEADM
 from installer_stub.errors import HostError
 from installer_stub.host.command import Command
@@ -121,8 +122,8 @@ def _prepare(plan: Plan, host: HostPlan, connection: Connection) -> list[str]:
     report = _keep(host, connection)
     if report.cannot:
         _write(connection, replace(wanted, cannot=tuple(report.cannot)))
-    for path, text in _TEXTS.items():
-        journal.write(path, text)
+    journal.done(*((Kind.SYSCTL, name) for name in kernel.names()))
+    journal.write_all([HostFile(path, text) for path, text in _TEXTS.items()])
     connection.run(Command.shell(_START, *_UNITS, changes="start what keeps the host as it is"))
     if report.failed:
         failed = "; ".join(map(str, report.failed))

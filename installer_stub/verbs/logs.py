@@ -48,7 +48,7 @@ HOST_QUESTIONS: Final[tuple[tuple[str, str], ...]] = (
     ("airseal/cluster.json", f"cat {STATE}/cluster.json 2>&1"),
     ("airseal/membership.json", f"cat {STATE}/membership.json 2>&1"),
     ("airseal/host.json", f"cat {STATE}/host.json 2>&1"),
-    ("airseal/journal.jsonl", f"tail -c {_MOST} {STATE}/journal.jsonl 2>&1"),
+    ("airseal/ledger.log", f"tail -c {_MOST} {STATE}/ledger/log 2>&1"),
     ("airseal/files.txt", f"find {STATE} /etc/airseal /opt/airseal -maxdepth 3 -ls 2>/dev/null | head -n 5000"),
     ("containerd.txt", "cat /etc/containerd/config.toml 2>&1; ls -laR /etc/containerd 2>&1"),
 )
