@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from enum import Enum, auto
 
@@ -26,15 +27,20 @@ class Wait(Enum):
 class Connection:
     """Belongs to one thread at a time: the loop while it waits, else the one that moves it on."""
 
-    __slots__ = ("_buffer", "_drained", "_head_bytes", "_seen", "armed", "client", "closing", "drains", "fd", "outgoing", "transport", "wait")
+    __slots__ = ("_buffer", "_drained", "_head_bytes", "_seen", "armed", "came", "client", "closing", "drains", "fd", "origin", "outgoing", "shakes", "transport", "wait")
 
-    def __init__(self, transport: Transport, client: str) -> None:
+    def __init__(self, transport: Transport, client: str, origin: str = "") -> None:
         self.transport = transport
         self.fd = transport.fd
+        self.came = time.monotonic()
         self.client = client
+        self.origin = origin or client
+        """What its client's connections are counted by."""
         self.wait: Wait | None = None
         self.armed = 0
         """What epoll was told to look for."""
+        self.shakes = False
+        """Whether it was the epoll of those that shake hands."""
         self.closing = False
         """Whether it ends after the answer that is on its way."""
         self.drains = False

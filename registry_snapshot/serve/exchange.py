@@ -11,6 +11,7 @@ from registry_snapshot.serve.connection import Connection, Wait
 from registry_snapshot.serve.error_body import error_response
 from registry_snapshot.serve.messages import App, Request, Response
 from registry_snapshot.serve.metrics import Count, Metrics
+from registry_snapshot.serve.places import Places
 from registry_snapshot.serve.waiting import WaitingRoom
 from registry_snapshot.serve.wire import BadRequestError
 
@@ -21,10 +22,18 @@ class Exchange:
     """Asks ``app`` and sends what it says. ``is_crowded`` tells that connections or threads are short."""
 
     def __init__(
-        self, app: App, room: WaitingRoom, metrics: Metrics, is_crowded: Callable[[], bool], close: Callable[[Connection], None]
+        self,
+        app: App,
+        room: WaitingRoom,
+        places: Places,
+        metrics: Metrics,
+        *,
+        is_crowded: Callable[[], bool],
+        close: Callable[[Connection], None],
     ) -> None:
         self._app = app
         self._room = room
+        self._places = places
         self._metrics = metrics
         self._is_crowded = is_crowded
         self._close = close
@@ -57,6 +66,8 @@ class Exchange:
         head = connection.take_head()
         request = head.request
         response = self._ask(request)
+        if not response.to_stranger:
+            self._places.know(connection)
         # When more than half of the connections are taken, idle ones must not keep others waiting.
         connection.closing = not head.keep_alive or self.is_stopping or self._is_crowded()
         connection.drains = head.has_body

@@ -15,7 +15,7 @@ import hashlib
 import hmac
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, Self
 
 from registry_snapshot.serve.error_body import error_response
@@ -69,12 +69,14 @@ class LoginRequired:
 
     def handle(self, request: Request) -> Response:
         """Return the app's answer, or 401 with the challenge that makes clients send their login (RFC 9110, 15.5.2)."""
-        if request.path == HEALTH or self._lets_in(request.headers.all("Authorization")):
+        if self._lets_in(request.headers.all("Authorization")):
             return self._app.handle(request)
+        if request.path == HEALTH:
+            return replace(self._app.handle(request), to_stranger=True)
         _log.info("%s %.200r for %s: no login, or a wrong one", request.method, request.path, request.client)
         message = "authentication required: log in with this registry's user and password"
         response = error_response(401, "UNAUTHORIZED", message, _CHALLENGE)
-        return Response(response.status, response.headers) if request.method == "HEAD" else response
+        return replace(response, body=None if request.method == "HEAD" else response.body, to_stranger=True)
 
     def _lets_in(self, lines: Sequence[str]) -> bool:
         given = _basic(lines[0]) if len(lines) == 1 else None

@@ -9,13 +9,14 @@ import select
 import socket
 import ssl
 import time
-from collections import deque
+from collections import Counter, deque
 
 from registry_snapshot.serve.connection import Connection, Wait
 from registry_snapshot.serve.exchange import Exchange
 from registry_snapshot.serve.limits import Limits, most_connections
 from registry_snapshot.serve.messages import App
 from registry_snapshot.serve.metrics import Count, Metrics
+from registry_snapshot.serve.places import Places, origin_of
 from registry_snapshot.serve.transport import TlsTransport, Transport
 from registry_snapshot.serve.waiting import WaitingRoom
 from registry_snapshot.serve.wire import BadRequestError
@@ -25,8 +26,11 @@ _log = logging.getLogger(__name__)
 _PATIENCE = 0.25  # seconds that a worker waits for a client to take more, before it leaves that to the loop
 _WIND_DOWN_TICK = 0.02  # seconds
 _CUT_SECONDS = 1.0  # for workers to see that their connection was cut; one that waits for an upstream is left to itself
+_FULL_TICK = 0.1  # seconds
 _IDLE_AT_LEAST = 1.0  # seconds, before a connection is closed to make room for another
+_STRANGER_AT_LEAST = 0.25  # the same for one that has not been answered yet
 _ACCEPTS = 64  # in a row, before others have their turn
+_HANDSHAKES = 16  # steps of them per turn: each is up to half a millisecond of work
 _SHORTAGES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS})
 _QUIET = (Wait.IDLE, Wait.HEAD, Wait.HANDSHAKE)
 
@@ -42,7 +46,7 @@ class Loop:
         self._limits = limits
         self._metrics = metrics
         self._inline = inline
-        self._most = limits.connections
+        self._places = Places(limits.connections)
         self._live: dict[int, Connection] = {}
         seconds = {
             Wait.HANDSHAKE: limits.handshake,
@@ -55,7 +59,7 @@ class Loop:
         self._swept = 0.0
         self._room = WaitingRoom(seconds)
         self._workers: Workers[Connection] = Workers(self._work, limits.workers, "registry-worker")
-        self._exchange = Exchange(app, self._room, metrics, self._is_crowded, self._close)
+        self._exchange = Exchange(app, self._room, self._places, metrics, is_crowded=self._is_crowded, close=self._close)
         self._ready: deque[Connection] = deque()
         self._is_accepting = False
         self._stopping = False
@@ -75,12 +79,12 @@ class Loop:
 
     def run(self) -> None:
         """Serve until asked to stop; then let running answers end for a few seconds, and cut what is left."""
-        self._most = most_connections(self._limits)
+        self._places.most = most_connections(self._limits)
         self._room.watch(self._bell.fileno(), select.EPOLLIN)
         self._accept_again()
         try:
             while not self._stopping:
-                self._turn(self._tick if self._live or not self._is_accepting else None)
+                self._turn(self._pause() if self._live or not self._is_accepting else None)
             self._wind_down()
         finally:
             self.close()
@@ -102,8 +106,11 @@ class Loop:
             owned.close()
 
     def _turn(self, seconds: float | None) -> None:
+        shaking = False
         for fd, _ in self._room.wait(0 if self._ready else seconds):
-            if fd == self._listener.fileno():
+            if fd == self._room.hands_fd:
+                shaking = True
+            elif fd == self._listener.fileno():
                 self._accept()
             elif fd == self._bell.fileno():
                 with contextlib.suppress(BlockingIOError):
@@ -112,10 +119,27 @@ class Loop:
                 self._exchange.guard(connection, self._move)
         for _ in range(len(self._ready)):
             self._exchange.guard(self._ready.popleft(), self._serve)
+        if shaking:
+            self._shake_hands()
         now = time.monotonic()
-        if now >= self._swept + self._tick:
+        if now >= self._swept + self._pause():
             self._swept = now
             self._sweep()
+
+    def _pause(self) -> float:
+        """Return the seconds between two looks at whose time is up; few while somebody waits for a place."""
+        return self._tick if self._is_accepting else min(self._tick, _FULL_TICK)
+
+    def _shake_hands(self) -> None:
+        """Go on with a few handshakes, after all others, and of as many addresses as there are."""
+        ready = [connection for fd in self._room.shaking() if (connection := self._live.get(fd)) is not None and connection.shakes]
+        seen: Counter[str] = Counter()
+        ranks = {}
+        for connection in ready:
+            ranks[connection] = seen[connection.origin]
+            seen[connection.origin] += 1
+        for connection in sorted(ready, key=ranks.__getitem__)[:_HANDSHAKES]:
+            self._exchange.guard(connection, self._move)
 
     def _move(self, connection: Connection) -> None:
         match connection.wait:
@@ -177,8 +201,7 @@ class Loop:
 
     def _accept(self) -> None:
         for _ in range(_ACCEPTS):
-            is_full = len(self._live) >= self._most
-            if is_full and self._longest_idle() is None:
+            if self._is_full() and self._leaver() is None:
                 self._accept_later()
                 return
             try:
@@ -188,14 +211,26 @@ class Loop:
             except OSError as error:
                 _log.warning("cannot accept a connection: %s", error)
                 self._metrics.add(Count.REFUSED)
-                if error.errno in _SHORTAGES and not self._evict():
+                if error.errno in _SHORTAGES and not self._evict(self._leaver()):
                     self._accept_later()  # the client stays in the backlog; a connection that ends makes room
                 return
-            if is_full:
-                self._evict()
-            self._admit(sock, str(peer[0]))
+            origin = origin_of(str(peer[0]))
+            if self._make_room(origin):
+                self._admit(sock, str(peer[0]), origin)
+            else:
+                self._metrics.add(Count.REFUSED)
+                sock.close()
 
-    def _admit(self, sock: socket.socket, client: str) -> None:
+    def _is_full(self) -> bool:
+        return len(self._live) >= self._places.most
+
+    def _make_room(self, origin: str) -> bool:
+        """See that there is a place for a connection from ``origin``; False if it has its share, and is busy with all of it."""
+        if self._places.is_at_its_share(origin):
+            return self._evict(self._places.leaver_of(origin))
+        return not self._is_full() or self._evict(self._leaver())
+
+    def _admit(self, sock: socket.socket, client: str, origin: str) -> None:
         self._metrics.add(Count.ACCEPTED)
         try:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -204,24 +239,31 @@ class Loop:
             _log.info("connection from %s ended: %s", client, error)
             sock.close()
             return
-        connection = Connection(transport, client)
+        connection = Connection(transport, client, origin)
         self._live[connection.fd] = connection
+        self._places.add(connection)
         self._exchange.guard(connection, self._welcome)
 
     def _welcome(self, connection: Connection) -> None:
         self._room.park(connection, Wait.IDLE if self._tls is None else Wait.HANDSHAKE, select.EPOLLIN)
 
-    def _evict(self) -> bool:
-        """Close whoever has been idle longest; False if nobody is."""
-        connection = self._longest_idle()
+    def _evict(self, connection: Connection | None) -> bool:
+        """Close it; tell whether there was one."""
         if connection is None:
             return False
         self._metrics.add(Count.EVICTED)
         self._close(connection)
         return True
 
-    def _longest_idle(self) -> Connection | None:
+    def _leaver(self) -> Connection | None:
+        """Return whose place is the next to be given to another; None if all are busy, or too new."""
         # Not those who just came: their request is on its way.
+        stranger = self._places.oldest_stranger()
+        if stranger is not None:
+            if self._places.is_hoarded or stranger.came + _STRANGER_AT_LEAST <= time.monotonic():
+                return stranger
+            if self._places.most_strangers > 1:
+                return None  # soon; and nobody who is known goes for them meanwhile
         return self._room.oldest(Wait.IDLE, Wait.DRAIN, waited=_IDLE_AT_LEAST)
 
     def _accept_later(self) -> None:
@@ -253,13 +295,14 @@ class Loop:
         self._exchange.refuse(connection, BadRequestError(408, "the request came too slowly"))
 
     def _is_crowded(self) -> bool:
-        return len(self._live) * 2 > self._most
+        return len(self._live) * 2 > self._places.most
 
     def _close(self, connection: Connection) -> None:
         self._room.take(connection)
         # Before the number is free for a next connection, which must not be forgotten in its place.
         if self._live.get(connection.fd) is connection:
             del self._live[connection.fd]
+        self._places.remove(connection)
         connection.close()
 
     def _wind_down(self) -> None:

@@ -103,6 +103,8 @@ class Response:
     status: int
     headers: tuple[tuple[str, str], ...]
     body: bytes | ExtentSlice | GrowingSlice | None = None
+    to_stranger: bool = False
+    """Whether the client has shown no login where one is wanted: then it is the first to go when there is no room."""
 
     def header(self, name: str) -> str | None:
         """Return a header's value, or None."""

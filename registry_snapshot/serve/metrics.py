@@ -64,7 +64,7 @@ _ERRORS = {
 }
 _ERRORS_HELP = (
     "What went wrong: bug (answered 500), bad_request, handshake (TLS failed), stalled (the client was too slow), "
-    "lost (the connection broke), refused (no file or thread left), evicted (idle, its place was needed)."
+    "lost (the connection broke), refused (no file, thread or place left), evicted (idle or not logged in, and its place was needed)."
 )
 _FIRST_REQUEST = len(Count)
 _ROW = len(STATUSES) + 1

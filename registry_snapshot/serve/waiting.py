@@ -1,6 +1,8 @@
 """WaitingRoom: the connections that no thread works on, in one epoll, each kind of wait in the order of its deadlines.
 
 A connection costs a dictionary entry here, and no thread: thousands may idle, dribble a head, or take their time to read.
+Those that shake hands are in an epoll of their own, which the first one watches: a step of a handshake is work, and
+thousands of them must not stand before those who are through.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from collections.abc import Iterator, Mapping
 from registry_snapshot.serve.connection import Connection, Wait
 
 _EVENTS = 256  # handled per turn; more would keep the first of them waiting
+_HANDSHAKES = 1024  # looked at per turn, to choose the few that go on from all addresses
 _IN_ALL = frozenset({Wait.HANDSHAKE, Wait.HEAD, Wait.DRAIN})  # bounded from their first byte on, however many more come
 
 
@@ -24,6 +27,10 @@ class WaitingRoom:
         self._waiting: dict[Wait, dict[Connection, float]] = {wait: {} for wait in Wait}
         self._lock = threading.Lock()
         self._epoll = select.epoll()
+        self._hands = select.epoll()
+        self.hands_fd = self._hands.fileno()
+        """What ``wait`` reports when there is somebody in ``shaking``."""
+        self._epoll.register(self.hands_fd, select.EPOLLIN)
 
     def watch(self, fd: int, events: int) -> None:
         """Report on a file that is no connection: the listener, the bell."""
@@ -37,6 +44,10 @@ class WaitingRoom:
         """Return files something happened to, and what, as soon as there are any. May report what has gone meanwhile."""
         return self._epoll.poll(seconds, _EVENTS)
 
+    def shaking(self) -> list[int]:
+        """Return the files of some whose handshake can go on: others' turn comes when it is asked again."""
+        return [fd for fd, _ in self._hands.poll(0, _HANDSHAKES)]
+
     def park(self, connection: Connection, wait: Wait, events: int) -> None:
         """Leave ``connection`` until one of ``events``, or its time is up. From here on it is the loop's.
 
@@ -45,6 +56,8 @@ class WaitingRoom:
         with self._lock:
             if self._epoll.closed:
                 raise ConnectionAbortedError("the server has stopped")
+            if wait is not Wait.HANDSHAKE:
+                self._let_go(connection)
             if connection.wait is not wait or wait not in _IN_ALL:
                 self._forget(connection)
                 connection.wait = wait
@@ -52,7 +65,9 @@ class WaitingRoom:
             if connection.armed != events:
                 known = connection.armed != 0
                 connection.armed = events
-                (self._epoll.modify if known else self._epoll.register)(connection.fd, events)
+                connection.shakes = wait is Wait.HANDSHAKE
+                epoll = self._hands if connection.shakes else self._epoll
+                (epoll.modify if known else epoll.register)(connection.fd, events)
 
     def take(self, connection: Connection) -> None:
         """Take ``connection`` out, for the loop itself to move it on: events are still reported."""
@@ -63,6 +78,7 @@ class WaitingRoom:
         """Take ``connection`` out for another thread: nothing is reported until it is parked again."""
         with self._lock:
             self._forget(connection)
+            self._let_go(connection)
             if connection.armed:
                 # 0 would still report hang-ups, again and again; a one-shot reports at most one of them.
                 connection.armed = select.EPOLLONESHOT
@@ -98,6 +114,14 @@ class WaitingRoom:
         """Take nobody any more."""
         with self._lock:
             self._epoll.close()
+            self._hands.close()
+
+    def _let_go(self, connection: Connection) -> None:
+        """Its handshake is over."""
+        if connection.shakes:
+            connection.shakes = False
+            connection.armed = 0
+            self._hands.unregister(connection.fd)
 
     def _forget(self, connection: Connection) -> None:
         if connection.wait is not None:
