@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import importlib
 import os
 import signal
@@ -89,6 +90,8 @@ def main(argv: Sequence[str]) -> int:
         # Whoever read our output has seen enough; Python would complain once more when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + signal.SIGPIPE
+    except OSError as error:
+        return _operating_system(error, verb)
     except Exception as error:  # noqa: BLE001 - the edge of the program
         from installer_stub.crash import report_crash
 
@@ -128,6 +131,32 @@ def _help(prog: str) -> str:
     lines = [f"usage: {prog} [VERB] [OPTIONS]", "", "Kubernetes and an application in one file, for sites without a network.", "", "verbs:"]
     lines += [f"  {verb.name:9} {verb.help}" for verb in VERBS if verb.help]
     return "\n".join([*lines, "", _EXAMPLES.replace("{prog}", f"./{prog}")])
+
+
+# What a disk, a stick or a file system of the operator's machine does. Any other number is a mistake of ours.
+_DISKS: Final = {
+    errno.EIO: "the disk or stick does not answer (dmesg): put it back, or copy the file to another one",
+    errno.ENODEV: "the disk or stick is gone: put it back",
+    errno.ENXIO: "the disk or stick is gone: put it back",
+    errno.ESTALE: "the network file system lost the file: mount it again",
+    errno.ENOSPC: "the disk is full: free some space, or work in another directory",
+    errno.EDQUOT: "the quota is used up: free some space, or work in another directory",
+    errno.EROFS: "it is mounted read-only: work in another directory",
+    errno.EACCES: "check the permissions, or work in another directory",
+    errno.EPERM: "check the permissions, or work in another directory",
+    errno.ENOTCONN: "the file system lost its connection: mount it again",
+}
+
+
+def _operating_system(error: OSError, verb: str) -> int:
+    remedy = _DISKS.get(error.errno or 0)
+    if remedy is None:
+        from installer_stub.crash import report_crash
+
+        return report_crash(error, verb)
+    where = f"{error.filename}: " if error.filename else ""
+    notes = "".join(f"\n  {note}" for note in getattr(error, "__notes__", ()))
+    return _report(f"this machine: {where}{error.strerror}", f"{remedy}; then run the same command again: it goes on from there{notes}", 1)
 
 
 def _report(problem: str, remedy: str, code: int) -> int:

@@ -17,6 +17,7 @@ def report_crash(error: Exception, verb: str) -> int:
 
     A traceback has names and lines, no values; the command line is not written down.
     """
+    notes = "".join(f"  {note}\n" for note in getattr(error, "__notes__", ()))
     stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
     facts = (
         f"airseal {VERSION}, verb {verb}, Python {platform.python_version()}, {platform.platform()}, "
@@ -33,7 +34,7 @@ def report_crash(error: Exception, verb: str) -> int:
     sys.stderr.write(
         f"error: airseal failed in a way that nobody foresaw: {type(error).__name__}: {error}\n"
         f"  {facts}\n"
-        f"  {where}\n"
-        "what to do: run the same command again; if it repeats, report it with that file\n"
+        f"  {where}\n{notes}"
+        "what to do: run the same command again; if it repeats, report it with these files\n"
     )
     return 70

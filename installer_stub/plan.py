@@ -22,6 +22,7 @@ AUTHORITY_VALIDITY: Final = 30 * 365 * _DAY  # nothing renews a cluster's CA, so
 HOME: Final = f"{STATE}/home"  # of every command of ours: what kubectl and helm cache there goes with us
 OPT: Final = "/opt/airseal"
 STUB: Final = f"{OPT}/bin/airseal"
+LINKS: Final = (("bin", "/usr/local/bin"), ("cni", "/opt/cni/bin"))  # cluster files of a directory get a name in another
 REGISTRY_CA: Final = "/etc/airseal/ca.crt"  # on every host: the authorities by which the site registry is trusted
 REGISTRY_AUTHORITY: Final = f"{STATE}/registry-authority"  # on every master, for root alone: that CA with its key
 REGISTRY_CERTIFICATE: Final = "/etc/airseal/registry.crt"  # on every master

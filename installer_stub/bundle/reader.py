@@ -169,8 +169,11 @@ class Bundle:
 
         Also after ``verify``: the disk may answer differently the next time.
         """
-        with self.extent(name) as extent:
-            raw = extent.read()
+        try:
+            with self.extent(name) as extent:
+                raw = extent.read()
+        except OSError as error:
+            raise BundleError(f"{self.path} cannot be read: {error.strerror}", COPY_AGAIN) from None
         if zlib.crc32(raw) != self._entries[name][1]:
             raise BundleError(f"{self.path} is altered: {name} does not match its CRC-32", COPY_AGAIN)
         if name in self._wanted and Digest.of(raw) != self._wanted[name].digest:

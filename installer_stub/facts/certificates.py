@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from installer_stub.distro.certificates import FILES, KUBECONFIGS
-from installer_stub.facts.base import Fact
+from installer_stub.facts.base import Fact, Otherwise
 
 OURS: Final = "/etc/airseal/*.crt"
 _BEGIN: Final = b"-----BEGIN CERTIFICATE-----"
@@ -96,4 +96,4 @@ _CONFIGS: Final = (
     f'for file in {KUBECONFIGS}; do [ -r "$file" ] && '
     """{ echo "==> $file"; sed -n 's/^ *client-certificate-data: *//p' "$file"; }; done"""
 )
-CERTIFICATES: Final = Fact("certificates", _FILES + _CONFIGS, parse_certificates)
+CERTIFICATES: Final[Fact[tuple[Certificate, ...]]] = Fact("certificates", _FILES + _CONFIGS, parse_certificates, Otherwise((), "when its certificates end"))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from installer_stub.errors import HostError
 from installer_stub.facts import (
@@ -18,7 +19,7 @@ from installer_stub.facts import (
     runtime_config,
     software,
 )
-from installer_stub.facts.base import Fact, Unreadable
+from installer_stub.facts.base import Fact, Unknown, Unreadable
 from installer_stub.facts.certificates import Certificate
 from installer_stub.facts.identity import OsRelease
 from installer_stub.facts.kernel import Cgroups, Selinux
@@ -28,19 +29,21 @@ from installer_stub.facts.proxies import Proxies
 from installer_stub.facts.resources import Disk, Mount, mount_of
 from installer_stub.facts.runtime_config import RuntimeConfig
 from installer_stub.facts.software import Membership
-from installer_stub.host.command import Command
+from installer_stub.host.become import TIMED_OUT
+from installer_stub.host.command import Command, CommandResult
 from installer_stub.host.connection import Connection
 from installer_stub.host.fanout import for_each
 
+# The ones that nothing can be said without come first, and last those that a dead mount or bus can hold.
 ALL_FACTS: tuple[Fact[object], ...] = (
-    identity.OS_RELEASE,
-    identity.MACHINE,
     identity.HOSTNAME,
+    software.MEMBERSHIP,
+    identity.MACHINE,
     identity.MACHINE_ID,
+    identity.OS_RELEASE,
     resources.CLOCK,
     resources.CPUS,
     resources.MEMORY,
-    resources.DISKS,
     resources.MOUNTS,
     resources.SWAPS,
     kernel.CGROUPS,
@@ -48,23 +51,26 @@ ALL_FACTS: tuple[Fact[object], ...] = (
     kernel.CONNTRACK,
     kernel.SYSCTL_VALUES,
     kernel.SELINUX,
-    kernel.SYSTEMD,
     network.RESOLV_CONF,
     network.ROUTES,
     network.IPV6_DEFAULT,
     network.ADDRESSES,
     network.LISTENING,
-    network.FIREWALLS,
-    software.MEMBERSHIP,
     software.ENGINES,
     software.AVAILABLE_TOOLS,
-    leftovers.LEFTOVERS,
-    proxies.PROXIES,
-    runtime_config.RUNTIME_CONFIG,
+    software.NAMES_TAKEN,
     certificates.CERTIFICATES,
+    runtime_config.RUNTIME_CONFIG,
+    kernel.SYSTEMD,
+    network.FIREWALLS,
+    proxies.PROXIES,
+    leftovers.LEFTOVERS,
+    resources.DISKS,
 )
 
+T = TypeVar("T")
 _SEPARATOR = "\x1e"  # ASCII record separator: in no file that we read
+_END = "end"
 TIMEOUT = 60.0  # df and is-active can hang on a dead NFS server or bus
 
 
@@ -73,7 +79,7 @@ class HostFacts:
     """What is true on one host. Sizes in bytes; ``clock_offset`` in seconds, against the machine that asked."""
 
     os: OsRelease
-    architecture: str
+    architecture: str  # in the OCI's words; empty while unknown
     kernel: str
     hostname: str
     machine_id: str
@@ -102,6 +108,8 @@ class HostFacts:
     proxies: Proxies
     runtime_config: RuntimeConfig
     certificates: tuple[Certificate, ...]
+    names_taken: frozenset[str] = frozenset()  # paths in directories where we make links, that are not links to ours
+    unknown: tuple[Unknown, ...] = ()  # what the host did not tell; the fields of these facts stand for nothing
 
     def disk(self, place: str) -> Disk:
         """Return the file system that holds ``place``, one of ``resources.PLACES``. Raises KeyError."""
@@ -123,64 +131,97 @@ class HostFacts:
 def question() -> Command:
     """Return the one command that asks everything."""
     parts = [f"printf '\\036%s\\n' {fact.name}; ( {fact.command} ) 2>/dev/null || :" for fact in ALL_FACTS]
-    return Command.shell("\n".join(parts))
+    return Command.shell("\n".join([*parts, f"printf '\\036{_END}\\n'"]))
 
 
-def parse(stdout: str, *, asked: float, answered: float) -> HostFacts:
+def parse(stdout: str, *, asked: float, answered: float, silence: str = "it was not answered") -> HostFacts:
     """Return the facts in ``stdout``. The times, of our own clock, say between which moments the host's was read.
 
-    Raises Unreadable.
+    A fact that is missing or odd is unknown, ``silence`` says why it may be missing. Raises Unreadable for the few without
+    which nothing can be said of a host.
     """
     answers: dict[str, str] = {}
-    for part in stdout.split(_SEPARATOR)[1:]:
+    # Only what is followed by another name, or by the end, was answered to its end: an empty answer may mean "none".
+    for part in stdout.split(_SEPARATOR)[1:-1]:
         name, _, answer = part.partition("\n")
         answers[name] = answer
-    machine = identity.MACHINE.read(answers)
-    routes = network.ROUTES.read(answers)
-    return HostFacts(
-        os=identity.OS_RELEASE.read(answers),
+    told = _Told(answers, silence)
+    machine, routes, clock = told.fact(identity.MACHINE), told.fact(network.ROUTES), told.fact(resources.CLOCK)
+    ipv6_default = told.fact(network.IPV6_DEFAULT)
+    facts = HostFacts(
+        os=told.fact(identity.OS_RELEASE),
         architecture=machine.architecture,
         kernel=machine.kernel,
-        hostname=identity.HOSTNAME.read(answers),
-        machine_id=identity.MACHINE_ID.read(answers),
-        clock_offset=resources.CLOCK.read(answers) - (asked + answered) / 2,
-        cpus=resources.CPUS.read(answers),
-        memory=resources.MEMORY.read(answers),
-        disks=resources.DISKS.read(answers),
-        mounts=resources.MOUNTS.read(answers),
-        swap=resources.SWAPS.read(answers),
-        cgroups=kernel.CGROUPS.read(answers),
-        sys_resource=kernel.SYS_RESOURCE.read(answers),
-        conntrack_writable=kernel.CONNTRACK.read(answers),
-        sysctls=kernel.SYSCTL_VALUES.read(answers),
-        selinux=kernel.SELINUX.read(answers),
-        systemd=kernel.SYSTEMD.read(answers),
-        resolv_confs=network.RESOLV_CONF.read(answers),
+        hostname=told.fact(identity.HOSTNAME),
+        machine_id=told.fact(identity.MACHINE_ID),
+        clock_offset=clock - (asked + answered) / 2 if clock else 0.0,
+        cpus=told.fact(resources.CPUS),
+        memory=told.fact(resources.MEMORY),
+        disks=told.fact(resources.DISKS),
+        mounts=told.fact(resources.MOUNTS),
+        swap=told.fact(resources.SWAPS),
+        cgroups=told.fact(kernel.CGROUPS),
+        sys_resource=told.fact(kernel.SYS_RESOURCE),
+        conntrack_writable=told.fact(kernel.CONNTRACK),
+        sysctls=told.fact(kernel.SYSCTL_VALUES),
+        selinux=told.fact(kernel.SELINUX),
+        systemd=told.fact(kernel.SYSTEMD),
+        resolv_confs=told.fact(network.RESOLV_CONF),
         routes=routes,
-        default_route=routes.default or network.IPV6_DEFAULT.read(answers),
-        addresses=network.ADDRESSES.read(answers),
-        listening=network.LISTENING.read(answers),
-        firewalls=network.FIREWALLS.read(answers),
-        membership=software.MEMBERSHIP.read(answers),
-        engines=software.ENGINES.read(answers),
-        tools=software.AVAILABLE_TOOLS.read(answers),
-        leftovers=leftovers.LEFTOVERS.read(answers),
-        proxies=proxies.PROXIES.read(answers),
-        runtime_config=runtime_config.RUNTIME_CONFIG.read(answers),
-        certificates=certificates.CERTIFICATES.read(answers),
+        default_route=routes.default or ipv6_default,
+        addresses=told.fact(network.ADDRESSES),
+        listening=told.fact(network.LISTENING),
+        firewalls=told.fact(network.FIREWALLS),
+        membership=told.fact(software.MEMBERSHIP),
+        engines=told.fact(software.ENGINES),
+        tools=told.fact(software.AVAILABLE_TOOLS),
+        leftovers=told.fact(leftovers.LEFTOVERS),
+        proxies=told.fact(proxies.PROXIES),
+        runtime_config=told.fact(runtime_config.RUNTIME_CONFIG),
+        certificates=told.fact(certificates.CERTIFICATES),
+        names_taken=told.fact(software.NAMES_TAKEN),
     )
+    return replace(facts, unknown=tuple(told.unknown))
+
+
+class _Told:
+    """What a host answered, and what it did not."""
+
+    def __init__(self, answers: Mapping[str, str], silence: str) -> None:
+        self._answers = answers
+        self._silence = silence
+        self.unknown: list[Unknown] = []
+
+    def fact(self, fact: Fact[T]) -> T:
+        """Return the fact, or what stands for it while it is unknown. Raises Unreadable where nothing does."""
+        try:
+            return fact.read(self._answers, self._silence)
+        except Unreadable as error:
+            if fact.otherwise is None:
+                raise
+            self.unknown.append(Unknown(fact.name, error.why, fact.otherwise.meaning, fact.otherwise.needed))
+            return fact.otherwise.value
 
 
 def gather(connection: Connection) -> HostFacts:
     """Return the facts of one host. Raises HostError."""
     asked = time.time()
-    result = connection.run(question(), timeout=TIMEOUT)
+    result = connection.run(question(), check=False, timeout=TIMEOUT)
     try:
-        return parse(result.stdout, asked=asked, answered=time.time())
+        return parse(result.stdout, asked=asked, answered=time.time(), silence=_silence(result))
     except Unreadable as error:
-        raise HostError(
-            connection.host.address, f"gave an answer that cannot be read: {error}", "is /proc mounted there, and is it Linux?"
-        ) from None
+        problem = f"what it is cannot be found out: {error}"
+        raise HostError(connection.host.address, problem, "is /proc mounted there, is there memory for a process, and is it Linux?") from None
+
+
+def _silence(result: CommandResult) -> str:
+    """Return why the host did not answer the questions after the last one that it came to."""
+    last = result.stdout.rpartition(_SEPARATOR)[2].partition("\n")[0] if _SEPARATOR in result.stdout else ""
+    at = f" at {last!r}" if last else ""
+    if result.status == TIMED_OUT:
+        return f"the host hung{at} for {TIMEOUT:.0f} s: a dead network mount, or a bus that does not answer"
+    said = " ".join(result.stderr.split())[-200:]
+    return f"the host stopped answering{at}, with status {result.status}{f': {said}' if said else ''}"
 
 
 def gather_all(connections: Mapping[str, Connection]) -> dict[str, HostFacts]:

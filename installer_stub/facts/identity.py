@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from dataclasses import dataclass
 
-from installer_stub.facts.base import Fact
+from installer_stub.facts.base import Fact, Otherwise
 
 # uname's words and the OCI's. Others are passed through and fit no bundle.
 _ARCHITECTURES = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
@@ -34,9 +34,17 @@ def parse_os_release(stdout: str) -> OsRelease:
     for line in stdout.splitlines():
         key, equals, value = line.strip().partition("=")
         if equals and not key.startswith("#"):
-            values[key] = " ".join(shlex.split(value))
+            values[key] = _unquoted(value)
     name, version = values.get("ID", ""), values.get("VERSION_ID", "")
     return OsRelease(name, version, values.get("PRETTY_NAME") or f"{name} {version}".strip() or "unknown Linux")
+
+
+def _unquoted(value: str) -> str:
+    """Return what a shell would make of it; what no shell would take (Joe's Linux) as it stands."""
+    try:
+        return " ".join(shlex.split(value))
+    except ValueError:
+        return value
 
 
 def parse_machine(stdout: str) -> Machine:
@@ -45,7 +53,7 @@ def parse_machine(stdout: str) -> Machine:
     return Machine(_ARCHITECTURES.get(machine, machine), kernel)
 
 
-OS_RELEASE = Fact("os-release", "cat /etc/os-release || cat /usr/lib/os-release", parse_os_release)
-MACHINE = Fact("machine", "uname -m; uname -r", parse_machine)
+OS_RELEASE = Fact("os-release", "cat /etc/os-release || cat /usr/lib/os-release", parse_os_release, Otherwise(OsRelease("", "", "unknown Linux"), "which Linux it is"))
+MACHINE = Fact("machine", "uname -m; uname -r", parse_machine, Otherwise(Machine("", ""), "whether the bundle's programs run there", needed=True))
 HOSTNAME = Fact("hostname", "cat /proc/sys/kernel/hostname", str.strip)
-MACHINE_ID = Fact("machine-id", "cat /etc/machine-id", str.strip)
+MACHINE_ID = Fact("machine-id", "cat /etc/machine-id", str.strip, Otherwise("", "whether it is a clone of another host"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from installer_stub.facts.base import Fact
+from installer_stub.facts.base import Fact, Otherwise
 
 CAP_SYS_RESOURCE = 24  # capability.h
 SYSCTLS = ("fs.inotify.max_user_instances", "fs.inotify.max_user_watches", "net.ipv4.ip_forward", "user.max_user_namespaces")
@@ -82,10 +82,15 @@ _SYSCTLS = (
     'file=/proc/sys/$(printf %s "$name" | tr . /); [ -r "$file" ] && echo "$name $(cat "$file")"; done'
 )
 
-CGROUPS = Fact("cgroups", _CGROUPS, parse_cgroups)
+CGROUPS = Fact(
+    "cgroups",
+    _CGROUPS,
+    parse_cgroups,
+    Otherwise(Cgroups(CgroupVersion.V2, frozenset({"cpu", "cpuset", "memory", "pids"})), "which cgroups kubelet is to use", needed=True),
+)
 # Of pid 1, which starts containerd, and of ourselves.
-SYS_RESOURCE = Fact("capabilities", "sed -n 's/^CapBnd:[[:space:]]*//p' /proc/1/status /proc/self/status", parse_capabilities)
-CONNTRACK = Fact("conntrack", _CONNTRACK, lambda stdout: stdout.strip() == "yes")
-SYSCTL_VALUES = Fact("sysctls", _SYSCTLS, parse_sysctls)
-SELINUX = Fact("selinux", "cat /sys/fs/selinux/enforce", parse_selinux)
-SYSTEMD = Fact("systemd", "[ -d /run/systemd/system ] && systemctl --version", parse_systemd)
+SYS_RESOURCE = Fact("capabilities", "sed -n 's/^CapBnd:[[:space:]]*//p' /proc/1/status /proc/self/status", parse_capabilities, Otherwise(value=False, meaning="whether CAP_SYS_RESOURCE can be had; it is taken for missing"))
+CONNTRACK = Fact("conntrack", _CONNTRACK, lambda stdout: stdout.strip() == "yes", Otherwise(value=False, meaning="whether nf_conntrack_max can be set; it is left alone"))
+SYSCTL_VALUES: Fact[dict[str, int]] = Fact("sysctls", _SYSCTLS, parse_sysctls, Otherwise({}, "which limits its kernel has"))
+SELINUX = Fact("selinux", "cat /sys/fs/selinux/enforce", parse_selinux, Otherwise(Selinux.DISABLED, "whether SELinux is enforcing"))
+SYSTEMD = Fact("systemd", "[ -d /run/systemd/system ] && systemctl --version", parse_systemd, Otherwise("unknown", "whether systemd runs there", needed=True))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from installer_stub.distro.kubeadm import KUBEADM
-from installer_stub.facts.base import Fact
+from installer_stub.facts.base import Fact, Otherwise
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,4 +71,4 @@ def script(places: tuple[tuple[str, bool], ...]) -> str:
     return _SCRIPT.replace("PLACES", " ".join(f"{'any' if empty else 'files'}:{path}" for path, empty in places))
 
 
-LEFTOVERS = Fact("leftovers", script(KUBEADM.own_directories), parse_leftovers)
+LEFTOVERS: Fact[tuple[Leftover, ...]] = Fact("leftovers", script(KUBEADM.own_directories), parse_leftovers, Otherwise((), "whether data of others lies where the cluster's will be", needed=True))

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, ip_address
 
-from installer_stub.facts.base import Fact
+from installer_stub.facts.base import Fact, Otherwise
 
 RESOLV_CONFS = ("/etc/resolv.conf", "/run/systemd/resolve/resolv.conf")
 _LISTEN = "0A"  # net/tcp_states.h
@@ -125,9 +125,9 @@ def _is_loopback(server: str) -> bool:
 _RESOLV = f'for file in {" ".join(RESOLV_CONFS)}; do [ -r $file ] && {{ echo "==> $file"; cat $file; echo; }}; done'
 _FIREWALLS = 'for unit in firewalld ufw; do echo "$unit: $(systemctl is-active $unit)"; done; cat /etc/ufw/ufw.conf'
 
-RESOLV_CONF = Fact("resolv-conf", _RESOLV, parse_resolv_confs)
-ROUTES = Fact("routes", "cat /proc/net/route", parse_routes)
-IPV6_DEFAULT = Fact("ipv6-routes", "cat /proc/net/ipv6_route", parse_ipv6_default)
-ADDRESSES = Fact("addresses", "cat /proc/net/fib_trie /proc/net/if_inet6", parse_addresses)
-LISTENING = Fact("listening", "cat /proc/net/tcp /proc/net/tcp6", parse_listening)
-FIREWALLS = Fact("firewalls", _FIREWALLS, parse_firewalls)
+RESOLV_CONF: Fact[tuple[ResolvConf, ...]] = Fact("resolv-conf", _RESOLV, parse_resolv_confs, Otherwise((), "which nameserver pods may use; none is taken"))
+ROUTES = Fact("routes", "cat /proc/net/route", parse_routes, Otherwise(Routes((), default=False), "whether its networks overlap the cluster's"))
+IPV6_DEFAULT = Fact("ipv6-routes", "cat /proc/net/ipv6_route", parse_ipv6_default, Otherwise(value=False, meaning="whether it has a default route"))
+ADDRESSES: Fact[tuple[str, ...]] = Fact("addresses", "cat /proc/net/fib_trie /proc/net/if_inet6", parse_addresses, Otherwise((), "which addresses it has"))
+LISTENING: Fact[frozenset[int]] = Fact("listening", "cat /proc/net/tcp /proc/net/tcp6", parse_listening, Otherwise(frozenset(), "whether the ports of Kubernetes are free"))
+FIREWALLS = Fact("firewalls", _FIREWALLS, parse_firewalls, Otherwise(Firewalls(firewalld=False, ufw=False), "whether a firewall is on"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from installer_stub.facts.base import Fact
+from installer_stub.facts.base import Fact, Otherwise
 
 UNITS: Final = ("containerd", "kubelet")
 _DIRECTORIES: Final = ("/etc/systemd/system", "/run/systemd/system", "/usr/local/lib/systemd/system", "/usr/lib/systemd/system")
@@ -44,4 +44,4 @@ _DROPINS: Final = (
     f"for dir in {' '.join(_DIRECTORIES)}; do for unit in {' '.join(UNITS)}; do "
     'for file in "$dir/$unit.service.d"/*.conf; do [ -e "$file" ] && echo "dropin $file"; done; done; done'
 )
-PROXIES: Final = Fact("proxies", _ENVIRONMENT + _FILES + _DROPINS, parse_proxies)
+PROXIES: Final = Fact("proxies", _ENVIRONMENT + _FILES + _DROPINS, parse_proxies, Otherwise(Proxies(), "whether proxies or drop-ins of others change our services"))

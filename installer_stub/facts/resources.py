@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from installer_stub.facts.base import Fact
+from installer_stub.facts.base import Fact, Otherwise
 
 # Where an installation puts things. Each may be a file system of its own, and may not exist yet.
 PLACES = (
@@ -86,9 +86,12 @@ _DISKS = (
     'df -P -k "$there" | { read -r _; read -r row; printf "%s\\t%s\\n" "$place" "$row"; }; done'
 )
 
-CPUS = Fact("cpus", "nproc", int)
-MEMORY = Fact("memory", "cat /proc/meminfo", parse_memory)
-DISKS = Fact("disks", _DISKS, parse_disks)
-MOUNTS = Fact("mounts", "cat /proc/self/mounts", parse_mounts)
-CLOCK = Fact("clock", "date +%s", int)
-SWAPS = Fact("swaps", "cat /proc/swaps", lambda stdout: len(stdout.splitlines()) > 1)
+PLENTY = 1 << 62
+_ROOMY = tuple(Disk(place, "/", PLENTY, PLENTY) for place in PLACES)
+
+CPUS = Fact("cpus", "nproc", int, Otherwise(PLENTY, "whether it has processors enough"))
+MEMORY = Fact("memory", "cat /proc/meminfo", parse_memory, Otherwise(PLENTY, "whether it has memory enough"))
+DISKS = Fact("disks", _DISKS, parse_disks, Otherwise(_ROOMY, "whether there is room", needed=True))
+MOUNTS: Fact[tuple[Mount, ...]] = Fact("mounts", "cat /proc/self/mounts", parse_mounts, Otherwise((), "whether programs may run where they are put"))
+CLOCK = Fact("clock", "date +%s", int, Otherwise(0, "whether its clock is right", needed=True))
+SWAPS = Fact("swaps", "cat /proc/swaps", lambda stdout: len(stdout.splitlines()) > 1, Otherwise(value=False, meaning="whether it swaps"))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from installer_stub.distro.containerd import CONFIG, DROPINS, SEAL, is_edited
-from installer_stub.facts.base import Fact
+from installer_stub.facts.base import Fact, Otherwise
 
 _LIMIT: Final = 65536  # bytes of the file that are looked at; ours has one thousand
 
@@ -32,4 +32,5 @@ RUNTIME_CONFIG: Final = Fact(
     f"""if [ "$(head -c {len(SEAL)} {CONFIG})" = '{SEAL}' ]; then """
     f"echo '==> config'; head -c {_LIMIT} {CONFIG}; fi",
     parse_runtime_config,
+    Otherwise(RuntimeConfig(), "whether containerd's configuration was edited", needed=True),
 )

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
-from installer_stub.facts.base import Fact
-from installer_stub.plan import STATE
+from installer_stub.facts.base import Fact, Otherwise
+from installer_stub.plan import LINKS, OPT, STATE
 
 MARKER = f"{STATE}/cluster.json"
 TOOLS = (
@@ -62,6 +62,14 @@ def parse_engines(stdout: str) -> tuple[str, ...]:
     return tuple(sorted(_ENGINES & set(stdout.split())))
 
 
+def parse_names(stdout: str) -> frozenset[str]:
+    """Return the paths, before a last line that proves that all was asked. Raises ValueError."""
+    *paths, last = stdout.splitlines() or [""]
+    if last != "asked":
+        raise ValueError(stdout[-200:])
+    return frozenset(paths)
+
+
 def _object(text: str) -> dict[str, object]:
     try:
         value = json.loads(text)
@@ -76,10 +84,19 @@ _MEMBERSHIP = (
     f"[ -f {MARKER} ] && {{ printf 'marker '; tr -d '\\n' < {MARKER}; echo; }}"
 )
 
+# Two directories, and of each link where it leads: what leads to ours is ours.
+_NAMES = (
+    f"for directory in {' '.join(directory for _, directory in LINKS)}; do for file in \"$directory\"/*; do "
+    '{ [ -e "$file" ] || [ -L "$file" ]; } || continue; '
+    f'case $(readlink -- "$file") in {OPT}/*) ;; *) printf "%s\\n" "$file" ;; esac; done; done; echo asked'
+)
+
 MEMBERSHIP = Fact("membership", _MEMBERSHIP, parse_membership)
-ENGINES = Fact("engines", "cat /proc/[0-9]*/comm | sort -u", parse_engines)
+ENGINES: Fact[tuple[str, ...]] = Fact("engines", "cat /proc/[0-9]*/comm | sort -u", parse_engines, Otherwise((), "which container engines run there", needed=True))
 AVAILABLE_TOOLS = Fact(
     "tools",
     f'for tool in {" ".join(TOOLS)}; do command -v $tool > /dev/null && echo $tool; done',
     lambda stdout: frozenset(stdout.split()),
+    Otherwise(frozenset(TOOLS), "which programs it has", needed=True),
 )
+NAMES_TAKEN: Fact[frozenset[str]] = Fact("names", _NAMES, parse_names, Otherwise(frozenset(), "whether names of our programs are taken", needed=True))

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import shlex
-from typing import Final
 
 from installer_stub.distro.containerd import rotated
 from installer_stub.host.command import Command
 from installer_stub.host.model import Role
-from installer_stub.plan import OPT, STATE, STUB, HostPlan, Plan
-
-LINKS: Final = (("bin", "/usr/local/bin"), ("cni", "/opt/cni/bin"))
+from installer_stub.plan import LINKS, OPT, STATE, STUB, HostPlan, Plan
 
 
 def _files(verb: str, plan: Plan, host: HostPlan) -> list[str]:

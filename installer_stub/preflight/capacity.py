@@ -8,27 +8,32 @@ from installer_stub.facts.gather import HostFacts
 from installer_stub.host.model import Host, Role
 from installer_stub.preflight.finding import Finding, Site, fatal, gib, warning
 
-# kubeadm's own limit for a control plane is 1700 MB; a "1 GB" machine shows some 960 MiB.
-MASTER_MEMORY, NODE_MEMORY = 1700 * 2**20, 900 * 2**20
+# kubeadm's own limits for a control plane, which it does not start or join below (constants.go: ControlPlaneNumCPU, ControlPlaneMem);
+# its MB are 2^20 bytes. For nodes it has none; a "1 GB" machine shows some 960 MiB.
+MASTER_CPUS, MASTER_MEMORY, NODE_MEMORY = 2, 1700 * 2**20, 900 * 2**20
 EVICTION = 2**30  # kubelet evicts pods when nodefs or imagefs has less than this free (evictionHard in our configuration)
 OWN_FILES = 64 * 2**20  # the stub, certificates, journals
 
 
 def processors(site: Site) -> Iterator[Finding]:
-    """A master wants two."""
+    """A master needs two, or kubeadm refuses it."""
     for host, facts in site.each():
-        if host.role is Role.MASTER and facts.cpus < 2:
-            yield warning(host.address, "a master with one CPU: the control plane will be slow", "give it two CPUs")
+        if host.role is Role.MASTER and facts.cpus < MASTER_CPUS:
+            tell = warning if facts.membership.joined else fatal
+            yield tell(host.address, "a master with one CPU: kubeadm refuses it", f"give it {MASTER_CPUS} CPUs, or make it a node")
 
 
 def memory(site: Site) -> Iterator[Finding]:
-    """Control plane and kubelet must fit."""
+    """Control plane and kubelet must fit; kubeadm refuses a master that is too small."""
     for host, facts in site.each():
-        least = MASTER_MEMORY if host.role is Role.MASTER else NODE_MEMORY
-        if facts.memory < least:
+        if host.role is Role.MASTER and facts.memory < MASTER_MEMORY:
+            tell = warning if facts.membership.joined else fatal
+            problem = f"{gib(facts.memory)} of memory, kubeadm refuses a master with less than {gib(MASTER_MEMORY)}"
+            yield tell(host.address, problem, "give it more memory, or make it a node")
+        elif facts.memory < NODE_MEMORY:
             yield warning(
                 host.address,
-                f"{gib(facts.memory)} of memory, a {host.role} wants {gib(least)}",
+                f"{gib(facts.memory)} of memory, a {host.role} wants {gib(NODE_MEMORY)}",
                 "give it more memory, or expect pods to be killed",
             )
 

@@ -10,21 +10,25 @@ from installer_stub.preflight import (
     certificates,
     identity,
     leftovers,
+    names_taken,
     network,
     proxies,
     runtime_config,
     system,
     topology,
+    unknown,
 )
 from installer_stub.preflight.finding import Check, Finding, Severity, Site
 
 ALL_CHECKS: tuple[Check, ...] = (
+    unknown.unknown,
     identity.addresses,
     topology.masters,
     topology.other_clusters,
     topology.other_engines,
     leftovers.leftovers,
     leftovers.names,
+    names_taken.names_taken,
     identity.architecture,
     identity.host_names,
     identity.machine_ids,

@@ -47,6 +47,7 @@ class Site:
     run_size: int = 0  # bytes of the artifact that every master keeps
     take: tuple[str, ...] = ()  # directories that the operator lets us set aside
     cluster: ClusterFacts | None = None  # of a site that has a cluster already
+    links: frozenset[str] = frozenset()  # paths where programs of the bundle get a name on every host
     members: tuple[Member, ...] = ()  # all hosts of the site, also those that this run does not work on; empty: ``hosts``
 
     def each(self) -> Iterator[tuple[Host, HostFacts]]:

@@ -22,7 +22,7 @@ def architecture(site: Site) -> Iterator[Finding]:
     """The bundle must have binaries and images for it."""
     platforms = {"/".join(platform.split("/")[:2]) for platform in site.bundle.platforms}
     for host, facts in site.each():
-        if f"linux/{facts.architecture}" not in platforms:
+        if facts.architecture and f"linux/{facts.architecture}" not in platforms:
             yield fatal(
                 host.address,
                 f"its processor is {facts.architecture}; this bundle is for {', '.join(sorted(platforms))}",

@@ -6,9 +6,10 @@ import logging
 import os
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TextIO
 
 from installer_stub.host.command import Secret, masked
 
@@ -25,6 +26,11 @@ class _MaskingFormatter(logging.Formatter):
         return masked(super().format(record), self._secrets)
 
 
+class _Handler(logging.StreamHandler[TextIO]):
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
+        """Go on without a log that cannot be written: a traceback for every line would hide what the run says."""
+
+
 @contextmanager
 def log_file(name: str, secrets: Sequence[Secret] = (), *, directory: Path | None = None) -> Iterator[Path]:
     """Log to ``NAME-TIME.log`` in ``directory`` (or here) while the block runs, and give the file's path.
@@ -33,7 +39,7 @@ def log_file(name: str, secrets: Sequence[Secret] = (), *, directory: Path | Non
     ``secrets`` may be appended to meanwhile.
     """
     path, handle = _open(_name(name), directory or Path.cwd())
-    handler = logging.StreamHandler(os.fdopen(handle, "w", encoding="utf-8"))
+    handler = _Handler(os.fdopen(handle, "w", encoding="utf-8"))
     handler.setFormatter(_MaskingFormatter(secrets))
     logger = logging.getLogger(ROOT_LOGGER)
     before = logger.level
@@ -45,7 +51,8 @@ def log_file(name: str, secrets: Sequence[Secret] = (), *, directory: Path | Non
     finally:
         logger.removeHandler(handler)
         logger.setLevel(before)
-        handler.stream.close()
+        with suppress(OSError):  # the stick was pulled out: what is lost is lost
+            handler.stream.close()
 
 
 def _name(name: str) -> str:

@@ -15,6 +15,7 @@ from installer_stub.kube.kubectl import Kubectl
 from installer_stub.plan import Plan
 from installer_stub.preflight.checks import check_all, require
 from installer_stub.preflight.finding import Site
+from installer_stub.preflight.names_taken import linked
 from installer_stub.site.find import Found, find_site, this_change
 from installer_stub.site.lost import silent, without_lost
 from installer_stub.site.survey import Surveyed, survey
@@ -70,6 +71,7 @@ def prepare(run: Session, connections: dict[str, Connection]) -> tuple[Surveyed,
         run.bundle.size,
         options.take,
         _cluster(found),
+        linked(run.bundle.cluster_files()),
         surveyed.members,
     )
     findings = (*check_all(site), *silent(run.lost))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -56,6 +57,10 @@ def session(options: InstallOptions) -> Iterator[Session]:
             error.remedy = f"{error.remedy}\n  full log: {log}".lstrip()
             if options.json:
                 screen.event("error", error.problem, remedy=error.remedy, exit_code=error.exit_code)
+            raise
+        except Exception as error:
+            logging.getLogger("airseal").exception("not foreseen")
+            error.add_note(f"full log: {log}")
             raise
         finally:
             screen.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -117,6 +118,47 @@ def test_an_unforeseen_error_leaves_a_report_without_the_command_line(
     assert report.stat().st_mode & 0o777 == 0o600
     assert f"airseal {VERSION}, verb inspect" in report.read_text()
     assert "secret-name" not in complaint + report.read_text()
+
+
+def test_a_crash_names_the_log_of_its_run(said: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, run_file: Path) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("installer_stub.verbs.session._login", lambda _: 1 // 0)
+    assert cli.main(["check", "--master", "10.0.0.2", "--bundle", str(run_file)]) == 70
+    (log,) = tmp_path.glob("airseal-check-*.log")
+    complaint = said.readouterr().err
+    assert f"full log: {log}" in complaint
+    assert "ZeroDivisionError" in log.read_text()
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "text"),
+    [
+        (errno.EIO, 1, "stick does not answer"),
+        (errno.ENODEV, 1, "is gone"),
+        (errno.ENOSPC, 1, "the disk is full"),
+        (errno.EROFS, 1, "read-only"),
+        (errno.ESTALE, 1, "network file system"),
+        (errno.EBADF, 70, "nobody foresaw"),
+        (errno.EINVAL, 70, "nobody foresaw"),
+        (errno.ENOENT, 70, "nobody foresaw"),
+    ],
+)
+def test_what_a_disk_does_is_no_mistake_of_ours(
+    said: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *, number: int, code: int, text: str
+) -> None:
+    def fail(*_: object) -> int:
+        raise OSError(number, os.strerror(number), "/media/stick/shop.run")
+
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    monkeypatch.setattr(cli, "_dispatch", fail)
+    assert cli.main(["install"]) == code
+    complaint = said.readouterr().err
+    assert text in complaint
+    assert "/media/stick/shop.run" in complaint
+    assert "what to do: " in complaint
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])

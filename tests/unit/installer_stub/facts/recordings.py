@@ -19,7 +19,7 @@ def answers(name: str) -> dict[str, str]:
 
 
 def stdout(given: Mapping[str, str]) -> str:
-    return "".join(f"\x1e{fact}\n{answer}" for fact, answer in given.items())
+    return "".join(f"\x1e{fact}\n{answer}" for fact, answer in given.items()) + "\x1eend\n"
 
 
 def facts(name: str, **replaced: str) -> HostFacts:

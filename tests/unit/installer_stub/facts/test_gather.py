@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from installer_stub.errors import HostError
+from installer_stub.facts.base import Fact
 from installer_stub.facts.gather import ALL_FACTS, HostFacts, gather, gather_all, parse, question
 from installer_stub.facts.kernel import CgroupVersion, Selinux
+from installer_stub.host.become import TIMED_OUT
 from installer_stub.host.command import Command, CommandResult
 from installer_stub.host.model import Host, Role
 from tests.unit.installer_stub.facts.recordings import NAMES, answers, facts, stdout
@@ -123,7 +128,7 @@ def test_one_round_trip_for_all_facts() -> None:
     begun = time.monotonic()
     text = HereConnection().run(question()).stdout
     assert time.monotonic() - begun < 10
-    assert text.count("\x1e") == len(ALL_FACTS)
+    assert text.count("\x1e") == len(ALL_FACTS) + 1
 
 
 @pytest.mark.parametrize("shell", ["dash", "bash --posix"])
@@ -134,15 +139,106 @@ def test_the_question_is_posix_shell(shell: str) -> None:
     assert parse(done.stdout, asked=0, answered=0).architecture in {"amd64", "arm64"}
 
 
-@pytest.mark.parametrize(
-    ("fact", "answer"), [("cpus", ""), ("clock", "never"), ("memory", "MemTotal: much"), ("disks", "/\tnone"), ("machine", "x"), ("cgroups", "")]
-)
-def test_an_answer_that_makes_no_sense_names_host_and_fact(fact: str, answer: str) -> None:
-    text = stdout({**answers("rhel-9"), fact: answer})
+ODD = [
+    ("cpus", ""),
+    ("clock", "never"),
+    ("memory", "MemTotal: much"),
+    ("disks", "/\tnone"),
+    ("machine", "x"),
+    ("cgroups", ""),
+    ("leftovers", "no last line"),
+    ("names", ""),
+    ("routes", "eth0 0 0 zz 0 0 0 0 0 0 0"),
+    ("capabilities", "not hex"),
+    ("sysctls", "a b"),
+    ("listening", "0: 00000000:xxxx 0 0A"),
+    ("addresses", "|-- nowhere\n/32 host LOCAL\n"),
+]
 
-    class Odd(HereConnection):
+
+class Answering:
+    """A Connection whose host says this."""
+
+    host = Host("127.0.0.1", Role.MASTER)
+
+    def __init__(self, text: str, status: int = 0, stderr: str = "") -> None:
+        self._result = CommandResult(status, text, stderr)
+
+    def run(self, command: Command, *, check: bool = True, timeout: float | None = None) -> CommandResult:
+        del command, timeout
+        assert not check
+        return self._result
+
+
+def told(text: str, status: int = 0, stderr: str = "") -> HostFacts:
+    return gather(Answering(text, status, stderr))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("fact", "answer"), ODD)
+def test_an_answer_that_makes_no_sense_hides_one_fact_and_no_other(fact: str, answer: str) -> None:
+    found = told(stdout({**answers("rhel-9"), fact: answer}))
+    (unknown,) = found.unknown
+    assert unknown.name == fact
+    assert answer[:100] in unknown.why.encode().decode("unicode_escape")
+    assert found.hostname == "Site-A-01.plant.example"
+    assert found.membership == facts("rhel-9").membership
+
+
+@pytest.mark.parametrize("name", ["Joe's Linux", 'Tom "the\\', '"', "'", "a\tb", ""])
+def test_a_name_that_no_shell_would_take_is_a_name(name: str) -> None:
+    found = facts("rhel-9", os_release=f"ID=joe\nVERSION_ID=1\nPRETTY_NAME={name}\n")
+    assert found.unknown == ()
+    assert found.os.id == "joe"
+    assert found.os.pretty
+
+
+@given(text=st.text(max_size=200), fact=st.sampled_from(ALL_FACTS))
+def test_whatever_a_host_answers_it_stays_readable(text: str, fact: Fact[object]) -> None:
+    answer = text.replace("\x1e", "")
+    found = parse(stdout({**answers("rhel-9"), fact.name: answer}), asked=0, answered=0)
+    assert {each.name for each in found.unknown} <= {fact.name}
+
+
+def test_a_host_that_hung_says_at_what() -> None:
+    whole = stdout(answers("rhel-9"))
+    order = [fact.name for fact in ALL_FACTS]
+    text = stdout({name: answers("rhel-9")[name] for name in order[: order.index("leftovers")]}).removesuffix("end\n") + "leftovers\n"
+    found = told(text, TIMED_OUT)
+    assert {each.name for each in found.unknown} == {"leftovers", "disks"}
+    (last,) = [each for each in found.unknown if each.name == "disks"]
+    assert last.why == "the host hung at 'leftovers' for 60 s: a dead network mount, or a bus that does not answer"
+    assert told(whole).unknown == ()
+
+
+def test_a_host_that_ran_out_of_processes_says_so_and_is_not_taken_for_blank() -> None:
+    order = [fact.name for fact in ALL_FACTS]
+    some = stdout({name: answers("rhel-9")[name] for name in order[:5]}).removesuffix("end\n") + f"{order[5]}\n"
+    found = told(some, 2, "sh: 1: Cannot fork\n")
+    assert {each.name for each in found.unknown} == set(order[5:])
+    assert "with status 2: sh: 1: Cannot fork" in found.unknown[0].why
+    for silent in ("", some.partition("\x1emembership")[0]):
+        with pytest.raises(HostError, match=r"127\.0\.0\.1: what it is cannot be found out: (hostname|membership): the host stopped answering"):
+            told(silent, 2, "sh: 1: Cannot fork\n")
+
+
+def test_a_program_that_hangs_on_a_real_host_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = tmp_path / "df"
+    program.write_text("#!/bin/sh\nexec sleep 60\n")
+    program.chmod(0o755)
+    monkeypatch.setattr("installer_stub.facts.gather.TIMEOUT", 3.0)
+
+    class Hanging(HereConnection):
         def run(self, command: Command, *, check: bool = True, timeout: float | None = None) -> CommandResult:
-            return CommandResult(0, text, "")
+            argv = ["timeout", "-k", "1", str(timeout), "/bin/sh", "-c", command.text]
+            environment = {"PATH": f"{tmp_path}:/usr/sbin:/usr/bin:/sbin:/bin"}
+            done = subprocess.run(argv, capture_output=True, text=True, check=check, env=environment)
+            return CommandResult(done.returncode, done.stdout, done.stderr)
 
-    with pytest.raises(HostError, match=f"127.0.0.1: gave an answer that cannot be read: {fact}"):
-        gather_all({"127.0.0.1": Odd()})  # type: ignore[dict-item]
+    found = gather(Hanging())  # type: ignore[arg-type]
+    (unknown,) = [each for each in found.unknown if each.name == "disks"]
+    assert "hung at 'disks' for 3 s" in unknown.why
+    assert unknown.needed
+
+
+def test_all_hosts_are_asked() -> None:
+    assert set(gather_all({"127.0.0.1": Answering(stdout(answers("rhel-9")))})) == {"127.0.0.1"}  # type: ignore[dict-item]

@@ -8,7 +8,10 @@ from ipaddress import IPv4Network
 import pytest
 
 from installer_stub.bundle.model import BALANCER_LABEL
+from installer_stub.decide import host_plan
 from installer_stub.errors import PreflightFailed
+from installer_stub.facts.base import Fact, Unknown
+from installer_stub.facts.gather import ALL_FACTS, parse
 from installer_stub.facts.kernel import Cgroups, CgroupVersion, Selinux
 from installer_stub.facts.network import Firewalls, ResolvConf, Routes
 from installer_stub.facts.resources import Mount
@@ -16,7 +19,7 @@ from installer_stub.facts.software import Membership
 from installer_stub.host.model import Host, Role
 from installer_stub.preflight.checks import ALL_CHECKS, check_all, require
 from installer_stub.preflight.finding import Finding, Severity, Site
-from tests.unit.installer_stub.facts.recordings import facts
+from tests.unit.installer_stub.facts.recordings import CLOCK, answers, facts, stdout
 from tests.unit.installer_stub.preflight.sites import BUNDLE, GIB, disks, site, with_facts
 
 FATAL, WARNING, NOTE = Severity.FATAL, Severity.WARNING, Severity.NOTE
@@ -52,8 +55,9 @@ RHEL_TOOLS = facts("rhel-9").tools
         ("clock_offset", 40.0, FATAL, "its clock is 40 s ahead of the others"),
         ("clock_offset", -86400.0, FATAL, "its clock is 86400 s behind"),
         ("addresses", ("192.168.1.5",), FATAL, "does not have this address itself"),
-        ("cpus", 1, WARNING, "one CPU"),
-        ("memory", GIB, WARNING, "1.0 GiB of memory, a master wants 1.7 GiB"),
+        ("cpus", 1, FATAL, "one CPU: kubeadm refuses it"),
+        ("memory", 1700 * 2**20 - 1, FATAL, "kubeadm refuses a master with less than 1.7 GiB"),
+        ("memory", GIB, FATAL, "1.0 GiB of memory, kubeadm refuses a master with less than 1.7 GiB"),
         ("disks", disks(5 * GIB), FATAL, r"5.0 GiB free on /; the installation takes 5.6 GiB"),
         ("disks", disks(50 * GIB, var=4 * GIB), FATAL, "4.0 GiB free on /var; the installation takes 5.0 GiB"),
         ("mounts", NOEXEC, FATAL, "/var/lib/containerd is on a file system mounted noexec"),
@@ -103,6 +107,59 @@ def test_where_a_node_has_a_balancer_its_ports_must_be_free_too(port: int) -> No
     balanced = replace(site(), bundle=replace(site().bundle, labels={BALANCER_LABEL: "docker.io/library/haproxy:3.0.11"}))
     (found,) = findings(with_facts(balanced, "10.0.0.2", listening=frozenset({port})))
     assert f"port {port} is in use" in found.problem
+
+
+@pytest.mark.parametrize("fact", [{"cpus": 1}, {"memory": GIB}])
+def test_a_master_that_kubeadm_has_taken_once_is_only_warned_about(fact: dict[str, object]) -> None:
+    member = Membership("c1", "shop:1.4.0", joined=True, server="https://api.airseal.internal:6443")
+    (found,) = findings(site(1, 0, membership=member, **fact))
+    assert found.severity is WARNING
+
+
+def test_what_kubeadm_takes_is_taken() -> None:
+    assert findings(site(cpus=2, memory=1700 * 2**20)) == []
+
+
+BIN = frozenset({"/usr/local/bin/kubectl", "/usr/local/bin/helm", "/opt/cni/bin/bridge"})
+
+
+def test_names_that_others_hold_are_found_on_all_hosts_at_once() -> None:
+    taken = with_facts(site(names_taken=frozenset({"/usr/local/bin/kubectl", "/usr/local/bin/mine"})), "10.0.0.2", names_taken=BIN)
+    first, second = findings(replace(taken, links=BIN))
+    assert (first.severity, first.host) == (second.severity, "10.0.0.1") == (FATAL, "10.0.0.1")
+    assert first.problem == "this name is taken by files that are not ours: /usr/local/bin/kubectl"
+    assert "/opt/cni/bin/bridge, /usr/local/bin/helm, /usr/local/bin/kubectl" in second.problem
+    assert "mv /usr/local/bin/helm /usr/local/bin/helm.before-airseal" in second.remedy
+    assert findings(taken) == []  # a bundle without such programs
+
+
+def test_what_a_host_did_not_tell_is_said_once_for_each_reason() -> None:
+    hung = tuple(Unknown(name, "the host hung at 'disks'", name, needed) for name, needed in (("disks", True), ("leftovers", True), ("swaps", False)))
+    found = findings(site(unknown=(*hung, Unknown("os-release", "the answer makes no sense: 'x'", "which Linux it is", needed=False))))
+    assert [one.severity for one in found] == [FATAL, WARNING, WARNING]
+    assert found[0].problem == "it could not be found out disks (disks), leftovers (leftovers): the host hung at 'disks'"
+    assert all(one.remedy for one in found)
+
+
+@pytest.mark.parametrize("fact", [fact for fact in ALL_FACTS if fact.otherwise is not None], ids=lambda fact: fact.name)
+def test_a_fact_that_is_unknown_is_the_only_finding(fact: Fact[object]) -> None:
+    """Its stand-in makes no other check speak, and lets no plan be bold."""
+    told = answers("rhel-9")
+    del told[fact.name]
+    host = parse(stdout(told), asked=CLOCK - 0.5, answered=CLOCK + 0.5)
+    (unknown,) = host.unknown
+    assert (unknown.name, unknown.why) == (fact.name, "it was not answered")
+    whole, part = (
+        [one for one in check_all(Site((HOST,), {HOST.address: each}, BUNDLE, "10.244.0.0/16", "10.96.0.0/12")) if one.severity is not NOTE]
+        for each in (facts("rhel-9"), host)
+    )
+    further = [one for one in part if one not in whole]
+    assert [one.severity for one in further] == [FATAL if unknown.needed else WARNING]
+    assert unknown.meaning in further[0].problem
+    host_plan(HOST, host)
+
+
+HOST = Host("10.20.0.11", Role.MASTER)
 
 
 def test_settings_that_we_make_are_told() -> None:

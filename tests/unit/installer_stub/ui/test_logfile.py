@@ -73,3 +73,14 @@ def test_where_every_name_is_taken_it_goes_elsewhere(tmp_path: Path, monkeypatch
     assert path.parent != tmp_path
     path.unlink()
     path.parent.rmdir()
+
+
+def test_a_stick_that_is_pulled_out_ends_the_log_and_not_the_run(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    with log_file("shop", directory=tmp_path):
+        handler = logging.getLogger("airseal").handlers[-1]
+        assert isinstance(handler, logging.StreamHandler)
+        full = os.open("/dev/full", os.O_WRONLY)
+        os.dup2(full, handler.stream.fileno())
+        os.close(full)
+        logging.getLogger("airseal").info("x")
+    assert capfd.readouterr().err == ""
