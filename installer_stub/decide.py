@@ -76,6 +76,7 @@ def host_plan(host: Host, facts: HostFacts) -> HostPlan:
     unified = facts.cgroups.version is CgroupVersion.V2
     return HostPlan(
         address=host.address,
+        internal_address=host.internal,
         name=node_name(facts.hostname),
         role=host.role,
         # systemd manages cgroup v1 too, but not in a container on a v1 host; cgroupfs works on every v1 (and hybrid) host.
@@ -96,5 +97,5 @@ def node_name(hostname: str) -> str:
 
 def site_registry(hosts: Iterable[Host | Member]) -> ImageSource:
     """Return the masters as where images come from."""
-    masters = (host.address for host in hosts if host.role is Role.MASTER)
+    masters = ((host.internal if isinstance(host, Host) else "") or host.address for host in hosts if host.role is Role.MASTER)
     return ImageSource(tuple(f"https://{in_url(address)}:{REGISTRY_PORT}" for address in masters), REGISTRY_CA, CREDENTIAL)

@@ -21,7 +21,7 @@ LONGEST_VALIDITY = 3650 * 24 * 3600  # a third of the life of the CA
 
 _USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
 _NAME = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(?<!-)(\.(?!-)[A-Za-z0-9-]{1,63}(?<!-))*")
-_HOST_REMEDY = "write address, user@address or user@address:port; several with commas; IPv6 with a port as [address]:port"
+_HOST_REMEDY = "write address, user@address or user@address:port; several with commas; IPv6 with a port as [address]:port; where other hosts reach it at another address, that one behind a =: 192.168.0.2=10.0.0.2"
 
 
 class Verb(StrEnum):
@@ -91,14 +91,17 @@ def parse_hosts(texts: Iterable[str], role: Role, *, user: str, port: int) -> tu
 
 
 def parse_host(text: str, role: Role, *, user: str, port: int) -> Host:
-    """Return the host that ``[user@]address[:port]`` spells. Raises UsageError."""
+    """Return the host that ``[user@]address[:port][=internal]`` spells. Raises UsageError."""
+    whole, (text, equals, internal) = text, text.partition("=")
+    if equals and not _is_ip(internal):
+        raise UsageError(f"{whole!r} is no host: {internal!r} behind the = is no address", _HOST_REMEDY)
     name, at, rest = text.rpartition("@")
     if at and not _USER.fullmatch(name):
         raise UsageError(f"{text!r} has no valid user before the @", _HOST_REMEDY)
     address, port_text = _split_port(rest, text)
     if not _is_address(address):
         raise UsageError(f"{text!r} is no host: {address!r} is neither a name nor an address", _HOST_REMEDY)
-    return Host(address.lower(), role, parse_port(port_text) if port_text else port, name or user)
+    return Host(address.lower(), role, parse_port(port_text) if port_text else port, name or user, internal if internal != address else "")
 
 
 def parse_access(endpoint: str | None, names: Iterable[str]) -> Access:
@@ -192,6 +195,14 @@ def _split_port(rest: str, text: str) -> tuple[str, str]:
     if colon and not port_text:
         raise UsageError(f"{text!r} has no port behind the colon", _HOST_REMEDY)
     return address, port_text
+
+
+def _is_ip(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _is_address(text: str) -> bool:

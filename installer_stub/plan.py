@@ -71,7 +71,7 @@ BY_ITSELF: Final = Access()
 class HostPlan:
     """What one host will be. Every field that deals with a trap says which fact decides it."""
 
-    address: str  # as the operator reaches it, and as other hosts do
+    address: str  # as the operator reaches it
     name: str  # Kubernetes node name: the host's own, lower case
     role: Role
     cgroup_driver: str  # "systemd" on cgroup v2, "cgroupfs" on v1
@@ -81,6 +81,12 @@ class HostPlan:
     resolv_conf: str | None  # a resolv.conf without loopback nameservers; None: there is no usable nameserver
     default_route: bool
     swap: bool
+    internal_address: str = ""  # as other hosts reach it, where that is another one
+
+    @property
+    def internal(self) -> str:
+        """How other hosts reach it: what clusters, certificates and lists name."""
+        return self.internal_address or self.address
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +96,7 @@ class Member:
     address: str  # as hosts reach it
     name: str
     role: Role
+    reach: str = ""  # as the operator reaches it, where that is another address
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +149,7 @@ class Plan:
     @property
     def site(self) -> tuple[Member, ...]:
         """All hosts of the site, in its own order."""
-        return self.members or tuple(Member(host.address, host.name, host.role) for host in self.hosts)
+        return self.members or tuple(Member(host.internal, host.name, host.role, host.address) for host in self.hosts)
 
     @property
     def site_masters(self) -> tuple[Member, ...]:

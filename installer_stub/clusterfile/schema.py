@@ -33,7 +33,7 @@ _HOST: Final[Mapping[str, object]] = {
     "required": ["address", "role"],
     "properties": {
         "address": _text("how this machine reaches the host: an address or a name", format="host"),
-        "internal": _text("how the other hosts reach it, where that is another address", format="address", **{"x-not-yet": _LATER}),
+        "internal": _text("how the other hosts reach it, where that is another address", format="address"),
         "role": {"type": "string", "enum": ["master", "node"], "description": "control plane, or worker"},
         "user": _text("login; default: that of the command line, or root", format="user"),
         "port": _PORT,

@@ -78,7 +78,7 @@ def define(parser: ArgumentParser, verb: str) -> None:
 
 def define_hosts(parser: ArgumentParser) -> _ArgumentGroup:
     """Add ``--master`` and ``--node``, and return their group."""
-    hosts = parser.add_argument_group("hosts", "[user@]address[:port], several with commas; both options can be repeated")
+    hosts = parser.add_argument_group("hosts", "[user@]address[:port][=INTERNAL], several with commas; both options can be repeated. INTERNAL is how the other hosts reach it, where that is another address")
     hosts.add_argument("--master", action="append", default=[], metavar="A[,B,C]", help="hosts of the control plane, the first one first")
     hosts.add_argument("--node", action="append", default=[], metavar="D[,E]", help="workers")
     return hosts

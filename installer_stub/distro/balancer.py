@@ -77,7 +77,7 @@ def config(plan: Plan, host: HostPlan) -> str:
 
     The order is the node's own, whatever order a command line names hosts in: another text restarts the balancer.
     """
-    masters = rotated(sorted(master.address for master in plan.site_masters), zlib.crc32(host.address.encode()))
+    masters = rotated(sorted(master.address for master in plan.site_masters), zlib.crc32(host.internal.encode()))
     return _GLOBAL + "".join(f"    server {_label(address)} {in_url(address)}:{API_PORT}\n" for address in masters)
 
 

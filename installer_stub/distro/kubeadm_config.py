@@ -48,7 +48,7 @@ def node_registration(plan: Plan, host: HostPlan) -> Document:
         "imagePullPolicy": "IfNotPresent",
         "imagePullSerial": False,
         "ignorePreflightErrors": ignored,
-        "kubeletExtraArgs": [{"name": "node-ip", "value": host.address}],
+        "kubeletExtraArgs": [{"name": "node-ip", "value": host.internal}],
     }
     if not plan.site_nodes:
         registration["taints"] = []  # masters do all the work: an empty list, not a missing one, means no taint
@@ -56,7 +56,7 @@ def node_registration(plan: Plan, host: HostPlan) -> Document:
 
 
 def _endpoint(host: HostPlan) -> Document:
-    return {"advertiseAddress": host.address, "bindPort": API_PORT}
+    return {"advertiseAddress": host.internal, "bindPort": API_PORT}
 
 
 def init_configuration(plan: Plan, host: HostPlan, grant: JoinGrant | None) -> Document:
@@ -81,7 +81,7 @@ def init_configuration(plan: Plan, host: HostPlan, grant: JoinGrant | None) -> D
 
 def cluster_configuration(plan: Plan) -> Document:
     """Return the ClusterConfiguration: the same for every master, whenever it joins."""
-    names = [API_NAME, *(master.address for master in plan.site_masters), *(master.name for master in plan.site_masters), "127.0.0.1", *plan.access.sans]
+    names = [API_NAME, *(master.address for master in plan.site_masters), *(master.name for master in plan.site_masters), "127.0.0.1", *(master.reach for master in plan.site_masters if master.reach), *plan.access.sans]
     return {
         "apiVersion": _KUBEADM,
         "kind": "ClusterConfiguration",

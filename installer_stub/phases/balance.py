@@ -40,7 +40,7 @@ class Balance(Phase):
         hosts = context.reachable()
         context.each(hosts, lambda host, connection: settle_in(context, host, connection))
         if not context.plan.bundle.balancer and context.plan.nodes and context.plan.access.endpoint is None:
-            first = context.plan.masters[0].address
+            first = context.plan.masters[0].internal
             context.notes.append(f"this bundle has no load balancer: nodes reach the API through {first} alone; build it with a newer base, or give --endpoint")
 
 

@@ -150,7 +150,7 @@ def forget_etcd_member(context: Context, host: HostPlan) -> None:
     """Remove what a join that did not end left in etcd. While that host's etcd still runs: then there is a quorum."""
     etcd = ("-n", "kube-system", "exec", f"etcd-{speaker(context).host.name}", "-c", "etcd", "--", *_ETCDCTL)
     listed = kubectl(context).run(*etcd, "member", "list", "--write-out=json")
-    found = member_id(listed.stdout, host.address)
+    found = member_id(listed.stdout, host.internal)
     if found is not None:
         kubectl(context).run(*etcd, "member", "remove", found, changes=f"remove {host.name} from etcd")
 
@@ -158,7 +158,7 @@ def forget_etcd_member(context: Context, host: HostPlan) -> None:
 def require_own_name(context: Context, host: HostPlan, machine_id: str) -> None:
     """Return if the name of ``host`` is free, or its own from before. Raises HostError: a name has one host."""
     node = gather(kubectl(context)).named(host.name)
-    if node is not None and not is_same_host(node, host.address, machine_id):
+    if node is not None and not is_same_host(node, host.internal, machine_id):
         raise name_taken(node, host)
 
 

@@ -22,7 +22,7 @@ class JoinMasters(Phase):
             return False
         if missing(context, others):
             return True
-        at_home = context.each(others, lambda host, connection: hosts_entry.points_to(connection, host.address))
+        at_home = context.each(others, lambda host, connection: hosts_entry.points_to(connection, host.internal))
         return not all(at_home.values())
 
     def run(self, context: Context) -> None:
@@ -32,7 +32,7 @@ class JoinMasters(Phase):
         for host in missing(context, others):
             connection = context.connection(host)
             # Killed after an earlier join had already turned it: it would look for the API on itself.
-            hosts_entry.point(connection, speaker(context).host.address)
+            hosts_entry.point(connection, speaker(context).host.internal)
             with join_grant(context, masters=True) as grant:
                 join(context, host, connection, grant)
-        context.each(others, lambda host, connection: hosts_entry.point(connection, host.address))
+        context.each(others, lambda host, connection: hosts_entry.point(connection, host.internal))

@@ -27,7 +27,7 @@ class JoinNodes(Phase):
         if not joining:
             return
         wait_for_api(context)
-        through = speaker(context).host.address
+        through = speaker(context).host.internal
 
         def one(host: HostPlan, connection: Connection) -> None:
             hosts_entry.point(connection, through)

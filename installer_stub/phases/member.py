@@ -61,7 +61,7 @@ def membership(context: Context, host: HostPlan) -> Membership:
 
 
 def _same_node(cluster: ClusterFacts | None, host: HostPlan, found: Evidence) -> NodeFact | None:
-    node = cluster.at(host.address) if cluster is not None else None
+    node = cluster.at(host.internal) if cluster is not None else None
     return node if node is not None and (not found.machine_id or node.machine_id in {"", found.machine_id}) else None
 
 

@@ -59,10 +59,10 @@ def api_target(plan: Plan, host: HostPlan, connection: Connection) -> str:
 
     That of the site for a member, whichever masters a run names; for a host that is to join one that this run works on.
     """
-    first = plan.masters[0].address
+    first = plan.masters[0].internal
     if not is_member(connection):
         return first
-    return host.address if host.role is Role.MASTER else plan.site_masters[0].address
+    return host.internal if host.role is Role.MASTER else plan.site_masters[0].address
 
 
 def host_document(plan: Plan, host: HostPlan, api: str) -> HostDocument:
@@ -70,7 +70,7 @@ def host_document(plan: Plan, host: HostPlan, api: str) -> HostDocument:
     master = host.role is Role.MASTER
     return HostDocument(
         name=host.name,
-        address=host.address,
+        address=host.internal,
         services=plan.service_cidr,
         api=api,
         modules=kernel.MODULES,

@@ -65,7 +65,7 @@ class Held:
 
 def addresses(host: HostPlan) -> tuple[str, ...]:
     """Return what the registry's certificate on ``host`` is valid for, as certificates spell it."""
-    return (str(ipaddress.ip_address(host.address)), "127.0.0.1")
+    return (str(ipaddress.ip_address(host.internal)), "127.0.0.1")
 
 
 def masters(context: Context) -> tuple[HostPlan, ...]:

@@ -67,18 +67,18 @@ def addresses(site: Site) -> Iterator[Finding]:
         seen.add(host.address)
     for host, facts in site.each():
         own = f"its own addresses are {', '.join(facts.addresses) or 'none'}"
-        if not _is_address(host.address):
+        if not _is_address(address := host.internal or host.address):
             yield fatal(
                 host.address,
                 f"this is a name; hosts find each other without name resolution ({own})",
-                "write the address under which the other hosts reach it",
+                f"write the address under which the other hosts reach it; if you reach it by another one, both: {host.address}=ADDRESS",
             )
-        elif facts.addresses and _canonical(host.address) not in facts.addresses:
+        elif facts.addresses and _canonical(address) not in facts.addresses:
             tell = fatal if host.role is Role.MASTER else warning
             yield tell(
                 host.address,
                 f"the host does not have this address itself, it is behind NAT or a balancer ({own})",
-                "write the address under which the other hosts reach it",
+                f"write the address under which the other hosts reach it; if you reach it by another one, both: {host.address}=ADDRESS",
             )
     yield from _one_host_by_two_addresses(site)
 

@@ -46,7 +46,7 @@ def names(site: Site) -> Iterator[Finding]:
     for host, facts in site.each():
         name = node_name(facts.hostname)
         node = site.cluster.named(name)
-        if node is None or is_same_host(node, host.address, facts.machine_id):
+        if node is None or is_same_host(node, host.internal or host.address, facts.machine_id):
             continue
         where = ", ".join(node.addresses) or "an unknown address"
         yield fatal(

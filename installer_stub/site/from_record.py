@@ -36,7 +36,7 @@ class FromRecord:
     @property
     def members(self) -> tuple[Member, ...]:
         """All hosts of the site, for the plan."""
-        return tuple(Member(host.internal, host.name, host.role) for host in self.site.hosts)
+        return tuple(Member(host.internal, host.name, host.role, host.address) for host in self.site.hosts)
 
     @property
     def access(self) -> Access:

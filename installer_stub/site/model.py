@@ -53,7 +53,7 @@ class SiteHost:
     @property
     def reach(self) -> Host:
         """How to log in."""
-        return Host(self.address, self.role, self.port, self.user)
+        return Host(self.address, self.role, self.port, self.user, self.internal if self.internal != self.address else "")
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,7 +63,7 @@ def survey(options: InstallOptions, bundle: BundleInfo, digest: str, found: Foun
 def request_of(options: InstallOptions, facts: Mapping[str, HostFacts], bundle: BundleInfo, digest: str) -> SiteRequest:
     """Return what the command line asks for; hosts get their names from their facts."""
     hosts = tuple(
-        SiteHost(node_name(facts[host.address].hostname), host.role, host.address, host.address, host.user, host.port)
+        SiteHost(node_name(facts[host.address].hostname), host.role, host.address, host.internal or host.address, host.user, host.port)
         for host in options.hosts
     )
     told = () if options.certificate_validity is None else ((VALIDITY, str(options.certificate_validity)),)

@@ -116,3 +116,23 @@ def test_endpoint_and_names_come_from_the_command_line() -> None:
     options = parse("install", "--master", "10.0.0.2", "--endpoint", "10.0.0.9", "--san", "a.example", "--san", "b.example")
     assert options.access.sans == ("10.0.0.9", "a.example", "b.example")
     assert parse("reset", "--master", "10.0.0.2").access.endpoint is None
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("192.168.1.2=10.0.0.2", ("192.168.1.2", "10.0.0.2", 22, "root")),
+        ("ops@jump.site:2222=10.0.0.2", ("jump.site", "10.0.0.2", 2222, "ops")),
+        ("[fd00::2]:2222=fd01::2", ("fd00::2", "fd01::2", 2222, "root")),
+        ("10.0.0.2=10.0.0.2", ("10.0.0.2", "", 22, "root")),
+    ],
+)
+def test_a_host_that_others_reach_at_another_address(text: str, expected: tuple[str, str, int, str]) -> None:
+    host = parse_host(text, Role.MASTER, user="root", port=22)
+    assert (host.address, host.internal, host.port, host.user) == expected
+
+
+@pytest.mark.parametrize("text", ["10.0.0.2=", "10.0.0.2=name", "10.0.0.2=10.0.0.3:22", "=10.0.0.2"])
+def test_what_is_no_internal_address_is_refused(text: str) -> None:
+    with pytest.raises(UsageError):
+        parse_host(text, Role.MASTER, user="root", port=22)

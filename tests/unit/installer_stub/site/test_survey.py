@@ -9,6 +9,8 @@ import pytest
 
 from installer_stub.commands import install
 from installer_stub.decide import build_plan
+from installer_stub.distro.balancer import config as balancer_config
+from installer_stub.distro.kubeadm_config import cluster_configuration, node_registration
 from installer_stub.errors import ClusterError, SiteContradiction
 from installer_stub.host.model import Role
 from installer_stub.options import InstallOptions
@@ -59,6 +61,25 @@ def test_a_new_site() -> None:
     assert (surveyed.record.epoch, surveyed.before, len(surveyed.record.cluster)) == (1, None, 16)
     assert plan.service_cidr == "10.3.0.0/16"
     assert [host.name for host in plan.hosts] == ["m2", "n5"]
+
+
+def test_two_networks() -> None:
+    """SSH over one network; whatever hosts have of each other is over the other one."""
+    _, plan = run(None, "--master", "10.0.0.2=172.16.0.2", "--node", "10.0.0.5=172.16.0.5")
+    first, worker = plan.hosts
+    assert (first.address, first.internal, worker.internal) == ("10.0.0.2", "172.16.0.2", "172.16.0.5")
+    assert plan.images.endpoints == ("https://172.16.0.2:5443",)
+    assert {"10.0.0.2", "172.16.0.2"} <= set(cluster_configuration(plan)["apiServer"]["certSANs"])
+    assert node_registration(plan, worker)["kubeletExtraArgs"][0] == {"name": "node-ip", "value": "172.16.0.5"}
+    assert "172.16.0.2:6443" in balancer_config(plan, worker)
+    assert "10.0.0.2:6443" not in balancer_config(plan, worker)
+
+
+def test_the_inner_address_is_recorded_and_need_not_be_said_again() -> None:
+    known = record(master(2, internal="172.16.0.2"), node(5, internal="172.16.0.5"))
+    _, plan = run(known, "--master", "10.0.0.2", "--node", "10.0.0.5")
+    assert [host.internal for host in plan.hosts] == ["172.16.0.2", "172.16.0.5"]
+    assert [member.address for member in plan.site] == ["172.16.0.2", "172.16.0.5"]
 
 
 def test_the_same_words_change_nothing() -> None:
