@@ -1,5 +1,5 @@
 # Two commands do everything: make demo, make test. Each can be run again after any interruption.
-.PHONY: help demo test check fast-test cluster-test bench clean-hosts clean venv
+.PHONY: help demo test check fast-test cluster-test soak bench clean-hosts clean venv
 PYTHON ?= python3
 MASTERS ?= 1
 NODES ?= 2
@@ -27,8 +27,11 @@ fast-test: $(VENV) ## unit, contract and architecture tests, under three minutes
 	.venv/bin/python -m tests.testbed engine
 	.venv/bin/pytest -q -n auto --dist loadfile tests/unit tests/contract tests/architecture
 
-cluster-test: $(VENV) ## tests on real clusters
-	.venv/bin/pytest -v tests/cluster
+cluster-test: $(VENV) ## tests on real clusters, two modules at a time
+	.venv/bin/pytest -v -n 2 --dist loadfile --no-loadscope-reorder tests/cluster
+
+soak: $(VENV)    ## kills, power cuts, torn files, mistakes, resets: hours; its report goes to docs/evidence
+	.venv/bin/python -m tests.soak $(SOAK)
 
 bench: $(VENV)   ## ratios against peers, measured in one run: build/bench.json, docs/benchmarks.md
 	.venv/bin/python -m tests.bench
