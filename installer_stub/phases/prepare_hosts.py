@@ -112,9 +112,10 @@ def _prepare(plan: Plan, host: HostPlan, connection: Connection) -> list[str]:
         *((Kind.DIRECTORY, path) for path in KUBEADM.data_directories),
         *((Kind.MODULE, module.name) for module in kernel.MODULES),
         *((Kind.SYSCTL, name) for name in kernel.names()),
-        *((Kind.FILE, path) for path in _TEXTS),
-        *((Kind.UNIT, unit) for unit in _UNITS),
         (Kind.BLOCK, HOSTS),
+        # Last, so that a reset stops them first: they would put back what it takes away.
+        *((Kind.FILE, path) for path in _TEXTS),
+        *((Kind.UNIT, unit) for unit in (units.HOST_UNIT, units.KEEP_UNIT, units.KEEP_TIMER)),
     )
     connection.run(Command.shell(_RETIRE, _OLD_UNIT, *_OLD_FILES, changes="take away what host.json replaces"))
     wanted = host_document(plan, host, api_target(plan, host, connection))
