@@ -1,0 +1,179 @@
+"""One site through its life: begun with a network of its own, run again with fewer words, grown, asked, made smaller."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import tarfile
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cluster.conftest import OUTPUT
+from tests.demo.__main__ import operators_environment
+from tests.demo.shop import ADMIN
+from tests.testbed.blank_host import BlankHost
+from tests.testbed.cache import Cache
+from tests.testbed.hosts import TestBed
+
+pytestmark = pytest.mark.cluster
+
+SERVICES = "10.200.0.0/16"
+RECORD = "/var/lib/airseal/site.json"
+
+
+class Operator:
+    """Types verbs of one file against one bed."""
+
+    def __init__(self, run: Path, bed: TestBed) -> None:
+        self.bed, self._run = bed, run
+
+    def types(self, verb: str, *words: str, expect: int = 0) -> str:
+        """Run a verb; return all that it said. The exit code must be ``expect``."""
+        login = ["--identity", str(self.bed.ssh_key), "--known-hosts", str(self.bed.known_hosts), "--yes"]
+        if verb in {"install", "join", "apply", "plan", "check"}:
+            login += ["--kubeconfig", str(OUTPUT / "kubeconfig-record")]
+        done = subprocess.run(
+            [str(self._run), verb, *words, *login],
+            capture_output=True,
+            text=True,
+            timeout=600,
+            check=False,
+            env=operators_environment(),
+            cwd=OUTPUT,
+        )
+        with (OUTPUT / "record.log").open("a") as log:
+            log.write(f"$ {verb} {' '.join(words)}\n{done.stdout}{done.stderr}\n-> {done.returncode}\n")
+        assert done.returncode == expect, f"{verb}: {done.returncode}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+        return done.stdout + done.stderr
+
+    def asks(self, verb: str, *words: str, expect: int = 0) -> dict[str, object]:
+        """Run a verb with --json; return its last event."""
+        lines = self.types(verb, *words, "--json", expect=expect).splitlines()
+        events = [json.loads(line) for line in lines if line.startswith("{")]
+        found: dict[str, object] = next(event for event in reversed(events) if event["event"] == "done")
+        return found
+
+
+@pytest.fixture(scope="module")
+def operator(cache: Cache, shop_run: Path) -> Iterator[Operator]:
+    (OUTPUT / "record.log").unlink(missing_ok=True)
+    with TestBed(masters=3, nodes=2, name="record", cache=cache) as bed:
+        yield Operator(shop_run, bed)
+
+
+def epoch(host: BlankHost) -> int:
+    return int(json.loads(host.run(f"cat {RECORD}").stdout)["epoch"])
+
+
+def registries(host: BlankHost) -> set[str]:
+    return set(tomllib.loads(host.run("cat /etc/containerd/certs.d/_default/hosts.toml").stdout)["host"])
+
+
+def routes(host: BlankHost) -> str:
+    return host.run("ip route").stdout
+
+
+def started(host: BlankHost) -> str:
+    """Return when what we start was started last: a run that changes nothing starts nothing."""
+    units = "containerd.service kubelet.service airseal-registry.service airseal-host.service"
+    return host.run(f"systemctl show --property=ActiveEnterTimestampMonotonic {units} 2>/dev/null || true").stdout
+
+
+def test_a_command_line_with_fewer_words_changes_nothing(operator: Operator) -> None:
+    m1, n1 = operator.bed.masters[0], operator.bed.nodes[0]
+    both = ["--master", m1.address, "--node", n1.address]
+    operator.types("install", *both, "--service-cidr", SERVICES)
+    before = {host.name: (routes(host), started(host)) for host in (m1, n1)}
+    assert SERVICES in before["n1"][0]
+    recorded = epoch(m1)
+    planned = operator.asks("plan", *both)
+    assert isinstance(planned["steps"], list)
+    looks_only = {"Wait until every workload is ready", "Compare what runs with what was sealed"}
+    assert [each["phase"] for each in planned["steps"] if each["needed"] is not False and each["phase"] not in looks_only] == []
+    operator.types("install", *both)
+    assert {host.name: (routes(host), started(host)) for host in (m1, n1)} == before
+    assert epoch(m1) == recorded
+    in_cluster = m1.run(f"kubectl {ADMIN} -n kube-system get configmap airseal-site -o jsonpath='{{.data.site\\.json}}'").stdout
+    assert json.loads(in_cluster) == json.loads(m1.run(f"cat {RECORD}").stdout)
+
+
+def test_other_words_are_refused_with_the_difference(operator: Operator) -> None:
+    m1, n1 = operator.bed.masters[0], operator.bed.nodes[0]
+    said = operator.types("install", "--master", m1.address, "--node", n1.address, "--service-cidr", "10.96.0.0/16", expect=7)
+    assert "--service-cidr  record says 10.200.0.0/16  command line says 10.96.0.0/16" in said
+    assert "nothing was changed" in said
+    said = operator.types("install", "--master", f"{m1.address},{n1.address}", expect=7)
+    assert f"role of {n1.address}" in said
+    assert SERVICES in routes(n1)
+
+
+def test_one_master_becomes_three_and_every_host_hears_of_it(operator: Operator) -> None:
+    m1, m2, m3 = operator.bed.masters
+    n1 = operator.bed.nodes[0]
+    operator.types("join", "--master", f"{m2.address},{m3.address}", "--via", n1.address)
+    wanted = {f"https://{master.address}:5443" for master in (m1, m2, m3)}
+    assert all(registries(host) == wanted for host in (m1, m2, m3, n1))
+    status = operator.asks("status", "--via", n1.address)
+    assert status["healthy"] is True
+    assert [each["name"] for each in status["hosts"]] == ["m1", "n1", "m2", "m3"]  # type: ignore[attr-defined,index]
+    assert len(status["etcd"]) == 3  # type: ignore[arg-type]
+
+
+def test_a_master_that_is_left_out_stays_listed(operator: Operator) -> None:
+    m2, (n1, n2) = operator.bed.masters[1], operator.bed.nodes
+    before = registries(n1)
+    operator.types("install", "--master", m2.address, "--node", f"{n1.address},{n2.address}")
+    assert registries(n1) == registries(n2) == registries(m2) == before
+    assert len(before) == 3
+    for master in operator.bed.masters:
+        assert f"{master.address}:6443" in n2.run("cat /etc/airseal/balancer/haproxy.cfg").stdout
+
+
+def test_a_removed_master_is_gone_everywhere_and_the_rest_is_well(operator: Operator) -> None:
+    m1, m2, m3 = operator.bed.masters
+    n1, n2 = operator.bed.nodes
+    operator.types("remove", "m3", "--via", m1.address)
+    gone = f"https://{m3.address}:5443"
+    assert all(gone not in registries(host) for host in (m1, m2, n1, n2))
+    assert all(f"{m3.address}:6443" not in host.run("cat /etc/airseal/balancer/haproxy.cfg").stdout for host in (n1, n2))
+    assert m3.run("ls -d /etc/kubernetes /opt/airseal /var/lib/airseal 2>/dev/null || true").stdout == ""
+    status = operator.asks("status", "--via", m2.address)
+    assert status["healthy"] is True, status["problems"]
+    assert len(status["etcd"]) == 2  # type: ignore[arg-type]
+    assert m1.run(f"kubectl {ADMIN} get nodes -o name").stdout.split() == ["node/m1", "node/m2", "node/n1", "node/n2"]
+
+
+def test_a_part_of_the_masters_is_not_reset_and_a_lost_node_is_forgotten(operator: Operator) -> None:
+    m1, m2 = operator.bed.masters[:2]
+    n2 = operator.bed.nodes[1]
+    said = operator.types("reset", "--master", m1.address, expect=6)
+    assert f"{m1.address} and {m2.address} are masters of one cluster" in said
+    operator.types("reset", "--node", n2.address)
+    assert n2.run("ls -d /opt/airseal /var/lib/airseal 2>/dev/null || true").stdout == ""
+    said = operator.types("remove", "n2", "--lost", "--via", m1.address, "--force", expect=6) if _is_ready(m1, "n2") else ""
+    assert "n2 is not lost" in said or not said
+    m1.run(f"for i in $(seq 90); do kubectl {ADMIN} get node n2 | grep -q NotReady && break; sleep 1; done")
+    operator.types("remove", "--lost", "n2", "--via", m1.address)
+    assert "n2" not in m1.run(f"kubectl {ADMIN} get nodes -o name").stdout
+
+
+def test_what_support_gets_has_every_host_and_no_secret(operator: Operator, tmp_path: Path) -> None:
+    m1 = operator.bed.masters[0]
+    target = tmp_path / "site.tar.gz"
+    operator.types("logs", "--via", m1.address, "-o", str(target))
+    with tarfile.open(target) as archive:
+        names = archive.getnames()
+        texts = [archive.extractfile(name).read().decode(errors="replace") for name in names]  # type: ignore[union-attr]
+    assert {f"site/hosts/{name}/journal/kubelet.log" for name in ("m1", "m2", "n1")} <= set(names)
+    login = m1.run("cat /etc/airseal/registry.credential").stdout.strip().partition(":")[2]
+    keys = m1.run("grep -hv -e ---- /etc/kubernetes/pki/ca.key /etc/airseal/registry.key | head -n 1").stdout.split()
+    for secret in (login, *keys):
+        assert secret
+        assert not [name for name, text in zip(names, texts, strict=True) if secret in text]
+
+
+def _is_ready(master: BlankHost, node: str) -> bool:
+    return " Ready" in master.run(f"kubectl {ADMIN} get node {node} --no-headers").stdout
