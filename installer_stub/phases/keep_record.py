@@ -16,12 +16,15 @@ from installer_stub.site.store import record_in_cluster, write_in_cluster
 
 
 class KeepRecord(Phase):
-    """Runs once when the cluster stands, and once when the application is accepted: ``state`` says which."""
+    """Runs once when the cluster stands, and once when the application is accepted: ``state`` says which.
+
+    ``told``: all hosts of this run have by now what follows from the record.
+    """
 
     title: ClassVar[str] = "Keep the site's record"
 
-    def __init__(self, state: BundleState) -> None:
-        self._state = state
+    def __init__(self, state: BundleState, *, told: bool = False) -> None:
+        self._state, self._told = state, told
 
     def is_needed(self, context: Context) -> bool:
         """Compare the masters' files and the cluster's copy with what is true."""
@@ -58,4 +61,6 @@ class KeepRecord(Phase):
             replace(each, state=self._state) if each.name == name and each.state is BundleState.INSTALLING else each
             for each in record.site.bundles
         )
-        return record.advanced(record.changed, site=replace(record.site, bundles=bundles), authority=authority)
+        told = {host.name for host in context.reachable()} if self._told else set()
+        pending = [name for name in record.pending if name not in told]
+        return record.advanced(record.changed, site=replace(record.site, bundles=bundles), authority=authority, pending=pending)

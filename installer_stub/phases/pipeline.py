@@ -49,7 +49,7 @@ INSTALL: Final[tuple[Phase, ...]] = (
     SpreadDns(),
     Settle(),
     Accept(),
-    KeepRecord(BundleState.INSTALLED),
+    KeepRecord(BundleState.INSTALLED, told=True),
     WriteKubeconfig(),
 )
 

@@ -44,6 +44,7 @@ def encode_record(record: SiteRecord) -> bytes:
             "versions": {"kubernetes": record.versions.kubernetes, "airseal": record.versions.airseal},
             "changed": {"at": record.changed.at, "by": record.changed.by, "verb": record.changed.verb},
             "networks": {"pods": site.networks.pods, "services": site.networks.services},
+            "pending": list(record.pending),
             "endpoint": site.endpoint,
             "sans": list(site.sans),
             "options": dict(site.options),
@@ -123,6 +124,7 @@ def _record(fields: Fields) -> SiteRecord:
         epoch=fields.number("epoch", 1, _MOST_EPOCHS),
         authority=fields.text("authority"),
         versions=Versions(versions.text("kubernetes"), versions.text("airseal")),
+        pending=fields.texts("pending"),
         changed=Change(changed.text("at"), changed.text("by"), changed.text("verb")),
         site=Site(
             hosts=tuple(_host(each) for each in fields.each("hosts")),

@@ -6,6 +6,7 @@ its life: the cluster's id and authority, versions, and an epoch that grows by o
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -123,7 +124,11 @@ class Versions:
 
 @dataclass(frozen=True, slots=True)
 class SiteRecord:
-    """What is installed. ``authority`` is "sha256:…" of the cluster CA's public key, empty until there is one."""
+    """What is installed. ``authority`` is "sha256:…" of the cluster CA's public key, empty until there is one.
+
+    ``pending`` names the hosts that have not heard of the present masters: they were silent, or the run was cut. Every
+    later run tries to reach them.
+    """
 
     cluster: str
     epoch: int
@@ -131,14 +136,25 @@ class SiteRecord:
     site: Site
     versions: Versions
     changed: Change
+    pending: tuple[str, ...] = ()  # sorted
 
-    def advanced(self, change: Change, *, site: Site | None = None, authority: str = "", versions: Versions | None = None) -> SiteRecord:
+    def advanced(
+        self,
+        change: Change,
+        *,
+        site: Site | None = None,
+        authority: str = "",
+        versions: Versions | None = None,
+        pending: Iterable[str] | None = None,
+    ) -> SiteRecord:
         """Return the record of the next epoch, or this one itself where nothing differs."""
+        waiting = self.pending if pending is None else pending
         new = replace(
             self,
             site=site or self.site,
             authority=authority or self.authority,
             versions=versions or self.versions,
+            pending=tuple(sorted({host.name for host in (site or self.site).hosts} & set(waiting))),
         )
         return self if new == self else replace(new, epoch=self.epoch + 1, changed=change)
 

@@ -56,6 +56,7 @@ class SiteStatus:
         if self.etcd and len(self.etcd) != masters:
             found.append(f"etcd has {len(self.etcd)} members, and the site {masters} masters")
         found += [problem for host in self.hosts for problem in host.problems]
+        found += [f"{name}: has not heard of the present masters; run install or join again, naming any host" for name in self.record.pending]
         found += [f"node {name} is in the cluster and not in the record" for name in self.strangers]
         found += [f"{each.title} is not installed completely" for each in self.record.site.bundles if each.state is not BundleState.INSTALLED]
         return tuple(found)
@@ -100,6 +101,7 @@ def status_fields(status: SiteStatus) -> dict[str, object]:
         "hosts": [_host_fields(host) for host in status.hosts],
         "etcd": [{"name": each.name, "id": each.identity, "learner": each.learner, "healthy": each.healthy} for each in status.etcd],
         "api": status.api,
+        "pending": list(record.pending),
         "strangers": list(status.strangers),
     }
 

@@ -89,12 +89,14 @@ def _working(options: InstallOptions, site: Site, found: Found, reach: Reach) ->
     before = found.record.site if found.record is not None else None
     if before is None:
         return tuple(working), ()
-    recorded, changed = {host.name for host in before.masters}, False
+    recorded, waiting = {host.name for host in before.masters}, set(found.record.pending if found.record else ())
     if {host.name for host in site.masters} != recorded:
-        changed, others = True, tuple(host for host in site.hosts if host not in working)
+        waiting = {host.name for host in site.hosts}
+    if waiting:
+        others = tuple(host for host in site.hosts if host.name in waiting and host not in working)
         _reach(others, found, reach)
         working += [host for host in others if found.connected(host) is not None]
-    elif not any(host.name in recorded for host in working):
+    if not any(host.name in recorded for host in working):
         masters = site.masters
         if not any(found.connected(host) is not None for host in masters):
             _reach(masters, found, reach)
@@ -103,7 +105,7 @@ def _working(options: InstallOptions, site: Site, found: Found, reach: Reach) ->
         names = ", ".join(host.address for host in before.masters)
         raise ClusterError(f"none of the masters of cluster {found.chosen.cluster} answers: {names}", "see that one of them is up, and run again")
     working.sort(key=site.hosts.index)
-    return tuple(working), tuple(host for host in site.hosts if changed and host not in working)
+    return tuple(working), tuple(host for host in site.hosts if host.name in waiting and host not in working)
 
 
 def _reach(hosts: tuple[SiteHost, ...], found: Found, reach: Reach) -> None:
@@ -119,4 +121,6 @@ def _record(found: Found, site: Site, bundle: BundleInfo, options: InstallOption
     versions = Versions(bundle.kubernetes, VERSION)
     if found.record is None:
         return SiteRecord(found.chosen.cluster or secrets.token_hex(8), 1, "", site, versions, change)
-    return found.record.advanced(change, site=site, versions=versions)
+    changed = {host.name for host in site.masters} != {host.name for host in found.record.site.masters}
+    pending = {host.name for host in site.hosts} if changed else found.record.pending
+    return found.record.advanced(change, site=site, versions=versions, pending=pending)

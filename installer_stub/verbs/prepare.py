@@ -53,7 +53,7 @@ def prepare(run: Session, connections: dict[str, Connection]) -> tuple[Surveyed,
     options = without_lost(run.options, run.lost, found.record)
     surveyed = survey(options, run.bundle.info, str(run.bundle.content_digest), found, reach)
     for host in surveyed.absent:
-        run.screen.step(f"{host.address}: does not answer; what it has of the other hosts follows at the next run")
+        run.screen.step(f"{host.address}: does not answer; what it has of the other hosts follows as soon as a run reaches it")
     plan = build_plan(
         surveyed,
         surveyed.facts,

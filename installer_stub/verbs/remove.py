@@ -39,7 +39,7 @@ FOLLOW: Final[tuple[Phase, ...]] = (
     PrepareHosts(),
     ConfigureRuntime(),
     Balance(),
-    KeepRecord(BundleState.INSTALLING),
+    KeepRecord(BundleState.INSTALLING, told=True),
 )
 _DRAIN_SECONDS: Final = 300
 
@@ -96,8 +96,9 @@ def _remove(run: Session, site: OpenSite, record: SiteRecord, host: SiteHost) ->
     if not run.options.lost:
         _reset_host(run, site, host)
     kubectl.run("delete", "node", host.name, "--ignore-not-found", "--wait=true", "--timeout=60s", changes=f"remove node {host.name}")
-    after = record.advanced(this_change("remove"), site=left)
-    _tell_others(run, site, after, {host.name for host in record.site.hosts} - {each.name for each in left.hosts})
+    everybody = [each.name for each in left.hosts] if host.role is Role.MASTER else []
+    after = record.advanced(this_change("remove"), site=left, pending=(*record.pending, *everybody))
+    _tell_others(run, site, after)
     return after
 
 
@@ -183,11 +184,11 @@ def _reset_host(run: Session, site: OpenSite, host: SiteHost) -> None:
     require_complete(*reset_hosts(context, run.options.abandon))
 
 
-def _tell_others(run: Session, site: OpenSite, record: SiteRecord, gone: set[str]) -> None:
+def _tell_others(run: Session, site: OpenSite, record: SiteRecord) -> None:
     """Write the record, and on all hosts that stay and answer what follows from it."""
-    followers = Followers.of(site.found, record, gone)
+    followers = Followers.of(site.found, record)
     for host in followers.silent:
-        run.screen.step(f"{host.name}: does not answer; what it has of the others follows at the next run")
+        run.screen.step(f"{host.name}: does not answer; what it has of the others follows as soon as a run reaches it")
     facts = with_marks(gather_all({each.host.address: each for each in followers.connections.values()}), site.found)
     by_address = {address: facts[connection.host.address] for address, connection in followers.connections.items()}
     plan = build_plan(

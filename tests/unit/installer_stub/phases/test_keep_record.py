@@ -22,7 +22,7 @@ from tests.fakes.scripted import ScriptedConnection, succeeded
 from tests.fakes.sites import site_record
 
 PLAN = make_plan(*masters(M1, M2), *nodes(N1))
-BEGUN, DONE = KeepRecord(BundleState.INSTALLING), KeepRecord(BundleState.INSTALLED)
+BEGUN, DONE = KeepRecord(BundleState.INSTALLING), KeepRecord(BundleState.INSTALLED, told=True)
 
 
 @pytest.fixture
@@ -84,6 +84,23 @@ def test_the_authority_is_written_down_once(context: Context) -> None:
     context.record = replace(context.record, authority="sha256:first", epoch=5)
     BEGUN.run(context)
     assert context.record.authority == "sha256:first"
+
+
+def test_who_has_heard_of_the_masters_is_pending_no_more(context: Context) -> None:
+    assert context.record is not None
+    context.record = replace(context.record, pending=("n5",), epoch=4)
+    BEGUN.run(context)
+    assert context.record.pending == ("n5",)
+    DONE.run(context)
+    assert context.record.pending == ()
+
+
+def test_who_is_silent_stays_pending(context: Context) -> None:
+    assert context.record is not None
+    context.record = replace(context.record, pending=("n5",), epoch=4)
+    del context.connections[N1]
+    DONE.run(context)
+    assert context.record.pending == ("n5",)
 
 
 def test_a_build_keeps_no_record() -> None:

@@ -113,6 +113,16 @@ def test_another_master_is_told_to_everybody_who_answers() -> None:
     assert [host.name for host in surveyed.record.site.masters] == ["m2", "m3", "m4", "m7"]
 
 
+def test_a_run_that_was_cut_is_finished_by_any_later_one() -> None:
+    cut = replace(THREE, pending=("n5", "n6"))
+    surveyed, plan = run(cut, "--master", "10.0.0.2", up=("10.0.0.5",))
+    assert [host.name for host in plan.hosts] == ["m2", "n5"]
+    assert [host.name for host in surveyed.absent] == ["n6"]
+    assert surveyed.record.pending == ("n5", "n6")
+    assert run(THREE, "--master", "10.0.0.7", "--via", "10.0.0.2")[0].record.pending == ("m2", "m3", "m4", "m7", "n5", "n6")
+    assert run(THREE, "--node", "10.0.0.9", "--via", "10.0.0.2")[0].record.pending == ()
+
+
 def test_no_master_answers() -> None:
     with pytest.raises(ClusterError, match=r"none of the masters of cluster c1 answers: 10\.0\.0\.2, 10\.0\.0\.3, 10\.0\.0\.4"):
         run(THREE, "--node", "10.0.0.9", "--via", "10.0.0.6", up=())

@@ -139,10 +139,10 @@ def test_the_question_names_host_cluster_and_application(monkeypatch: pytest.Mon
 
 def test_all_follow_a_master_and_masters_a_node() -> None:
     site = opened(up=(2, 3, 5))
-    without_master = THREE.advanced(THREE.changed, site=THREE.site.without(master(4)))
-    followers = Followers.of(site.found, without_master, {"m4"})
+    without_master = THREE.advanced(THREE.changed, site=THREE.site.without(master(4)), pending=("m2", "m3", "n5"))
+    followers = Followers.of(site.found, without_master)
     assert [host.address for host in followers.hosts] == ["10.0.0.2", "10.0.0.3", "10.0.0.5"]
     assert [member.name for member in followers.members] == ["m2", "m3", "n5"]
     without_node = THREE.advanced(THREE.changed, site=THREE.site.without(node(5)))
-    followers = Followers.of(site.found, without_node, {"n5"})
+    followers = Followers.of(site.found, without_node)
     assert ([host.address for host in followers.hosts], [host.name for host in followers.silent]) == (["10.0.0.2", "10.0.0.3"], ["m4"])
