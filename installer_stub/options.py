@@ -21,6 +21,7 @@ LONGEST_VALIDITY = 3650 * 24 * 3600  # a third of the life of the CA
 
 _USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
 _NAME = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(?<!-)(\.(?!-)[A-Za-z0-9-]{1,63}(?<!-))*")
+_FINGERPRINT = re.compile(r"SHA256:[A-Za-z0-9+/]{43}")  # as ssh and ssh-keygen -l show it
 _HOST_REMEDY = "write address, user@address or user@address:port; several with commas; IPv6 with a port as [address]:port; where other hosts reach it at another address, that one behind a =: 192.168.0.2=10.0.0.2"
 
 
@@ -47,13 +48,13 @@ class InstallOptions:
     verb: Verb
     hosts: tuple[Host, ...]  # masters first, in the operator's order
     identity: Path | None  # a private key; None: the agent and the usual files
-    known_hosts: Path | None  # None: ~/.ssh/known_hosts
+    known_hosts: Path | None  # None: the user's, the system's, and ours in ~/.config/airseal, where new ones are pinned
     ask_pass: bool
     ask_become_pass: bool
     pod_cidr: str | None  # None: as recorded, or the default where nothing is
     service_cidr: str | None
     kubeconfig: Path
-    yes: bool  # answer yes to every question: first contact with a host, and reset
+    yes: bool  # answer yes to every question about the site; not to a host key, which only who looked can answer
     json: bool  # events as JSON lines on stdout
     bundle: Path | None  # None: the running program
     take: tuple[str, ...] = ()  # directories of others to set aside
@@ -67,6 +68,7 @@ class InstallOptions:
     lost: bool = False  # remove: the hosts do not answer, and will not come back
     force: bool = False  # remove: also where the cluster will stand still
     source: str = "command line"  # where this was written: a file's name for a Clusterfile
+    host_keys: tuple[tuple[str, frozenset[str]], ...] = ()  # fingerprints that were given beforehand, by address
     output: Path | None = None  # logs, init: where the result goes
 
     @property
@@ -157,6 +159,25 @@ def parse_take(texts: Iterable[str], allowed: tuple[str, ...]) -> tuple[str, ...
         if path not in allowed:
             raise UsageError(f"--take {path}: the installation does not need that directory", f"it can set aside: {', '.join(allowed)}")
     return named
+
+
+def parse_host_keys(texts: Iterable[str], file: Path | None) -> tuple[tuple[str, frozenset[str]], ...]:
+    """Return the fingerprints of ``ADDRESS=SHA256:…``, from the command line and from a file of such lines. Raises UsageError."""
+    lines = [(text, "--host-key") for text in texts]
+    if file is not None:
+        try:
+            lines += [(line.strip(), str(file)) for line in file.read_text(encoding="utf-8").splitlines()]
+        except (OSError, UnicodeDecodeError) as error:
+            raise UsageError(f"--host-keys {file} cannot be read: {getattr(error, 'strerror', None) or 'it is no text'}", "name a file of lines ADDRESS=SHA256:…") from None
+    found: dict[str, set[str]] = {}
+    for text, where in lines:
+        if where != "--host-key" and (not text or text.startswith("#")):
+            continue
+        address, equals, fingerprint = text.partition("=")
+        if not equals or not address or not _FINGERPRINT.fullmatch(fingerprint):
+            raise UsageError(f"{where}: {text[:100]!r} is not ADDRESS=SHA256:…", "write what ssh-keygen -lf shows for the host's /etc/ssh/ssh_host_*_key.pub")
+        found.setdefault(address.strip("[]").lower(), set()).add(fingerprint)
+    return tuple((address, frozenset(fingerprints)) for address, fingerprints in found.items())
 
 
 def require_master(hosts: tuple[Host, ...]) -> None:

@@ -9,7 +9,15 @@ from installer_stub.commands.bundle_option import add_bundle_option
 from installer_stub.commands.install import define_hosts, define_login
 from installer_stub.errors import UsageError
 from installer_stub.host.model import Role
-from installer_stub.options import InstallOptions, Verb, check_hosts, parse_hosts, parse_port, require_master
+from installer_stub.options import (
+    InstallOptions,
+    Verb,
+    check_hosts,
+    parse_host_keys,
+    parse_hosts,
+    parse_port,
+    require_master,
+)
 
 _EXAMPLES = """\
 examples:
@@ -29,7 +37,7 @@ def define(parser: ArgumentParser, verb: str) -> None:
     define_hosts(parser)
     define_login(parser)
     parser.add_argument("--within", metavar="DAYS", help="what soon means (default 60 days, or a quarter of a shorter life)")
-    parser.add_argument("--yes", "-y", action="store_true", help="answer yes to every question: to a host key seen for the first time")
+    parser.add_argument("--yes", "-y", action="store_true", help="answer yes to every question; a host key seen for the first time needs a person, or --host-key")
     parser.add_argument("--json", action="store_true", help="print events as JSON, one a line")
     add_bundle_option(parser)
     parser.epilog = _EXAMPLES
@@ -58,6 +66,7 @@ def parse(arguments: Namespace) -> InstallOptions:
         hosts=check_hosts(masters + nodes),
         identity=arguments.identity,
         known_hosts=arguments.known_hosts,
+        host_keys=parse_host_keys(arguments.host_key, arguments.host_keys),
         ask_pass=arguments.ask_pass,
         ask_become_pass=arguments.ask_become_pass,
         pod_cidr=None,

@@ -16,6 +16,7 @@ from installer_stub.options import (
     check_hosts,
     check_networks,
     parse_access,
+    parse_host_keys,
     parse_hosts,
     parse_port,
     parse_take,
@@ -29,7 +30,7 @@ _EXAMPLES = {
 examples:
   ./{prog} install --master 10.0.0.2 --node 10.0.0.5,10.0.0.6
   ./{prog} install --master 10.0.0.2,10.0.0.3,10.0.0.4 --user admin --ask-become-pass
-  ./{prog} install --master root@m1:2222 --identity ~/.ssh/site --kubeconfig ./site.conf --yes
+  ./{prog} install --master root@m1:2222 --identity ~/.ssh/site --kubeconfig ./site.conf --host-keys ./site.keys
 
 Running it again is safe at any time: it does what is left to do, and nothing on a finished cluster.""",
     "check": """\
@@ -110,7 +111,7 @@ def define_via(hosts: _ArgumentGroup) -> None:
 
 def define_answers(parser: ArgumentParser) -> None:
     """Add what every verb on hosts has: how it asks, how it answers, which bundle."""
-    parser.add_argument("--yes", "-y", action="store_true", help="answer yes to every question, also to a host key seen for the first time")
+    parser.add_argument("--yes", "-y", action="store_true", help="answer yes to every question about the site; a host key seen for the first time needs a person, or --host-key")
     parser.add_argument("--json", action="store_true", help="print events as JSON, one a line")
     add_bundle_option(parser)
 
@@ -121,7 +122,9 @@ def define_login(parser: ArgumentParser) -> None:
     login.add_argument("--user", default="root", help="user to log in as (default root); others become root by sudo")
     login.add_argument("--port", default="22", help="SSH port (default 22)")
     login.add_argument("--identity", "-i", type=Path, metavar="FILE", help="private key; default: the agent and ~/.ssh/id_*")
-    login.add_argument("--known-hosts", type=Path, metavar="FILE", help="where host keys are pinned; default ~/.ssh/known_hosts")
+    login.add_argument("--known-hosts", type=Path, metavar="FILE", help="where host keys are looked up and new ones pinned, that file alone; default: ~/.ssh/known_hosts and the system's are read, ~/.config/airseal/known_hosts is where new ones are pinned")
+    login.add_argument("--host-key", action="append", default=[], metavar="ADDRESS=SHA256:…", help="a key that is taken without a question, for runs without a person; can be repeated")
+    login.add_argument("--host-keys", type=Path, metavar="FILE", help="the same from a file, one a line")
     login.add_argument("--ask-pass", "-k", action="store_true", help="ask for the login password")
     login.add_argument("--ask-become-pass", "-K", action="store_true", help="ask for the sudo password")
 
@@ -155,6 +158,7 @@ def parse(arguments: Namespace) -> InstallOptions:
         hosts=hosts,
         identity=arguments.identity,
         known_hosts=arguments.known_hosts,
+        host_keys=parse_host_keys(arguments.host_key, arguments.host_keys),
         ask_pass=arguments.ask_pass,
         ask_become_pass=arguments.ask_become_pass,
         pod_cidr=pods,

@@ -1,9 +1,10 @@
 """Host keys: known, new, or changed.
 
 Keys are looked up in the operator's own ``~/.ssh/known_hosts`` and ``/etc/ssh/ssh_known_hosts``, which are only read, and
-in a file of ours beside the kubeconfig, where new keys are pinned; or, with ``--known-hosts FILE``, in that file alone.
-First contact: every new host's fingerprint is shown at once and one question asked for all of them. A host that is known
-by any key and shows another one is always refused.
+in a file of ours, ``~/.config/airseal/known_hosts``, where new keys are pinned whatever the current directory is; or, with
+``--known-hosts FILE``, in that file alone. A file in which others can pin is not read.
+First contact: every new host's fingerprint is shown at once and one question asked for all of them; where nobody sits,
+fingerprints are given beforehand (``--host-key``). A host that is known by any key and shows another one is always refused.
 
 Format: sshd(8), "SSH_KNOWN_HOSTS FILE FORMAT".
 """
@@ -16,7 +17,8 @@ import fnmatch
 import hashlib
 import hmac
 import os
-from collections.abc import Callable, Sequence
+import stat
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -103,19 +105,29 @@ def matches(patterns: str, name: str) -> bool:
 
 
 class HostKeyPolicy:
-    """Which keys are taken. ``confirm`` None means that nobody can be asked and nothing was allowed beforehand."""
+    """Which keys are taken. ``confirm`` None means that nobody can be asked.
 
-    def __init__(self, read: Sequence[Path], pin: Path, confirm: Confirm | None) -> None:
+    ``expected`` are the fingerprints that were given beforehand, by address: such a host has one of them or is refused.
+    """
+
+    def __init__(
+        self, read: Sequence[Path], pin: Path, confirm: Confirm | None, expected: Mapping[str, frozenset[str]] | None = None
+    ) -> None:
         self._pin = pin
         self._confirm = confirm
+        self._expected = expected or {}
+        _check_private(pin)
         self._known = [known for file in dict.fromkeys((*read, pin)) for known in _load(file)]
 
     @classmethod
-    def of(cls, known_hosts: str | None, beside: Path, confirm: Confirm | None) -> HostKeyPolicy:
-        """Return the policy for ``--known-hosts``; ``beside`` is the kubeconfig's directory."""
-        if known_hosts is not None:
-            return cls((), Path(known_hosts).expanduser(), confirm)
-        return cls((Path("~/.ssh/known_hosts").expanduser(), SYSTEM_FILE), beside / "known_hosts", confirm)
+    def of(cls, known_hosts: str | None, confirm: Confirm | None, expected: Mapping[str, frozenset[str]] | None = None) -> HostKeyPolicy:
+        """Return the policy for ``--known-hosts``. Raises UsageError for a file in which others can pin."""
+        try:
+            if known_hosts is not None:
+                return cls((), Path(known_hosts).expanduser(), confirm, expected)
+            return cls((Path("~/.ssh/known_hosts").expanduser(), SYSTEM_FILE), pin_file(), confirm, expected)
+        except RuntimeError:  # this user has no home
+            raise UsageError("there is no home directory to keep host keys in", "name a file with --known-hosts FILE") from None
 
     def known(self, host: Host) -> tuple[KnownKey, ...]:
         """Return the lines about ``host``."""
@@ -131,8 +143,11 @@ class HostKeyPolicy:
         new: list[FirstContact] = []
         for contact in presented:
             known = self.known(contact.host)
+            expected = self._expected.get(contact.host.address)
             if any(line.revoked and line.key == contact.key for line in known):
                 failures.append(_revoked(contact, known))
+            elif expected is not None and contact.key.fingerprint not in expected:
+                failures.append(_unexpected(contact, expected))
             elif any(line.key == contact.key for line in known):
                 continue
             elif any(not line.revoked for line in known):
@@ -147,8 +162,10 @@ class HostKeyPolicy:
             raise HostsFailed(failures)
 
     def _first_contact(self, new: Sequence[FirstContact]) -> list[HostError]:
-        if self._confirm is not None and self._confirm(new):
-            self._pin_all(new)
+        given = [contact for contact in new if contact.host.address in self._expected]
+        new = [contact for contact in new if contact not in given]
+        if not new or (self._confirm is not None and self._confirm(new)):
+            self._pin_all([*given, *new])
             return []
         why = "nobody confirmed it" if self._confirm is not None else "nobody can be asked here"
         return [
@@ -156,7 +173,7 @@ class HostKeyPolicy:
                 contact.host.address,
                 f"its {contact.key.kind} key {contact.key.fingerprint} is not known, and {why}",
                 "compare it with 'cat /etc/ssh/ssh_host_*_key.pub | ssh-keygen -lf -' on the host's console, "
-                "then run with --yes, which pins it",
+                f"then run at a terminal, or with --host-key {contact.host.address}={contact.key.fingerprint}",
             )
             for contact in new
         ]
@@ -164,8 +181,10 @@ class HostKeyPolicy:
     def _pin_all(self, new: Sequence[FirstContact]) -> None:
         lines = "".join(f"{name_of(contact.host)} {contact.key.kind} {contact.key.blob}\n" for contact in new)
         try:
-            self._pin.parent.mkdir(parents=True, exist_ok=True)
-            with self._pin.open("a+b") as file:
+            self._pin.parent.parent.mkdir(parents=True, exist_ok=True)
+            self._pin.parent.mkdir(0o700, exist_ok=True)
+            descriptor = os.open(self._pin, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NONBLOCK, 0o600)
+            with os.fdopen(descriptor, "a+b") as file:
                 if file.tell() and not _ends_with_newline(file.fileno()):
                     lines = f"\n{lines}"
                 file.write(lines.encode())
@@ -174,6 +193,26 @@ class HostKeyPolicy:
                 f"host keys cannot be pinned in {self._pin}: {error.strerror}", "name a writable file with --known-hosts FILE"
             ) from None
         self._known.extend(KnownKey(name_of(contact.host), contact.key, self._pin, 0) for contact in new)
+
+
+def pin_file() -> Path:
+    """Return where new keys are pinned: one place for every verb, from whatever directory it is called. Raises RuntimeError."""
+    return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config").absolute() / "airseal" / "known_hosts"
+
+
+def _check_private(file: Path) -> None:
+    """Refuse a file that another user could have written: what stands in it is believed without a question."""
+    try:
+        found = file.stat()
+    except OSError:  # reading it says why
+        return
+    if not stat.S_ISREG(found.st_mode):
+        raise UsageError(f"{file} is no file", "name another file with --known-hosts FILE")
+    if found.st_mode & 0o022 or found.st_uid not in {0, os.geteuid()}:
+        raise UsageError(
+            f"others than you can write {file}: whoever did could let another machine pass for a host",
+            f"look at what stands in it, then: chown {os.geteuid()} {file}; chmod 600 {file}",
+        )
 
 
 def _ends_with_newline(fd: int) -> bool:
@@ -196,7 +235,16 @@ def _changed(contact: FirstContact, known: Sequence[KnownKey]) -> HostKeyRejecte
     return HostKeyRejected(
         contact.host.address,
         f"the host key has CHANGED: {places}; the host now shows {contact.key.kind} {contact.key.fingerprint}",
-        f"another machine may be answering. If the host was installed anew, compare on its console, then: {files}",
+        f"another machine may be answering. If the host was installed anew, compare on its console, then: {files}. "
+        "If this is another site with the same addresses, give it a file of its own: --known-hosts FILE",
+    )
+
+
+def _unexpected(contact: FirstContact, expected: frozenset[str]) -> HostKeyRejected:
+    return HostKeyRejected(
+        contact.host.address,
+        f"it shows the {contact.key.kind} key {contact.key.fingerprint}, and was to have {' or '.join(sorted(expected))}",
+        "another machine may be answering; a host has one key of each kind: give this kind's too, if it is the host's",
     )
 
 

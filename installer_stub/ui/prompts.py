@@ -45,10 +45,8 @@ def confirm(question: str) -> bool:
             return True
 
 
-def host_keys(*, accept: bool) -> Confirm | None:
-    """Return how new host keys are confirmed: shown and taken, shown and asked about, or not at all."""
-    if accept:
-        return _show_and_take
+def host_keys() -> Confirm | None:
+    """Return how new host keys are confirmed: shown and asked about, or not at all. No option answers for a person who looked."""
     return _show_and_ask if is_interactive() else None
 
 
@@ -56,12 +54,6 @@ def _show(new: Sequence[FirstContact]) -> None:
     width = max(len(contact.host.address) for contact in new)
     for contact in new:
         print(f"  {contact.host.address:{width}}  {contact.key.kind} {contact.key.fingerprint}", file=sys.stderr)
-
-
-def _show_and_take(new: Sequence[FirstContact]) -> bool:
-    print("First contact; these host keys are pinned:", file=sys.stderr)
-    _show(new)
-    return True
 
 
 def _show_and_ask(new: Sequence[FirstContact]) -> bool:

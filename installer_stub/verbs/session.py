@@ -86,7 +86,7 @@ def connect(run: Session, hosts: Sequence[Host]) -> dict[str, Connection]:
     """Return a connection as root to every host, by address. Raises HostError, HostsFailed; none is open then."""
     options = run.options
     known = str(options.known_hosts) if options.known_hosts is not None else None
-    policy = HostKeyPolicy.of(known, options.kubeconfig.parent, prompts.host_keys(accept=options.yes))
+    policy = HostKeyPolicy.of(known, prompts.host_keys(), dict(options.host_keys))
     run.screen.step(f"connecting to {len(hosts)} host{'s' if len(hosts) > 1 else ''}")
     return dict(connect_all(hosts, run.login, policy, ask_passphrase=prompts.ask_passphrase))
 

@@ -10,7 +10,14 @@ import pytest
 from installer_stub.commands import install
 from installer_stub.errors import UsageError
 from installer_stub.host.model import Host, Role
-from installer_stub.options import InstallOptions, Verb, parse_access, parse_host, parse_validity
+from installer_stub.options import (
+    InstallOptions,
+    Verb,
+    parse_access,
+    parse_host,
+    parse_host_keys,
+    parse_validity,
+)
 
 
 @pytest.mark.parametrize(
@@ -136,3 +143,30 @@ def test_a_host_that_others_reach_at_another_address(text: str, expected: tuple[
 def test_what_is_no_internal_address_is_refused(text: str) -> None:
     with pytest.raises(UsageError):
         parse_host(text, Role.MASTER, user="root", port=22)
+
+
+PRINT = "SHA256:" + "a" * 43
+
+
+def test_host_keys_from_the_command_line_and_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "keys"
+    file.write_text(f"# of the site\n\n10.0.0.3={PRINT}\n  10.0.0.2={PRINT[:-1]}b\n")
+    found = dict(parse_host_keys([f"10.0.0.2={PRINT}", f"[FD00::1]={PRINT}"], file))
+    assert found == {"10.0.0.2": {PRINT, f"{PRINT[:-1]}b"}, "fd00::1": {PRINT}, "10.0.0.3": {PRINT}}
+
+
+@pytest.mark.parametrize("text", ["", "10.0.0.2", f"={PRINT}", PRINT, f"10.0.0.2={PRINT}=", "10.0.0.2=MD5:aa:bb", f"10.0.0.2={PRINT[:-1]}", f"a={PRINT}\nb", "# x"])
+def test_what_is_no_fingerprint_is_said(text: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="is not ADDRESS=SHA256"):
+        parse_host_keys([text], None)
+    if text and not text.startswith("#"):
+        (tmp_path / "keys").write_text(text)
+        with pytest.raises(UsageError, match="is not ADDRESS=SHA256"):
+            parse_host_keys([], tmp_path / "keys")
+
+
+@pytest.mark.parametrize("name", ["missing", "", "binary"])
+def test_a_file_of_host_keys_that_cannot_be_read_is_said(tmp_path: Path, name: str) -> None:
+    (tmp_path / "binary").write_bytes(b"\xff\xfe")
+    with pytest.raises(UsageError, match="cannot be read"):
+        parse_host_keys([], tmp_path / name)

@@ -52,15 +52,12 @@ def test_a_typed_password_is_not_shown() -> None:
     assert b"7" in seen
 
 
-def test_new_host_keys(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    accept = prompts.host_keys(accept=True)
-    assert accept is not None
-    assert accept(NEW)
-    assert f"10.0.0.2  ssh-ed25519 {NEW[0].key.fingerprint}" in capsys.readouterr().err
-    assert prompts.host_keys(accept=False) is None  # nobody sits at a test
+def test_new_host_keys_need_a_person(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    assert prompts.host_keys() is None  # nobody sits at a test
     monkeypatch.setattr(prompts, "is_interactive", lambda: True)
-    ask = prompts.host_keys(accept=False)
+    ask = prompts.host_keys()
     assert ask is not None
-    monkeypatch.setattr(sys, "stdin", io.StringIO("no\n"))
-    assert not ask(NEW)
-    assert NEW[0].key.fingerprint in capsys.readouterr().err
+    for typed, answer in (("no\n", False), ("", False), ("yes\n", True)):
+        monkeypatch.setattr(sys, "stdin", io.StringIO(typed))
+        assert ask(NEW) is answer
+        assert f"10.0.0.2  ssh-ed25519 {NEW[0].key.fingerprint}" in capsys.readouterr().err
