@@ -16,6 +16,7 @@ from installer_stub.plan import OPT
 
 _MOUNTED: Final = ("/run/containerd", "/var/lib/kubelet", "/var/lib/containerd", "/run/netns", "/var/run/netns")
 _NAMES: Final = ("/usr/local/bin", "/opt/cni/bin")
+_RUNTIME: Final = ("/run/containerd", "/run/flannel", "/run/calico", "/run/cilium", "/run/kubernetes")
 _NETNS: Final = re.compile(r"(/var)?/run/netns/cni-[0-9a-f-]+")
 _PATIENCE: Final = 10.0  # seconds that a mount may stay busy after its processes were killed
 # What kubelet (cm/container_manager_linux.go), kube-proxy (app/conntrack.go, ipvs) and network plugins set by themselves.
@@ -108,7 +109,7 @@ def remove_rules(machine: Machine, before: Snapshot | None) -> list[str]:
 def restore_settings(machine: Machine, before: Snapshot | None) -> list[str]:
     """Set back what the cluster's programs set by themselves. Raises NotPutBack with those that cannot be set."""
     done, failed = [], []
-    for name, value in sorted((before.section("sysctl") if before is not None else {}).items()):
+    for name, value in sorted((before.section("sysctl") if before is not None else {}).items(), key=_reach):
         if not SETTINGS.fullmatch(name):
             continue
         now = look(machine, Thing(Kind.SYSCTL, name)).image.value
@@ -122,6 +123,29 @@ def restore_settings(machine: Machine, before: Snapshot | None) -> list[str]:
     if failed:
         raise NotPutBack(f"{len(failed)} kernel settings cannot be set back: {'; '.join(failed)}", "the host's administrator sets them; then name it: --abandon settings")
     return done
+
+
+def _reach(item: tuple[str, str]) -> tuple[int, str]:
+    """Settings that set others go first: ip_forward sets every interface's forwarding, "all" sets each one's."""
+    name = item[0]
+    return (0 if name == "net.ipv4.ip_forward" else 1 if ".conf.all." in name else 2 if ".conf.default." in name else 3), name
+
+
+def remove_runtime(machine: Machine, before: Snapshot | None) -> list[str]:
+    """Remove what containerd and networks keep in memory-backed directories, where it was not there before. Raises NotPutBack."""
+    then = before.section("data") if before is not None else {}
+    namespaces = machine.disk.at("/run/netns")
+    names = [f"/run/netns/{path.name}" for path in sorted(namespaces.glob("cni-*"))] if namespaces.is_dir() else []
+    gone = []
+    for name in (*_RUNTIME, *names):
+        path = machine.disk.at(name)
+        if name in then or not (path.exists() or path.is_symlink()):
+            continue
+        if mounted := below(machine.mounts(), name):
+            raise NotPutBack(f"{mounted[0].target} is still mounted below {name}", "unmount it, then run reset again")
+        machine.disk.remove_tree(name) if path.is_dir() and not path.is_symlink() else machine.disk.unlink(name)
+        gone.append(f"directory {name}")
+    return gone
 
 
 def unload_modules(machine: Machine, before: Snapshot | None) -> list[str]:

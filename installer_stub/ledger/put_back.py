@@ -25,6 +25,8 @@ from installer_stub.plan import API_NAME
 
 # Others have files of their own there: only what we wrote goes, and the directory when it is empty.
 SHARED: Final = frozenset({"/etc/containerd", "/etc/systemd/system/kubelet.service.d"})
+# Images of others may have come into it since, and nothing in its files says whose they are.
+_STORES: Final = frozenset({"/var/lib/containerd"})
 _IN_PLACE: Final = PurePosixPath(SAFE).name
 _MOUNTED: Final = "see what uses it: findmnt; unmount it, then run reset again"
 
@@ -135,7 +137,7 @@ def _directory(ledger: Ledger, entry: Entry) -> str:
             machine.disk.empty(name)
             machine.disk.sync(name)
         return ""
-    if not before.sha256:
+    if not before.sha256 or (name in _STORES and now.form is Form.DIRECTORY):
         if now.form is Form.ABSENT:
             raise LedgerDamaged("it was there before with data in it, and is gone", "put it back from a backup, then name it with --abandon")
         return "was there before with data in it: what is in it now stays"
@@ -187,13 +189,16 @@ def _unit(ledger: Ledger, entry: Entry) -> str:
         with contextlib.suppress(NotPutBack):  # only one that failed has something to forget
             units.do("reset-failed", name)
         return ""
+    enabled, _, active = before.partition(" ")
+    if enabled == "enabled":
+        units.do("reenable", name)  # the link that enables it led to our file
+        now = units.state(name)
     if now == before:
         return ""
     if not now:
         raise NotPutBack("its unit file is gone", "install what it belongs to, or name it with --abandon")
-    enabled, _, active = before.partition(" ")
     if enabled != now.partition(" ")[0]:
-        verb = {"enabled": "enable", "disabled": "disable", "masked": "mask"}.get(enabled)
+        verb = {"disabled": "disable", "masked": "mask"}.get(enabled)
         if verb is not None:
             units.do(verb, name)
     if active:  # an older airseal noted only whether it was enabled

@@ -31,9 +31,10 @@ from installer_stub.membership import record as membership
 from installer_stub.membership.evidence import EARLIER_MARK
 from installer_stub.plan import STATE, STUB
 
-STAGES: Final = ("units", "containers", "mounts", "links", "membership", "names", "aside", "rules", "settings", "modules", "snapshot", "ledger", "airseal")
+STAGES: Final = ("units", "containers", "mounts", "runtime", "links", "membership", "names", "aside", "rules", "settings", "modules", "snapshot", "ledger", "airseal")
 _MEMBERS: Final = frozenset({"units", "containers", "/etc/kubernetes", "/var/lib/kubelet", "/var/lib/etcd"})
 _TASKS: Final = "airseal-*"
+_PODS: Final = "kubepods*"
 
 
 @dataclass(slots=True)
@@ -50,9 +51,10 @@ class Undo:
         """Do all of it. Never raises for what can be named in the report instead."""
         before = self._before()
         self._stage("units", self._stop_units)
-        self._stage("containers", lambda: [f"{count} cgroups of pods"] if (count := end_containers(self.processes)) else [])
+        self._stage("containers", self._end_containers)
         alive = {left.name for left in self.report.left} & {"units", "containers"}
         self._stage("mounts", lambda: cluster_remains.unmount(self.machine, before))
+        self._stage("runtime", lambda: cluster_remains.remove_runtime(self.machine, before))
         self._stage("links", lambda: cluster_remains.remove_links(self.machine, before))
         self._entries(blocked=bool(alive))
         self._stage("membership", self._forget_membership)
@@ -121,6 +123,13 @@ class Undo:
                 with contextlib.suppress(NotPutBack):  # only a failed one has something to reset
                     units.do("reset-failed", name)
         return []
+
+    def _end_containers(self) -> list[str]:
+        count = end_containers(self.processes)
+        for name in self.machine.units.listed(_PODS):  # with the systemd driver, systemd made their cgroups
+            with contextlib.suppress(NotPutBack):  # its scopes end by themselves, and the difference names a slice that stays
+                self.machine.units.do("stop", name)
+        return [f"{count} cgroups of pods"] if count else []
 
     def _own_unit(self) -> str:
         """Return the cgroups that we are in ourselves: stopping one of them would end this undo."""
