@@ -16,8 +16,9 @@ from installer_stub.plan import OPT
 
 _MOUNTED: Final = ("/run/containerd", "/var/lib/kubelet", "/var/lib/containerd", "/run/netns", "/var/run/netns")
 _NAMES: Final = ("/usr/local/bin", "/opt/cni/bin")
-_RUNTIME: Final = ("/run/containerd", "/run/flannel", "/run/calico", "/run/cilium", "/run/kubernetes")
+_RUNTIME: Final = ("/run/containerd", "/run/flannel", "/run/calico", "/run/cilium", "/run/kubernetes", "/run/nri")
 _NETNS: Final = re.compile(r"(/var)?/run/netns/cni-[0-9a-f-]+")
+FOREIGN_TASK: Final = re.compile(r"/run/containerd/io\.containerd\.runtime\.v2\.task/(?!k8s\.io/)[^/]+/")
 _PATIENCE: Final = 10.0  # seconds that a mount may stay busy after its processes were killed
 # What kubelet (cm/container_manager_linux.go), kube-proxy (app/conntrack.go, ipvs) and network plugins set by themselves.
 SETTINGS: Final = re.compile(
@@ -58,7 +59,14 @@ def cluster_mounts(machine: Machine, before: Snapshot | None) -> tuple[Mount, ..
     mounts = machine.mounts()
     there = set(before.section("mount")) if before is not None else set()
     found = [mount for directory in _MOUNTED for mount in below(mounts, directory)]
-    return tuple(mount for mount in found if mount.target not in there and ("netns" not in mount.target or _NETNS.fullmatch(mount.target)))
+    return tuple(mount for mount in found if mount.target not in there and _is_clusters(mount.target))
+
+
+def _is_clusters(target: str) -> bool:
+    """Other namespaces of containerd are of others: docker's is moby."""
+    if "/netns/" in target:
+        return _NETNS.fullmatch(target) is not None
+    return FOREIGN_TASK.match(target) is None
 
 
 def remove_names(machine: Machine) -> list[str]:

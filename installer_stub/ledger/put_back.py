@@ -18,6 +18,7 @@ from installer_stub.changes.mounts import below
 from installer_stub.changes.things import Kind, look, sysctl_path
 from installer_stub.errors import LedgerDamaged, NotPutBack
 from installer_stub.keep.hosts_file import HOSTS, SAFE
+from installer_stub.ledger.cluster_remains import FOREIGN_TASK
 from installer_stub.ledger.ledger import Entry, Ledger
 from installer_stub.ledger.record import Step
 from installer_stub.ledger.trees import restore_tree
@@ -128,6 +129,8 @@ def _directory(ledger: Ledger, entry: Entry) -> str:
     if mounted := below(machine.mounts(), name):
         listed = ", ".join(mount.target for mount in mounted[:5])
         raise NotPutBack(f"{len(mounted)} file systems are mounted below it, and what is in those is not ours: {listed}", _MOUNTED)
+    if name in _STORES and (foreign := [mount.target for mount in machine.mounts() if FOREIGN_TASK.match(mount.target)]):
+        raise NotPutBack(f"containers that are not the cluster's run from it: {', '.join(foreign[:3])}", "stop them, then run reset again")
     if name in SHARED:
         return _parent(ledger, entry) if before.form is Form.ABSENT else ""
     if before.form is Form.ABSENT or before.value == "empty":

@@ -163,6 +163,20 @@ def test_nothing_is_removed_from_under_a_mount_of_the_same_file_system(host: Fak
     assert not host.path("/var/lib/kubelet").exists()
 
 
+def test_containers_of_others_keep_what_they_run_from(host: FakeHost) -> None:
+    task = "/run/containerd/io.containerd.runtime.v2.task/moby/x/rootfs"
+    install(host)
+    with Ledger.opened(host.machine) as ledger:
+        ledger.remember([Thing(Kind.DIRECTORY, "/var/lib/containerd")])
+    host.put("/var/lib/containerd/layer", "x")
+    host.put("/proc/self/mounts", f"/dev/vda / ext4 rw 0 0\noverlay {task} overlay rw 0 0\noverlay {task.replace('moby', 'k8s.io')} overlay rw 0 0\n")
+    host.programs.answers["umount"] = 32
+    report = undo_quickly(host)
+    assert {*names(report)} == {"mounts", "/var/lib/containerd"}
+    assert [argv for argv in host.programs.asked if argv[0] == "umount"] == [("umount", task.replace("moby", "k8s.io"))] * 1
+    assert host.path("/var/lib/containerd/layer").exists()
+
+
 def undo_quickly(host: FakeHost) -> Report:
     from installer_stub.ledger import cluster_remains
 
