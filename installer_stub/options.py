@@ -42,6 +42,14 @@ class Verb(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class HostWishes:
+    """What a Clusterfile wants of a node beyond its being there. None: nothing was said, and what is recorded stays."""
+
+    labels: tuple[tuple[str, str], ...] | None = None  # sorted by name
+    taints: tuple[str, ...] | None = None  # "key=value:Effect"
+
+
+@dataclass(frozen=True, slots=True)
 class InstallOptions:
     """Everything that the verbs on hosts are told. Holds no secret: passwords are asked for, never options."""
 
@@ -67,6 +75,7 @@ class InstallOptions:
     targets: tuple[str, ...] = ()  # remove: names or addresses of recorded hosts
     lost: bool = False  # remove: the hosts do not answer, and will not come back
     force: bool = False  # remove: also where the cluster will stand still
+    wishes: tuple[tuple[str, HostWishes], ...] = ()  # by the hosts' addresses
     source: str = "command line"  # where this was written: a file's name for a Clusterfile
     host_keys: tuple[tuple[str, frozenset[str]], ...] = ()  # fingerprints that were given beforehand, by address
     output: Path | None = None  # logs, init: where the result goes

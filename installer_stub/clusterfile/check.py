@@ -68,6 +68,9 @@ def _mapping(node: yaml.MappingNode, schema: Mapping[str, Any], path: str) -> It
         elif others is False:
             yield Problem(_line(key), here, f"there is no such field; there are {', '.join(known)}")
         elif isinstance(others, Mapping):
+            wrong = CHECKS.get(schema.get("propertyNames", {}).get("format", ""), _anything)(name)
+            if wrong:
+                yield Problem(_line(key), here, f"{name[:60]!r} {wrong}")
             yield from check(value, others, here)
         seen.setdefault(name, _line(key))
     for name in schema.get("required", ()):
@@ -107,6 +110,11 @@ def _scalar(node: yaml.ScalarNode, schema: Mapping[str, Any], path: str) -> Iter
 
 def _is_a(node: yaml.Node, wanted: str) -> bool:
     return bool(node.tag == _TAGS[wanted])
+
+
+def _anything(text: str) -> str:
+    del text
+    return ""
 
 
 def _line(node: yaml.Node) -> int:

@@ -11,6 +11,9 @@ from installer_stub.errors import UsageError
 from installer_stub.host.model import Role
 from installer_stub.options import parse_access, parse_host, parse_validity
 
+_LABEL: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
+_PREFIX: Final = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*")
+_EFFECTS: Final = ("NoSchedule", "PreferNoSchedule", "NoExecute")
 _USER: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
 
 
@@ -68,6 +71,28 @@ def _validity(text: str) -> str:
     return ""
 
 
+def _label_name(text: str) -> str:
+    prefix, slash, name = text.rpartition("/")
+    sound = _LABEL.fullmatch(name) and (not slash or (len(prefix) <= 253 and _PREFIX.fullmatch(prefix)))
+    if not sound:
+        return "is no name of a label"
+    owners = ("kubernetes.io", "k8s.io")
+    mine = any(prefix == owner or prefix.endswith(f".{owner}") for owner in owners)
+    return "belongs to Kubernetes itself" if mine and not prefix.startswith("node-restriction.") else ""
+
+
+def _label(text: str) -> str:
+    return "" if not text or _LABEL.fullmatch(text) else "is no value of a label: up to 63 letters, digits, '-', '_', '.'"
+
+
+def _taint(text: str) -> str:
+    left, colon, effect = text.rpartition(":")
+    key, _, value = left.partition("=")
+    if not colon or effect not in _EFFECTS:
+        return f"is no taint: key=value:Effect, with one of {', '.join(_EFFECTS)}"
+    return _label_name(key) or _label(value)
+
+
 CHECKS: Final[Mapping[str, Callable[[str], str]]] = {
     "address": _address,
     "network": _network,
@@ -76,4 +101,7 @@ CHECKS: Final[Mapping[str, Callable[[str], str]]] = {
     "endpoint": _endpoint,
     "san": _san,
     "validity": _validity,
+    "label-name": _label_name,
+    "label": _label,
+    "taint": _taint,
 }

@@ -14,7 +14,7 @@ from installer_stub.clusterfile.check import Problem, check, entries
 from installer_stub.clusterfile.schema import SCHEMA
 from installer_stub.errors import UsageError
 from installer_stub.host.model import Host, Role
-from installer_stub.options import POD_CIDR, SERVICE_CIDR, parse_access, parse_validity
+from installer_stub.options import POD_CIDR, SERVICE_CIDR, HostWishes, parse_access, parse_validity
 from installer_stub.plan import Access
 
 MOST_BYTES: Final = 1 << 20  # five thousand hosts are half of it
@@ -29,6 +29,7 @@ class Clusterfile:
     services: str | None
     access: Access
     certificate_validity: int | None  # seconds
+    wishes: tuple[tuple[str, HostWishes], ...] = ()  # by the hosts' addresses
 
 
 def read(path: Path, *, user: str, port: int) -> Clusterfile:
@@ -124,4 +125,13 @@ def _value(document: Mapping[str, Any], *, user: str, port: int) -> Clusterfile:
         services=networks.get("services"),
         access=parse_access(document.get("endpoint"), document.get("subjectAltNames", ())),
         certificate_validity=parse_validity(validity) if validity is not None else None,
+        wishes=tuple((each["address"].lower(), _wishes(each)) for each in document["hosts"] if {"labels", "taints"} & set(each)),
+    )
+
+
+def _wishes(host: Mapping[str, Any]) -> HostWishes:
+    labels, taints = host.get("labels"), host.get("taints")
+    return HostWishes(
+        tuple(sorted(labels.items())) if labels is not None else None,
+        tuple(taints) if taints is not None else None,
     )

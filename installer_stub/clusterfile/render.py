@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from installer_stub.clusterfile.schema import API_VERSION, KIND
 from installer_stub.host.model import Host
-from installer_stub.options import POD_CIDR, SERVICE_CIDR
+from installer_stub.options import POD_CIDR, SERVICE_CIDR, HostWishes
 
 _HEAD: Final = """\
 # Clusterfile: a site as it is wanted. Change it and run {prog} apply -f {file}
@@ -24,6 +24,7 @@ def render(
     endpoint: str = "",
     sans: Sequence[str] = (),
     validity: int | None = None,
+    wishes: Mapping[str, HostWishes] | None = None,
     prog: str = "./app.run",
     file: str = "Clusterfile",
 ) -> str:
@@ -35,6 +36,9 @@ def render(
         lines += [f"    internal: {_quoted(host.internal)}  # how the other hosts reach it"] if host.internal not in {"", host.address} else []
         lines += [f"    user: {_quoted(host.user)}"] if host.user != "root" else []
         lines += [f"    port: {host.port}"] if host.port != 22 else []
+        wished = (wishes or {}).get(host.address, HostWishes())
+        lines += [f"    labels: {json.dumps(dict(wished.labels))}"] if wished.labels else []
+        lines += [f"    taints: {json.dumps(list(wished.taints))}"] if wished.taints else []
     lines += ["", "# The cluster's own address ranges. They stay for the life of the cluster."]
     if pods is None and services is None:
         lines += ["# networks:", f'#   pods: "{POD_CIDR}"', f'#   services: "{SERVICE_CIDR}"']

@@ -23,7 +23,7 @@ def _list(description: str, items: Mapping[str, object], **more: object) -> dict
 
 
 def _texts(description: str, format_: str) -> dict[str, object]:
-    return {"type": "object", "description": description, "additionalProperties": {"type": "string", "maxLength": 1024}, "format": format_}
+    return {"type": "object", "description": description, "propertyNames": {"format": f"{format_}-name"}, "additionalProperties": {"type": "string", "maxLength": 1024, "format": format_}}
 
 
 _PORT: Final = {"type": "integer", "description": "SSH port; default: that of the command line, or 22", "minimum": 1, "maximum": 65535}
@@ -37,8 +37,8 @@ _HOST: Final[Mapping[str, object]] = {
         "role": {"type": "string", "enum": ["master", "node"], "description": "control plane, or worker"},
         "user": _text("login; default: that of the command line, or root", format="user"),
         "port": _PORT,
-        "labels": {**_texts("labels of the node", "labels"), "x-not-yet": _LATER},
-        "taints": {**_list("taints of the node, as kubectl spells them: key=value:Effect", _text("taint", format="taint")), "x-not-yet": _LATER},
+        "labels": _texts("labels of the node; those that are not here any more are taken away again", "label"),
+        "taints": _list("taints of the node, as kubectl spells them: key=value:Effect", _text("taint", format="taint", maxLength=512)),
         "env": {**_texts("environment of containerd and kubelet on this host", "environment"), "x-not-yet": _LATER},
     },
 }

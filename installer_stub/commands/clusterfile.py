@@ -79,6 +79,7 @@ def options_of(arguments: Namespace) -> InstallOptions:
         service_cidr=wanted.services,
         access=wanted.access,
         certificate_validity=wanted.certificate_validity,
+        wishes=wanted.wishes,
         source=str(arguments.file),
     )
 

@@ -17,6 +17,7 @@ from installer_stub.phases.install_files import InstallFiles
 from installer_stub.phases.join_masters import JoinMasters
 from installer_stub.phases.join_nodes import JoinNodes
 from installer_stub.phases.keep_record import KeepRecord
+from installer_stub.phases.label_nodes import LabelNodes
 from installer_stub.phases.point_proxy import PointProxy
 from installer_stub.phases.prepare_hosts import PrepareHosts
 from installer_stub.phases.run_commands import RunCommands
@@ -44,6 +45,7 @@ INSTALL: Final[tuple[Phase, ...]] = (
     KeepRecord(BundleState.INSTALLING),
     JoinMasters(),
     JoinNodes(),
+    LabelNodes(),
     Balance(),
     RunCommands(),
     SpreadDns(),

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from installer_stub.errors import SiteContradiction
-from installer_stub.options import POD_CIDR, SERVICE_CIDR
+from installer_stub.options import POD_CIDR, SERVICE_CIDR, HostWishes
 from installer_stub.site.model import (
     BundleState,
     InstalledBundle,
@@ -34,6 +34,7 @@ class SiteRequest:
     endpoint: str | None = None
     sans: tuple[str, ...] | None = None
     options: Pairs = ()
+    wishes: tuple[tuple[str, HostWishes], ...] = ()  # by the hosts' addresses
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +73,8 @@ def merge(record: SiteRecord | None, request: SiteRequest, source: str = "comman
     """Return the site that ``request`` means where ``record`` stands. Without a record the request is the site."""
     if record is None:
         networks = Networks(request.pods or POD_CIDR, request.services or SERVICE_CIDR)
-        return Site(request.hosts, networks, (request.bundle,), request.endpoint or "", request.sans or (), request.options)
+        hosts = tuple(_wished(host, host, request) for host in request.hosts)
+        return Site(hosts, networks, (request.bundle,), request.endpoint or "", request.sans or (), request.options)
     draft = _Draft(record)
     differences = (*_bundles(draft, request), *_settings(draft, request), *_hosts(draft, request))
     if differences:
@@ -141,7 +143,7 @@ def _hosts(draft: _Draft, request: SiteRequest) -> Iterator[Difference]:
                 remedy = f"give {host.address} a name of its own, or take the lost host out first: remove --lost {holder.name} --via {_another(draft.site, holder)}"
                 yield Difference(f"name {host.name}", holder.internal, host.internal, remedy)
                 continue
-            draft.site = replace(draft.site, hosts=(*draft.site.hosts, host))
+            draft.site = replace(draft.site, hosts=(*draft.site.hosts, _wished(host, host, request)))
         elif known.role is not host.role:
             remedy = f"a host keeps its role; to change it take it out and let it join: remove {known.name} --via {_another(draft.site, known)}"
             yield Difference(f"role of {host.address}", known.role.value, host.role.value, remedy)
@@ -149,17 +151,18 @@ def _hosts(draft: _Draft, request: SiteRequest) -> Iterator[Difference]:
             remedy = f"a node keeps its name: hostnamectl set-hostname {known.name} on {host.address}"
             yield Difference(f"name of {host.address}", known.name, host.name, remedy)
         else:
-            # A command line says how to reach a host, and nothing of the rest.
-            updated = replace(
-                known,
-                address=host.address,
-                user=host.user,
-                port=host.port,
-                labels=host.labels or known.labels,
-                taints=host.taints or known.taints,
-                env=host.env or known.env,
-            )
+            updated = _wished(replace(known, address=host.address, user=host.user, port=host.port), host, request)
             draft.site = replace(draft.site, hosts=tuple(updated if each is known else each for each in draft.site.hosts))
+
+
+def _wished(known: SiteHost, host: SiteHost, request: SiteRequest) -> SiteHost:
+    """Return ``known`` with what the request wants of ``host``; what it says nothing about stays."""
+    wishes = dict(request.wishes).get(host.address, HostWishes())
+    return replace(
+        known,
+        labels=known.labels if wishes.labels is None else wishes.labels,
+        taints=known.taints if wishes.taints is None else wishes.taints,
+    )
 
 
 def _same(site: Site, host: SiteHost) -> SiteHost | None:

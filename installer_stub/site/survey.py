@@ -75,6 +75,7 @@ def request_of(options: InstallOptions, facts: Mapping[str, HostFacts], bundle: 
         endpoint=str(options.access.endpoint) if options.access.endpoint is not None else None,
         sans=options.access.names or None,
         options=told,
+        wishes=options.wishes,
     )
 
 

@@ -112,7 +112,7 @@ def phase_hosts(context: Context, phase: Phase) -> tuple[HostPlan, ...]:
         return tuple(host for host in plan.hosts if f"{host.role.value}s" in phase.title)
     if name in {"CopyBundle", "ServeImages", "KeepRecord"}:
         return plan.masters
-    if name in {"StartFirstMaster", "PointProxy", "RunCommands", "Settle", "Accept", "WriteKubeconfig"}:
+    if name in {"StartFirstMaster", "PointProxy", "LabelNodes", "SpreadDns", "RunCommands", "Settle", "Accept", "WriteKubeconfig"}:
         return plan.masters[:1]
     if name == "JoinMasters":
         return plan.masters[1:]

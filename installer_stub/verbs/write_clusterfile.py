@@ -8,7 +8,7 @@ from pathlib import Path
 from installer_stub.clusterfile.render import render
 from installer_stub.errors import UsageError
 from installer_stub.host.model import Host, Role
-from installer_stub.options import InstallOptions
+from installer_stub.options import HostWishes, InstallOptions
 from installer_stub.site.from_record import VALIDITY
 from installer_stub.verbs.open_site import open_site
 from installer_stub.verbs.session import session
@@ -43,6 +43,7 @@ def of_site(options: InstallOptions) -> str:
         endpoint=site.endpoint,
         sans=site.sans,
         validity=int(validity) if validity else None,
+        wishes={host.address: HostWishes(host.labels, host.taints) for host in site.hosts},
         prog=_prog(),
         file=str(options.output or "Clusterfile"),
     )

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from installer_stub.host.model import Role
+from installer_stub.options import HostWishes
 from installer_stub.site.merge import Contradiction, SiteRequest, merge, requested_bundle
 from installer_stub.site.model import BundleState, Networks, Site
 from tests.fakes.sites import SHOP, master, node, record, site
@@ -80,6 +81,15 @@ def test_all_differences_at_once() -> None:
     found = merge(THREE, ask(replace(node(9), name="n5"), services="10.9.0.0/16", bundle=requested_bundle("crm", "1", "")))
     assert isinstance(found, Contradiction)
     assert [each.option for each in found.differences] == ["bundle", "--service-cidr", "name n5"]
+
+
+def test_wishes_are_recorded_and_what_is_not_said_stays() -> None:
+    labelled = record(master(2), node(5, labels=(("a", "b"),), taints=("x:NoSchedule",)))
+    assert merged(labelled, ask(node(5))).hosts[1] == labelled.site.hosts[1]
+    changed = merged(labelled, ask(node(5), wishes=(("10.0.0.5", HostWishes(labels=())),)))
+    assert (changed.hosts[1].labels, changed.hosts[1].taints) == ((), ("x:NoSchedule",))
+    new = merged(None, ask(node(5), wishes=(("10.0.0.5", HostWishes(taints=("y:NoExecute",))),)))
+    assert new.hosts[0].taints == ("y:NoExecute",)
 
 
 def test_two_newcomers_of_one_name_are_seen_too() -> None:
