@@ -134,7 +134,8 @@ def _report(problem: str, remedy: str, code: int, *, json: bool) -> int:
         from installer_stub.ui.console import console
 
         console(json_events=True).event("error", problem, remedy=remedy, code=code)
+    from installer_stub.ui.printable import say
+
     with suppress(OSError):
-        sys.stderr.write(f"error: {problem}\n" + (f"what to do: {remedy}\n" if remedy else ""))
-        sys.stderr.flush()
+        say(f"error: {problem}" + (f"\nwhat to do: {remedy}" if remedy else ""), stream=sys.stderr)
     return code

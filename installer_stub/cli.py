@@ -16,6 +16,7 @@ from typing import Final, NoReturn, Protocol, cast
 
 from installer_stub.errors import InstallerError, Interrupted, UsageError
 from installer_stub.stopping import stoppable
+from installer_stub.ui.printable import say
 from installer_stub.version import VERSION
 from registry_snapshot.errors import RegistryError
 
@@ -164,6 +165,5 @@ def _report(problem: str, remedy: str, code: int) -> int:
     with contextlib.suppress(OSError):
         sys.stdout.flush()
     with contextlib.suppress(OSError):
-        sys.stderr.write(text)
-        sys.stderr.flush()
+        say(text, stream=sys.stderr, end="")
     return code

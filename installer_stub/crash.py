@@ -9,6 +9,7 @@ import tempfile
 import time
 import traceback
 
+from installer_stub.ui.printable import say
 from installer_stub.version import VERSION
 
 
@@ -26,15 +27,16 @@ def report_crash(error: Exception, verb: str) -> int:
     text = "".join(traceback.format_exception(error))
     try:
         fd, path = tempfile.mkstemp(prefix=f"airseal-crash-{stamp}-", suffix=".log")
-        with os.fdopen(fd, "w") as stream:
+        with os.fdopen(fd, "w", errors="backslashreplace") as stream:
             stream.write(f"{facts}\n\n{text}")
         where = f"the traceback is in {path}"
     except OSError:
         where = text  # no disk to write to: then the screen has to do
-    sys.stderr.write(
+    say(
         f"error: airseal failed in a way that nobody foresaw: {type(error).__name__}: {error}\n"
         f"  {facts}\n"
         f"  {where}\n{notes}"
-        "what to do: run the same command again; if it repeats, report it with these files\n"
+        "what to do: run the same command again; if it repeats, report it with these files",
+        stream=sys.stderr,
     )
     return 70

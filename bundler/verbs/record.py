@@ -121,6 +121,7 @@ def _finish(recorder: Recorder, reporter: Console) -> Exception | None:
 
 def _report(into: Path, reporter: Console, *, json: bool) -> None:
     from bundler.recorded import image_json, listing, totals
+    from installer_stub.ui.printable import say
     from registry_snapshot.record.recording import RecordingDirectory
 
     recording = RecordingDirectory.open(into)
@@ -128,4 +129,4 @@ def _report(into: Path, reporter: Console, *, json: bool) -> None:
     if json:
         reporter.event("recorded", totals(recording), directory=str(into), images=[image_json(recording, image) for image in recording.images])
     else:
-        print("\n".join(listing(recording)))
+        say("\n".join(listing(recording)))

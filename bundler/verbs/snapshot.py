@@ -33,10 +33,9 @@ def define(parser: ArgumentParser) -> None:
 
 def run(arguments: Namespace) -> int:
     """Print it; 0 if all of it is whole. Raises RecordingIncomplete, RegistryError."""
-    import json
-
     from bundler.errors import RecordingIncomplete
     from bundler.recorded import explanation, image_json, listing, totals_json
+    from installer_stub.ui.printable import json_text, say
     from registry_snapshot.record.recording import RecordingDirectory
 
     recording = RecordingDirectory.open(arguments.directory)
@@ -45,18 +44,18 @@ def run(arguments: Namespace) -> int:
     problems = [f"{image.reference} is not whole: {image.problem}" for image in images if image.problem] + list(damaged)
     if arguments.json:
         held = [image_json(recording, image) for image in images]
-        print(json.dumps(totals_json(recording) | {"images": held, "problems": problems}, indent=1))
+        say(json_text(totals_json(recording) | {"images": held, "problems": problems}, indent=1))
         return RecordingIncomplete.exit_code if problems else 0
     if arguments.references:
-        print("\n\n".join("\n".join(explanation(recording, image)) for image in images))
+        say("\n\n".join("\n".join(explanation(recording, image)) for image in images))
     else:
-        print("\n".join(listing(recording)))
+        say("\n".join(listing(recording)))
     if problems:
         lines = "\n".join(f"  - {problem}" for problem in problems)
         remedy = "remove damaged blobs, then run airseal record again and pull: it fetches what is missing"
         raise RecordingIncomplete(f"{arguments.directory} is not sound:\n{lines}", remedy)
     if arguments.verify:
-        print("every blob is what its name says")
+        say("every blob is what its name says")
     return 0
 
 

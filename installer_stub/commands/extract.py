@@ -12,6 +12,7 @@ from installer_stub.bundle.reader import Bundle
 from installer_stub.commands.bundle_option import add_bundle_option
 from installer_stub.commands.sizes import readable
 from installer_stub.errors import InstallerError, UsageError
+from installer_stub.ui.printable import say
 
 
 def define(parser: ArgumentParser, verb: str) -> None:
@@ -46,7 +47,7 @@ def run(arguments: Namespace) -> int:
             raise InstallerError(f"cannot extract to {target}: {reason}", "choose another directory") from error
         finally:
             shutil.rmtree(part, ignore_errors=True)
-        print(f"{bundle.info.title} is in {target}")
+        say(f"{bundle.info.title} is in {target}")
     return 0
 
 

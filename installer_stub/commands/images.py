@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from argparse import ArgumentParser, Namespace
 
 from installer_stub.bundle.reader import Bundle
 from installer_stub.commands.bundle_option import add_bundle_option
+from installer_stub.ui.printable import json_text, printable, say
 
 
 def define(parser: ArgumentParser, verb: str) -> None:
@@ -31,10 +31,10 @@ def run(arguments: Namespace) -> int:
             }
             for image in images
         ]
-        print(json.dumps(value, indent=1, ensure_ascii=False))
+        say(json_text(value, indent=1))
         return 0
     for image in images:
-        print(f"{image.reference}\n  {image.descriptor.digest}")
+        say(f"{image.reference}\n  {image.descriptor.digest}")
         for reason in image.reasons:
-            print(f"  {reason}")
+            say(f"  {printable(reason, lines=False)}")
     return 0

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from argparse import ArgumentParser, Namespace
 
 from installer_stub.bundle.reader import Bundle
 from installer_stub.commands.bundle_option import add_bundle_option
 from installer_stub.commands.sizes import readable
+from installer_stub.ui.printable import json_text, printable, say
 
 
 def define(parser: ArgumentParser, verb: str) -> None:
@@ -21,7 +21,7 @@ def define(parser: ArgumentParser, verb: str) -> None:
 def run(arguments: Namespace) -> int:
     """Print it. Reads only the end of the file and its small documents."""
     with Bundle.open(arguments.bundle) as bundle:
-        print(json.dumps(_facts(bundle), indent=1, ensure_ascii=False) if arguments.json else _text(bundle))
+        say(json_text(_facts(bundle), indent=1) if arguments.json else _text(bundle))
     return 0
 
 
@@ -61,4 +61,5 @@ def _text(bundle: Bundle) -> str:
     if info.commands:
         lines.append("  commands on the first master")
         lines += [f"    {number}. {command.text()}" for number, command in enumerate(info.commands, 1)]
-    return "\n".join(lines)
+    # A line of a name or a command of others must not look like one of ours.
+    return "\n".join(printable(line, lines=False) for line in lines)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from argparse import ArgumentParser, Namespace
@@ -12,6 +11,7 @@ from installer_stub.bundle.reader import Bundle
 from installer_stub.bundle.remembered import remember
 from installer_stub.commands.bundle_option import add_bundle_option
 from installer_stub.commands.sizes import readable
+from installer_stub.ui.printable import json_text, say
 
 
 def define(parser: ArgumentParser, verb: str) -> None:
@@ -34,9 +34,9 @@ def run(arguments: Namespace) -> int:
         remember(bundle, verified)
         title, path = bundle.info.title, str(bundle.path)
     if arguments.json:
-        print(json.dumps({"ok": True, "file": path, "bundle": title, "digest": str(verified.digest), "sha256": verified.sha256, "size": verified.size, "entries": verified.entries}))
+        say(json_text({"ok": True, "file": path, "bundle": title, "digest": str(verified.digest), "sha256": verified.sha256, "size": verified.size, "entries": verified.entries}))
     else:
-        print(f"{title} is whole: {verified.entries} entries, {readable(verified.size)} in {seconds:.1f} s\n  digest  {verified.digest}\n  sha256  {verified.sha256} of the file")
+        say(f"{title} is whole: {verified.entries} entries, {readable(verified.size)} in {seconds:.1f} s\n  digest  {verified.digest}\n  sha256  {verified.sha256} of the file")
     return 0
 
 

@@ -23,6 +23,7 @@ from installer_stub.ledger.log import read_what_can_be
 from installer_stub.ledger.opening import open_ledger
 from installer_stub.ledger.report import Report
 from installer_stub.ledger.undo import Undo, undo_host
+from installer_stub.ui.printable import say
 
 _REQUEST: Final = 128 << 20  # bytes of one request: a file of the most that is kept, in base64
 
@@ -52,9 +53,9 @@ def _undo(arguments: Namespace) -> int:
         Machine(),
         state=arguments.state,
         abandon=arguments.abandon,
-        say=lambda line: print(line, file=sys.stderr, flush=True),
+        say=lambda line: say(line, stream=sys.stderr),
     )
-    print(report.to_json() if arguments.json else report.text())
+    say(report.to_json() if arguments.json else report.text())
     return 0 if report.complete else LedgerError.exit_code
 
 
@@ -65,7 +66,7 @@ def _show(state: str) -> int:
     except OSError as error:
         raise LedgerError(f"{path} cannot be read: {error.strerror}", "see whether airseal changed this host at all: ls /var/lib/airseal") from error
     for line in read_what_can_be(data):
-        print(line)
+        say(line)
     return 0
 
 

@@ -6,7 +6,6 @@ logged. The three are Reporters, and may be called from several threads.
 
 from __future__ import annotations
 
-import json
 import logging
 import sys
 import threading
@@ -16,6 +15,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import IO, TYPE_CHECKING, Any, Protocol
 
+from installer_stub.ui.printable import json_text, printable, say
 from installer_stub.ui.transfer import Transfer
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ class _Console(ABC):
     def _show(self, transfer: Transfer, count: int) -> None: ...
 
     def _print(self, text: str) -> None:
-        print(text, file=self._stream, flush=True)
+        say(text, stream=self._stream)
 
 
 class LineConsole(_Console):
@@ -139,7 +139,7 @@ class BarConsole(_Console):
         if not self._bars:
             self._print(text)
             return
-        next(iter(self._bars.values())).write(text, file=self._stream)
+        next(iter(self._bars.values())).write(printable(text), file=self._stream)
 
     def _show(self, transfer: Transfer, count: int) -> None:
         bar = self._bars.get(transfer.what) or self._new_bar(transfer)
@@ -157,7 +157,7 @@ class BarConsole(_Console):
         from tqdm import tqdm
 
         bar = tqdm(
-            desc=f"  {transfer.what}",
+            desc=f"  {printable(transfer.what, lines=False)}",
             total=transfer.total,
             initial=transfer.done - transfer.last,
             file=self._stream,
@@ -173,4 +173,4 @@ class BarConsole(_Console):
 
 def _json(event: str, fields: dict[str, object]) -> str:
     now = datetime.now(UTC).isoformat(timespec="milliseconds")
-    return json.dumps({"time": now, "event": event, **fields}, ensure_ascii=False, default=str)
+    return json_text({"time": now, "event": event, **fields})

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TextIO
 
 from installer_stub.host.command import Secret, masked
+from installer_stub.ui.printable import printable
 
 ROOT_LOGGER = "airseal"
 _SAME_SECOND = 10  # runs that begin in one second, in one directory
@@ -23,7 +24,7 @@ class _MaskingFormatter(logging.Formatter):
         self._secrets = secrets
 
     def format(self, record: logging.LogRecord) -> str:
-        return masked(super().format(record), self._secrets)
+        return printable(masked(super().format(record), self._secrets))  # logs are read with cat
 
 
 class _Handler(logging.StreamHandler[TextIO]):

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from installer_stub.errors import Interrupted, UsageError
 from installer_stub.host.command import Secret
 from installer_stub.host.known_hosts import Confirm, FirstContact
+from installer_stub.ui.printable import say
 
 
 def is_interactive() -> bool:
@@ -37,7 +38,7 @@ def ask_passphrase(path: str) -> Secret:
 def confirm(question: str) -> bool:
     """Ask yes or no until one of them comes; end of input means no."""
     while True:
-        print(f"{question} [yes/no] ", end="", file=sys.stderr, flush=True)
+        say(f"{question} [yes/no] ", end="", stream=sys.stderr)
         answer = sys.stdin.readline()
         if not answer or answer.strip().lower() in {"n", "no"}:
             return False
@@ -53,10 +54,10 @@ def host_keys() -> Confirm | None:
 def _show(new: Sequence[FirstContact]) -> None:
     width = max(len(contact.host.address) for contact in new)
     for contact in new:
-        print(f"  {contact.host.address:{width}}  {contact.key.kind} {contact.key.fingerprint}", file=sys.stderr)
+        say(f"  {contact.host.address:{width}}  {contact.key.kind} {contact.key.fingerprint}", stream=sys.stderr)
 
 
 def _show_and_ask(new: Sequence[FirstContact]) -> bool:
-    print("First contact with these hosts. Compare on each: cat /etc/ssh/ssh_host_*_key.pub | ssh-keygen -lf -", file=sys.stderr)
+    say("First contact with these hosts. Compare on each: cat /etc/ssh/ssh_host_*_key.pub | ssh-keygen -lf -", stream=sys.stderr)
     _show(new)
     return confirm("Are these the right hosts?")

@@ -22,6 +22,7 @@ from installer_stub.phases.base import Artifact
 from installer_stub.ui import prompts
 from installer_stub.ui.console import Console, console
 from installer_stub.ui.logfile import log_file
+from installer_stub.ui.printable import say
 from installer_stub.ui.transfer import size
 
 
@@ -148,7 +149,7 @@ def result(run: Session, text: str, **fields: object) -> None:
         run.screen.event("done", text, **fields)
     else:
         run.screen.close()
-        print(text, flush=True)
+        say(text)
 
 
 def _login(options: InstallOptions) -> Login:

@@ -51,3 +51,29 @@ def test_nothing_disables_verification() -> None:
         f"{path.relative_to(ROOT)}: {word}" for path in product_files() for word in words if word in path.read_text()
     ]
     assert found == []
+
+
+# Who prints without ui.printable, and what: text of ours, or JSON in ASCII for a program.
+PRINTERS = {
+    "installer_stub/ui/printable.py": "the one way to a person",
+    "installer_stub/cli.py": "help and version",
+    "bundler/cli.py": "help and version",
+    "bundler/verbs/base.py": "names of recipes, and pins that were parsed",
+    "installer_stub/hostside/service.py": "where it serves",
+    "installer_stub/ledger/words.py": "JSON in ASCII",
+    "installer_stub/commands/host.py": "JSON in ASCII",
+    "installer_stub/commands/host_keep.py": "JSON in ASCII, certificates",
+    "installer_stub/commands/host_registry.py": "JSON in ASCII",
+    "installer_stub/commands/clusterfile.py": "the schema, and a Clusterfile, whose texts were checked when they were read",
+    "installer_stub/commands/verify.py": "a percentage",
+}
+
+
+def test_what_others_wrote_reaches_a_terminal_by_one_way_only() -> None:
+    printing = {
+        str(path.relative_to(ROOT))
+        for path in product_files()
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in {"print", "sys.stdout.write", "sys.stderr.write"}
+    }
+    assert printing - PRINTERS.keys() == set()

@@ -10,11 +10,13 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from installer_stub import cli
+from installer_stub.bundle.model import ClusterCommand
 from installer_stub.version import VERSION
 from tests.unit.installer_stub.bundle.sealed import FILES, Ingredients, ingredients
 
@@ -71,6 +73,22 @@ def test_inspect_images_and_verify_as_text_and_as_json(run_file: Path, made: Ing
     assert json.loads(said.readouterr().out)["digest"] == facts["digest"]
     assert cli.main(["verify", *bundle]) == 0
     assert "shop:1.4.0 is whole" in said.readouterr().out
+
+
+def test_what_a_bundle_calls_itself_is_shown_and_not_obeyed(made: Ingredients, tmp_path: Path, said: pytest.CaptureFixture[str]) -> None:
+    evil = "\x1b[2J\x1b]0;x\x07\n  digest      sha256:0000"
+    info = replace(made.info, commands=(ClusterCommand(("/bin/sh", "-ec", evil)),), labels={"a": evil})
+    image = replace(made.lock.images[0], reasons=(f"pod {evil}",))
+    lock = replace(made.lock, images=(image, *made.lock.images[1:]))
+    bundle = ["--bundle", str(replace(made, info=info, lock=lock).seal(tmp_path / "evil.run"))]
+    for words in (["inspect"], ["inspect", "--json"], ["images"], ["images", "--json"], ["verify"]):
+        assert cli.main([*words, *bundle]) == 0
+        out = said.readouterr().out
+        assert "\x1b" not in out
+        assert "\x07" not in out
+        assert "\n  digest      sha256:0000" not in out
+        if "--json" in words:
+            assert evil in json.dumps(json.loads(out), ensure_ascii=False).encode().decode("unicode_escape")
 
 
 def test_extract_gives_a_layout_or_the_files(run_file: Path, made: Ingredients, tmp_path: Path) -> None:
