@@ -7,6 +7,7 @@ valid, and one that has ended is replaced by ``certs renew`` from the operator's
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import os
 import time
@@ -110,9 +111,21 @@ def _renew_with_kubeadm(document: HostDocument, report: Report) -> None:
         # kubeadm says yes and does nothing where the CA's key is not on the host.
         report.failed.append(Failure(what, "kubeadm renewed nothing: is the CA's key on this master?"))
         return
-    os.sync()
+    _put_on_disk("/etc/kubernetes")
     restarted = static_pods.end(RESTARTED)
     report.changed.append(f"{what}; started anew: {', '.join(restarted) or 'nothing ran'}")
+
+
+def _put_on_disk(root: str) -> None:
+    """Sync what lies below ``root``, and no other file system of the host: on a dead NFS mount os.sync never ends."""
+    for directory, _, names in os.walk(root):
+        for name in (*names, "."):
+            with contextlib.suppress(OSError):  # a link, or gone meanwhile
+                fd = os.open(f"{directory}/{name}", os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+                try:
+                    os.fsync(fd)
+                finally:
+                    os.close(fd)
 
 
 def _renew_kubelet(document: HostDocument, report: Report) -> None:
