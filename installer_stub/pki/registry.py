@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 import ipaddress
 import ssl
-import subprocess
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -14,6 +13,7 @@ from typing import Final
 
 from installer_stub.errors import InstallerError, UsageError
 from installer_stub.hostside import keys
+from installer_stub.keep.programs import run
 from installer_stub.pki.authority import Authority
 from installer_stub.pki.leaf import Leaf
 from installer_stub.plan import REGISTRY_AUTHORITY, REGISTRY_CERTIFICATE, REGISTRY_KEY, REGISTRY_PORT
@@ -110,9 +110,6 @@ def _shown() -> bytes | None:
 
 
 def _restart() -> None:
-    try:
-        subprocess.run(["systemctl", "restart", UNIT], check=True, capture_output=True, text=True, timeout=_RESTART_SECONDS)
-    except subprocess.CalledProcessError as error:
-        raise InstallerError(f"{UNIT} could not be started again: {error.stderr.strip()[-500:]}", f"journalctl -u {UNIT}") from None
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise InstallerError(f"{UNIT} could not be started again: {error}", f"systemctl status {UNIT}") from None
+    done = run(("systemctl", "restart", UNIT), timeout=_RESTART_SECONDS)
+    if not done.ok:
+        raise InstallerError(f"{UNIT} could not be started again: {done.output[-500:]}", f"look there: journalctl -u {UNIT}")

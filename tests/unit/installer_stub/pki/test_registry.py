@@ -13,6 +13,7 @@ from installer_stub.cli import main
 from installer_stub.errors import InstallerError, UsageError
 from installer_stub.hostside import keys
 from installer_stub.hostside.service import server_tls
+from installer_stub.keep import programs
 from installer_stub.pki import registry
 from installer_stub.pki.authority import Authority, make
 from installer_stub.pki.leaf import Leaf
@@ -181,3 +182,20 @@ def test_a_registry_that_runs_is_asked_what_it_shows(issued: RegistryFiles, monk
         assert renew(issued, NOW, restart=restarts) == Renewal.RESTARTED
         assert restarts.count == 1
     assert renew(issued, NOW, restart=Restarts()) == Renewal.FRESH
+
+
+@pytest.mark.parametrize("status", [0, 1])
+def test_systemctl_runs_in_the_hosts_own_environment(issued: RegistryFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, status: int) -> None:
+    """The frozen stub's LD_LIBRARY_PATH would give it our libcrypto, which systemd of Debian 13 does not start with."""
+    told = tmp_path / "told"
+    systemctl = tmp_path / "systemctl"
+    systemctl.write_text(f'#!/bin/sh\necho "$* ${{LD_LIBRARY_PATH-clean}}" > {told}\necho why >&2\nexit {status}\n')
+    systemctl.chmod(0o755)
+    monkeypatch.setattr(programs, "PATH", f"{tmp_path}:{programs.PATH}")
+    monkeypatch.setenv("LD_LIBRARY_PATH", "/tmp/_MEIx")
+    if status:
+        with pytest.raises(InstallerError, match="could not be started again: why"):
+            renew(issued, NOW, shown=lambda: b"another")
+    else:
+        assert renew(issued, NOW, shown=lambda: b"another") == Renewal.RESTARTED
+    assert told.read_text() == "restart airseal-registry.service clean\n"
