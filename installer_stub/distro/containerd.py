@@ -19,7 +19,7 @@ REGISTRIES: Final = "/etc/containerd/certs.d"
 HOSTS: Final = f"{REGISTRIES}/_default/hosts.toml"
 IMAGES: Final = "/var/lib/containerd"  # where layers are unpacked
 SOCKET: Final = "/run/containerd/containerd.sock"
-# containerd waits 30 s otherwise (docs/hosts.md, since 2.1; older ones do not know the field and ignore it).
+# containerd waits 30 s otherwise: docs/hosts.md. Releases that do not know the field ignore it.
 _DIAL_TIMEOUT: Final = "2s"
 
 
