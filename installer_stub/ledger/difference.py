@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import Final
 
 from installer_stub.ledger.network import parse_rules
@@ -58,12 +59,33 @@ def _section(name: str, before: Snapshot, now: Snapshot) -> Iterator[Difference]
         yield from _rules(old, new)
         return
     session = _SESSION.get(name)
+    fresh = set(new) - set(old) if name == "file" else set[str]()
+    tops = _tops(fresh)
     for key in sorted({*old, *new}):
+        if key in fresh and key not in tops:
+            continue
         if old.get(key) == new.get(key) or (session is not None and session.fullmatch(key)):
             continue
         if key.startswith("/") and any(key == own or key.startswith(f"{own}/") for own in OWN):
             continue
-        yield Difference(name, key, old.get(key), new.get(key))
+        more = f", with {tops[key]} more in it" if tops.get(key) else ""
+        yield Difference(name, f"{key}{more}", old.get(key), new.get(key))
+
+
+def _tops(fresh: set[str]) -> dict[str, int]:
+    """Return the topmost ones of new paths, and how many stand below each.
+
+    A directory that came as a whole is one thing: the data of an application in it may be a million files.
+    """
+    tops: dict[str, int] = {}
+    for path in fresh:
+        top = path
+        for parent in map(str, PurePosixPath(path).parents):
+            if parent not in fresh:
+                break
+            top = parent
+        tops[top] = tops.get(top, 0) + (path != top)
+    return tops
 
 
 def _rules(old: dict[str, str], new: dict[str, str]) -> Iterator[Difference]:

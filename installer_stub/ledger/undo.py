@@ -138,7 +138,7 @@ class Undo:
         return ""
 
     def _entries(self, *, blocked: bool) -> None:
-        for entry in reversed(self.ledger.entries):
+        for entry in sorted(self.ledger.entries, key=_order):
             if not entry.is_open or entry.thing.kind is Kind.UNIT:
                 continue
             if blocked and entry.thing.kind is Kind.DIRECTORY:
@@ -183,6 +183,11 @@ class Undo:
         self.say("measuring the host")
         self.report.difference = [str(each) for each in compare(before, take(self.machine))]
         self.report.measured = True
+
+
+def _order(entry: Entry) -> tuple[int, int]:
+    """The last change first, and directories after all that stands in them, whichever was noted first."""
+    return {Kind.PARENT: 1, Kind.DIRECTORY: 2}.get(entry.thing.kind, 0), -entry.number
 
 
 def undo_host(

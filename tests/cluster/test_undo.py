@@ -46,7 +46,7 @@ def test_a_reset_that_fails_is_finished_by_the_same_command(trial: Trial) -> Non
     first = trial.reset().expect(4)
     assert f"{CONFIG}: somebody changed it since we wrote it" in first.said
     assert "an administrator was here" in node.run(f"cat {CONFIG}").stdout
-    assert node.run(f"test -s {LEDGER} && test -s /var/lib/airseal/cluster.json && test -x /opt/airseal/bin/airseal", check=False).ok
+    assert node.run(f"test -s {LEDGER} && test -s /var/lib/airseal/cluster.json && test -x /opt/airseal/bin/airseal", check=False).returncode == 0
     assert said_nothing(node, "pgrep 'kubelet|containerd'; ls -d /etc/kubernetes /usr/local/bin/kubelet 2>/dev/null")
     # The other host is done, and nobody lives on over deleted data.
     assert said_nothing(master, "pgrep 'etcd|kube|containerd'; ls -d /var/lib/airseal /opt/airseal /etc/airseal 2>/dev/null")

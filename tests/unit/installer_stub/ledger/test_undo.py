@@ -37,6 +37,8 @@ def install(host: FakeHost) -> None:
     with Ledger.opened(host.machine) as ledger:
         assert open_ledger(ledger, measure=True)
         ledger.remember([Thing(Kind.DIRECTORY, "/var/lib/kubelet"), Thing(Kind.DIRECTORY, "/etc/containerd")])
+        ledger.remember([Thing(Kind.FILE, "/etc/systemd/system/kubelet.service.d/10-kubeadm.conf")])  # noted before its directory is
+        ledger.make(WriteFile("/etc/systemd/system/kubelet.service.d/10-kubeadm.conf", b"ours"))
         ledger.make(WriteFile(CONF, b"ours"))
         ledger.make(WriteFile("/etc/containerd/certs.d/_default/hosts.toml", b"secret", 0o600))
         ledger.make(Link("/usr/local/bin/kubectl", "/opt/airseal/kubectl"))
