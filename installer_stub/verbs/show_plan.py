@@ -17,7 +17,7 @@ from installer_stub.plan import HostPlan
 from installer_stub.ui.summary import plan_text, table
 from installer_stub.ui.transfer import duration, size
 from installer_stub.verbs.prepare import connected, prepare
-from installer_stub.verbs.session import Session, artifact, result
+from installer_stub.verbs.session import Session, artifact, result, verify
 
 # Bytes a second from the operator's machine to one host, over SSH: a gigabit network, and one core that encrypts.
 _BANDWIDTH: Final = 60e6
@@ -35,25 +35,33 @@ _SECONDS: Final = {
 }
 
 
+_LOOKS: Final = frozenset({"Settle", "Accept"})
+
+
 @dataclass(frozen=True, slots=True)
 class PlannedPhase:
-    """One phase: whether it is needed, on which hosts, and how much it moves. ``needed`` None: earlier phases decide."""
+    """One phase: whether it is needed, on which hosts, and how much it moves. ``needed`` None: earlier phases decide.
+
+    ``looks``: it runs every time, and changes nothing.
+    """
 
     title: str
     needed: bool | None
     hosts: tuple[str, ...]
     bytes: int
     seconds: float
+    looks: bool = False
 
 
 def show_plan(run: Session) -> None:
     """Print it. Raises what preparing raises: SiteContradiction, PreflightFailed."""
+    sha256 = verify(run)
     with connected(run) as connections:
         surveyed, plan = prepare(run, connections)
         context = Context(
             plan=plan,
             connections=surveyed.connections,
-            artifact=artifact(run),
+            artifact=artifact(run, sha256),
             reporter=run.screen,
             kubeconfig=str(run.options.kubeconfig),
             lock=run.bundle.lock,
@@ -65,7 +73,7 @@ def show_plan(run: Session) -> None:
         )
         phases = planned(context, INSTALL)
     steps = [
-        {"phase": each.title, "needed": each.needed, "hosts": list(each.hosts), "bytes": each.bytes, "seconds": round(each.seconds)}
+        {"phase": each.title, "needed": each.needed, "looks": each.looks, "hosts": list(each.hosts), "bytes": each.bytes, "seconds": round(each.seconds)}
         for each in phases
     ]
     text = f"{plan_text(plan)}\n\n{planned_text(phases)}"
@@ -83,11 +91,11 @@ def planned_text(phases: Sequence[PlannedPhase]) -> str:
     """Return a table of all phases, and the sums."""
     rows = [("#", "phase", "does", "hosts", "bytes", "about")]
     for number, each in enumerate(phases, 1):
-        does = {True: "yes", False: "nothing to do", None: "if earlier phases change anything"}[each.needed]
+        does = "looks" if each.looks else {True: "yes", False: "nothing to do", None: "if earlier phases change anything"}[each.needed]
         hosts = ", ".join(each.hosts) if each.needed is not False else ""
         rows.append((str(number), each.title, does, hosts, size(each.bytes) if each.bytes else "", f"{each.seconds:.0f} s" if each.seconds >= 1 else ""))
     total, moved = sum(each.seconds for each in phases), sum(each.bytes for each in phases)
-    if not any(each.needed for each in phases if each.seconds or each.bytes):
+    if all(each.needed is False or each.looks for each in phases):
         return f"{table(rows)}\n\nNothing would be changed."
     return f"{table(rows)}\n\nIn all {size(moved)} to send, about {duration(total)}. Nothing was changed."
 
@@ -102,7 +110,8 @@ def _planned(context: Context, phase: Phase) -> PlannedPhase:
     if needed is False:
         return PlannedPhase(phase.title, needed, tuple(host.name for host in hosts), 0, 0.0)
     moved = _bytes(context, phase, hosts)
-    return PlannedPhase(phase.title, needed, tuple(host.name for host in hosts), moved, _seconds(context, phase, hosts, moved))
+    names = tuple(host.name for host in hosts)
+    return PlannedPhase(phase.title, needed, names, moved, _seconds(context, phase, hosts, moved), type(phase).__name__ in _LOOKS)
 
 
 def phase_hosts(context: Context, phase: Phase) -> tuple[HostPlan, ...]:
