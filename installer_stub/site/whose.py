@@ -70,7 +70,8 @@ def agree(options: InstallOptions, bundle: str, found: Found, hosts: Sequence[Ho
     if options.cluster != cluster:
         _refuse_foreign(options, bundle, cluster, found)
     if record is not None:
-        _refuse_part(record, hosts)
+        # All that are named: one that an earlier reset has already finished is not left out.
+        _refuse_part(record, options.hosts)
     if options.yes:
         return
     if not prompts.is_interactive():

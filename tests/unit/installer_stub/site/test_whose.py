@@ -63,10 +63,11 @@ def found(known: SiteRecord | None = THREE, **marks: HostMark) -> Found:
     return Found({}, marks, Chosen(known.cluster if known else next(iter(marks.values())).cluster or UNKNOWN, known), known)
 
 
-def options(*words: str, yes: bool = True) -> InstallOptions:
+def options(*words: str, yes: bool = True, masters: str = "10.0.0.2,10.0.0.3,10.0.0.4") -> InstallOptions:
     parser = ArgumentParser()
     install.define(parser, "reset")
-    return replace(install.parse(parser.parse_args(["--master", "10.0.0.2", *words], Namespace(verb="reset"))), yes=yes)
+    named = ["--master", masters] if masters else ["--node", "10.0.0.5"]
+    return replace(install.parse(parser.parse_args([*named, *words], Namespace(verb="reset"))), yes=yes)
 
 
 MASTERS = (A, B, C)
@@ -74,13 +75,17 @@ MASTERS = (A, B, C)
 
 def test_the_whole_site_and_a_node_alone_may_go() -> None:
     agree(options(), "shop", found(), (*MASTERS, Host("10.0.0.5", Role.NODE)))
-    agree(options(), "shop", found(), (Host("10.0.0.5", Role.NODE),))
+    agree(options(masters=""), "shop", found(), (Host("10.0.0.5", Role.NODE),))
     agree(options(), "shop", found(), ())
+
+
+def test_a_reset_that_was_cut_goes_on_with_the_same_words() -> None:
+    agree(options(), "shop", found(), (B, C))
 
 
 def test_some_of_the_masters_are_refused() -> None:
     with pytest.raises(ClusterError, match=r"10\.0\.0\.2 and 10\.0\.0\.3, 10\.0\.0\.4 are masters of one cluster, c1 \(shop:1\.4\.0\)"):
-        agree(options(), "shop", found(), (A, Host("10.0.0.5", Role.NODE)))
+        agree(options(masters="10.0.0.2"), "shop", found(), (A, Host("10.0.0.5", Role.NODE)))
 
 
 @pytest.mark.parametrize(
