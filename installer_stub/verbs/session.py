@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from installer_stub.bundle.reader import Bundle
 from installer_stub.bundle.remembered import recall, remember
-from installer_stub.errors import HostsFailed, HostUnreachable, InstallerError
+from installer_stub.errors import HostError, HostsFailed, HostUnreachable, InstallerError
 from installer_stub.host.command import Secret
 from installer_stub.host.connect import connect_all
 from installer_stub.host.connection import Connection
@@ -115,14 +115,23 @@ def connect_reachable(run: Session, hosts: Sequence[Host]) -> tuple[dict[str, Co
 
 
 def reach_quietly(run: Session, hosts: Sequence[Host]) -> dict[str, Connection]:
-    """Return connections to those of ``hosts`` that answer, which may be none. Any other failure is raised."""
-    try:
-        return connect_reachable(run, hosts)[0]
-    except (HostUnreachable, HostsFailed) as error:
-        failures = error.failures if isinstance(error, HostsFailed) else (error,)
-        if not all(isinstance(failure, HostUnreachable) for failure in failures):
-            raise
-        return {}
+    """Return connections to those of ``hosts`` that let us in, which may be none.
+
+    For hosts that nobody named: one that is off, or whose key or login is not known here, is said and left alone. Raises
+    what is no host's failure.
+    """
+    while hosts:
+        try:
+            return connect(run, hosts)
+        except (HostError, HostsFailed) as error:
+            failures = error.failures if isinstance(error, HostsFailed) else (error,)
+            gone = {failure.host for failure in failures if isinstance(failure, HostError)} & {host.address for host in hosts}
+            if not gone or not all(isinstance(failure, HostError) for failure in failures):
+                raise
+            hosts = tuple(host for host in hosts if host.address not in gone)
+            for failure in failures:
+                run.screen.step(f"going on without {failure.problem}")
+    return {}
 
 
 def close(connections: Mapping[str, Connection]) -> None:
