@@ -99,6 +99,22 @@ def test_a_command_line_with_fewer_words_changes_nothing(operator: Operator) -> 
     assert json.loads(in_cluster) == json.loads(m1.run(f"cat {RECORD}").stdout)
 
 
+def test_a_site_of_an_older_release_or_without_any_copy_is_read_from_the_cluster(operator: Operator) -> None:
+    """Older releases left an id and a title, and no record."""
+    m1, n1 = operator.bed.masters[0], operator.bed.nodes[0]
+    before = json.loads(m1.run(f"cat {RECORD}").stdout)
+    mark = json.dumps({"cluster": before["cluster"], "bundle": "shop:1.0.0"})
+    m1.run(f"rm {RECORD}; kubectl {ADMIN} -n kube-system delete configmap airseal-site")
+    for host in (m1, n1):
+        host.run(f"echo '{mark}' > /var/lib/airseal/cluster.json")
+    operator.types("install", "--master", m1.address, "--node", n1.address)
+    after = json.loads(m1.run(f"cat {RECORD}").stdout)
+    for name in ("cluster", "authority", "networks", "bundles", "hosts"):
+        assert after[name] == before[name]
+    assert json.loads(n1.run("cat /var/lib/airseal/cluster.json").stdout)["name"] == "n1"
+    assert SERVICES in routes(n1)
+
+
 def test_other_words_are_refused_with_the_difference(operator: Operator) -> None:
     m1, n1 = operator.bed.masters[0], operator.bed.nodes[0]
     said = operator.types("install", "--master", m1.address, "--node", n1.address, "--service-cidr", "10.96.0.0/16", expect=7)
