@@ -68,6 +68,7 @@ def find_site(connections: Mapping[str, Connection], reach: Reach, change: Chang
         _follow(found, masters, reach)
     if found.record is None and found.chosen.cluster:
         found.record = _made(found, change)
+    _require_own(found)
     return found
 
 
@@ -101,6 +102,19 @@ def _look(found: Found, addresses: tuple[str, ...]) -> None:
     found.record = found.chosen.record
     if unsound is not None and (unsound.newer or found.record is None):
         raise unsound
+
+
+def _require_own(found: Found) -> None:
+    """A torn mark is healed on a host that the record has; on any other nobody can tell whose host it is."""
+    if found.record is None:
+        return
+    known = {address for host in found.record.site.hosts for address in (host.address, host.internal)}
+    for address, mark in found.marks.items():
+        if mark.unsound is not None and not mark.cluster and address not in known:
+            raise RecordError(
+                f"{address}: {mark.unsound.problem}, and cluster {found.record.cluster} does not have this host: nobody can tell whose it is; nothing was changed",
+                f"if the host is free: reset --node {address} --cluster unknown",
+            )
 
 
 def _may_ask(found: Found, host: Host) -> bool:

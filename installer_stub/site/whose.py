@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from installer_stub.errors import ClusterError, InstallerError, Interrupted, UsageError
+from installer_stub.errors import ClusterError, Interrupted, RecordError, UsageError
 from installer_stub.facts.gather import HostFacts
 from installer_stub.host.connection import Connection
 from installer_stub.host.model import Host
@@ -35,9 +35,7 @@ def whose(connections: Mapping[str, Connection]) -> Found:
     """
     try:
         return find_site(connections, lambda _hosts: {}, this_change("reset"))
-    except ClusterError:
-        raise
-    except InstallerError:
+    except RecordError:
         marks = {address: read_mark(connection) for address, connection in connections.items()}
         known = next((mark.cluster for mark in marks.values() if mark.cluster), UNKNOWN)
         return Found(dict(connections), marks, Chosen(known))

@@ -20,6 +20,7 @@ from installer_stub.site.codec import encode_identity, encode_record
 from installer_stub.site.find import Found, find_site, with_marks
 from installer_stub.site.model import BundleState, Identity, SiteRecord
 from installer_stub.site.store import IDENTITY, RECORD, write_in_cluster
+from installer_stub.site.whose import UNKNOWN, whose
 from tests.fakes.certificate import self_signed
 from tests.fakes.scripted import ScriptedConnection, failed
 from tests.fakes.sites import CHANGE, master, node, record
@@ -155,6 +156,24 @@ def test_the_cluster_keeps_what_is_read_back() -> None:
     (command,) = connection.ran("apply --server-side")
     assert isinstance(command.stdin, bytes)
     assert encode_record(THREE).decode() == json.loads(command.stdin)["data"]["site.json"]
+
+
+def test_a_torn_mark_is_healed_only_on_a_host_of_the_record() -> None:
+    first = host(2, record=encode_record(THREE))
+    assert find(first, host(5, Role.NODE, identity=b"{")).record == THREE
+    with pytest.raises(RecordError, match=r"10\.0\.0\.9: .* does not have this host") as caught:
+        find(first, host(9, Role.NODE, identity=b"{"))
+    assert "--cluster unknown" in caught.value.remedy
+
+
+def test_a_reset_is_possible_where_every_mark_is_torn() -> None:
+    torn = host(2, record=b"{", identity=b"{")
+    found = whose({"10.0.0.2": torn})
+    assert (found.record, found.chosen.cluster) == (None, UNKNOWN)
+    half = whose({"10.0.0.2": host(2, record=b"{", identity=identity("m2", Role.MASTER))})
+    assert (half.record, half.chosen.cluster) == (None, "c1")
+    with pytest.raises(ClusterError):
+        whose({"10.0.0.2": host(2, record=encode_record(THREE)), "10.0.0.9": host(9, record=encode_record(replace(THREE, cluster="c2")))})
 
 
 def joined(cluster: str = "") -> HostFacts:
