@@ -81,9 +81,10 @@ class Alive:
                 started = status.get("state", {}).get("running", {}).get("startedAt", "not running")
                 containers[f"{pod['spec']['nodeName']} {status['name']}"] = f"{status.get('containerID')} {started}"
         for host in [host for host in bed.hosts if host.name not in without]:
-            for unit in ("containerd", "kubelet"):
-                shown = host.run(f"systemctl show {unit} -p ExecMainStartTimestampMonotonic -p ActiveState").stdout
-                units[f"{host.name} {unit}"] = " ".join(sorted(shown.split()))
+            shown = host.run("systemctl show containerd kubelet -p Id -p ExecMainStartTimestampMonotonic -p ActiveState").stdout
+            for block in shown.strip().split("\n\n"):
+                words = dict(line.split("=", 1) for line in block.splitlines())
+                units[f"{host.name} {words.pop('Id')}"] = " ".join(sorted(words.values()))
         return cls(nodes, etcd_members(master), containers, units)
 
     def harmed(self, later: Alive, *, units: bool = True) -> list[str]:

@@ -20,12 +20,11 @@ RULES = (
     Rule("/etc/.updated", "systemd writes it at a first boot", absent=True),
     Rule("/etc/resolv.conf", "docker's, written at each start"),
     Rule("/etc/airseal/registry.credential", "a random password"),
+    Rule("/var/lib/airseal/home/*", "caches of kubectl and helm, named by hashes", absent=True),
+    Rule("/var/lib/airseal/ledger/content/*", "what files were before, named by hashes of it", absent=True),
     Rule("/var/lib/airseal/*.log", "what happened, in its own words"),
-    Rule("/var/lib/airseal/tasks/*", "what a task said, and when"),
     Rule("/var/lib/airseal/*.jsonl", "compared entry by entry: kind record"),
     Rule("/var/lib/airseal/ledger/*", "compared entry by entry: kind record"),
-    Rule("/var/lib/airseal/backup/*", "names are of the moment; what they are for stands in the records"),
-    Rule("/var/lib/airseal/images/*", "named in kind record"),
     Rule("/etc/kubernetes/tmp*", "kubeadm's own working directories, one for each call", absent=True),
 )
 """Whose bytes may differ, and why."""
@@ -42,15 +41,18 @@ for d in /tmp/_MEI* /var/tmp/_MEI* /run/_MEI* /run/*/_MEI*; do
 done
 find /etc /opt /usr/local /var/lib/airseal -xdev \( -name '*.part' -o -name '*.tmp*' -o -name '*.new' -o -name '*.airseal-old' -o -name '.*.partial*' \) \
   ! -path '*/rootfs/*' 2>/dev/null | sed 's/.*/half\t&\tleft/'
-ip -4 -o route show | sed 's/ *$//; s/.*/route\t&\tthere/'
+ip -4 -o route show | grep -v 'dev cni0\|dev flannel' | sed 's/ *$//; s/.*/route\t&\tthere/'
 sysctl -a 2>/dev/null | sed -n 's/^\(net\.[^ ]*\) = /sysctl\t\1\t/p; s/^\(vm\.overcommit_memory\|kernel\.panic[^ ]*\|fs\.inotify\.[^ ]*\) = /sysctl\t\1\t/p'
-ps -eo comm= | sort -u | sed 's/.*/process\t&\truns/'
+for p in /proc/[0-9]*; do
+  [ -r $p/cgroup ] && ! grep -qs kubepods $p/cgroup && printf 'process\t%s\truns\n' "$(cat $p/comm 2>/dev/null)"
+done
 """
 
 _PASSING = re.compile(r"^(session-|user@|user-\d|user-runtime-dir@|run-|var-lib-|sys-|dev-|ssh@|systemd-tmpfiles-clean|systemd-hostnamed)")
 _LINKS = re.compile(r"\b(veth|cni|flannel|cali|lxc|docker|kube-)")
 _COUNTERS = re.compile(r"nf_conntrack_count|nf_log|\.stable_secret|\.mc_forwarding|neigh\.(?!default|eth0|lo)")
-_BYSTANDERS = {"sshd", "sh", "bash", "ps", "sed", "sort", "awk", "systemd-hostnam", "sftp-server", "sshd-session", "sleep", "find", "sudo"}
+_BYSTANDERS = {"sshd", "sh", "bash", "ps", "sed", "sort", "awk", "systemd-hostnam", "sftp-server", "sshd-session", "sleep", "find", "sudo",
+               "cat", "grep", "pause", "containerd-shim", "", "(sd-pam)", "sysctl", "airseal-keep"}
 KEPT: Mapping[str, Callable[[str], bool]] = {
     "unit": lambda name: not _PASSING.match(name),
     "unit-file": lambda name: not _PASSING.match(name),

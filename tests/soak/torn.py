@@ -12,7 +12,7 @@ from tests.soak.installer import Ended, Failed
 from tests.soak.scenario import Desk, Scenario, Trial
 from tests.testbed.hosts import BlankHost
 
-REFUSED = (4, 5, 6)
+REFUSED = (4, 5, 6, 7, 8, 10)
 PLACES = ("var/lib/airseal", "etc/airseal", "etc/kubernetes/pki")
 _ACTS = {
     "removed": 'rm -f -- "$f"',

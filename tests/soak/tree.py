@@ -26,7 +26,7 @@ _TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:?\d\d)
 _SECONDS = re.compile(r"\b1[78]\d{8}(\.\d+)?\b")  # Unix time from 2023 to 2033
 _TOKEN = re.compile(r"(?<![A-Za-z0-9+/_=-])(?:[0-9a-f]{16,}|[A-Za-z0-9+/_-]{32,}={0,2})(?![A-Za-z0-9+/_=-])")
 
-_PATH = re.compile(r"/?[a-z0-9._-]*[a-z._-]{3}[a-z0-9._-]*(/[a-z0-9._-]+)*/?|[a-z]+([-_/][a-z0-9]+)+")
+_PATH = re.compile(r"/?[a-z0-9._-]*[a-z._-]{3}[a-z0-9._-]*(/[a-z0-9._+-]+)*/?|[a-z]+([-_/][a-z0-9]+)+")
 
 
 @dataclass(frozen=True)
