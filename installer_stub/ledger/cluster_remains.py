@@ -10,7 +10,15 @@ from installer_stub.changes.machine import Machine
 from installer_stub.changes.mounts import Mount, below
 from installer_stub.changes.things import Kind, Thing, look, sysctl_path
 from installer_stub.errors import CouldNotTell, NotPutBack
-from installer_stub.ledger.network import SAVES, new_links, new_tables, parse_rules, removal
+from installer_stub.ledger.network import (
+    IPTABLES_TABLE,
+    SAVES,
+    is_left_over,
+    new_links,
+    new_tables,
+    parse_rules,
+    removal,
+)
 from installer_stub.ledger.snapshot import Snapshot, links, modules, rules_text
 from installer_stub.plan import OPT
 
@@ -108,13 +116,23 @@ def remove_rules(machine: Machine, before: Snapshot | None) -> list[str]:
         if script := removal(parse_rules(then), parse_rules(text)):
             machine.programs.do(restore, "--noflush", stdin=script)
             gone.append(f"{script.count('-X ')} chains by {restore}")
+    return gone + _remove_tables(machine, before)
+
+
+def _remove_tables(machine: Machine, before: Snapshot | None) -> list[str]:
+    """Of tables that iptables keeps in nftables only new ones with nothing of others in them, and only where that is known."""
     listed = machine.programs.run("nft", "list", "tables")
-    if listed is not None and listed.returncode == 0:
-        names = [line.removeprefix("table ").strip() for line in listed.stdout.splitlines()]
-        for name in new_tables(before.section("nftables") if before is not None else (), names):
-            machine.programs.do("nft", "delete", "table", *name.split())
-            gone.append(f"nftables table {name}")
-    return gone
+    if listed is None or listed.returncode != 0:
+        return []
+    names = [line.removeprefix("table ").strip() for line in listed.stdout.splitlines()]
+    going = new_tables(before.section("nftables") if before is not None else (), names)
+    if before is not None:
+        fresh = [name for name in names if IPTABLES_TABLE.fullmatch(name) and name not in before.section("nftables")]
+        shown = {name: machine.programs.run("nft", "list", "table", *name.split()) for name in fresh}
+        going += tuple(name for name, text in shown.items() if text is not None and text.returncode == 0 and is_left_over(text.stdout))
+    for name in going:
+        machine.programs.do("nft", "delete", "table", *name.split())
+    return [f"nftables table {name}" for name in going]
 
 
 def restore_settings(machine: Machine, before: Snapshot | None) -> list[str]:

@@ -12,6 +12,8 @@ from typing import Final
 _CHAIN = re.compile(r"(KUBE-|CNI-|FLANNEL-|cali-|CILIUM_|OLD_CILIUM_|WEAVE|ANTREA-|KUBE_)[\w.:-]*")
 # Rules of theirs in chains of the host, that jump to no chain of theirs.
 _COMMENT = re.compile(r'--comment "?(kubernetes|kube-|flanneld|cali:|cilium|name: \\?"|cni )')
+_BUILT_IN: Final = frozenset({"PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING"})
+IPTABLES_TABLE = re.compile(r"(ip|ip6) (filter|nat|mangle|raw|security)")
 _TABLE = re.compile(r"(ip|ip6|inet) (kube-proxy|flannel-ipv[46]|cni_hostport|cilium[\w-]*)")
 LINK = re.compile(
     r"cni\d+|flannel[\w.-]*|kube-ipvs0|kube-bridge|nodelocaldns|cilium_\w+|lxc[0-9a-f]+|lxc_health|cali[\w-]+|tunl0|vxlan(-v6)?\.calico|weave|datapath|antrea-\w+"
@@ -68,6 +70,23 @@ def _is_ours(rule: str, gone: set[str]) -> bool:
 def new_tables(before: Iterable[str], now: Iterable[str]) -> tuple[str, ...]:
     """Return the nftables tables (``ip kube-proxy``) that are new and of our kind."""
     return tuple(sorted(table for table in set(now) - set(before) if _TABLE.fullmatch(table)))
+
+
+def is_left_over(table: str) -> bool:
+    """Tell whether ``nft list table`` shows nothing but iptables' own chains without rules, and chains of our kind."""
+    chain, ours = "", False
+    for raw in table.splitlines():
+        line = raw.strip()
+        if line.startswith("chain "):
+            chain = line.split()[1]
+            ours = _CHAIN.fullmatch(chain) is not None
+            if not ours and chain not in _BUILT_IN:
+                return False
+        elif chain and not ours and line not in {"", "}"} and not line.startswith("type "):
+            jumps = re.search(r"(?:jump|goto) (\S+)", line)
+            if jumps is None or not _CHAIN.fullmatch(jumps[1]):
+                return False
+    return True
 
 
 def new_links(before: Iterable[str], now: Mapping[str, str]) -> tuple[str, ...]:

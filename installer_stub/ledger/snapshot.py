@@ -17,7 +17,7 @@ from typing import Final
 
 from installer_stub.changes.machine import Machine
 from installer_stub.errors import CouldNotTell, InstallerError, LedgerDamaged
-from installer_stub.ledger.network import SAVES
+from installer_stub.ledger.network import IPTABLES_TABLE, SAVES
 
 Table = dict[str, str]
 _SYSCTLS: Final = ("net", "vm", "kernel", "fs")
@@ -132,11 +132,10 @@ def rules_text(machine: Machine, save: str) -> str | None:
 
 
 def _tables(machine: Machine) -> Table:
-    """Tables of nftables, but for those that iptables shows too."""
+    """Tables of nftables. Of those that iptables keeps there only that they are: what is in them it shows itself."""
     names = [line.removeprefix("table ").strip() for line in _lines(machine, "nft", "list", "tables")]
-    own = re.compile(r"(ip|ip6) (filter|nat|mangle|raw|security)")
-    kept = [name for name in names if not own.fullmatch(name)]
-    return {name: _digest("\n".join(_lines(machine, "nft", "--stateless", "list", "table", *name.split())).encode()) for name in kept}
+    texts = {name: "\n".join(_lines(machine, "nft", "--stateless", "list", "table", *name.split())) for name in names}
+    return {name: "" if IPTABLES_TABLE.fullmatch(name) else _digest(text.encode()) for name, text in texts.items()}
 
 
 def links(machine: Machine) -> Table:

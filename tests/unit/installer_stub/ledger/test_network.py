@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from installer_stub.ledger.network import new_links, new_tables, parse_rules, removal
+import pytest
+
+from installer_stub.ledger.network import is_left_over, new_links, new_tables, parse_rules, removal
 
 BEFORE = """\
 *filter
@@ -70,3 +72,21 @@ def test_links() -> None:
 
 def test_tables() -> None:
     assert new_tables(["ip nat"], ["ip nat", "ip kube-proxy", "inet theirs", "ip flannel-ipv4"]) == ("ip flannel-ipv4", "ip kube-proxy")
+
+
+HOOK = "\t\ttype nat hook prerouting priority dstnat; policy accept;\n"
+
+
+@pytest.mark.parametrize(
+    ("inside", "expected"),
+    [
+        ("", True),
+        (f"\tchain PREROUTING {{\n{HOOK}\t}}\n", True),
+        (f"\tchain PREROUTING {{\n{HOOK}\t\tcounter packets 1 bytes 2 jump KUBE-SERVICES\n\t}}\n\tchain KUBE-SERVICES {{\n\t\tdrop\n\t}}\n", True),
+        (f"\tchain PREROUTING {{\n{HOOK}\t\ttcp dport 80 drop\n\t}}\n", False),
+        (f"\tchain PREROUTING {{\n{HOOK}\t\tjump THEIRS\n\t}}\n", False),
+        ("\tchain THEIRS {\n\t}\n", False),
+    ],
+)
+def test_a_table_goes_when_nothing_of_others_is_in_it(inside: str, expected: object) -> None:
+    assert is_left_over(f"table ip nat {{\n{inside}}}\n") is expected
