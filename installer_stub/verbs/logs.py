@@ -26,6 +26,7 @@ from installer_stub.verbs.masking import mask_known_kinds, secrets_in
 from installer_stub.verbs.open_site import OpenSite, open_site
 from installer_stub.verbs.session import result, session
 from installer_stub.verbs.show_status import gather_status
+from registry_snapshot.store.ours import open_ours
 
 _MOST: Final = 4 << 20  # bytes of one journal or file: the end of it is what matters
 _TIMEOUT: Final = 120.0
@@ -106,7 +107,11 @@ def write_archive(target: Path, files: Mapping[str, str], secrets: Sequence[Secr
     part = target.with_name(f".{target.name}.part")
     root = target.name.removesuffix(".tar.gz")
     try:
-        handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+        handle = open_ours(part, os.O_WRONLY)
+    except OSError as error:
+        raise InstallerError(f"{part} cannot be written: {error.strerror}", "give another path with -o") from error
+    try:
+        os.ftruncate(handle, 0)
         with os.fdopen(handle, "wb") as stream, tarfile.open(fileobj=stream, mode="w:gz") as archive:
             for name in sorted(files):
                 data = mask_known_kinds(masked(files[name], secrets)).encode(errors="replace")

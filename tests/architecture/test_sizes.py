@@ -77,3 +77,28 @@ def test_what_others_wrote_reaches_a_terminal_by_one_way_only() -> None:
         if isinstance(node, ast.Call) and ast.unparse(node.func) in {"print", "sys.stdout.write", "sys.stderr.write"}
     }
     assert printing - PRINTERS.keys() == set()
+
+
+# Who makes files without O_EXCL at names that are known beforehand, and why nobody else can have been there.
+CREATORS = {
+    "registry_snapshot/store/ours.py": "looks at what is there",
+    "registry_snapshot/record/line_file.py": "in a recording, which its owner alone may enter",
+    "registry_snapshot/record/recording.py": "in a recording, which its owner alone may enter",
+    "installer_stub/host/known_hosts.py": "a pin file is checked before it is read",
+    "installer_stub/agent/host_lease.py": "below /var/lib/airseal, which is root's",
+    "installer_stub/ledger/ledger.py": "below /var/lib/airseal, which is root's",
+    "installer_stub/keep/hosts_file.py": "in /etc, which is root's",
+}
+
+
+def test_files_at_names_that_others_can_guess_are_made_in_one_place() -> None:
+    made = {
+        str(path.relative_to(ROOT))
+        for path in product_files()
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call)
+        and ast.unparse(node.func) == "os.open"
+        and "O_CREAT" in ast.unparse(node)
+        and "O_EXCL" not in ast.unparse(node)
+    }
+    assert made - CREATORS.keys() == set()
