@@ -8,7 +8,9 @@ from typing import ClassVar, Final
 from installer_stub.errors import HostError
 from installer_stub.host.command import Command
 from installer_stub.host.connection import Connection, write
+from installer_stub.membership.record import PATH as MEMBERSHIP
 from installer_stub.phases.base import Context, Phase
+from installer_stub.phases.journal import Journal, Kind
 from installer_stub.plan import STATE, HostPlan
 from installer_stub.preflight.leftovers import ASIDE
 
@@ -45,7 +47,15 @@ def _left_to_take(context: Context, host: HostPlan, connection: Connection) -> t
     if not wanted:
         return ()
     done = _recorded(connection)
-    return tuple(path for path in wanted if path not in done)
+    return tuple(path for path in wanted if path not in done and not _is_ours(connection, path))
+
+
+def _is_ours(connection: Connection, path: str) -> bool:
+    """Tell whether an installation has used the directory already: --take on a finished site must not rename a live cluster away."""
+    if connection.read(MEMBERSHIP) is not None:
+        return True
+    noted = {entry.name for entry in Journal(connection).entries() if entry.kind is Kind.DIRECTORY}
+    return any(path == name or path.startswith(f"{name}/") for name in noted)
 
 
 def _take(context: Context, host: HostPlan, connection: Connection) -> None:

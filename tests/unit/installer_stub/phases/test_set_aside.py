@@ -6,15 +6,20 @@ from pathlib import Path
 
 import pytest
 
+from installer_stub.changes.image import Form, Image
 from installer_stub.changes.machine import Machine
+from installer_stub.changes.things import Kind, Thing
 from installer_stub.errors import HostError, LedgerDamaged, NotPutBack
 from installer_stub.ledger.aside import give_back
 from installer_stub.ledger.ledger import Ledger
+from installer_stub.ledger.record import Record, Step, encode
+from installer_stub.membership.record import PATH as MEMBERSHIP
 from installer_stub.phases import set_aside
 from installer_stub.phases.base import Context
 from installer_stub.phases.set_aside import SetAside
 from tests.fakes.local_host import LocalConnection
 from tests.fakes.plans import make_context, make_plan, masters
+from tests.fakes.scripted import ScriptedConnection
 
 HOST = "127.0.0.1"
 
@@ -31,6 +36,27 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def context(place: Path, *, take: bool = True) -> Context:
     plan = make_plan(*masters(HOST))
     return make_context(plan, {HOST: LocalConnection()}, take=(str(place),) if take else (), leftovers={HOST: (str(place),)})
+
+
+def ours(noted: tuple[str, ...] = (), *, begun: bool = False) -> ScriptedConnection:
+    """A host whose ledger has noted directories, or that has begun to become a member."""
+    records: list[Record] = []
+    absent = Image(Form.ABSENT)
+    for number, name in enumerate(noted, 1):
+        records.append(Record(number, Step.INTENT, Thing(Kind.DIRECTORY, name), absent))
+    connection = ScriptedConnection(files={"/var/lib/airseal/ledger/log": b"".join(map(encode, records))})
+    if begun:
+        connection.files[MEMBERSHIP] = b"anything"
+    return connection
+
+
+@pytest.mark.parametrize(
+    ("connection", "taken"),
+    [(ours(("/etc/kubernetes",)), False), (ours(("/etc",)), False), (ours(begun=True), False), (ours(("/etc/kuber",)), True), (ours(), True)],
+)
+def test_on_a_host_that_is_in_use_already_nothing_is_renamed_away(connection: ScriptedConnection, *, taken: bool) -> None:
+    run = make_context(make_plan(*masters(HOST)), {HOST: connection}, take=("/etc/kubernetes",), leftovers={HOST: ("/etc/kubernetes",)})
+    assert SetAside().is_needed(run) is taken
 
 
 def give(place: Path) -> None:
