@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from installer_stub.plan import HOME
+
 PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 NOT_FOUND: Final = 127
 TIMED_OUT: Final = 124
@@ -28,7 +30,7 @@ class Done:
 
 def run(argv: Sequence[str], *, timeout: float, environment: Mapping[str, str] | None = None) -> Done:
     """Run a program to its end. Nothing of our own environment reaches it: the frozen stub's LD_LIBRARY_PATH would."""
-    clean = {"PATH": PATH, "LC_ALL": "C", "HOME": "/root", **(environment or {})}
+    clean = {"PATH": PATH, "LC_ALL": "C", "HOME": HOME, **(environment or {})}
     try:
         done = subprocess.run(
             [_found(argv[0]), *argv[1:]], capture_output=True, text=True, errors="replace", env=clean, stdin=subprocess.DEVNULL, timeout=timeout, check=False
