@@ -12,7 +12,7 @@ from installer_stub.errors import ClusterError, InstallerError
 from installer_stub.kube.kubeconfig import AdminAccess
 from installer_stub.phases.base import Context, Phase
 from installer_stub.phases.cluster_access import speaker
-from installer_stub.plan import API_PORT, HostPlan, in_url
+from installer_stub.plan import API_PORT, in_url
 
 
 def keep(target: Path, content: bytes) -> Path | None:
@@ -79,10 +79,11 @@ def _content(context: Context) -> bytes:
     for authority in [each for each in known.values() if each is not None] or [b""]:
         access.check_authority(authority, where)
     endpoint = plan.access.endpoint
-    server = endpoint.url if endpoint is not None else _url(master.host)
-    others = {host.name: _url(host) for host in plan.masters} if len(plan.masters) > 1 else {}
+    server = endpoint.url if endpoint is not None else _url(master.host.address)
+    masters = plan.site_masters  # one that is off now is there again when this one is not
+    others = {member.name: _url(member.address) for member in masters} if len(masters) > 1 else {}
     return access.render(server, plan.bundle.name, others)
 
 
-def _url(host: HostPlan) -> str:
-    return f"https://{in_url(host.address)}:{API_PORT}"
+def _url(address: str) -> str:
+    return f"https://{in_url(address)}:{API_PORT}"

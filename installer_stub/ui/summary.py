@@ -68,9 +68,9 @@ def closing(plan: Plan, *, kubeconfig: str, seconds: float, notes: Sequence[str]
     lines = [f"{plan.bundle.title} is installed and accepted, in {duration(seconds)}.", "", table(rows), ""]
     lines += [f"  - {note}" for note in notes]
     lines += ["", "Next:", f"  kubectl --kubeconfig {kubeconfig} get pods -A"]
-    if len(plan.masters) > 1 and plan.access.endpoint is None:
+    if len(plan.site_masters) > 1 and plan.access.endpoint is None:
         # kubectl knows one address for one cluster.
-        names = " or ".join(f"--context {host.name}" for host in plan.masters)
+        names = " or ".join(f"--context {host.name}" for host in plan.site_masters)
         lines.append(f"  while the master that it names is off, through another one: kubectl --kubeconfig {kubeconfig} {names}")
     lines += [f"  full log: {log}"] if log else []
     return "\n".join(lines)

@@ -18,7 +18,7 @@ from installer_stub.phases.accept import Accept, missing
 from installer_stub.phases.base import Context
 from installer_stub.phases.run_commands import RunCommands
 from installer_stub.phases.write_kubeconfig import WriteKubeconfig
-from installer_stub.plan import Access, Endpoint
+from installer_stub.plan import Access, Endpoint, Member
 from tests.fakes.admin_conf import admin_conf, authority, encoded
 from tests.fakes.membership import answers_membership, make_member
 from tests.fakes.plans import (
@@ -250,6 +250,15 @@ class TestWriteKubeconfig:
         servers = {each["name"]: each["cluster"]["server"] for each in value["clusters"]}
         through = {each["name"]: servers[each["context"]["cluster"]] for each in value["contexts"]}
         assert through == {value["current-context"]: f"https://{M1}:6443", "m2": f"https://{M1}:6443", "m3": f"https://{M2}:6443"}
+
+    def test_a_master_that_this_run_does_not_reach_keeps_its_context(self, context: Context) -> None:
+        first, *rest = context.plan.hosts
+        context.plan = replace(context.plan, hosts=tuple(rest), members=tuple(Member(host.address, host.name, host.role) for host in (first, *rest)))
+        del context.connections[M1]
+        WriteKubeconfig().run(context)
+        value = yaml.safe_load(Path(context.kubeconfig).read_text())
+        assert {"m2", "m3"} <= {each["name"] for each in value["contexts"]}
+        assert value["clusters"][0]["cluster"]["server"] == f"https://{M2}:6443"
 
     def test_with_the_first_master_off_it_names_a_ready_one(self, context: Context) -> None:
         host = context.connections[M1]
