@@ -131,7 +131,7 @@ def test_a_new_host_with_the_name_of_a_live_node_is_refused(place: Place) -> Non
     finally:
         newcomer.run(f"hostname {NEWCOMER}; echo {NEWCOMER} > /etc/hostname")
     assert before.harmed(place.alive()) == []
-    assert done.returncode == 5, done.stderr[-3000:]
+    assert done.returncode in {5, 7}, done.stderr[-3000:]  # a finding, or a contradiction to the site's record
     assert newcomer.address in done.stderr
     assert place.host("n1").address in done.stderr
 
@@ -141,11 +141,11 @@ def test_data_of_others_is_refused_with_size_and_age_and_taken_only_by_name(plac
     newcomer.run(OTHERS)
     refused = place.install(newcomer=True)
     assert refused.returncode == 5, refused.stderr[-3000:]
-    for path, much in (("/etc/kubernetes", "kB"), ("/var/lib/etcd", "MB")):
-        (line,) = [line for line in refused.stderr.splitlines() if f"{path} holds" in line]
-        assert much in line or "KiB" in line or "MiB" in line, line
+    for path, much in (("/etc/kubernetes", "KiB"), ("/var/lib/etcd", "MiB")):
+        line = next(line for line in refused.stderr.splitlines() if f"{path} holds" in line)
+        assert much in line, line
         assert "days ago" in line
-        assert f"--take {path}" in refused.stderr
+    assert "--take /etc/kubernetes" in refused.stderr
     assert newcomer.run("cat /etc/kubernetes/pki/company.pem; stat -c %s /var/lib/etcd/member/snap/db").stdout.split() == ["company", "3000000"]
     assert newcomer.run("ls -d /var/lib/airseal /opt/airseal", check=False).returncode != 0, "a refused installation changed the host"
 
