@@ -15,6 +15,7 @@ from installer_stub.keep.document import CertificatePolicy
 from installer_stub.keep.script import LONGEST
 
 _SLOT: Final = 600  # seconds; a renewal with its restarts takes one or two minutes
+_CLOCKS: Final = 3600.0  # seconds that two clocks of a site may differ by without anybody being wrong
 _SHORTEST_SLOT: Final = 120  # the timer comes once a minute: no slot may be missed
 
 
@@ -24,15 +25,22 @@ def slot(policy: CertificatePolicy) -> int:
 
 
 def due(certificates: Sequence[Certificate], now: float) -> tuple[Certificate, ...]:
-    """Return those that shall be renewed: half of their life is over. CAs never, and nothing that could not be read."""
-    return tuple(each for each in certificates if not each.authority and not each.problem and now >= each.half)
+    """Return those that shall be renewed: half of their life is over, or it has not begun (the clock was ahead for a time).
+
+    CAs never, and nothing that could not be read. None at all while a CA is not valid: then it is the clock that is wrong
+    (a host without a battery begins in 1970), or nothing signed by it would be believed.
+    """
+    readable = [each for each in certificates if not each.problem]
+    if any(not each.begins - _CLOCKS <= now <= each.ends for each in readable if each.authority):
+        return ()
+    return tuple(each for each in readable if not each.authority and (now >= each.half or _is_ahead(each, now)))
 
 
 def my_turn(policy: CertificatePolicy, certificates: Sequence[Certificate], now: float) -> bool:
     """Tell whether this host may renew now."""
     length = slot(policy)
     soon = now + 3 * length * max(1, policy.masters)
-    if policy.masters < 2 or any(each.ends <= soon for each in due(certificates, now)):
+    if policy.masters < 2 or any(each.ends <= soon or _is_ahead(each, now) for each in due(certificates, now)):
         return True
     return int(now // length) % policy.masters == policy.position
 
@@ -44,3 +52,7 @@ def next_look(policy: CertificatePolicy, certificates: Sequence[Certificate], no
         return now + length  # every slot once: one of them is ours
     times = [each.half for each in certificates if not each.authority and not each.problem]
     return min([*times, now + LONGEST])
+
+
+def _is_ahead(certificate: Certificate, now: float) -> bool:
+    return certificate.begins > now + _CLOCKS

@@ -24,7 +24,17 @@ def test_half_of_its_life_is_when() -> None:
     found = (leaf(), CA, TORN)
     assert due(found, BEGIN + 1.49 * YEAR) == ()
     assert due(found, BEGIN + 1.51 * YEAR) == (leaf(),)
-    assert due(found, BEGIN + 40 * YEAR) == (leaf(),)  # never a CA
+    assert due(found, BEGIN + 29 * YEAR) == (leaf(),)  # never a CA
+
+
+def test_a_clock_that_is_wrong_renews_nothing_and_one_that_was_ahead_is_made_good() -> None:
+    found = (leaf(), CA)
+    assert due(found, 0.0) == ()  # 1970: no battery
+    assert due(found, BEGIN + 31 * YEAR) == ()  # nothing that this CA signs would be believed
+    assert due(found, BEGIN - 300) == ()  # two clocks that differ
+    ahead = Certificate("/etc/kubernetes/pki/apiserver.crt", BEGIN + 10 * YEAR, BEGIN + 13 * YEAR)
+    assert due((ahead, CA), BEGIN + YEAR) == (ahead,)
+    assert my_turn(policy(masters=3, position=2), (ahead, CA), BEGIN + YEAR)
 
 
 @pytest.mark.parametrize("masters", [3, 5])
