@@ -140,7 +140,7 @@ def _hosts(draft: _Draft, request: SiteRequest) -> Iterator[Difference]:
         if known is None:
             holder = next((each for each in draft.site.hosts if each.name == host.name), None)
             if holder is not None:
-                remedy = f"give {host.address} a name of its own, or take the lost host out first: remove --lost {holder.name} --via {_another(draft.site, holder)}"
+                remedy = f"give {host.address} a name of its own: hostnamectl set-hostname NAME there. Only if {holder.name} at {holder.internal} is gone for good: remove --lost {holder.name} --via {_another(draft.site, holder)}"
                 yield Difference(f"name {host.name}", holder.internal, host.internal, remedy)
                 continue
             draft.site = replace(draft.site, hosts=(*draft.site.hosts, _wished(host, host, request)))
