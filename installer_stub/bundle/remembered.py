@@ -28,7 +28,9 @@ def remember(bundle: Bundle, verified: Verified, *, now: float | None = None) ->
         return
     try:
         directory = _directory()
-        directory.mkdir(0o700, parents=True, exist_ok=True)
+        directory.parent.parent.mkdir(parents=True, exist_ok=True)
+        for each in (directory.parent, directory):  # parents=True would make the first one for everybody
+            each.mkdir(0o700, exist_ok=True)
         if not _is_private(directory.lstat()):
             return
         path = directory / _name(status)
