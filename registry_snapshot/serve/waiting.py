@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from registry_snapshot.serve.connection import Connection, Wait
 
 _EVENTS = 256  # handled per turn; more would keep the first of them waiting
-_HANDSHAKES = 1024  # looked at per turn, to choose the few that go on from all addresses
+_HANDSHAKES = 256  # looked at per turn, to choose the few that go on from all addresses
 _IN_ALL = frozenset({Wait.HANDSHAKE, Wait.HEAD, Wait.DRAIN})  # bounded from their first byte on, however many more come
 
 
