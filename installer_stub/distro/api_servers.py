@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from installer_stub.distro.units import PATH
 from installer_stub.host.command import Command
+from installer_stub.host.flush import FLUSH
 from installer_stub.plan import API_NAME
 
 KUBELET: Final = "/etc/kubernetes/kubelet.conf"
@@ -31,8 +32,8 @@ for f in "$@"; do
 done
 """
 # cp -p first: the new file has owner and mode of the old one before there is anything in it to protect.
-_EDIT: Final = """\
-edit() { cp -p -- "$2" "$2.airseal"; sed "s#^\\( *server: \\).*#\\1$1#" "$2" > "$2.airseal"; sync "$2.airseal"; mv -f -- "$2.airseal" "$2"; }
+_EDIT: Final = FLUSH + """\
+edit() { cp -p -- "$2" "$2.airseal"; sed "s#^\\( *server: \\).*#\\1$1#" "$2" > "$2.airseal"; flush "$2.airseal"; mv -f -- "$2.airseal" "$2"; }
 """
 _POINT: Final = f"""\
 {_EDIT}server=$1; shift

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from installer_stub.host.flush import FLUSH
 from installer_stub.plan import STATE
 
 PATH: Final = f"{STATE}/membership.json"
@@ -54,8 +55,8 @@ def note_script(record: Record) -> str:
     """Return shell text that makes ``record`` the host's: whole and on the disk before the next line runs."""
     line = render(record).decode().rstrip("\n")
     return (
-        f"mkdir -p {STATE}; printf '%s\\n' '{line}' > {PATH}.new\n"
-        f"sync {PATH}.new; mv -f {PATH}.new {PATH}; sync {STATE}\n"
+        f"{FLUSH}mkdir -p {STATE}; printf '%s\\n' '{line}' > {PATH}.new\n"
+        f"flush {PATH}.new; mv -f {PATH}.new {PATH}; flush {STATE}\n"
     )
 
 

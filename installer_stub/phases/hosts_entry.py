@@ -6,6 +6,7 @@ from typing import Final
 
 from installer_stub.host.command import Command
 from installer_stub.host.connection import Connection, write
+from installer_stub.host.flush import FLUSH
 from installer_stub.keep import document, script
 from installer_stub.keep.document import DocumentError
 from installer_stub.keep.hosts_file import HOSTS, SAFE, api_address, with_block
@@ -13,17 +14,17 @@ from installer_stub.phases.journal import Journal, Kind
 
 # Renamed where that can be done: owner, mode and SELinux's label are those of the file that was there. Over a mount point
 # (docker) nothing can be renamed; then it is written in place. The new text lies safe until one of both is on the disk.
-_MOVE: Final = """\
+_MOVE: Final = FLUSH + """\
 part=$2.airseal-part
 if cp "$1" "$part" 2>/dev/null; then
   if [ -e "$2" ]; then
     cp --attributes-only --preserve=mode,ownership "$2" "$part"
     cp --attributes-only --preserve=context "$2" "$part" 2>/dev/null || true
   fi
-  sync "$part"
+  flush "$part"
 fi
 mv -fT "$part" "$2" 2>/dev/null || { cat "$1" > "$2"; rm -f "$part"; }
-sync "$2"; rm -f "$1"
+flush "$2"; rm -f "$1"
 """
 
 

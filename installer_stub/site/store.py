@@ -13,6 +13,7 @@ from typing import Any, Final
 from installer_stub.errors import ClusterError, HostError, RecordError
 from installer_stub.host.command import Command
 from installer_stub.host.connection import Connection, write
+from installer_stub.host.flush import FLUSH
 from installer_stub.kube.kubectl import Kubectl
 from installer_stub.plan import STATE
 from installer_stub.site.codec import (
@@ -32,12 +33,12 @@ _KEY: Final = "site.json"
 _TAKEN: Final = 11
 
 # link(2) makes the name only where there is none, so of two installers one is first and the other one sees it.
-_CREATE: Final = """\
+_CREATE: Final = FLUSH + """\
 umask 077; directory=${1%/*}; mkdir -p "$directory"
 new=$(mktemp "$directory/.new.XXXXXX"); trap 'rm -f "$new"' EXIT
-cat > "$new"; sync "$new"
+cat > "$new"; flush "$new"
 ln -T "$new" "$1" 2>/dev/null || { [ -e "$1" ] && exit 11; echo "$1 cannot be made" >&2; exit 1; }
-sync "$directory"
+flush "$directory"
 """
 
 

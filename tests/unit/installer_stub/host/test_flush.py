@@ -62,6 +62,17 @@ def test_dd_changes_nothing(tmp_path: Path) -> None:
     assert called(tmp_path / "bin") == []
 
 
+def test_no_script_of_ours_syncs_a_file_as_old_coreutils_would_not() -> None:
+    """``sync FILE`` is ``sync`` there; ``sync -f`` fails at once and may be given up."""
+    named = re.compile(r'(?:^|[;&|{(]|\bthen|\bdo)\s*sync\s+(?:--\s+)?["$/{]', re.MULTILINE)
+    found = [
+        f"{path.relative_to(ROOT)}: {match.group().strip()!r}"
+        for path in sorted((ROOT / "installer_stub").rglob("*.py"))
+        if path.name != "flush.py" and (match := named.search(path.read_text()))
+    ]
+    assert found == []
+
+
 def test_no_script_of_ours_syncs_everything() -> None:
     # "|| sync" where -f is not known is waited for with a deadline (phases.accept).
     bare = re.compile(r"\bos\.sync\(|(?:^|[;&|{(]|\bthen|\bdo|\|\|)\s*sync\s*(?:$|[;&|)}]|\\n|\"\"\"|2>)", re.MULTILINE)
