@@ -20,6 +20,8 @@ RULES = (
     Rule("/etc/.updated", "systemd writes it at a first boot", absent=True),
     Rule("/etc/resolv.conf", "docker's, written at each start"),
     Rule("/etc/airseal/registry.credential", "a random password"),
+    Rule("/opt/local-path-provisioner/*", "the application's data", absent=True),
+    Rule("*/_MEI*", "a stub that unpacked itself: what of them is of no process is kind unpacked", absent=True),
     Rule("/var/lib/airseal/home/*", "caches of kubectl and helm, named by hashes", absent=True),
     Rule("/var/lib/airseal/ledger/content/*", "what files were before, named by hashes of it", absent=True),
     Rule("/var/lib/airseal/*.log", "what happened, in its own words"),
@@ -35,7 +37,7 @@ systemctl list-unit-files --no-legend --no-pager | awk '{ print "unit-file\t" $1
 systemctl list-units --all --plain --no-legend --no-pager --type=service,timer,socket,path | awk '{ print "unit\t" $1 "\t" $3 }'
 systemctl list-units --all --plain --no-legend --no-pager 'airseal-*' | awk '{ print "airseal-unit\t" $1 "\t" $3 " " $4 }'
 for f in /run/systemd/transient/airseal-* /run/airseal/*; do [ ! -e "$f" ] || printf 'transient\t%s\tleft\n' "$f"; done
-for d in /tmp/_MEI* /var/tmp/_MEI* /run/_MEI* /run/*/_MEI*; do
+for d in /tmp/_MEI* /var/tmp/_MEI* /run/_MEI* /run/*/_MEI* /opt/airseal/*/_MEI* /opt/airseal/_MEI* /var/lib/airseal/*/_MEI*; do
   [ -d "$d" ] || continue
   grep -qsF "$d/" /proc/[0-9]*/maps || printf 'unpacked\t%s\tof no process\n' "$d"
 done

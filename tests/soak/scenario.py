@@ -108,7 +108,9 @@ class Desk:
     def must_equal_clean(self, trial: Trial) -> None:
         """Raise Failed unless the state is that of a clean installation."""
         wanted, _ = self.clean(len(trial.bed.masters), len(trial.bed.nodes))
-        must_be_none(differences(wanted, trial.state()), "not as after a clean installation")
+        found = differences(wanted, trial.state())
+        (self.directory / "differences.txt").write_text("".join(f"{one}\n" for one in found))
+        must_be_none(found, "not as after a clean installation")
 
 
 def must_be_none(found: list[Any], what: str) -> None:
