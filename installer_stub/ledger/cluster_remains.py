@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import time
 from typing import Final
@@ -25,6 +26,7 @@ from installer_stub.plan import OPT
 _MOUNTED: Final = ("/run/containerd", "/var/lib/kubelet", "/var/lib/containerd", "/run/netns", "/var/run/netns")
 _NAMES: Final = ("/usr/local/bin", "/opt/cni/bin")
 _RUNTIME: Final = ("/run/containerd", "/run/flannel", "/run/calico", "/run/cilium", "/run/kubernetes", "/run/nri")
+_LOCK: Final = "/run/xtables.lock"
 _NETNS: Final = re.compile(r"(/var)?/run/netns/cni-[0-9a-f-]+")
 FOREIGN_TASK: Final = re.compile(r"/run/containerd/io\.containerd\.runtime\.v2\.task/(?!k8s\.io/)[^/]+/")
 _PATIENCE: Final = 10.0  # seconds that a mount may stay busy after its processes were killed
@@ -116,7 +118,11 @@ def remove_rules(machine: Machine, before: Snapshot | None) -> list[str]:
         if script := removal(parse_rules(then), parse_rules(text)):
             machine.programs.do(restore, "--noflush", stdin=script)
             gone.append(f"{script.count('-X ')} chains by {restore}")
-    return gone + _remove_tables(machine, before)
+    gone += _remove_tables(machine, before)
+    if before is not None and _LOCK not in before.section("data"):
+        with contextlib.suppress(FileNotFoundError):  # iptables makes it anew whenever it wants it
+            machine.disk.unlink(_LOCK)
+    return gone
 
 
 def _remove_tables(machine: Machine, before: Snapshot | None) -> list[str]:

@@ -225,4 +225,4 @@ def _changed_since(ledger: Ledger, entry: Entry) -> NotPutBack:
         Form.LINK: f"before, it was a link to {before.target}",
         Form.FILE: f"what it was before is in {ledger.directory}/content/{before.sha256}",
     }.get(before.form, "")
-    return NotPutBack(f"somebody changed it since we wrote it, so it is left alone; {was}", f"make it what it should be, then name it: --abandon {name}")
+    return NotPutBack(f"somebody changed it since we wrote it, so it is left alone; {was}", f"make it what it was and run reset again; or let it stay as it is: --abandon {name}")

@@ -14,7 +14,7 @@ from typing import Final
 from installer_stub.changes.image import Form
 from installer_stub.changes.machine import Machine
 from installer_stub.changes.mounts import below
-from installer_stub.changes.things import Kind
+from installer_stub.changes.things import Kind, Thing
 from installer_stub.errors import InstallerError, LedgerDamaged, NotPutBack
 from installer_stub.ledger import cluster_remains
 from installer_stub.ledger.aside import give_back
@@ -46,6 +46,7 @@ class Undo:
     say: Callable[[str], None]
     abandoned: frozenset[str]
     report: Report = field(default_factory=Report)
+    _notes: list[tuple[Thing, str]] = field(default_factory=list)
 
     def run(self) -> Report:
         """Do all of it. Never raises for what can be named in the report instead."""
@@ -64,6 +65,7 @@ class Undo:
         self._stage("settings", lambda: cluster_remains.restore_settings(self.machine, before))
         self._stage("modules", lambda: cluster_remains.unload_modules(self.machine, before))
         self._units_as_before()
+        self._say_notes()
         self._measure(before)
         if not self.report.left:
             self._stage("airseal", lambda: remove_ourselves(self.ledger))
@@ -79,6 +81,7 @@ class Undo:
         """Put the noted things back and nothing else; nothing of ours is removed."""
         self._entries(blocked=False)
         self._units_as_before()
+        self._say_notes()
         return self.report
 
     def _before(self) -> Snapshot | None:
@@ -146,6 +149,11 @@ class Undo:
                 continue
             self._entry(entry)
 
+    def _say_notes(self) -> None:
+        """Of directories that others' files kept, those that did not go with the directory above them."""
+        gone = {thing for thing, _ in self._notes if thing.kind is Kind.PARENT and not self.machine.disk.at(thing.name).exists()}
+        self.report.notes += [f"{thing}: {note}" for thing, note in self._notes if thing not in gone]
+
     def _forget_membership(self) -> list[str]:
         """What it said of itself as a member is over once nothing of the cluster is left; an installation may begin anew."""
         if not {left.name for left in self.report.left} & _MEMBERS:
@@ -163,7 +171,7 @@ class Undo:
             return
         self.report.undone.append(str(entry.thing))
         if note:
-            self.report.notes.append(f"{entry.thing}: {note}")
+            self._notes.append((entry.thing, note))
 
     def _units_as_before(self) -> None:
         entries = [entry for entry in self.ledger.entries if entry.thing.kind is Kind.UNIT and entry.is_open]
