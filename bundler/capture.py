@@ -33,6 +33,7 @@ from installer_stub.options import POD_CIDR, SERVICE_CIDR
 from installer_stub.phases.base import Artifact, Context, Reporter
 from installer_stub.phases.pipeline import RECORD
 from installer_stub.phases.runner import AGAIN, run
+from installer_stub.phases.start_agents import working
 from installer_stub.plan import ImageSource
 from registry_snapshot.errors import RegistryError, StoreError
 from registry_snapshot.oci.descriptor import Platform
@@ -97,7 +98,8 @@ def record(
         with PullWatch(recorder, connection.close) as watch, _phases_failures(watch, recorder):
             connections: dict[str, Connection] = {connection.host.address: connection}
             plan = build_plan(_Choices((connection.host,)), gather_all(connections), info, recording=True, images=source)
-            run(RECORD, Context(plan=plan, connections=connections, artifact=stub, reporter=reporter))
+            with working(Context(plan=plan, connections=connections, artifact=stub, reporter=reporter, verb="build")) as context:
+                run(RECORD, context)
             kubectl = Kubectl(connection)
             reporter.step("waiting until every workload is ready and nothing is pulled any more")
             settle(kubectl, timeout=settings.settle_timeout, quiet=_quiet(recorder, settings.quiet_period), reporter=reporter)

@@ -17,6 +17,7 @@ from installer_stub.phases import runner
 from installer_stub.phases.base import Context
 from installer_stub.phases.pipeline import INSTALL
 from installer_stub.phases.reset_hosts import require_complete, reset_hosts
+from installer_stub.phases.start_agents import start_agents, working
 from installer_stub.site.find import with_marks
 from installer_stub.site.whose import ResetChoices, agree, ours_only, whose
 from installer_stub.ui.summary import closing, plan_text
@@ -50,8 +51,10 @@ def _install(run: Session) -> None:
             force_rejoin=run.options.force_rejoin,
             alone=True,
             left_out=dict(run.lost),
+            verb=run.options.verb.value,
         )
-        runner.run(INSTALL, context)
+        with working(context):
+            runner.run(INSTALL, context)
     seconds = time.monotonic() - run.begun
     notes = [*context.notes, f"site registry: {', '.join(plan.images.endpoints)}, serving {len(run.bundle.lock.images)} images"]
     notes.append(f"its login: {plan.images.credential_path} on every host, for root")
@@ -88,10 +91,11 @@ def _reset(run: Session) -> None:
         if ours:
             plan = build_plan(ResetChoices(ours), facts, run.bundle.info)
             mine = {host.address: connections[host.address] for host in ours}
-            context = Context(plan, mine, artifact(run), run.screen)
-            left += _volumes_left(context)
-            reports, failed = reset_hosts(context, run.options.abandon)
-            failures |= failed
+            with working(Context(plan, mine, artifact(run), run.screen, verb="reset")) as context:
+                start_agents(context, needed=False)
+                left += _volumes_left(context)
+                reports, failed = reset_hosts(context, run.options.abandon)
+                failures |= failed
     finally:
         close(connections)
     for address, report in reports.items():

@@ -22,6 +22,7 @@ from installer_stub.agent.requests import Request
 from installer_stub.host.become import ENVIRONMENT
 
 DIRECTORY: Final = Path("/run/airseal-lease")
+LEASE: Final = DIRECTORY / "lease.json"
 BEAT_SECONDS: Final = 5.0
 _STOP_SECONDS: Final = 30.0
 
@@ -47,6 +48,15 @@ class Holder:
         if not all(isinstance(text, str) for text in texts) or not all(isinstance(number, (int, float)) for number in numbers):
             return None
         return cls(value["run"], value["who"], value["verb"], float(value["since"]), float(value["heard"]), int(value["pid"]))
+
+
+    @classmethod
+    def read(cls, text: bytes | None) -> Holder | None:
+        """Return what a lease file holds, None for one that is not there or torn."""
+        try:
+            return cls.parse(json.loads(text or b""))
+        except ValueError:
+            return None
 
 
 class HostLease:
@@ -126,8 +136,8 @@ class HostLease:
 
     def _read(self) -> Holder | None:
         try:
-            return Holder.parse(json.loads((self._directory / "lease.json").read_bytes()))
-        except (OSError, ValueError):
+            return Holder.read((self._directory / "lease.json").read_bytes())
+        except OSError:
             return None
 
     def _write(self, holder: Holder) -> None:

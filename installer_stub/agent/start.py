@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import secrets
-from typing import Final, Protocol
+from typing import Final, Protocol, runtime_checkable
 
 from installer_stub.agent.client import AgentConnection
 from installer_stub.agent.link import LOST_SECONDS, SAID_SECONDS, Link, Say
@@ -17,6 +17,7 @@ _log = logging.getLogger("airseal.agent")
 PROGRAM: Final = (STUB,)
 
 
+@runtime_checkable
 class DuplexConnection(Protocol):
     """A connection that can open a channel to a program which speaks in both directions."""
 

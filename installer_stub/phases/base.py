@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import BinaryIO, ClassVar, Protocol, TypeVar
 
+from installer_stub.agent.client import AgentConnection
 from installer_stub.bundle.model import ImageLock
 from installer_stub.errors import HostError
 from installer_stub.host.command import Secret
@@ -57,6 +58,8 @@ class Context:
     secrets: list[Secret] = field(default_factory=list)  # what phases came to know: the log of the run masks it
     alone: bool = False  # a node may fail alone: it is left out from then on, and the run goes on without it
     left_out: dict[str, HostError] = field(default_factory=dict)  # such nodes by address, and why
+    verb: str = "install"  # what others are told who want the site meanwhile
+    agents: list[AgentConnection] = field(default_factory=list)  # of this run: ended with it, also those left out
     speaker: Speaker | None = None  # the master that spoke for the cluster last; cluster_access chooses it
 
     def connection(self, host: HostPlan) -> Connection:

@@ -25,11 +25,13 @@ from installer_stub.phases.serve_images import ServeImages
 from installer_stub.phases.set_aside import SetAside
 from installer_stub.phases.settle import Settle
 from installer_stub.phases.spread_dns import SpreadDns
+from installer_stub.phases.start_agents import StartAgents
 from installer_stub.phases.start_first_master import StartFirstMaster
 from installer_stub.phases.write_kubeconfig import WriteKubeconfig
 from installer_stub.site.model import BundleState
 
 INSTALL: Final[tuple[Phase, ...]] = (
+    StartAgents(),
     CopyStub(),
     CopyBundle(),
     SetAside(),
@@ -57,6 +59,7 @@ INSTALL: Final[tuple[Phase, ...]] = (
 
 # A build runs these on its temporary cluster; the recording proxy is its registry, and settling has to wait for that too.
 RECORD: Final[tuple[Phase, ...]] = (
+    StartAgents(),
     CopyStub(),
     PrepareHosts(),
     InstallFiles(Role.MASTER),

@@ -14,7 +14,7 @@ from installer_stub.host.connection import Connection
 from installer_stub.host.fanout import outcomes
 from installer_stub.ledger.report import Report
 from installer_stub.phases.base import Context
-from installer_stub.phases.copy_stub import put_stub
+from installer_stub.phases.put_stub import put_stub
 from installer_stub.plan import STUB, HostPlan
 
 _TIMEOUT: Final = 3600.0  # seconds; removing a hundred gigabytes of images from an old disk takes a while
@@ -40,7 +40,7 @@ def reset_hosts(context: Context, abandon: Sequence[str] = ()) -> tuple[dict[str
 
 def reset_host(context: Context, connection: Connection, abandon: Sequence[str] = ()) -> Report:
     """Let the host undo itself, by this version of airseal. Raises HostError where it gave no report."""
-    put_stub(context, connection)
+    put_stub(connection, context.artifact, context.reporter)
     words = [word for name in abandon for word in ("--abandon", name)]
     command = Command.of(STUB, "host", "undo", "--yes", "--json", *words, changes="put the host back as it was")
     result = connection.run(command, check=False, timeout=_TIMEOUT)

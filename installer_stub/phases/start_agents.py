@@ -1,0 +1,115 @@
+"""From here on every host is worked on by its agent, under a lease: one process there, one sudo, one run at a time."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import ClassVar
+
+from installer_stub.agent.client import AgentConnection
+from installer_stub.agent.host_lease import LEASE, Holder
+from installer_stub.agent.lease import Claimant, busy, operator, take_leases
+from installer_stub.agent.start import DuplexConnection, start_agent
+from installer_stub.errors import CommandFailed, HostUnreachable
+from installer_stub.host.command import Command
+from installer_stub.host.connection import Connection
+from installer_stub.host.fanout import for_each
+from installer_stub.phases.base import Artifact, Context, Phase, Reporter
+from installer_stub.phases.put_stub import has_stub, put_stub
+from installer_stub.plan import HostPlan
+
+
+class StartAgents(Phase):
+    """Before everything else: the stub is all that comes to a host without the lease, and not while another run works there."""
+
+    title: ClassVar[str] = "Take the lease of the hosts"
+
+    def run(self, context: Context) -> None:
+        """Put the stub where it is not, start the agents, take the lease. Raises SiteBusy when another run is at work."""
+        start_agents(context)
+
+
+def start_agents(context: Context, *, needed: bool = True) -> None:
+    """Let the context's connections be agents', and take every host's lease. Raises SiteBusy, HostUnreachable.
+
+    Where they are not ``needed``, as in a reset of a host that is full or half empty, a host without one is said and worked
+    on over the connection it has.
+    """
+    run = secrets.token_hex(8)
+
+    def start(host: HostPlan, connection: Connection) -> None:
+        # A connection of a test may be no more than a Connection; those of sites and builds are more.
+        if not isinstance(connection, DuplexConnection):
+            return
+        try:
+            agent = _start(connection, context.artifact, run, context.reporter)
+        except (HostUnreachable, CommandFailed) as error:
+            if needed:
+                raise
+            context.reporter.step(f"going on without an agent: {error.problem}")
+            return
+        context.agents.append(agent)
+        context.connections[host.address] = agent
+
+    context.each(context.reachable(), start)
+    take_leases(context.agents, Claimant(run, operator(), context.verb), context.reporter.step)
+
+
+def end_agents(agents: Iterable[AgentConnection]) -> None:
+    """Let every agent end, all at once; each gives its lease back. The connections they were started over remain."""
+    closing = [threading.Thread(target=agent.close, daemon=True) for agent in agents]
+    for thread in closing:
+        thread.start()
+    for thread in closing:
+        thread.join()
+
+
+@contextmanager
+def working(context: Context) -> Iterator[Context]:
+    """Give the context, and end the agents that are started in it when the block ends."""
+    try:
+        yield context
+    finally:
+        end_agents(context.agents)
+
+
+@contextmanager
+def leased(connections: Iterable[Connection], artifact: Artifact, verb: str, reporter: Reporter) -> Iterator[None]:
+    """Hold the lease of these hosts while the block runs, for a verb that works over its own connections. Raises SiteBusy."""
+    run = secrets.token_hex(8)
+    agents: list[AgentConnection] = []
+    duplex = tuple(_Reached(each) for each in connections if isinstance(each, DuplexConnection))
+    try:
+        for_each(duplex, lambda one: agents.append(_start(one.connection, artifact, run, reporter)))
+        take_leases(agents, Claimant(run, operator(), verb), reporter.step)
+        yield
+    finally:
+        end_agents(agents)
+
+
+class _Reached:
+    """A connection as something that stands for a host."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self.address = connection.host.address
+
+
+def _start(connection: Connection, artifact: Artifact, run: str, reporter: Reporter) -> AgentConnection:
+    if not has_stub(connection, artifact.stub_digest):
+        _nobody_works_there(connection)
+        put_stub(connection, artifact, reporter)
+    if not isinstance(connection, DuplexConnection):
+        raise HostUnreachable(connection.host.address, "this connection cannot carry an agent")
+    return start_agent(connection, run, said=reporter.step)
+
+
+def _nobody_works_there(connection: Connection) -> None:
+    """Raise SiteBusy where an agent of another version is at work: its program is not replaced under it."""
+    holder = Holder.read(connection.read(str(LEASE)))
+    if holder is not None and connection.run(Command.shell('kill -0 "$1" 2>/dev/null', str(holder.pid)), check=False).ok:
+        raise busy(connection.host, holder, holder.heard)
+
+

@@ -1,0 +1,126 @@
+"""From plain connections to agents under a lease."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+
+import pytest
+
+from installer_stub.agent.client import LeaseAnswer
+from installer_stub.errors import HostUnreachable, SiteBusy
+from installer_stub.host.exchange import Channel
+from installer_stub.host.model import Host, Role
+from installer_stub.phases import start_agents
+from installer_stub.phases.base import Context
+from tests.fakes.plans import M1, N1, STUB, RecordingReporter, make_context, make_plan, masters, nodes
+from tests.fakes.scripted import ScriptedConnection, failed
+
+PLAN = make_plan(*masters(M1), *nodes(N1))
+
+
+class Reached(ScriptedConnection):
+    def duplex(self, text: str) -> tuple[Channel, bytes]:
+        raise AssertionError("start_agent is replaced")
+
+
+@dataclass
+class FakeAgent:
+    host: Host
+    granted: bool = True
+    closed: int = 0
+    leases: list[tuple[str, str, str]] = field(default_factory=list)
+
+    def take_lease(self, run: str, who: str, verb: str) -> LeaseAnswer:
+        self.leases.append((run, who, verb))
+        return LeaseAnswer(self.granted, None, None, 0.0)
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+@pytest.fixture
+def agents(monkeypatch: pytest.MonkeyPatch) -> dict[str, FakeAgent]:
+    made = {address: FakeAgent(Host(address, Role.MASTER)) for address in (M1, N1)}
+
+    def start(connection: Reached, run: str, *, said: object) -> FakeAgent:
+        if connection.files.get("no agent"):
+            raise HostUnreachable(connection.host.address, "the agent did not start")
+        return made[connection.host.address]
+
+    monkeypatch.setattr(start_agents, "start_agent", start)
+    return made
+
+
+def context_of(*broken: str, verb: str = "install") -> Context:
+    hosts = {address: Reached(Host(address, Role.MASTER)) for address in (M1, N1)}
+    for host in hosts.values():
+        host.on("sha256sum", f"{hashlib.sha256(STUB).hexdigest()}  x\n")
+    for address in broken:
+        hosts[address].files["no agent"] = b"1"
+    return make_context(PLAN, hosts, verb=verb)
+
+
+def test_every_host_is_worked_on_by_its_agent_under_one_lease(agents: dict[str, FakeAgent]) -> None:
+    context = context_of()
+    start_agents.StartAgents().run(context)
+    assert context.connections == agents
+    (run, who, verb), other = agents[M1].leases[0], agents[N1].leases[0]
+    assert other == (run, who, verb)
+    assert verb == "install"
+    assert run.isalnum()
+    start_agents.end_agents(context.agents)
+    assert [agent.closed for agent in agents.values()] == [1, 1]
+
+
+def test_a_busy_site_stops_the_run_and_gives_back_what_it_took(agents: dict[str, FakeAgent], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("installer_stub.agent.lease.PATIENCE_SECONDS", -1.0)
+    agents[N1].granted = False
+    context = context_of()
+    with pytest.raises(SiteBusy):
+        start_agents.StartAgents().run(context)
+    start_agents.end_agents(context.agents)
+    assert [agent.closed for agent in agents.values()] == [1, 1]
+
+
+def test_an_installation_needs_agents_and_a_reset_goes_on_without(agents: dict[str, FakeAgent]) -> None:
+    with pytest.raises(HostUnreachable, match="did not start"):
+        start_agents.start_agents(context_of(M1))
+    context = context_of(M1, verb="reset")
+    start_agents.start_agents(context, needed=False)
+    assert isinstance(context.connections[M1], Reached)
+    assert context.connections[N1] is agents[N1]  # type: ignore[comparison-overlap]
+    assert isinstance(context.reporter, RecordingReporter)
+    assert context.reporter.steps == [f"going on without an agent: {M1}: the agent did not start"]
+    assert agents[N1].leases[0][2] == "reset"
+
+
+def test_the_stub_comes_first_but_not_under_an_agent_at_work(agents: dict[str, FakeAgent]) -> None:
+    context = context_of()
+    host = context.connections[M1]
+    assert isinstance(host, Reached)
+    host.on("sha256sum", failed(1))
+    start_agents.start_agents(context)
+    assert host.files["/opt/airseal/bin/airseal"] == STUB
+
+    context = context_of()
+    host = context.connections[M1]
+    assert isinstance(host, Reached)
+    lease = {"run": "theirs", "who": "bob@desk", "verb": "upgrade", "since": 0.0, "heard": 1.0, "pid": 77}
+    host.files["/run/airseal-lease/lease.json"] = json.dumps(lease).encode()
+    host.on("sha256sum", failed(1)).on("kill -0.* 77", "")
+    with pytest.raises(SiteBusy, match="upgrade by bob@desk"):
+        start_agents.start_agents(context)
+    assert "/opt/airseal/bin/airseal" not in host.files
+    host.on("kill -0.* 77", failed(1))  # it died, and its file is no more than a memory
+    start_agents.start_agents(context)
+    assert host.files["/opt/airseal/bin/airseal"] == STUB
+
+
+def test_a_verb_of_its_own_connections_holds_the_lease_while_it_works(agents: dict[str, FakeAgent]) -> None:
+    context = context_of()
+    with start_agents.leased(context.connections.values(), context.artifact, "remove", context.reporter):
+        assert [agent.leases[0][2] for agent in agents.values()] == ["remove", "remove"]
+        assert [agent.closed for agent in agents.values()] == [0, 0]
+    assert [agent.closed for agent in agents.values()] == [1, 1]
