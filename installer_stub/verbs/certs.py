@@ -22,10 +22,11 @@ from installer_stub.host.model import Host
 from installer_stub.keep.report import Report
 from installer_stub.kube.kubectl import Kubectl
 from installer_stub.options import InstallOptions
+from installer_stub.phases.start_agents import leased
 from installer_stub.plan import STUB
 from installer_stub.preflight.certificates import ends_soon
 from installer_stub.ui.summary import table as columns
-from installer_stub.verbs.session import Session, close, connect, connect_reachable, result, session
+from installer_stub.verbs.session import Session, artifact, close, connect, connect_reachable, result, session
 
 END_SOON: Final = 11  # exit code: something has ended or ends soon, or a host could not be asked
 _LOOK_TIMEOUT: Final = 60.0
@@ -61,11 +62,12 @@ def renew(options: InstallOptions) -> int:
     with session(options) as run:
         connections = connect(run, options.hosts)
         try:
-            masters = [connections[host.address] for host in options.masters]
-            renew_masters(masters, run.screen.step)
-            for host in options.nodes:
-                run.screen.step(f"{host.address}: renewing kubelet's certificate")
-                renew_kubelet(host, connections[host.address], connections[options.masters[0].address])
+            with leased(connections.values(), artifact(run), "certs renew", run.screen):
+                masters = [connections[host.address] for host in options.masters]
+                renew_masters(masters, run.screen.step)
+                for host in options.nodes:
+                    run.screen.step(f"{host.address}: renewing kubelet's certificate")
+                    renew_kubelet(host, connections[host.address], connections[options.masters[0].address])
             found = look(connections)
         finally:
             close(connections)

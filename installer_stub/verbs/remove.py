@@ -25,6 +25,7 @@ from installer_stub.phases.copy_stub import CopyStub
 from installer_stub.phases.keep_record import KeepRecord
 from installer_stub.phases.prepare_hosts import PrepareHosts
 from installer_stub.phases.reset_hosts import require_complete, reset_hosts
+from installer_stub.phases.start_agents import leased
 from installer_stub.site.find import this_change, with_marks
 from installer_stub.site.follow import Followers
 from installer_stub.site.model import BundleState, SiteHost, SiteRecord
@@ -52,8 +53,9 @@ def main(options: InstallOptions) -> int:
             _require_own_file(run, site.record)
             going = tuple(_target(site, text) for text in options.targets)
             record = site.record
-            for host in going:
-                record = _remove(run, site, record, host)
+            with leased(site.connections.values(), artifact(run), "remove", run.screen):
+                for host in going:
+                    record = _remove(run, site, record, host)
         names = ", ".join(host.name for host in going)
         text = f"{names}: out of cluster {record.cluster}; {len(record.site.masters)} masters and {len(record.site.nodes)} nodes stay."
         result(run, text, removed=[host.name for host in going], epoch=record.epoch)
