@@ -1,6 +1,6 @@
 """Where an agent stands on its host, and how it is started there: ``/run/airseal-agent/RUN``, in a scope of its own.
 
-The directory takes what the frozen program unpacks (where /run is mounted noexec its loader finds another place). The
+The directory takes what the frozen program unpacks; where /run is mounted noexec or is small, its loader's usual places do. The
 agent holds a lock on ``alive`` in it; a directory whose lock is free belongs to an agent that was killed, and goes.
 """
 
@@ -27,7 +27,11 @@ _BEGINNING_SECONDS: Final = 120.0  # a directory younger than this may belong to
 # and 127; the agent ends with neither. It is no exec: the directory goes when the agent has, however that ended.
 _LAUNCH: Final = """\
 run=$1 place=$2 scope=$3 slice=$4; shift 4
-if (umask 077; mkdir -p "$place"); then TMPDIR=$place; export TMPDIR; fi
+if (
+  umask 077; mkdir -p "$place" && printf '#!/bin/sh\\n' > "$place/try" && chmod 0700 "$place/try" && "$place/try" &&
+  df -P -k "$place" | { read -r _; read -r _ _ _ free _; [ "$free" -gt 100000 ]; }
+) 2>/dev/null; then TMPDIR=$place; export TMPDIR; fi
+rm -f "$place/try"
 status=1
 if [ -d /run/systemd/system ]; then
   systemd-run --quiet --scope --unit="$scope" --slice="$slice" "$@"; status=$?

@@ -14,10 +14,11 @@ from installer_stub.distro.kubeadm import KUBEADM
 from installer_stub.distro.units import PATH
 from installer_stub.errors import ClusterError
 from installer_stub.host.connection import Connection, write
+from installer_stub.kube.helm import pending_since, take_away
 from installer_stub.kube.workloads import unready
 from installer_stub.phases.base import Context, Phase
 from installer_stub.phases.cluster_access import kubectl, speaker, wait_for_api
-from installer_stub.phases.task import Task, TaskFailed, run_task
+from installer_stub.phases.task import Task, TaskFailed, look_at, run_task, stop_task
 from installer_stub.plan import HOME, STATE, HostPlan
 
 RECORD: Final = f"{STATE}/commands.json"
@@ -47,8 +48,9 @@ def script(bundle: BundleInfo, command: ClusterCommand, directory: str) -> str:
 class RunCommands(Phase):
     """What has ended well is written down on every master, beside the CA it was done for: it is not done again.
 
-    A command that was interrupted runs again from its beginning, so it has to bear that, as kubectl apply and helm
-    upgrade --install do.
+    One that still runs since an earlier run is attached to, one that ended well while nobody looked is not run again. A
+    command that was cut runs again from its beginning, so it has to bear that, as kubectl apply and helm upgrade --install
+    do, the latter with our help (kube/helm.py).
     """
 
     title: ClassVar[str] = "Run the application's commands"
@@ -62,6 +64,7 @@ class RunCommands(Phase):
     def run(self, context: Context) -> None:
         """Run those that are left, in order. Raises ClusterError naming the Kubefile's line."""
         bundle = context.plan.bundle
+        authority = _authority(context)
         done = _done(context)
         wait_for_api(context)
         for index, command in enumerate(bundle.commands):
@@ -71,9 +74,11 @@ class RunCommands(Phase):
                 # The first command brings the network, and no node is ready without one.
                 wait_for_nodes(context)
             context.reporter.step(f"command {index + 1} of {len(bundle.commands)}: {_short(command)}")
-            _run(context, index, command)
+            _run(context, index, command, authority)
             done = [*done, key(bundle, index)]
-            _write_down(context, done)
+            _write_down(context, authority, done)
+            # Only now: until it is written down on the masters, the command's own result says that it is done.
+            _forget(context, f"command-{index + 1}")
 
 
 def wait_for_nodes(
@@ -99,17 +104,33 @@ def _short(command: ClusterCommand) -> str:
     return " ".join(command.text().split())[:120]
 
 
-def _run(context: Context, index: int, command: ClusterCommand) -> None:
+def _run(context: Context, index: int, command: ClusterCommand, authority: str) -> None:
+    """Run one, or go on with what an earlier run began: on whichever master that was."""
     text = script(context.plan.bundle, command, context.plan.cluster_directory)
-    master = speaker(context).connection
+    task = Task(f"command-{index + 1}", text, f"{authority} {key(context.plan.bundle, index)}")
+    states = context.each(context.reachable(context.plan.masters), lambda _host, connection: look_at(connection, task))
+    there = [address for address, state in states.items() if state.concerns(task.digest)]
+    master = context.connections[there[0]] if there else speaker(context).connection
+    cut = [since for state in states.values() if (since := state.interrupted(task.digest)) is not None]
+    if cut and not there:
+        _recover(context, min(cut))
     try:
-        run_task(master, Task(f"command-{index + 1}", text))
+        run_task(master, task, once=True, said=lambda line: context.reporter.step(f"  {line}"))
     except TaskFailed as error:
         where = f"line {command.line} of the Kubefile" if command.line else f"command {index + 1} of the bundle"
         raise ClusterError(
             f"{where}: {_short(command)}\nended with status {error.status}:\n{error.tail}",
             f"{error.remedy} (on {master.host.address})",
         ) from error
+
+
+def _recover(context: Context, since: float) -> None:
+    """Make a cluster fit for a second try of a command that was cut."""
+    context.reporter.step("an earlier run of this command was cut before its end; it runs again")
+    found = pending_since(kubectl(context), since)
+    for each in found:
+        context.reporter.step(f"helm {each} was left by it and would refuse every further try: taking helm's note of it away")
+    take_away(kubectl(context), found)
 
 
 def _authority(context: Context) -> str:
@@ -131,6 +152,10 @@ def _done(context: Context) -> list[str]:
     return list(dict.fromkeys(each for keys in found.values() for each in keys))
 
 
-def _write_down(context: Context, done: list[str]) -> None:
-    text = json.dumps({"authority": _authority(context), "done": done}) + "\n"
+def _forget(context: Context, name: str) -> None:
+    context.each(context.reachable(context.plan.masters), lambda _host, connection: stop_task(connection, name))
+
+
+def _write_down(context: Context, authority: str, done: list[str]) -> None:
+    text = json.dumps({"authority": authority, "done": done}) + "\n"
     context.each(context.reachable(context.plan.masters), lambda _host, connection: write(connection, RECORD, text, mode=0o600))

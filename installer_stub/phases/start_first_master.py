@@ -21,7 +21,7 @@ from installer_stub.phases.cluster_access import (
     write_secret,
 )
 from installer_stub.phases.member import begin, complete, membership
-from installer_stub.phases.task import Task, run_task, stop_task
+from installer_stub.phases.task import Task, run_task, settle_task
 from installer_stub.plan import HostPlan
 
 _CONFIG: Final = "/run/airseal/init.yaml"
@@ -39,18 +39,24 @@ class StartFirstMaster(Phase):
         return membership(context, context.plan.masters[0]) is not Membership.MEMBER
 
     def run(self, context: Context) -> None:
-        """Stop what an earlier run left running, then do what is missing. Raises ClusterError where others have a cluster."""
+        """Do what is missing, or go on with what an earlier run left running. Raises ClusterError where others have a cluster."""
         host = context.plan.masters[0]
-        stop_task(context.first, INIT_TASK)
+        config = KUBEADM.first_master_config(context.plan, host)
+
+        def said(line: str) -> None:
+            context.reporter.step(f"  {line}")
+
+        # kubeadm init of an earlier run that still runs, with the same configuration, is minutes that need not be lost.
+        settle_task(context.first, Task(INIT_TASK, "", config), said=said)
         found = membership(context, host)
         if found is not Membership.INITIALISED:
             require_no_other_member(context, host)
             begin(context.first)
-            write_secret(context.first, _CONFIG, KUBEADM.first_master_config(context.plan, host))
+            write_secret(context.first, _CONFIG, config)
             # Only what we began ourselves is taken off; a host that was never in a cluster has nothing of ours.
             clean = KUBEADM.reset_script(keep_etcd_membership=True) if found is Membership.BEGUN else ""
             script = "set -eu\n" + clean + KUBEADM.start_script(_CONFIG) + _INITIALISED
-            run_task(context.first, Task(INIT_TASK, script))
+            run_task(context.first, Task(INIT_TASK, script, config), said=said)
         remove(context.first, _CONFIG)
         wait_for_api(context)
         # kubeadm init makes a join token whether one is wanted or not. In a cluster this new there is no other.

@@ -1,11 +1,13 @@
 """Task: a long script on a host that outlives our connection, is watched while it runs, and never runs twice at once.
 
-It runs as a transient systemd unit, ``airseal-NAME``. When the installer is killed it goes on; the next run finds the
-unit by its name and stops it, with every process it started, before it begins again.
+It runs as a transient systemd unit, ``airseal-NAME``, in the slice of everything that runs start. When the installer is
+killed it goes on, and leaves its own result on the host's disk when it ends: the next run attaches itself to one that still
+runs, and does not repeat one that has ended, if it is the same task. Another one under this name is stopped first.
 """
 
 from __future__ import annotations
 
+import hashlib
 import io
 import logging
 import time
@@ -14,42 +16,88 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from installer_stub.agent.place import SLICE
 from installer_stub.distro.units import WITHOUT_PROXY
 from installer_stub.errors import CommandFailed, HostError
 from installer_stub.host.command import Command
 from installer_stub.host.connection import Connection
+from installer_stub.phases.task_state import TaskState
 from installer_stub.plan import STATE
 
 _log = logging.getLogger("airseal.task")
 _SCRIPTS: Final = "/run/airseal"
 _TAIL: Final = 40  # lines of output that an error shows
+_QUIET_SECONDS: Final = 60.0  # without a line, before that is said; then after twice as long, and so on
+_LOOKS: Final = 10  # five a second, before a watch answers
 
-_STOP: Final = 'systemctl stop "$1" 2>/dev/null || true; systemctl reset-failed "$1" 2>/dev/null || true; rm -f "$2"'
-
-# The log file is emptied before the unit starts, so that what is read always belongs to this run.
-_START: Final = f"""\
-umask 077; mkdir -p "${{3%/*}}"; : > "$3"
-exec systemd-run --quiet --unit="$1" --description="airseal: $1" --property=RemainAfterExit=yes \
-  --property=TimeoutStopSec=10 {WITHOUT_PROXY} /bin/sh -c 'exec /bin/sh "$0" >> "$1" 2>&1 </dev/null' "$2" "$3"
+# $1 unit, $2 script, $3 its record without ending.
+_STOP: Final = """\
+systemctl stop "$1" 2>/dev/null || true
+systemctl reset-failed "$1" 2>/dev/null || true
+rm -f "$2" "$3.begun" "$3.result" "$3.result.new"
 """
 
-# Answers as soon as the task has ended, or after two seconds with what it said until then. The state is asked before
-# the log's size, so that an ended task's log is complete.
+# $1 script, $2 log, $3 digest, $4 record, $5 its directory. No ${…}: systemd would put its own variables there. It ends
+# with 0 whatever the script did, so that no unit of an ended task stays behind; the result says how it ended. A killed task
+# leaves none.
+_WRAPPER: Final = """\
+umask 077
+began=$(date +%s)
+/bin/sh "$1" >> "$2" 2>&1 </dev/null
+status=$?
+printf "%s %s %s %s\\n" "$3" "$status" "$began" "$(date +%s)" > "$4.result.new"
+sync "$2" "$4.result.new" 2>/dev/null || sync
+mv -f "$4.result.new" "$4.result"
+sync "$5" 2>/dev/null || true
+rm -f "$1"
+exit 0
+"""
+
+# $1 unit, $2 script, $3 record, $4 log, $5 digest, $6 slice, $7 wrapper. The log is emptied before the unit starts, so that
+# what is read always belongs to this run; that it was begun is on the disk before it begins.
+_START: Final = f"""\
+systemctl stop "$1" 2>/dev/null || true
+systemctl reset-failed "$1" 2>/dev/null || true
+umask 077; mkdir -p "${{4%/*}}" "${{3%/*}}"; : > "$4"; rm -f "$3.result" "$3.result.new"
+echo "$5 $(date +%s)" > "$3.begun"; sync "$3.begun" 2>/dev/null || sync; sync "${{3%/*}}" 2>/dev/null || true
+exec systemd-run --quiet --unit="$1" --slice="$6" --description="airseal $5" \\
+  --property=TimeoutStopSec=10 {WITHOUT_PROXY} /bin/sh -c "$7" sh "$2" "$4" "$5" "$3" "${{3%/*}}"
+"""
+
+# $1 unit, $2 log, $3 bytes of it that are known, $4 record, $5 how often to look before answering. Answers as soon as the
+# task has ended. One question for the whole state: two would see two moments. The state is asked before the result, and
+# that before the log's size, so that an ended task's result is there and its log complete.
 _WATCH: Final = """\
 n=0
-while [ $n -lt 10 ] && [ "$(systemctl show --property=SubState "$1")" = SubState=running ]; do sleep 0.2; n=$((n+1)); done
-for p in LoadState ActiveState SubState ExecMainStatus; do v=$(systemctl show --property=$p "$1"); printf '%s ' "${v#*=}"; done
-size=$(stat -c %s "$2"); echo "$size"
-tail -c "+$(($3 + 1))" "$2" | head -c "$((size - $3))"
+while :; do
+  state=$(systemctl show --property=LoadState --property=ActiveState --property=SubState --property=Description "$1")
+  case $state in *ActiveState=active*|*ActiveState=activating*|*ActiveState=deactivating*) ;; *) break ;; esac
+  [ $n -lt "$5" ] || break
+  n=$((n+1)); sleep 0.2
+done
+printf '%s' "$state" | tr '\\n' ';'; echo
+echo "$(head -n 1 "$4.result" 2>/dev/null)"
+echo "$(head -n 1 "$4.begun" 2>/dev/null)"
+size=$(stat -c %s "$2" 2>/dev/null || echo 0); echo "$size"
+[ "$size" -le "$3" ] || tail -c "+$(($3 + 1))" "$2" | head -c "$((size - $3))"
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What to run. ``name`` is its identity on the host; ``text`` a ``/bin/sh`` script, which may hold no secret."""
+    """What to run. ``text`` is a ``/bin/sh`` script, which may hold no secret.
+
+    Two tasks are the same if name and text are; ``identity`` stands for the text where a text of other words does the same.
+    """
 
     name: str
     text: str
+    identity: str = ""
+
+    @property
+    def digest(self) -> str:
+        """What tells this task from another one of its name."""
+        return hashlib.sha256((self.identity or self.text).encode()).hexdigest()[:32]
 
     @property
     def unit(self) -> str:
@@ -60,6 +108,11 @@ class Task:
     def script(self) -> str:
         """Where the script stands while it runs."""
         return f"{_SCRIPTS}/{self.name}.sh"
+
+    @property
+    def record(self) -> str:
+        """Where it is written that it was begun and how it ended, before ``.begun`` and ``.result``."""
+        return f"{STATE}/tasks/{self.name}"
 
     @property
     def log(self) -> str:
@@ -76,46 +129,92 @@ class TaskFailed(CommandFailed):
 
 
 def stop_task(connection: Connection, name: str) -> None:
-    """End a task that an earlier run left behind, with all its processes. Nothing to do is fine."""
+    """End a task that an earlier run left behind, with all its processes, and forget it. Nothing to do is fine."""
     task = Task(name, "")
-    connection.run(Command.shell(_STOP, task.unit, task.script, changes=f"stop {task.unit} of an earlier run"))
+    connection.run(Command.shell(_STOP, task.unit, task.script, task.record, changes=f"stop {task.unit} of an earlier run"))
+
+
+def look_at(connection: Connection, task: Task) -> TaskState:
+    """Return how ``task`` is doing on this host, or did. Raises HostError when the host cannot tell."""
+    return _look(connection, task, 0, looks=0)[0]
+
+
+def settle_task(connection: Connection, task: Task, *, said: Callable[[str], None] = _log.info) -> None:
+    """Let nothing of an earlier run go on: the same task is waited for, however it ends, another one of its name is stopped.
+
+    For whoever looks at what it does before deciding whether to run it: nothing changes under the look then.
+    """
+    state, _ = _look(connection, task, 0, looks=0)
+    if state.running and state.digest == task.digest:
+        said(f"{connection.host.address}: {task.name} of an earlier run still runs; waiting for its end")
+        _follow(connection, task, said, time.monotonic)
+    stop_task(connection, task.name)
 
 
 def run_task(
     connection: Connection,
     task: Task,
     *,
+    once: bool = False,
     said: Callable[[str], None] = _log.info,
-    sleep: Callable[[float], None] = time.sleep,
+    clock: Callable[[], float] = time.monotonic,
 ) -> str:
-    """Run ``task`` to its end, each line of its output to ``said``. Return the last lines. Raises TaskFailed."""
-    stop_task(connection, task.name)
-    text = task.text.encode()
-    connection.put(io.BytesIO(text), task.script, size=len(text), mode=0o700)
-    start = Command.shell(_START, task.unit, task.script, task.log, changes=f"run {task.name}")
-    connection.run(start)
-    tail: deque[str] = deque(maxlen=_TAIL)
-    offset, rest = 0, ""
+    """Run ``task`` to its end, each line of its output to ``said``. Return the last lines. Raises TaskFailed.
+
+    One that is the same and still runs is attached to. With ``once``, one that is the same and has ended well since it was
+    last forgotten is not run again, and its result stays until ``stop_task`` forgets it: for whoever has to note elsewhere
+    that it is done.
+    """
+    address = connection.host.address
+    state, _ = _look(connection, task, 0, looks=0)
+    if state.running and state.digest == task.digest:
+        said(f"{address}: {task.name} of an earlier run still runs; going on with it")
+    elif once and not state.running and state.succeeded(task.digest):
+        said(f"{address}: {task.name} has ended well since an earlier run began it; not run again")
+    else:
+        text = task.text.encode()
+        connection.put(io.BytesIO(text), task.script, size=len(text), mode=0o700)
+        start = (task.unit, task.script, task.record, task.log, task.digest, SLICE, _WRAPPER)
+        connection.run(Command.shell(_START, *start, changes=f"run {task.name}"))
+    state, tail = _follow(connection, task, said, clock)
+    result = state.result
+    if result is None or result.digest != task.digest:
+        raise HostError(address, f"{task.name} was ended from outside ({state.words})", "see whether the host restarted")
+    if not once or result.status != 0:
+        stop_task(connection, task.name)
+    last = "\n".join(tail)
+    if result.status != 0:
+        problem = f"{task.name} ended with status {result.status}:\n{last}"
+        raise TaskFailed(address, problem, f"the whole output is in {task.log} there", status=result.status, tail=last)
+    return last
+
+
+def _follow(
+    connection: Connection, task: Task, said: Callable[[str], None], clock: Callable[[], float]
+) -> tuple[TaskState, deque[str]]:
+    """Pass on what it says until it has ended; return how, and its last lines."""
+    address, tail = connection.host.address, deque[str](maxlen=_TAIL)
+    rest, offset, heard, patience = "", 0, clock(), _QUIET_SECONDS
     while True:
-        result = connection.run(Command.shell(_WATCH, task.unit, task.log, str(offset)))
-        state, _, output = result.stdout.partition("\n")
-        words = state.split()
-        if len(words) != 5:
-            raise HostError(connection.host.address, f"cannot tell how {task.name} is doing: {state[:200]!r}")
-        loaded, active, sub, status, offset = words[0], words[1], words[2], int(words[3]), int(words[4])
+        state, output = _look(connection, task, offset, looks=_LOOKS)
+        offset = state.size
         *lines, rest = (rest + output).split("\n")
-        ended = sub != "running" and active not in {"activating", "deactivating"}
-        for line in [*lines, rest] if ended and rest else lines:
+        for line in [*lines, rest] if rest and not state.running else lines:
             tail.append(line)
-            said(f"{connection.host.address}: {line}")
-        if ended:
-            break
-        sleep(0.0)  # the host has waited already
-    if loaded == "not-found" or (active != "failed" and sub != "exited"):
-        raise HostError(connection.host.address, f"{task.name} was ended from outside ({active}, {sub})", "see whether the host restarted")
-    stop_task(connection, task.name)
-    if active == "failed" or status != 0:
-        last = "\n".join(tail)
-        problem = f"{task.name} ended with status {status}:\n{last}"
-        raise TaskFailed(connection.host.address, problem, f"the whole output is in {task.log} there", status=status, tail=last)
-    return "\n".join(tail)
+            said(f"{address}: {line}")
+        if not state.running:
+            return state, tail
+        if output:
+            heard, patience = clock(), _QUIET_SECONDS
+        elif clock() - heard >= patience:
+            said(f"{address}: {task.name} has said nothing for {clock() - heard:.0f} s; it still runs")
+            patience *= 2
+
+
+def _look(connection: Connection, task: Task, offset: int, *, looks: int) -> tuple[TaskState, str]:
+    watch = Command.shell(_WATCH, task.unit, task.log, str(offset), task.record, str(looks))
+    said = connection.run(watch).stdout
+    try:
+        return TaskState.parse(said)
+    except ValueError:
+        raise HostError(connection.host.address, f"cannot tell how {task.name} is doing: {said[:200]!r}") from None

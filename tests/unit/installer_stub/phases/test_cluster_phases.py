@@ -24,7 +24,6 @@ from tests.fakes.plans import M1, M2, N1, N2, make_context, make_plan, masters, 
 from tests.fakes.scripted import ScriptedConnection, failed
 
 PLAN = make_plan(*masters(M1, M2), *nodes(N1, N2))
-WATCH = "ExecMainStatus"
 COREFILE = ".:53 {\n    errors\n    forward . /etc/resolv.conf {\n    }\n    cache 30\n}\n"
 NO_MEMBERS = json.dumps({"members": [{"ID": 1, "peerURLs": [f"https://{M1}:2380"], "name": "m2"}]})
 
@@ -34,7 +33,7 @@ def cluster(*members: str, plan: Any = PLAN) -> dict[str, ScriptedConnection]:
     hosts = scripted_hosts(plan)
     for address, host in hosts.items():
         host.files["/etc/hosts"] = f"127.0.0.1 localhost\n{M1} api.airseal.internal\n".encode()
-        answers_membership(host.on("").journals().on(WATCH, "loaded active exited 0 0\n"))
+        answers_membership(host.on("").journals().tasks())
         host.on("get nodes", node_list(()))
         if address in members:
             make_member(host)
@@ -126,12 +125,14 @@ class TestStartFirstMaster:
         assert not hosts[M1].ran("systemd-run")
         assert stage(hosts[M1]) is Stage.MEMBER
 
-    def test_what_an_earlier_run_left_is_stopped_before_it_is_looked_at(self) -> None:
+    def test_what_an_earlier_run_left_has_ended_before_the_host_is_looked_at(self) -> None:
         hosts = cluster()
         StartFirstMaster().run(make_context(PLAN, hosts))
         texts = [command.text for command in hosts[M1].commands]
-        assert "systemctl stop" in texts[0]
-        assert "airseal-start-first-master.service" in texts[0]
+        assert "ActiveState" in texts[0]
+        assert "systemctl stop" in texts[1]
+        assert all("airseal-start-first-master.service" in text for text in texts[:2])
+        assert min(place for place, text in enumerate(texts) if "ls -ld" in text) > 1
 
     def test_kubeadms_own_token_does_not_stay(self) -> None:
         hosts = cluster()
@@ -154,7 +155,7 @@ class TestStartFirstMaster:
 
     def test_a_failed_init_is_not_noted_as_complete(self) -> None:
         hosts = cluster()
-        hosts[M1].on("systemd-run").on(WATCH, "loaded failed failed 1 5\nboom\n")
+        hosts[M1].tasks((1, "boom\n"))
         with pytest.raises(CommandFailed, match="boom"):
             StartFirstMaster().run(make_context(PLAN, hosts))
         assert stage(hosts[M1]) is Stage.BEGUN

@@ -17,6 +17,7 @@ from installer_stub.phases import run_commands
 from installer_stub.phases.accept import Accept, missing
 from installer_stub.phases.base import Context
 from installer_stub.phases.run_commands import RunCommands
+from installer_stub.phases.task import Task
 from installer_stub.phases.write_kubeconfig import WriteKubeconfig
 from installer_stub.plan import Access, Endpoint, Member
 from tests.fakes.admin_conf import admin_conf, authority, encoded
@@ -57,12 +58,19 @@ def items(*objects: dict[str, Any]) -> str:
     return json.dumps({"kind": "List", "items": list(objects)})
 
 
+def _digest(context: Context, index: int) -> str:
+    """What tells this command of this bundle and cluster from all others."""
+    authority = run_commands._authority(context)
+    return Task("x", "", f"{authority} {run_commands.key(context.plan.bundle, index)}").digest
+
+
 class TestRunCommands:
     @pytest.fixture
     def hosts(self) -> dict[str, ScriptedConnection]:
         hosts = members()
         hosts[M1].on("readyz").on("get nodes", items(node("m2")))
-        hosts[M1].on("systemctl stop").on("systemd-run").on("ExecMainStatus", "loaded active exited 0 0\n")
+        for host in hosts.values():
+            host.tasks()
         return hosts
 
     @pytest.fixture
@@ -113,7 +121,7 @@ class TestRunCommands:
         assert "cni plugin not initialized" in context.reporter.steps[-1]
 
     def test_a_failure_names_the_line_the_command_and_its_last_output(self, context: Context, hosts: dict[str, ScriptedConnection]) -> None:
-        hosts[M1].on("ExecMainStatus", "loaded active exited 0 0\n", "loaded failed failed 2 9\nno chart\n")
+        hosts[M1].tasks((0, ""), (2, "no chart\n"))
         with pytest.raises(ClusterError, match=r"line 9 of the Kubefile: helm install shop\nended with status 2:\nno chart") as caught:
             RunCommands().run(context)
         assert caught.value.exit_code == 6
@@ -122,14 +130,46 @@ class TestRunCommands:
     def test_after_a_failure_the_next_run_goes_on_with_the_one_that_failed(
         self, context: Context, hosts: dict[str, ScriptedConnection]
     ) -> None:
-        hosts[M1].on("ExecMainStatus", "loaded active exited 0 0\n", "loaded failed failed 2 0\n")
+        hosts[M1].tasks((0, ""), (2, ""))
         with pytest.raises(ClusterError):
             RunCommands().run(context)
         assert RunCommands().is_needed(context)
         hosts[M1].commands.clear()
-        hosts[M1].on("ExecMainStatus", "loaded active exited 0 0\n")
+        hosts[M1].tasks()
         RunCommands().run(context)
         assert [command.changes for command in hosts[M1].ran("systemd-run")] == ["run command-2"]
+
+    def test_one_that_ended_while_nobody_looked_is_written_down_and_not_run_again(
+        self, context: Context, hosts: dict[str, ScriptedConnection]
+    ) -> None:
+        digest = _digest(context, 0)
+        there = "LoadState=not-found;ActiveState=inactive;SubState=dead;Description=x\n"
+        ended = f"{there}{digest} 0 100 200\n{digest} 100\n5\nnet!\n"
+        hosts[M2].on(r"LoadState.*command-1", ended)
+        RunCommands().run(context)
+        assert [command.changes for command in hosts[M1].ran("systemd-run")] == ["run command-2"]
+        assert not hosts[M2].ran("systemd-run")
+        assert not RunCommands().is_needed(context)
+        forgotten = hosts[M2].ran("systemctl stop.*command-1")
+        assert len(forgotten) == 1  # after it was written down
+
+    def test_one_that_was_cut_runs_again_once_helm_has_forgotten_it(self, context: Context, hosts: dict[str, ScriptedConnection]) -> None:
+        digest = _digest(context, 1)
+        there = "LoadState=not-found;ActiveState=inactive;SubState=dead;Description=x\n"
+        hosts[M2].on(r"LoadState.*command-2", f"{there}\n{digest} 1795697600\n0\n")
+        cut = "Secret\tshop\tsh.helm.release.v1.shop.v1\tshop\t1\tpending-install\t2026-11-26T12:53:30Z\tuid-1\n"
+        hosts[M1].on("get secrets,configmaps", cut).on("delete --raw")
+        RunCommands().run(context)
+        order = [command.text for command in hosts[M1].commands]
+        taken = next(place for place, text in enumerate(order) if "delete --raw" in text)
+        begun = next(place for place, text in enumerate(order) if "command-2.service" in text and "exec systemd-run" in text)
+        assert taken < begun
+        assert isinstance(context.reporter, RecordingReporter)
+        assert any("release shop in shop, revision 1 (pending-install) was left by it" in step for step in context.reporter.steps)
+
+    def test_a_command_that_was_never_cut_asks_helm_nothing(self, context: Context, hosts: dict[str, ScriptedConnection]) -> None:
+        RunCommands().run(context)
+        assert not hosts[M1].ran("secrets,configmaps")
 
     def test_every_master_remembers_so_the_first_one_may_be_lost(self, context: Context, hosts: dict[str, ScriptedConnection]) -> None:
         RunCommands().run(context)
