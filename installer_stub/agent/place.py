@@ -38,6 +38,11 @@ if [ -d /run/systemd/system ]; then
 fi
 case $status in 1|127) "$@"; status=$? ;; esac
 rm -rf "$place"
+# After a reset, when the program is gone and no other agent is here, not even the empty slice stays.
+rmdir "${place%/*}" 2>/dev/null
+if [ ! -e "${place%/*}" ] && [ ! -e "$1" ] && [ -d /run/systemd/system ]; then
+  systemctl stop "$slice" "${slice%%-*}.slice" 2>/dev/null
+fi
 exit $status
 """
 

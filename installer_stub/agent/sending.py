@@ -66,15 +66,16 @@ class Sending:
     def _beginning(self, source: BinaryIO, size: int, have: Frame) -> tuple[int, Hasher]:
         """Return how much of what is there is the source's beginning, and the hash until there; ``source`` stands behind it."""
         hasher: Hasher = hashlib.sha256()
-        length, start = have.number("size"), source.tell()
-        if 0 < length <= size:
-            left = length
-            while left and (data := source.read(min(CHUNK, left))):
-                hasher.update(data)
-                left -= len(data)
-            if left == 0 and hasher.hexdigest() == have.text("sha256"):
-                self._count(length)
-                return length, hasher
+        length = left = have.number("size")
+        if not 0 < length <= size:
+            return 0, hasher
+        start = source.tell()
+        while left and (data := source.read(min(CHUNK, left))):
+            hasher.update(data)
+            left -= len(data)
+        if left == 0 and hasher.hexdigest() == have.text("sha256"):
+            self._count(length)
+            return length, hasher
         source.seek(start)
         return 0, hashlib.sha256()
 
