@@ -20,13 +20,14 @@ _TIMEOUT: Final = 10.0  # seconds; the kernel answers at once or something is ve
 _RECEIVE: Final = 1 << 17
 _ERROR, _DONE = 2, 3  # NLMSG_…
 _REQUEST, _ACK, _DUMP, _REPLACE, _CREATE = 0x1, 0x4, 0x300, 0x100, 0x400  # NLM_F_…
-_GET_ADDRESS, _NEW_ROUTE, _DELETE_ROUTE, _GET_ROUTE = 22, 24, 25, 26  # RTM_…
+_DELETE_LINK, _GET_ADDRESS, _NEW_ROUTE, _DELETE_ROUTE, _GET_ROUTE = 17, 22, 24, 25, 26  # RTM_…
 _IFA_ADDRESS, _IFA_LOCAL = 1, 2
 _DESTINATION, _INTERFACE, _SOURCE, _TABLE = 1, 4, 7, 15  # RTA_…
 _MAIN, _BOOT, _LINK_SCOPE, _UNICAST = 254, 3, 253, 1  # RT_TABLE_MAIN, RTPROT_BOOT (as ip does), RT_SCOPE_LINK, RTN_UNICAST
 _HEADER: Final = struct.Struct("=IHHII")
 _ROUTE: Final = struct.Struct("=BBBBBBBBI")
 _ADDRESS: Final = struct.Struct("=BBBBI")
+_LINK: Final = struct.Struct("=BxHiII")  # ifinfomsg
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +68,13 @@ def delete_route(route: Route) -> None:
         list(_ask(_DELETE_ROUTE, _ACK, _described(route)))
     except ProcessLookupError:  # ESRCH is how the kernel says that there is no such route
         return
+
+
+def delete_link(name: str) -> None:
+    """Delete a network interface; one that is not there is fine. Raises OSError with the kernel's reason."""
+    for index, found in socket.if_nameindex():
+        if found == name:
+            list(_ask(_DELETE_LINK, _ACK, _LINK.pack(socket.AF_UNSPEC, 0, index, 0, 0)))
 
 
 def _described(route: Route) -> bytes:

@@ -11,6 +11,7 @@ from installer_stub.changes.machine import Machine
 from installer_stub.changes.mounts import Mount, below
 from installer_stub.changes.things import Kind, Thing, look, sysctl_path
 from installer_stub.errors import CouldNotTell, NotPutBack
+from installer_stub.keep import rtnetlink
 from installer_stub.ledger.network import (
     IPTABLES_TABLE,
     SAVES,
@@ -99,12 +100,24 @@ def remove_links(machine: Machine, before: Snapshot | None) -> list[str]:
     gone = []
     for name in new_links(then, links(machine)):
         try:
-            machine.programs.do("ip", "link", "delete", name)
+            _delete_link(machine, name)
         except NotPutBack:
             if name in links(machine):  # one of a pair takes the other with it, and a namespace what is in it
                 raise
         gone.append(f"link {name}")
     return gone
+
+
+def _delete_link(machine: Machine, name: str) -> None:
+    """Delete an interface, on hosts without an ip program too. Raises NotPutBack."""
+    done = machine.programs.run("ip", "link", "delete", name)
+    if done is None:
+        try:
+            rtnetlink.delete_link(name)
+        except OSError as error:
+            raise NotPutBack(f"link {name}: {error.strerror}") from error
+    elif done.returncode != 0:
+        raise NotPutBack(f"ip link delete {name}: {done.stderr.strip()[-300:]}")
 
 
 def remove_rules(machine: Machine, before: Snapshot | None) -> list[str]:

@@ -91,3 +91,29 @@ def test_the_route_is_made_seen_lost_by_a_flap_and_made_again(tmp_path: Path, ad
 def test_a_host_that_has_lost_its_address_says_so(tmp_path: Path) -> None:
     found = inside(tmp_path, address="10.9.9.9")
     assert found["kept"]["failed"] == ["route to 10.96.0.0/16: no interface has the address 10.9.9.9"]
+
+
+LINKS = """
+import socket, subprocess
+from installer_stub.keep import rtnetlink
+for kind in ("bridge", "dummy"):
+    made = subprocess.run(["ip", "link", "add", "cni0", "type", kind], capture_output=True)
+    if made.returncode == 0:
+        break
+names = lambda: [name for _, name in socket.if_nameindex()]
+assert "cni0" in names(), made.stderr
+rtnetlink.delete_link("cni0")
+assert "cni0" not in names()
+rtnetlink.delete_link("cni0")  # not there: fine
+try:
+    rtnetlink.delete_link("lo")
+except OSError as error:
+    print(error.strerror)
+"""
+
+
+def test_an_interface_is_deleted_without_any_program_and_a_refusal_is_named() -> None:
+    argv = ["unshare", "--user", "--map-root-user", "--net", sys.executable, "-c", LINKS]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip()
