@@ -18,14 +18,12 @@ from installer_stub.agent.link import Link
 from installer_stub.agent.sending import Sending
 from installer_stub.errors import CommandFailed
 from installer_stub.host.become import TIMED_OUT
-from installer_stub.host.command import Command, CommandResult, Secret, masked
+from installer_stub.host.command import READ_SECONDS, Command, CommandResult, Secret, deadline_of, masked
 from installer_stub.host.connection import BytesMoved
 from installer_stub.host.exchange import TooMuchOutput
 from installer_stub.host.model import Host
 from installer_stub.host.outcome import command_failed, too_much_output
 
-READ_SECONDS: Final = 300.0  # a command that only looks; the longest hashes gigabytes
-CHANGE_SECONDS: Final = 1800.0  # one that changes something; the longest resets a host
 STALL_SECONDS: Final = 600.0  # a transfer without a byte taken: no disk is that slow
 GRACE_SECONDS: Final = 15.0  # after the agent should have ended a command
 _log = logging.getLogger("airseal.agent")
@@ -58,7 +56,7 @@ class AgentConnection:
 
         Without one a command still has a deadline, by whether it changes anything.
         """
-        limit = timeout if timeout is not None else CHANGE_SECONDS if command.changes else READ_SECONDS
+        limit = deadline_of(command, timeout)
         stdin = command.stdin
         data = stdin.reveal().encode() if isinstance(stdin, Secret) else stdin or b""
         secrets = (stdin,) if isinstance(stdin, Secret) else ()

@@ -70,6 +70,9 @@ def refusal(host: Host, result: CommandResult, *, password: bool) -> Authenticat
         problem, remedy = f"sudo refused the password of {user}", "run again with --ask-become-pass and give the right one"
     elif not password and _wants_password(said):
         problem, remedy = f"sudo asks {user} for a password", "run again with --ask-become-pass"
+    elif result.status == TIMED_OUT:
+        problem = f"sudo does not answer for {user}"
+        remedy = f"try 'sudo id' as {user} on the host: what stands behind its PAM (a directory server, a second factor) may hang"
     elif result.ok:
         problem, remedy = f"sudo did not make {user} root", "check the sudo policy of the host"
     else:

@@ -57,6 +57,17 @@ class Command:
         return self.text if len(self.text) <= 400 else f"{self.text[:400]}…"
 
 
+READ_SECONDS = 300.0  # a command that only looks; the longest hashes gigabytes
+CHANGE_SECONDS = 1800.0  # one that changes something; the longest resets a host
+
+
+def deadline_of(command: Command, timeout: float | None = None) -> float:
+    """Return the seconds that ``command`` may take: ``timeout`` if that is given, else by whether it changes anything."""
+    if timeout is not None:
+        return timeout
+    return CHANGE_SECONDS if command.changes else READ_SECONDS
+
+
 @dataclass(frozen=True, slots=True)
 class CommandResult:
     """What came back: exit status and both streams, decoded with replacement."""

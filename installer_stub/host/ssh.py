@@ -21,7 +21,7 @@ from installer_stub.host.become import (
     proves_root,
     refusal,
 )
-from installer_stub.host.command import Command, CommandResult, Secret, masked
+from installer_stub.host.command import READ_SECONDS, Command, CommandResult, Secret, deadline_of, masked
 from installer_stub.host.connection import MISSING, READ, BytesMoved
 from installer_stub.host.duplex import SHELL, begin
 from installer_stub.host.exchange import NO_STATUS, Feed, Outcome, Send, TooMuchOutput, exchange
@@ -37,6 +37,7 @@ HEARTBEAT_SECONDS = 15.0
 SILENCE_SECONDS = 45.0  # without an answer to a heartbeat: a lost host surfaces within a minute
 SESSIONS = 8  # sshd's MaxSessions is 10 per connection
 OPEN_SECONDS = 60.0
+PROBE_SECONDS = 60.0  # sudo with a directory server or a second factor behind PAM
 REFUSED_SECONDS = 10.0
 GRACE_SECONDS = 15.0  # after timeout(1) on the host should have ended a command
 KILLED = 137  # what a shell reports for a process that died of SIGKILL
@@ -87,6 +88,7 @@ class SSHConnection:
         """Run as root and wait. With ``check``, a non-zero status raises CommandFailed. ``timeout`` in seconds."""
         stdin = command.stdin
         data = stdin.reveal().encode() if isinstance(stdin, Secret) else stdin or b""
+        timeout = deadline_of(command, timeout)
         result = _result(self._execute(command, _sending(data), timeout))
         if check and not result.ok:
             raise command_failed(self._host, command, result, secrets=self._secrets(command), timeout=timeout)
@@ -112,7 +114,7 @@ class SSHConnection:
     def read(self, path: str) -> bytes | None:
         """Return a small file's content, or None where there is none."""
         command = Command.shell(READ, path)
-        outcome = self._execute(command, _sending(b""), None)
+        outcome = self._execute(command, _sending(b""), READ_SECONDS)
         if outcome.status == MISSING:
             return None
         if outcome.status != 0:
@@ -145,7 +147,7 @@ class SSHConnection:
         return Upload(self._host, target, size, mode, self.run, stream, moved)
 
     def _probe(self) -> CommandResult:
-        return _result(self._execute(Command(PROBE), _sending(b""), None))
+        return _result(self._execute(Command(PROBE), _sending(b""), PROBE_SECONDS))
 
     def _secrets(self, command: Command) -> tuple[Secret, ...]:
         mine = () if self._become.password is None else (self._become.password,)

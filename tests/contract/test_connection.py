@@ -396,6 +396,14 @@ class TestSudo:
             assert caught.value.remedy
             assert right not in str(caught.value)
 
+    def test_a_sudo_that_hangs_is_given_up(self, sshd: Sshd, monkeypatch: pytest.MonkeyPatch) -> None:
+        """As behind PAM with a directory server that is gone: here the password prompt itself waits for ever."""
+        monkeypatch.setattr("installer_stub.host.ssh.PROBE_SECONDS", 1.0)
+        monkeypatch.setattr("installer_stub.host.ssh.GRACE_SECONDS", 1.0)
+        monkeypatch.setattr("installer_stub.host.ssh.WITHOUT_PASSWORD", "sleep 30; ")
+        with throwaway_user(SUDO_WITH_PASSWORD) as (user, right), pytest.raises(AuthenticationFailed, match="sudo does not answer"):
+            connect(sshd, user, become_password=Secret(right))
+
     @pytest.mark.parametrize("sudoers", ["USER ALL=(ALL) NOPASSWD: ALL", f"Defaults:USER use_pty\n{SUDO_WITH_PASSWORD}"])
     def test_stdin_is_clean_whether_sudo_reads_the_password_or_not(self, sshd: Sshd, sudoers: str) -> None:
         with throwaway_user(sudoers) as (user, right):
