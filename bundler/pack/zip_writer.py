@@ -155,7 +155,7 @@ class _PartFile:
 
     def commit(self) -> None:
         """Make it the target, a program with the modes that this user gives new files."""
-        os.fchmod(self.fd, 0o777 & ~_umask())
+        os.fchmod(self.fd, 0o755 & ~_umask())  # nobody else ever alters what becomes root on hosts
         os.fsync(self.fd)
         self._path.rename(self._target)
         parent = os.open(self._target.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

@@ -110,7 +110,7 @@ def test_what_somebody_else_laid_there_does_not_become_the_artifact(made: Ingred
     assert not (tmp_path / "x.run").exists()
 
 
-@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o755), (0o077, 0o700), (0o027, 0o750), (0, 0o777)])
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o755), (0o077, 0o700), (0o027, 0o750), (0o002, 0o755), (0, 0o755)])
 def test_it_has_the_modes_that_its_maker_gives_new_programs(made: Ingredients, tmp_path: Path, umask: int, mode: int) -> None:
     (tmp_path / ".x.run.part").write_bytes(b"left")  # taken over, with whatever mode it was made
     (tmp_path / ".x.run.part").chmod(0o644)
