@@ -21,6 +21,7 @@ from installer_stub.distro.units import WITHOUT_PROXY
 from installer_stub.errors import CommandFailed, HostError
 from installer_stub.host.command import Command
 from installer_stub.host.connection import Connection
+from installer_stub.host.flush import FLUSH
 from installer_stub.phases.task_state import TaskState
 from installer_stub.plan import STATE
 
@@ -40,29 +41,35 @@ rm -f "$2" "$3.begun" "$3.result" "$3.result.new"
 # $1 script, $2 log, $3 digest, $4 record, $5 its directory. No ${…}: systemd would put its own variables there. It ends
 # with 0 whatever the script did, so that no unit of an ended task stays behind; the result says how it ended. A killed task
 # leaves none.
-_WRAPPER: Final = """\
+_WRAPPER: Final = (
+    FLUSH
+    + """\
 umask 077
 began=$(date +%s)
 /bin/sh "$1" >> "$2" 2>&1 </dev/null
 status=$?
 printf "%s %s %s %s\\n" "$3" "$status" "$began" "$(date +%s)" > "$4.result.new"
-sync "$2" "$4.result.new" 2>/dev/null || sync
+flush "$2" "$4.result.new"
 mv -f "$4.result.new" "$4.result"
-sync "$5" 2>/dev/null || true
+flush "$5"
 rm -f "$1"
 exit 0
 """
+)
 
 # $1 unit, $2 script, $3 record, $4 log, $5 digest, $6 slice, $7 wrapper. The log is emptied before the unit starts, so that
 # what is read always belongs to this run; that it was begun is on the disk before it begins.
-_START: Final = f"""\
+_START: Final = (
+    FLUSH
+    + f"""\
 systemctl stop "$1" 2>/dev/null || true
 systemctl reset-failed "$1" 2>/dev/null || true
 umask 077; mkdir -p "${{4%/*}}" "${{3%/*}}"; : > "$4"; rm -f "$3.result" "$3.result.new"
-echo "$5 $(date +%s)" > "$3.begun"; sync "$3.begun" 2>/dev/null || sync; sync "${{3%/*}}" 2>/dev/null || true
+echo "$5 $(date +%s)" > "$3.begun"; flush "$3.begun" "${{3%/*}}"
 exec systemd-run --quiet --unit="$1" --slice="$6" --description="airseal $5" \\
   --property=TimeoutStopSec=10 {WITHOUT_PROXY} /bin/sh -c "$7" sh "$2" "$4" "$5" "$3" "${{3%/*}}"
 """
+)
 
 # $1 unit, $2 log, $3 bytes of it that are known, $4 record, $5 how often to look before answering. Answers as soon as the
 # task has ended. One question for the whole state: two would see two moments. The state is asked before the result, and
