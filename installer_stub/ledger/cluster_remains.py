@@ -27,6 +27,7 @@ from installer_stub.plan import OPT
 _MOUNTED: Final = ("/run/containerd", "/var/lib/kubelet", "/var/lib/containerd", "/run/netns", "/var/run/netns")
 _NAMES: Final = ("/usr/local/bin", "/opt/cni/bin")
 _RUNTIME: Final = ("/run/containerd", "/run/flannel", "/run/calico", "/run/cilium", "/run/kubernetes", "/run/nri")
+_KERNEL: Final = "/usr/lib/modules"
 _LOCK: Final = "/run/xtables.lock"
 _NETNS: Final = re.compile(r"(/var)?/run/netns/cni-[0-9a-f-]+")
 FOREIGN_TASK: Final = re.compile(r"/run/containerd/io\.containerd\.runtime\.v2\.task/(?!k8s\.io/)[^/]+/")
@@ -193,6 +194,9 @@ def remove_runtime(machine: Machine, before: Snapshot | None) -> list[str]:
             raise NotPutBack(f"{mounted[0].target} is still mounted below {name}", "unmount it, then run reset again")
         machine.disk.remove_tree(name) if path.is_dir() and not path.is_symlink() else machine.disk.unlink(name)
         gone.append(f"directory {name}")
+    made = machine.disk.at(_KERNEL)
+    if before is not None and _KERNEL not in then and made.is_dir() and not any(made.iterdir()):
+        machine.disk.rmdir(_KERNEL)
     if "/run/netns" not in then and namespaces.is_dir() and not any(namespaces.iterdir()):
         machine.disk.rmdir("/run/netns")
     return gone

@@ -132,10 +132,13 @@ def rules_text(machine: Machine, save: str) -> str | None:
 
 
 def _tables(machine: Machine) -> Table:
-    """Tables of nftables. Of those that iptables keeps there only that they are: what is in them it shows itself."""
+    """Tables of nftables. Of those that iptables keeps there only the chains it starts from: the rest it shows itself."""
     names = [line.removeprefix("table ").strip() for line in _lines(machine, "nft", "list", "tables")]
     texts = {name: "\n".join(_lines(machine, "nft", "--stateless", "list", "table", *name.split())) for name in names}
-    return {name: "" if IPTABLES_TABLE.fullmatch(name) else _digest(text.encode()) for name, text in texts.items()}
+    starts = re.compile(r"^\s*chain ((?:PRE|POST)ROUTING|INPUT|FORWARD|OUTPUT) \{", re.MULTILINE)
+    return {
+        name: " ".join(sorted(starts.findall(text))) if IPTABLES_TABLE.fullmatch(name) else _digest(text.encode()) for name, text in texts.items()
+    }
 
 
 def links(machine: Machine) -> Table:
@@ -254,6 +257,8 @@ def _digest(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()[:32]
 
 
+_DATA: Final = _names("/var/lib", "/var/log", "/run", "/run/netns", "/var/lib/cni")
+_MODULES: Final = _names("/usr/lib", pattern="modules")  # kubelet makes it for kube-proxy's volume
 _COLLECT: Final[Mapping[str, Callable[[Machine], Table]]] = {
     "module": modules,  # first: asking for rules may load some
     "sysctl": _settings,
@@ -270,7 +275,7 @@ _COLLECT: Final[Mapping[str, Callable[[Machine], Table]]] = {
     "process": _processes,
     "file": _files,
     "directory of root": _names("/root", pattern=".*"),
-    "data": _names("/var/lib", "/var/log", "/run", "/run/netns", "/var/lib/cni"),
+    "data": lambda machine: _DATA(machine) | _MODULES(machine),
     "cgroup": _cgroups,
     "user": _users,
 }
