@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import io
 import logging
+import re
 import time
 from collections import deque
 from collections.abc import Callable
@@ -28,6 +29,7 @@ from installer_stub.plan import STATE
 _log = logging.getLogger("airseal.task")
 _SCRIPTS: Final = "/run/airseal"
 _TAIL: Final = 40  # lines of output that an error shows
+_COLOUR: Final = re.compile(r"\x1b\[[0-9;]*m")  # kubeadm colours its checks also where nobody sees it
 _QUIET_SECONDS: Final = 60.0  # without a line, before that is said; then after twice as long, and so on
 _LOOKS: Final = 10  # five a second, before a watch answers
 
@@ -206,7 +208,8 @@ def _follow(
         state, output = _look(connection, task, offset, looks=_LOOKS)
         offset = state.size
         *lines, rest = (rest + output).split("\n")
-        for line in [*lines, rest] if rest and not state.running else lines:
+        for coloured in [*lines, rest] if rest and not state.running else lines:
+            line = _COLOUR.sub("", coloured)
             tail.append(line)
             said(f"{address}: {line}")
         if not state.running:

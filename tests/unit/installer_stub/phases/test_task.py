@@ -49,6 +49,11 @@ def test_output_comes_line_by_line_while_it_runs_and_lines_may_be_torn_between_t
     assert tail == "one\ntwo and\nthree"
 
 
+def test_colours_are_left_out() -> None:
+    tail, _ = run(host(answer(GONE, "\x1b[0;37mOS\x1b[0m: \x1b[0;32mLinux\x1b[0m\n", size=40, status=0)))
+    assert tail == "OS: Linux"
+
+
 def test_each_look_asks_for_what_is_new() -> None:
     connection = host(answer(RUNS, "one\ntwo", size=8), answer(GONE, size=8, status=0))
     run(connection)
