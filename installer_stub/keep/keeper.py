@@ -15,7 +15,7 @@ from installer_stub.keep.kernel import keep_modules, keep_sysctls
 from installer_stub.keep.report import Failure, Report
 from installer_stub.keep.route import keep_route, release_route
 
-_LOCK: Final = "/run/airseal/keep.lock"
+_LOCK: Final = "/run/airseal-keep/lock"  # not among tasks and secrets: what lies in /run/airseal is for minutes
 
 
 def load(path: str = documents.PATH) -> HostDocument:

@@ -14,7 +14,7 @@ from installer_stub.keep.document import HostDocument
 from installer_stub.plan import API_NAME, STATE, STUB
 
 PATH: Final = f"{STATE}/keep.sh"
-NEXT: Final = "/run/airseal/next-look"  # seconds since 1970: when the stub wants to look at certificates again
+NEXT: Final = "/run/airseal-keep/next-look"  # seconds since 1970: when the stub wants to look at certificates again
 LONGEST: Final = 6 * 3600  # seconds between two looks of the stub, whatever the shell sees
 TEMPORARY: Final = f"{STATE}/unpacked/keep"
 

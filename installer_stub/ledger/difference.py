@@ -11,7 +11,7 @@ from typing import Final
 from installer_stub.ledger.network import parse_rules
 from installer_stub.ledger.snapshot import Snapshot
 
-OWN: Final = ("/opt/airseal", "/etc/airseal", "/run/airseal", "/var/lib/airseal")
+OWN: Final = ("/opt/airseal", "/etc/airseal", "/run/airseal", "/run/airseal-keep", "/var/lib/airseal")
 # Of whoever looks: logins and what they start. They come and go by themselves.
 _SESSION: Final = {
     "process": re.compile(r"sshd.*|sudo|sh|bash|dash|zsh|fish|su|login|agetty|airseal.*|env|timeout|\(sd-pam\)|systemd.*|dbus.*|script|ps|ip|nft|iptables.*"),

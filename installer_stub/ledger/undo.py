@@ -250,7 +250,7 @@ def remove_ourselves(ledger: Ledger) -> list[str]:
 
 
 def _remove_places(machine: Machine) -> None:
-    for place in ("/etc/airseal", "/run/airseal", "/opt/airseal"):
+    for place in ("/etc/airseal", "/run/airseal", "/run/airseal-keep", "/opt/airseal"):
         if machine.disk.at(place).is_dir():
             machine.disk.remove_tree(place)
 
