@@ -8,7 +8,6 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from functools import partial
 from typing import TYPE_CHECKING, BinaryIO
 
 from installer_stub.errors import FrameError, HostUnreachable
@@ -184,17 +183,26 @@ class SSHConnection:
     def _start(self, line: str) -> Channel:
         import paramiko
 
+        def start() -> Channel:
+            channel = self._transport.open_session(timeout=OPEN_SECONDS)
+            try:
+                channel.exec_command(line)
+            except paramiko.SSHException:
+                channel.close()
+                if not self._transport.is_active():
+                    raise
+                # sshd had no process to give: it says so before anything of the command runs.
+                raise paramiko.ChannelException(0, "no process could be started for it") from None
+            return channel
+
         try:
             # sshd counts a session until both sides have closed it, which is a moment after we have.
-            opens = partial(self._transport.open_session, timeout=OPEN_SECONDS)
-            channel = retry(opens, paramiko.ChannelException, seconds=REFUSED_SECONDS, pause=0.1)
-            channel.exec_command(line)
+            return retry(start, paramiko.ChannelException, seconds=REFUSED_SECONDS, pause=0.1)
         except paramiko.ChannelException as error:
             problem = f"the host refuses another session: {error}"
             raise HostUnreachable(self._host.address, problem, "raise MaxSessions in its sshd_config") from None
         except (paramiko.SSHException, OSError, EOFError):
             raise self._lost(None) from None
-        return channel
 
     def _lost(self, command: Command | None) -> HostUnreachable:
         during = f" during `{command}`" if command is not None else ""
