@@ -81,7 +81,7 @@ def exchange(channel: Channel, feed: Feed, *, deadline: float | None = None, lim
     finally:
         if watch is not None:
             watch.cancel()
-        channel.close()
+        _close(channel)
     if out.full or err.full:
         raise TooMuchOutput(limit)
     return Outcome(status, bytes(out.data), bytes(err.data), late.is_set())
@@ -141,10 +141,15 @@ def _reader(receive: Callable[[int], bytes], into: _Kept) -> threading.Thread:
     return threading.Thread(target=read, daemon=True)
 
 
+def _close(channel: Channel) -> None:
+    with contextlib.suppress(OSError, EOFError):  # a connection that is lost has closed it
+        channel.close()
+
+
 def _watch(channel: Channel, late: threading.Event, seconds: float) -> threading.Timer:
     def end() -> None:
         late.set()
-        channel.close()
+        _close(channel)
 
     timer = threading.Timer(seconds, end)
     timer.daemon = True
