@@ -101,7 +101,7 @@ class _Kept:
         if len(self.data) + len(data) > self._limit:
             self.full = True
             self.data.clear()
-            self._channel.close()
+            _close(self._channel)
         else:
             self.data.extend(data)
 
