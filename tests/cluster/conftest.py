@@ -111,17 +111,18 @@ def shop_run(cache: Cache, testrun_uid: str) -> Path:
     return target
 
 
-@pytest.fixture(scope="session")
-def site(cache: Cache, shop_run: Path) -> Iterator[Site]:
-    """Blank hosts without a route out, installed from the file alone.
+@pytest.fixture(scope="module")
+def site(cache: Cache, shop_run: Path, request: pytest.FixtureRequest) -> Iterator[Site]:
+    """Blank hosts without a route out, installed from the file alone: each module that asks has its own, and only while it runs.
 
     Their nameserver is of the site and does not answer: docker's own would ask the outside for foreign names, from the
     hosts' addresses, and so blur the proof that nothing leaves.
     """
-    kubeconfig = OUTPUT / "kubeconfig"
+    name = f"ci-{request.module.__name__.rpartition('test_')[2].replace('_', '-')}"
+    kubeconfig = OUTPUT / f"kubeconfig-{name}"
     kubeconfig.unlink(missing_ok=True)
-    with TestBed(masters=1, nodes=1, name="ci", dns="site", cache=cache) as bed, Sniffer(bed.bridge, bed.subnet) as sniffer:
+    with TestBed(masters=1, nodes=1, name=name, dns="site", cache=cache) as bed, Sniffer(bed.bridge, bed.subnet) as sniffer:
         done = install(shop_run, bed, kubeconfig)
-        (OUTPUT / "install.log").write_text(done.stdout + done.stderr)
+        (OUTPUT / f"install-{name}.log").write_text(done.stdout + done.stderr)
         assert done.returncode == 0, f"{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
         yield Site(bed, shop_run, kubeconfig, done.stdout + done.stderr, sniffer)
