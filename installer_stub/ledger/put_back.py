@@ -138,6 +138,8 @@ def _directory(ledger: Ledger, entry: Entry) -> str:
             machine.disk.remove_tree(name)
         elif now.form is Form.DIRECTORY:
             machine.disk.empty(name)
+            if before.mode:  # containerd makes its own 0700; an older airseal noted no mode
+                machine.disk.dress(name, before)
             machine.disk.sync(name)
         return ""
     if not before.sha256 or (name in _STORES and now.form is Form.DIRECTORY):

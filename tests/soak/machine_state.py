@@ -109,5 +109,8 @@ def _words(one: Difference) -> list[str]:
         parts = one.name.split("/")
         return ["/".join(parts[:size]) for size in range(3, len(parts) + 1)] or [one.name]
     if one.kind.startswith(("iptables", "ip6tables", "nft")):
+        # "chain PREROUTING {" and "type nat hook prerouting priority …;": a base chain, which is named by its name.
+        if base := re.match(r"chain (\w+) \{$|type \w+ hook (\w+) priority", one.name):
+            return [base[1] or base[2].upper()]
         return [word for word in one.name.replace(":", " ").split() if re.match(r"(KUBE|FLANNEL|CNI|kube|flannel|cni)[-_A-Za-z0-9]*$", word)] or [one.name]
     return [one.name]

@@ -52,6 +52,15 @@ def test_what_the_installer_names_is_not_unnamed() -> None:
     assert [one.name for one in machine_state.unnamed(found, "")] == [one.name for one in found]
 
 
+def test_a_base_chain_is_named_by_its_name() -> None:
+    chain = [
+        Difference("m1", "nft", "chain PREROUTING {", None, "there 1"),
+        Difference("m1", "nft", "type nat hook prerouting priority dstnat; policy accept;", None, "there 1"),
+    ]
+    assert list(machine_state.unnamed(chain, "nftables ip nat: was OUTPUT POSTROUTING, is OUTPUT POSTROUTING PREROUTING")) == []
+    assert list(machine_state.unnamed(chain, "nftables ip nat: was OUTPUT, is OUTPUT")) == chain
+
+
 def test_a_file_is_not_named_by_the_root_of_everything() -> None:
     found = [Difference("m1", "file", "/etc/x", None, "file")]
     assert list(machine_state.unnamed(found, "everything below /etc is as it was, and / too")) == found

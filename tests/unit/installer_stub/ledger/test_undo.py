@@ -236,6 +236,21 @@ def test_a_ledger_that_is_gone_is_missed(host: FakeHost) -> None:
     assert host.path(CONF).read_text() == "ours"
 
 
+def test_an_empty_directory_gets_its_mode_back_too(host: FakeHost) -> None:
+    """containerd makes its root 0700, also one that a package or a mount had there before."""
+    place = host.path("/var/lib/containerd")
+    place.mkdir(parents=True, mode=0o755)
+    place.chmod(0o755)
+    with Ledger.opened(host.machine) as ledger:
+        open_ledger(ledger, measure=False)
+        ledger.remember([Thing(Kind.DIRECTORY, "/var/lib/containerd")])
+    host.put("/var/lib/containerd/io.containerd.metadata/meta.db", "ours")
+    place.chmod(0o700)
+    assert undo(host).complete
+    assert list(place.iterdir()) == []
+    assert place.stat().st_mode & 0o7777 == 0o755
+
+
 @pytest.mark.parametrize("at", range(12))
 def test_leaving_can_be_cut_off_at_every_step(host: FakeHost, at: int) -> None:
     """Everything is undone; while our own places go, the power does too. The mark goes last, so the next reset finds it."""
