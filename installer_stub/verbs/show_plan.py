@@ -35,7 +35,8 @@ _SECONDS: Final = {
 }
 
 
-_LOOKS: Final = frozenset({"Settle", "Accept"})
+# The lease is taken by every run and ends with it; the stub that it may put on a host stands in the plan as CopyStub's.
+_LOOKS: Final = frozenset({"StartAgents", "Settle", "Accept"})
 
 
 @dataclass(frozen=True, slots=True)
