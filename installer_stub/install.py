@@ -21,7 +21,7 @@ from installer_stub.phases.start_agents import start_agents, working
 from installer_stub.site.find import with_marks
 from installer_stub.site.whose import ResetChoices, agree, ours_only, whose
 from installer_stub.ui.summary import closing, plan_text
-from installer_stub.verbs.prepare import connected, prepare
+from installer_stub.verbs.prepare import connected, context_of, prepare
 from installer_stub.verbs.session import Session, artifact, close, connect_reachable, result, session, verify
 from installer_stub.verbs.show_plan import show_plan
 
@@ -37,22 +37,8 @@ def _install(run: Session) -> None:
     sha256 = verify(run)
     with connected(run) as connections:
         surveyed, plan = prepare(run, connections)
-        context = Context(
-            plan=plan,
-            connections=surveyed.connections,
-            artifact=artifact(run, sha256),
-            reporter=run.screen,
-            kubeconfig=str(run.options.kubeconfig),
-            lock=run.bundle.lock,
-            record=surveyed.record,
-            secrets=run.secrets,
-            take=run.options.take,
-            leftovers={address: tuple(left.path for left in found.leftovers) for address, found in surveyed.facts.items()},
-            force_rejoin=run.options.force_rejoin,
-            alone=True,
-            left_out=dict(run.lost),
-            verb=run.options.verb.value,
-        )
+        context = context_of(run, surveyed, plan, sha256)
+        context.alone, context.left_out, context.verb = True, dict(run.lost), run.options.verb.value
         with working(context):
             runner.run(INSTALL, context)
     seconds = time.monotonic() - run.begun

@@ -12,6 +12,7 @@ from installer_stub.facts.cluster import ClusterFacts, gather
 from installer_stub.host.connection import Connection
 from installer_stub.host.model import Host
 from installer_stub.kube.kubectl import Kubectl
+from installer_stub.phases.base import Context
 from installer_stub.plan import Plan
 from installer_stub.preflight.checks import check_all, require
 from installer_stub.preflight.finding import Site
@@ -20,7 +21,7 @@ from installer_stub.site.find import Found, find_site, this_change
 from installer_stub.site.lost import silent, without_lost
 from installer_stub.site.survey import Surveyed, survey
 from installer_stub.ui.summary import findings_text
-from installer_stub.verbs.session import Session, close, connect_reachable, reach_quietly
+from installer_stub.verbs.session import Session, artifact, close, connect_reachable, reach_quietly
 
 
 @contextmanager
@@ -83,6 +84,23 @@ def prepare(run: Session, connections: dict[str, Connection]) -> tuple[Surveyed,
         run.screen.step(findings_text(findings))
     require(findings)
     return surveyed, plan
+
+
+def context_of(run: Session, surveyed: Surveyed, plan: Plan, sha256: str) -> Context:
+    """Return what the phases of ``plan`` work with. ``sha256`` is the file's, as verified."""
+    return Context(
+        plan=plan,
+        connections=surveyed.connections,
+        artifact=artifact(run, sha256),
+        reporter=run.screen,
+        kubeconfig=str(run.options.kubeconfig),
+        lock=run.bundle.lock,
+        record=surveyed.record,
+        secrets=run.secrets,
+        take=run.options.take,
+        leftovers={address: tuple(left.path for left in found.leftovers) for address, found in surveyed.facts.items()},
+        force_rejoin=run.options.force_rejoin,
+    )
 
 
 def _cluster(found: Found) -> ClusterFacts | None:

@@ -16,8 +16,8 @@ from installer_stub.phases.run_commands import RunCommands
 from installer_stub.plan import HostPlan
 from installer_stub.ui.summary import plan_text, table
 from installer_stub.ui.transfer import duration, size
-from installer_stub.verbs.prepare import connected, prepare
-from installer_stub.verbs.session import Session, artifact, result, verify
+from installer_stub.verbs.prepare import connected, context_of, prepare
+from installer_stub.verbs.session import Session, result, verify
 
 # Bytes a second from the operator's machine to one host, over SSH: a gigabit network, and one core that encrypts.
 _BANDWIDTH: Final = 60e6
@@ -59,20 +59,7 @@ def show_plan(run: Session) -> None:
     sha256 = verify(run)
     with connected(run) as connections:
         surveyed, plan = prepare(run, connections)
-        context = Context(
-            plan=plan,
-            connections=surveyed.connections,
-            artifact=artifact(run, sha256),
-            reporter=run.screen,
-            kubeconfig=str(run.options.kubeconfig),
-            lock=run.bundle.lock,
-            record=surveyed.record,
-            secrets=run.secrets,
-            take=run.options.take,
-            leftovers={address: tuple(left.path for left in found.leftovers) for address, found in surveyed.facts.items()},
-            force_rejoin=run.options.force_rejoin,
-        )
-        phases = planned(context, INSTALL)
+        phases = planned(context_of(run, surveyed, plan, sha256), INSTALL)
     steps = [
         {"phase": each.title, "needed": each.needed, "looks": each.looks, "hosts": list(each.hosts), "bytes": each.bytes, "seconds": round(each.seconds)}
         for each in phases
