@@ -31,7 +31,6 @@ from installer_stub.membership import record as membership
 from installer_stub.membership.evidence import EARLIER_MARK
 from installer_stub.plan import STATE, STUB
 
-STAGES: Final = ("units", "containers", "mounts", "runtime", "links", "membership", "names", "aside", "rules", "settings", "modules", "snapshot", "ledger", "airseal")
 _MEMBERS: Final = frozenset({"units", "containers", "/etc/kubernetes", "/var/lib/kubelet", "/var/lib/etcd"})
 _TASKS: Final = "airseal-*"
 _PODS: Final = "kubepods*"

@@ -58,8 +58,3 @@ def note_script(record: Record) -> str:
         f"{FLUSH}mkdir -p {STATE}; printf '%s\\n' '{line}' > {PATH}.new\n"
         f"flush {PATH}.new; mv -f {PATH}.new {PATH}; flush {STATE}\n"
     )
-
-
-def forget_script() -> str:
-    """Return shell text that removes the record: last in whatever takes a host out."""
-    return f"rm -f {PATH} {PATH}.new\n"

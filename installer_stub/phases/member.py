@@ -110,13 +110,3 @@ def complete(connection: Connection) -> None:
 def become_member_script(authority: str) -> str:
     """Return shell text that writes it down: last in a script that joins a host."""
     return "sync -f /etc/kubernetes 2>/dev/null || true\n" + record.note_script(Record(Stage.MEMBER, authority))
-
-
-def leave_script() -> str:
-    """Return shell text that says that the host is being taken out: first in whatever ends a membership."""
-    return record.note_script(Record(Stage.LEAVING))
-
-
-def left_script() -> str:
-    """Return shell text that says that the host is out: last in whatever ends a membership."""
-    return record.forget_script() + f"rm -f {evidence.EARLIER_MARK}\n"

@@ -142,11 +142,6 @@ def mark_host(connection: Connection, identity: Identity, known: HostMark) -> No
     write(connection, IDENTITY, data, mode=0o600)
 
 
-def forget_site(connection: Connection) -> None:
-    """Remove both documents from a host that has left."""
-    connection.run(Command.of("rm", "-f", RECORD, IDENTITY, changes="take the site's mark off the host"))
-
-
 def record_in_cluster(kubectl: Kubectl) -> SiteRecord | None:
     """Return the record that the cluster itself keeps, or None where it keeps none.
 
