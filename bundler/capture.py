@@ -20,7 +20,6 @@ from bundler.engine import Engine
 from bundler.errors import ClusterFailed, Interrupted, RecordingIncomplete
 from bundler.image_lock import lock_of
 from installer_stub.bundle.model import BundleInfo, ImageLock
-from installer_stub.decide import build_plan
 from installer_stub.errors import InstallerError, NotAccepted
 from installer_stub.errors import Interrupted as PhasesInterrupted
 from installer_stub.facts.gather import gather_all
@@ -34,7 +33,8 @@ from installer_stub.phases.base import Artifact, Context, Reporter
 from installer_stub.phases.pipeline import RECORD
 from installer_stub.phases.runner import AGAIN, run
 from installer_stub.phases.start_agents import working
-from installer_stub.plan import ImageSource
+from installer_stub.plan.decide import build_plan
+from installer_stub.plan.model import ImageSource
 from registry_snapshot.errors import RegistryError, StoreError
 from registry_snapshot.oci.descriptor import Platform
 from registry_snapshot.oci.reference import Reference

@@ -6,7 +6,6 @@ import time
 from dataclasses import replace
 from typing import Final
 
-from installer_stub.decide import build_plan
 from installer_stub.errors import HostsLeftOut, InstallerError
 from installer_stub.facts.gather import gather_all
 from installer_stub.kube.kubectl import Kubectl
@@ -18,6 +17,7 @@ from installer_stub.phases.base import Context
 from installer_stub.phases.pipeline import INSTALL
 from installer_stub.phases.reset_hosts import require_complete, reset_hosts
 from installer_stub.phases.start_agents import start_agents, working
+from installer_stub.plan.decide import build_plan
 from installer_stub.site.find import with_marks
 from installer_stub.site.whose import ResetChoices, agree, ours_only, whose
 from installer_stub.ui.summary import closing, plan_text

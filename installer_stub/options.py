@@ -11,7 +11,7 @@ from pathlib import Path
 
 from installer_stub.errors import UsageError
 from installer_stub.host.model import Host, Role
-from installer_stub.plan import API_PORT, BY_ITSELF, Access, Endpoint
+from installer_stub.plan.model import API_PORT, BY_ITSELF, Access, Endpoint
 
 # Kubernetes' own defaults in kubeadm examples and flannel; both are changed by options.
 POD_CIDR = "10.244.0.0/16"

@@ -11,7 +11,7 @@ from installer_stub.agent.link import LOST_SECONDS, SAID_SECONDS, Link, Say
 from installer_stub.agent.place import launch
 from installer_stub.host.exchange import Channel
 from installer_stub.host.model import Host
-from installer_stub.plan import STUB
+from installer_stub.plan.model import STUB
 
 _log = logging.getLogger("airseal.agent")
 PROGRAM: Final = (STUB,)

@@ -15,7 +15,7 @@ from installer_stub.clusterfile.schema import SCHEMA
 from installer_stub.errors import UsageError
 from installer_stub.host.model import Host, Role
 from installer_stub.options import POD_CIDR, SERVICE_CIDR, HostWishes, parse_access, parse_validity
-from installer_stub.plan import Access
+from installer_stub.plan.model import Access
 
 MOST_BYTES: Final = 1 << 20  # five thousand hosts are half of it
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace, _SubParsersAction
 from typing import Final
 
-from installer_stub.plan import STATE
+from installer_stub.plan.model import STATE
 
 WORDS: Final = ("ledger", "undo")
 _ACTIONS: Final = ("open", "remember", "write", "done", "entries", "restore", "show")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace, _SubParsersAction
 from pathlib import Path
 
-from installer_stub.plan import REGISTRY_AUTHORITY, REGISTRY_CERTIFICATE, REGISTRY_KEY
+from installer_stub.plan.model import REGISTRY_AUTHORITY, REGISTRY_CERTIFICATE, REGISTRY_KEY
 
 
 def define(words: _SubParsersAction[ArgumentParser]) -> None:

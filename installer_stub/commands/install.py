@@ -23,7 +23,7 @@ from installer_stub.options import (
     parse_validity,
     require_master,
 )
-from installer_stub.plan import CERTIFICATE_VALIDITY
+from installer_stub.plan.model import CERTIFICATE_VALIDITY
 
 _EXAMPLES = {
     "install": """\

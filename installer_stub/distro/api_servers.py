@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from installer_stub.distro.units import PATH
 from installer_stub.host.command import Command
 from installer_stub.host.flush import FLUSH
-from installer_stub.plan import API_NAME
+from installer_stub.plan.model import API_NAME
 
 KUBELET: Final = "/etc/kubernetes/kubelet.conf"
 MASTER_FILES: Final = ("/etc/kubernetes/admin.conf", "/etc/kubernetes/super-admin.conf", KUBELET)

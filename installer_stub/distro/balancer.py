@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from installer_stub.distro.containerd import rotated
 from installer_stub.distro.kubeadm_config import dump
-from installer_stub.plan import API_NAME, API_PORT, HostPlan, Plan, in_url
+from installer_stub.plan.model import API_NAME, API_PORT, HostPlan, Plan, in_url
 
 NAME: Final = "airseal-balancer"
 DIRECTORY: Final = "/etc/airseal/balancer"

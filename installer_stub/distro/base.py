@@ -11,7 +11,7 @@ from typing import Protocol
 
 from installer_stub.host.command import Command, Secret
 from installer_stub.membership.evidence import Traces
-from installer_stub.plan import HostPlan, Plan
+from installer_stub.plan.model import HostPlan, Plan
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from typing import Final
 
 from installer_stub.distro.containerd import SOCKET
 from installer_stub.distro.kubeadm_config import dump, duration
-from installer_stub.plan import API_PORT
+from installer_stub.plan.model import API_PORT
 
 PKI: Final = "/etc/kubernetes/pki"
 CA_CERTIFICATE: Final = f"{PKI}/ca.crt"

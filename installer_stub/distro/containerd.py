@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from installer_stub.host.command import Secret
-from installer_stub.plan import HostPlan
+from installer_stub.plan.model import HostPlan
 
 CONFIG: Final = "/etc/containerd/config.toml"
 SEAL: Final = "# Made by airseal, sha256 of what follows: "

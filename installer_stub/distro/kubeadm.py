@@ -9,7 +9,7 @@ from installer_stub.distro import containerd, kubeadm_config, units
 from installer_stub.distro.base import Distro, HostFile, JoinGrant
 from installer_stub.host.command import Command, Secret
 from installer_stub.membership.evidence import Traces
-from installer_stub.plan import HostPlan, Plan
+from installer_stub.plan.model import HostPlan, Plan
 
 if TYPE_CHECKING:
     from cryptography import x509

@@ -10,7 +10,7 @@ import yaml
 from installer_stub.distro.base import JoinGrant
 from installer_stub.distro.containerd import SOCKET
 from installer_stub.host.model import Role
-from installer_stub.plan import API_NAME, API_PORT, AUTHORITY_VALIDITY, HostPlan, Plan
+from installer_stub.plan.model import API_NAME, API_PORT, AUTHORITY_VALIDITY, HostPlan, Plan
 
 PATCHES: Final = "/etc/airseal/patches"
 KUBELET_PATCH: Final = f"{PATCHES}/kubeletconfiguration+merge.yaml"

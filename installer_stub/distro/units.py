@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from installer_stub.plan import (
+from installer_stub.plan.model import (
     CREDENTIAL,
     OPT,
     REGISTRY_AUTHORITY,

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 
 from installer_stub.facts.base import Fact, Otherwise
-from installer_stub.plan import LINKS, OPT, STATE
+from installer_stub.plan.model import LINKS, OPT, STATE
 
 MARKER = f"{STATE}/cluster.json"
 TOOLS = (

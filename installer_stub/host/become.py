@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from installer_stub.errors import AuthenticationFailed
 from installer_stub.host.command import CommandResult, Secret
 from installer_stub.host.model import Host
-from installer_stub.plan import HOME
+from installer_stub.plan.model import HOME
 
 # RHEL's sudo and a non-login sshd session lack /usr/local/bin and the sbin directories.
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, Self
 
 from installer_stub.errors import InstallerError
-from installer_stub.plan import STATE
+from installer_stub.plan.model import STATE
 
 PATH: Final = f"{STATE}/host.json"
 VERSION: Final = 1

@@ -12,7 +12,7 @@ import shutil
 from pathlib import Path
 from typing import Final
 
-from installer_stub.plan import API_NAME, STATE
+from installer_stub.plan.model import API_NAME, STATE
 
 HOSTS: Final = "/etc/hosts"
 SAFE: Final = f"{STATE}/hosts.in-place"  # the whole new text, while the file is written in place

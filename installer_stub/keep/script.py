@@ -11,7 +11,7 @@ from ipaddress import ip_network
 from typing import Final
 
 from installer_stub.keep.document import HostDocument
-from installer_stub.plan import API_NAME, STATE, STUB
+from installer_stub.plan.model import API_NAME, STATE, STUB
 
 PATH: Final = f"{STATE}/keep.sh"
 NEXT: Final = "/run/airseal-keep/next-look"  # seconds since 1970: when the stub wants to look at certificates again

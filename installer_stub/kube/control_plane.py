@@ -10,7 +10,7 @@ from typing import Final
 from installer_stub.errors import ClusterError, HostError
 from installer_stub.host.connection import Connection
 from installer_stub.kube.kubectl import Kubectl
-from installer_stub.plan import HostPlan
+from installer_stub.plan.model import HostPlan
 
 API_TIMEOUT: Final = 300.0  # seconds; a control plane on an old disk needs minutes after a restart
 _LOOK: Final = "look there: journalctl -u kubelet, and crictl or ctr -n k8s.io for the control plane's containers"

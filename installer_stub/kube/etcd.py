@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from installer_stub.errors import ClusterError
 from installer_stub.kube.kubectl import Kubectl
-from installer_stub.plan import in_url
+from installer_stub.plan.model import in_url
 
 _PKI: Final = "/etc/kubernetes/pki/etcd"
 _ETCDCTL: Final = (

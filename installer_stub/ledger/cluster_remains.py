@@ -22,7 +22,7 @@ from installer_stub.ledger.network import (
     removal,
 )
 from installer_stub.ledger.snapshot import Snapshot, links, modules, rules_text
-from installer_stub.plan import OPT
+from installer_stub.plan.model import OPT
 
 _MOUNTED: Final = ("/run/containerd", "/var/lib/kubelet", "/var/lib/containerd", "/run/netns", "/var/run/netns")
 _NAMES: Final = ("/usr/local/bin", "/opt/cni/bin")

@@ -19,7 +19,7 @@ from installer_stub.errors import CouldNotTell, LedgerError, NotPutBack
 from installer_stub.ledger.log import Log
 from installer_stub.ledger.record import Record, Step
 from installer_stub.ledger.store import Store
-from installer_stub.plan import STATE
+from installer_stub.plan.model import STATE
 
 _WAIT: Final = 60.0  # seconds for another process to let go of the ledger
 

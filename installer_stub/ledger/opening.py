@@ -11,7 +11,7 @@ from installer_stub.ledger.importing import import_journal
 from installer_stub.ledger.ledger import Ledger
 from installer_stub.ledger.record import Step
 from installer_stub.ledger.snapshot import Snapshot, take
-from installer_stub.plan import STATE
+from installer_stub.plan.model import STATE
 
 _SAYS: Final = b"What airseal changed on this host stands in /var/lib/airseal/ledger.\n"
 _NAME: Final = "before.json.zst"

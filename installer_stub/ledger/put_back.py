@@ -22,7 +22,7 @@ from installer_stub.ledger.cluster_remains import FOREIGN_TASK
 from installer_stub.ledger.ledger import Entry, Ledger
 from installer_stub.ledger.record import Step
 from installer_stub.ledger.trees import restore_tree
-from installer_stub.plan import API_NAME
+from installer_stub.plan.model import API_NAME
 
 # Others have files of their own there: only what we wrote goes, and the directory when it is empty.
 SHARED: Final = frozenset({"/etc/containerd", "/etc/systemd/system/kubelet.service.d"})

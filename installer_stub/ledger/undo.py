@@ -29,7 +29,7 @@ from installer_stub.ledger.report import Left, Report
 from installer_stub.ledger.snapshot import Snapshot, take
 from installer_stub.membership import record as membership
 from installer_stub.membership.evidence import EARLIER_MARK
-from installer_stub.plan import STATE, STUB
+from installer_stub.plan.model import STATE, STUB
 
 _MEMBERS: Final = frozenset({"units", "containers", "/etc/kubernetes", "/var/lib/kubelet", "/var/lib/etcd"})
 _TASKS: Final = "airseal-*"

@@ -15,7 +15,7 @@ from installer_stub.errors import HostInDoubt
 from installer_stub.host.command import Command
 from installer_stub.host.connection import Connection
 from installer_stub.membership import record
-from installer_stub.plan import STATE
+from installer_stub.plan.model import STATE
 
 _LIMIT: Final = 65536  # bytes of a file that are read: a CA file has some 1,100
 _TIMEOUT: Final = 60.0  # seconds: an answer from a host whose disk hangs never comes

@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Final
 
 from installer_stub.host.flush import FLUSH
-from installer_stub.plan import STATE
+from installer_stub.plan.model import STATE
 
 PATH: Final = f"{STATE}/membership.json"
 _VERSION: Final = 1

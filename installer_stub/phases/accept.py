@@ -16,7 +16,7 @@ from installer_stub.kube.scope import Ownership
 from installer_stub.kube.workloads import unready
 from installer_stub.phases.base import Context, Phase
 from installer_stub.phases.cluster_access import kubectl
-from installer_stub.plan import Plan
+from installer_stub.plan.model import Plan
 
 CONTROL_PLANE: Final = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
 

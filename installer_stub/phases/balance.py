@@ -18,7 +18,7 @@ from installer_stub.host.model import Role
 from installer_stub.phases.base import Context, Phase
 from installer_stub.phases.journal import Journal, Kind
 from installer_stub.phases.member import is_member
-from installer_stub.plan import LOCAL_API, HostPlan, Plan
+from installer_stub.plan.model import LOCAL_API, HostPlan, Plan
 
 _TIMEOUT: Final = 300.0  # seconds: the balancer's image comes over the site's network first
 _STOP: Final = "systemctl stop kubelet.service"

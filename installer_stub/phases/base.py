@@ -12,7 +12,7 @@ from installer_stub.errors import HostError
 from installer_stub.host.command import Secret
 from installer_stub.host.connection import Connection
 from installer_stub.kube.control_plane import Speaker
-from installer_stub.plan import HostPlan, Plan
+from installer_stub.plan.model import HostPlan, Plan
 from installer_stub.site.model import SiteRecord
 
 T = TypeVar("T")

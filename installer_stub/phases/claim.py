@@ -9,7 +9,7 @@ from installer_stub.errors import ClusterError
 from installer_stub.host.connection import Connection
 from installer_stub.host.model import Role
 from installer_stub.phases.base import Context
-from installer_stub.plan import HostPlan
+from installer_stub.plan.model import HostPlan
 from installer_stub.site.codec import encode_identity, encode_record
 from installer_stub.site.model import Identity
 from installer_stub.site.store import IDENTITY, RECORD, HostMark, mark_host, read_mark, write_record

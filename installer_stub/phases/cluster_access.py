@@ -20,7 +20,7 @@ from installer_stub.kube.control_plane import API_TIMEOUT, ControlPlane, Speaker
 from installer_stub.kube.kubectl import Kubectl
 from installer_stub.phases.base import Context
 from installer_stub.phases.member import is_member
-from installer_stub.plan import HostPlan, in_url
+from installer_stub.plan.model import HostPlan, in_url
 
 _RUN: Final = "/run/airseal"  # in memory: gone after a restart, whatever happened to us
 GRANT_CONFIG: Final = f"{_RUN}/grant.yaml"

@@ -13,7 +13,7 @@ from installer_stub.host.connection import Connection
 from installer_stub.phases.base import Context, Phase
 from installer_stub.phases.create_credential import authorization
 from installer_stub.phases.journal import Journal, Kind
-from installer_stub.plan import HostPlan
+from installer_stub.plan.model import HostPlan
 
 # hosts.toml is read at every pull; these two are read at the start.
 _NEEDS_RESTART: Final = frozenset({containerd.CONFIG, "/etc/systemd/system/containerd.service"})

@@ -11,7 +11,7 @@ from installer_stub.host.command import Command
 from installer_stub.host.connection import BytesMoved, Connection
 from installer_stub.host.flush import FLUSH
 from installer_stub.phases.base import Context, Phase
-from installer_stub.plan import HostPlan
+from installer_stub.plan.model import HostPlan
 
 
 @runtime_checkable

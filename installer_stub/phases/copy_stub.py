@@ -9,7 +9,7 @@ from installer_stub.phases.base import Context, Phase
 from installer_stub.phases.claim import claim, is_claimed
 from installer_stub.phases.journal import Journal
 from installer_stub.phases.put_stub import has_stub, put_stub
-from installer_stub.plan import STATE, HostPlan
+from installer_stub.plan.model import STATE, HostPlan
 
 _LOG: Final = f"{STATE}/ledger/log"
 

@@ -27,7 +27,7 @@ from installer_stub.phases.registry_authority import (
     addresses,
     masters,
 )
-from installer_stub.plan import REGISTRY_AUTHORITY, REGISTRY_CA, HostPlan
+from installer_stub.plan.model import REGISTRY_AUTHORITY, REGISTRY_CA, HostPlan
 
 _MAKE_ROOM = 'mkdir -p "$1"; chmod 0700 "$1"; rm -f "$2"'  # a certificate stands beside its own key or not at all
 

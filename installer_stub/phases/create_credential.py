@@ -14,7 +14,7 @@ from installer_stub.host.command import Command, Secret
 from installer_stub.host.connection import Connection
 from installer_stub.phases import stub_verbs
 from installer_stub.phases.base import Context, Phase
-from installer_stub.plan import CREDENTIAL, HostPlan
+from installer_stub.plan.model import CREDENTIAL, HostPlan
 from registry_snapshot.serve.login import Credential
 
 USER: Final = "airseal"

@@ -9,7 +9,7 @@ from installer_stub.host.model import Role
 from installer_stub.phases.base import Context, Phase
 from installer_stub.phases.stub_verbs import check_files, fetch_files
 from installer_stub.phases.task import Task, run_task
-from installer_stub.plan import HostPlan
+from installer_stub.plan.model import HostPlan
 
 _TASK: Final = "fetch-files"
 

@@ -22,7 +22,7 @@ from installer_stub.phases.cluster_access import (
 )
 from installer_stub.phases.member import become_member_script, begin, look, membership
 from installer_stub.phases.task import Task, run_task, stop_task
-from installer_stub.plan import HostPlan
+from installer_stub.plan.model import HostPlan
 
 _CONFIG: Final = "/run/airseal/join.yaml"
 # The secret goes when the script ends, also when it is stopped.

@@ -9,7 +9,7 @@ from installer_stub.phases import hosts_entry
 from installer_stub.phases.base import Context, Phase
 from installer_stub.phases.cluster_access import join_grant, speaker, wait_for_api
 from installer_stub.phases.join_hosts import join, missing
-from installer_stub.plan import HostPlan
+from installer_stub.plan.model import HostPlan
 
 
 class JoinNodes(Phase):

@@ -20,7 +20,7 @@ from installer_stub.ledger.ledger import Entry as LedgerEntry
 from installer_stub.ledger.ledger import entries_of
 from installer_stub.ledger.log import parse
 from installer_stub.ledger.report import Report
-from installer_stub.plan import STATE, STUB
+from installer_stub.plan.model import STATE, STUB
 
 _TIMEOUT: Final = 300.0  # seconds; a snapshot of a host takes two, and it may have to wait for another process
 

@@ -18,7 +18,7 @@ from installer_stub.membership.evidence import Evidence
 from installer_stub.membership.record import Record, Stage
 from installer_stub.membership.verdict import Doubt, Membership, judge, proved_by
 from installer_stub.phases.base import Context
-from installer_stub.plan import HostPlan
+from installer_stub.plan.model import HostPlan
 
 
 def look(connection: Connection) -> Evidence:

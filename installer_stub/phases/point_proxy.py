@@ -12,7 +12,7 @@ from installer_stub.errors import ClusterError
 from installer_stub.kube.kubectl import Kubectl
 from installer_stub.phases.base import Context, Phase
 from installer_stub.phases.cluster_access import kubectl, wait_for_api
-from installer_stub.plan import Endpoint
+from installer_stub.plan.model import Endpoint
 
 _IN = ("-n", "kube-system")
 _ENDPOINT_TIMEOUT: Final = 60.0  # seconds; a load balancer's health checks need some until they send anybody here

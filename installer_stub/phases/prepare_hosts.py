@@ -20,7 +20,7 @@ from installer_stub.keep.report import Report
 from installer_stub.phases.base import Context, Phase
 from installer_stub.phases.journal import Journal, Kind
 from installer_stub.phases.member import is_member
-from installer_stub.plan import STUB, HostPlan, Plan
+from installer_stub.plan.model import STUB, HostPlan, Plan
 
 _UNITS: Final = (units.HOST_UNIT, units.KEEP_TIMER)
 _TEXTS: Final = dict(zip(units.HOST_FILES, (units.HOST, units.KEEP, units.TIMER), strict=True))

@@ -8,7 +8,7 @@ from installer_stub.host.checked_stream import CheckedStream
 from installer_stub.host.command import Command
 from installer_stub.host.connection import Connection
 from installer_stub.phases.base import Artifact, Reporter
-from installer_stub.plan import STUB
+from installer_stub.plan.model import STUB
 
 
 def has_stub(connection: Connection, digest: str) -> bool:

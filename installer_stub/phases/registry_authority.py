@@ -17,7 +17,7 @@ from installer_stub.host.model import Role
 from installer_stub.phases.base import Context
 from installer_stub.pki import authority
 from installer_stub.pki.leaf import Leaf, public_key
-from installer_stub.plan import (
+from installer_stub.plan.model import (
     API_NAME,
     REGISTRY_AUTHORITY,
     REGISTRY_CA,

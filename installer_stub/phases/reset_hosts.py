@@ -15,7 +15,7 @@ from installer_stub.host.fanout import outcomes
 from installer_stub.ledger.report import Report
 from installer_stub.phases.base import Context
 from installer_stub.phases.put_stub import put_stub
-from installer_stub.plan import STUB, HostPlan
+from installer_stub.plan.model import STUB, HostPlan
 
 _TIMEOUT: Final = 3600.0  # seconds; removing a hundred gigabytes of images from an old disk takes a while
 

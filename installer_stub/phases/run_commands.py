@@ -19,7 +19,7 @@ from installer_stub.kube.workloads import unready
 from installer_stub.phases.base import Context, Phase
 from installer_stub.phases.cluster_access import kubectl, speaker, wait_for_api
 from installer_stub.phases.task import Task, TaskFailed, look_at, run_task, stop_task
-from installer_stub.plan import HOME, STATE, HostPlan
+from installer_stub.plan.model import HOME, STATE, HostPlan
 
 RECORD: Final = f"{STATE}/commands.json"
 _NODES_TIMEOUT: Final = 120.0  # seconds

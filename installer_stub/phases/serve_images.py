@@ -14,7 +14,7 @@ from installer_stub.phases.copy_bundle import identity
 from installer_stub.phases.journal import Journal, Kind
 from installer_stub.phases.registry_authority import masters
 from installer_stub.pki.registry import UNIT
-from installer_stub.plan import REGISTRY_CA, HostPlan
+from installer_stub.plan.model import REGISTRY_CA, HostPlan
 
 # What it started with is what lies there: the unit noted the hashes of the files just before it read them.
 _RUNS: Final = """\

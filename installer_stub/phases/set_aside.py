@@ -11,7 +11,7 @@ from installer_stub.host.connection import Connection, write
 from installer_stub.membership.record import PATH as MEMBERSHIP
 from installer_stub.phases.base import Context, Phase
 from installer_stub.phases.journal import Journal, Kind
-from installer_stub.plan import STATE, HostPlan
+from installer_stub.plan.model import STATE, HostPlan
 from installer_stub.preflight.leftovers import ASIDE
 
 RECORD: Final = f"{STATE}/aside.json"

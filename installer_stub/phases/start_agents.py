@@ -18,7 +18,7 @@ from installer_stub.host.connection import Connection
 from installer_stub.host.fanout import for_each
 from installer_stub.phases.base import Artifact, Context, Phase, Reporter
 from installer_stub.phases.put_stub import has_stub, put_stub
-from installer_stub.plan import HostPlan
+from installer_stub.plan.model import HostPlan
 
 
 class StartAgents(Phase):

@@ -22,7 +22,7 @@ from installer_stub.phases.cluster_access import (
 )
 from installer_stub.phases.member import begin, complete, membership
 from installer_stub.phases.task import Task, run_task, settle_task
-from installer_stub.plan import HostPlan
+from installer_stub.plan.model import HostPlan
 
 _CONFIG: Final = "/run/airseal/init.yaml"
 

@@ -7,7 +7,7 @@ import shlex
 from installer_stub.distro.containerd import rotated
 from installer_stub.host.command import Command
 from installer_stub.host.model import Role
-from installer_stub.plan import LINKS, OPT, STATE, STUB, HostPlan, Plan
+from installer_stub.plan.model import LINKS, OPT, STATE, STUB, HostPlan, Plan
 
 
 def _files(verb: str, plan: Plan, host: HostPlan) -> list[str]:

@@ -24,7 +24,7 @@ from installer_stub.host.command import Command
 from installer_stub.host.connection import Connection
 from installer_stub.host.flush import FLUSH
 from installer_stub.phases.task_state import TaskState
-from installer_stub.plan import STATE
+from installer_stub.plan.model import STATE
 
 _log = logging.getLogger("airseal.task")
 _SCRIPTS: Final = "/run/airseal"

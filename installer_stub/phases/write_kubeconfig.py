@@ -12,7 +12,7 @@ from installer_stub.errors import ClusterError, InstallerError
 from installer_stub.kube.kubeconfig import AdminAccess
 from installer_stub.phases.base import Context, Phase
 from installer_stub.phases.cluster_access import speaker
-from installer_stub.plan import API_PORT, in_url
+from installer_stub.plan.model import API_PORT, in_url
 
 
 def keep(target: Path, content: bytes) -> Path | None:

@@ -16,7 +16,7 @@ from installer_stub.hostside import keys
 from installer_stub.keep.programs import run
 from installer_stub.pki.authority import Authority
 from installer_stub.pki.leaf import Leaf
-from installer_stub.plan import REGISTRY_AUTHORITY, REGISTRY_CERTIFICATE, REGISTRY_KEY, REGISTRY_PORT
+from installer_stub.plan.model import REGISTRY_AUTHORITY, REGISTRY_CERTIFICATE, REGISTRY_KEY, REGISTRY_PORT
 
 DAYS: Final = 90
 UNIT: Final = "airseal-registry.service"

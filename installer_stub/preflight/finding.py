@@ -10,7 +10,7 @@ from installer_stub.bundle.model import BundleInfo
 from installer_stub.facts.cluster import ClusterFacts
 from installer_stub.facts.gather import HostFacts
 from installer_stub.host.model import Host, Role
-from installer_stub.plan import Member
+from installer_stub.plan.model import Member
 
 
 class Severity(StrEnum):

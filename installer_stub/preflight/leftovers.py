@@ -6,9 +6,9 @@ import time
 from collections.abc import Iterator
 from typing import Final
 
-from installer_stub.decide import node_name
 from installer_stub.facts.cluster import is_same_host
 from installer_stub.facts.leftovers import Leftover
+from installer_stub.plan.decide import node_name
 from installer_stub.preflight.finding import Finding, Site, fatal, note
 from installer_stub.ui.transfer import size
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import PurePosixPath
 
 from installer_stub.bundle.model import ClusterFile
-from installer_stub.plan import LINKS
+from installer_stub.plan.model import LINKS
 from installer_stub.preflight.finding import Finding, Site, fatal
 
 

@@ -7,7 +7,7 @@ from ipaddress import ip_address, ip_network
 
 from installer_stub.distro.balancer import HEALTH_PORT
 from installer_stub.host.model import Role
-from installer_stub.plan import API_PORT, REGISTRY_PORT
+from installer_stub.plan.model import API_PORT, REGISTRY_PORT
 from installer_stub.preflight.finding import Finding, Site, fatal, note, warning
 
 KUBELET, ETCD_CLIENT, ETCD_PEER, CONTROLLER_MANAGER, SCHEDULER = 10250, 2379, 2380, 10257, 10259

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from installer_stub.options import parse_access
-from installer_stub.plan import BY_ITSELF, CERTIFICATE_VALIDITY, Access, Member
+from installer_stub.plan.model import BY_ITSELF, CERTIFICATE_VALIDITY, Access, Member
 from installer_stub.site.model import Site, SiteRecord
 
 VALIDITY: Final = "certificate-validity"

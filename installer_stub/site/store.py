@@ -15,7 +15,7 @@ from installer_stub.host.command import Command
 from installer_stub.host.connection import Connection, write
 from installer_stub.host.flush import FLUSH
 from installer_stub.kube.kubectl import Kubectl
-from installer_stub.plan import STATE
+from installer_stub.plan.model import STATE
 from installer_stub.site.codec import (
     MOST_BYTES,
     decode_identity,

@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from installer_stub.bundle.model import BundleInfo
-from installer_stub.decide import node_name
 from installer_stub.errors import ClusterError, UsageError
 from installer_stub.facts.gather import HostFacts, gather_all
 from installer_stub.host.connection import Connection
 from installer_stub.host.model import Host
 from installer_stub.options import InstallOptions, Verb
+from installer_stub.plan.decide import node_name
 from installer_stub.site.find import Found, Reach, this_change, with_marks
 from installer_stub.site.from_record import VALIDITY, FromRecord
 from installer_stub.site.merge import Contradiction, SiteRequest, merge, requested_bundle

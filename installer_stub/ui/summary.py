@@ -8,7 +8,7 @@ import traceback
 from collections.abc import Sequence
 
 from installer_stub.errors import InstallerError
-from installer_stub.plan import HostPlan, Plan
+from installer_stub.plan.model import HostPlan, Plan
 from installer_stub.preflight.finding import Finding, Severity
 from installer_stub.ui.transfer import duration, size
 

@@ -23,7 +23,7 @@ from installer_stub.keep.report import Report
 from installer_stub.kube.kubectl import Kubectl
 from installer_stub.options import InstallOptions
 from installer_stub.phases.start_agents import leased
-from installer_stub.plan import STUB
+from installer_stub.plan.model import STUB
 from installer_stub.preflight.certificates import ends_soon
 from installer_stub.ui.summary import table as columns
 from installer_stub.verbs.session import Session, artifact, close, connect, connect_reachable, result, session

@@ -18,7 +18,7 @@ from installer_stub.host.connection import Connection
 from installer_stub.host.fanout import for_each
 from installer_stub.kube.kubectl import Kubectl
 from installer_stub.options import InstallOptions
-from installer_stub.plan import CREDENTIAL, STATE, STUB
+from installer_stub.plan.model import CREDENTIAL, STATE, STUB
 from installer_stub.site.codec import encode_record
 from installer_stub.site.status import status_fields, status_text
 from installer_stub.ui.transfer import size

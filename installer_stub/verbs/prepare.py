@@ -6,14 +6,14 @@ import contextlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
-from installer_stub.decide import build_plan
 from installer_stub.errors import InstallerError
 from installer_stub.facts.cluster import ClusterFacts, gather
 from installer_stub.host.connection import Connection
 from installer_stub.host.model import Host
 from installer_stub.kube.kubectl import Kubectl
 from installer_stub.phases.base import Context
-from installer_stub.plan import Plan
+from installer_stub.plan.decide import build_plan
+from installer_stub.plan.model import Plan
 from installer_stub.preflight.checks import check_all, require
 from installer_stub.preflight.finding import Site
 from installer_stub.preflight.names_taken import linked

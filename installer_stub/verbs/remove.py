@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from typing import Final
 
-from installer_stub.decide import build_plan
 from installer_stub.distro.kubeadm import KUBEADM
 from installer_stub.errors import ClusterError, CommandFailed, Interrupted, UsageError
 from installer_stub.facts.cluster import ClusterFacts, gather
@@ -26,6 +25,7 @@ from installer_stub.phases.keep_record import KeepRecord
 from installer_stub.phases.prepare_hosts import PrepareHosts
 from installer_stub.phases.reset_hosts import require_complete, reset_hosts
 from installer_stub.phases.start_agents import leased
+from installer_stub.plan.decide import build_plan
 from installer_stub.site.find import this_change, with_marks
 from installer_stub.site.follow import Followers
 from installer_stub.site.model import BundleState, SiteHost, SiteRecord

@@ -13,7 +13,7 @@ from installer_stub.phases.copy_stub import CopyStub
 from installer_stub.phases.install_files import InstallFiles
 from installer_stub.phases.pipeline import INSTALL
 from installer_stub.phases.run_commands import RunCommands
-from installer_stub.plan import HostPlan
+from installer_stub.plan.model import HostPlan
 from installer_stub.ui.summary import plan_text, table
 from installer_stub.ui.transfer import duration, size
 from installer_stub.verbs.prepare import connected, context_of, prepare

@@ -18,7 +18,7 @@ from installer_stub.host.fanout import for_each
 from installer_stub.host.model import Role
 from installer_stub.kube.etcd import Etcd, EtcdMember
 from installer_stub.options import InstallOptions
-from installer_stub.plan import STUB
+from installer_stub.plan.model import STUB
 from installer_stub.site.model import SiteHost
 from installer_stub.site.status import HostStatus, SiteStatus, status_fields, status_text, strangers
 from installer_stub.verbs.open_site import OpenSite, open_site

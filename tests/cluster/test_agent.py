@@ -21,7 +21,7 @@ from installer_stub.host.known_hosts import HostKeyPolicy
 from installer_stub.host.login import Login
 from installer_stub.host.model import Host, Role
 from installer_stub.host.ssh import SSHConnection
-from installer_stub.plan import STUB
+from installer_stub.plan.model import STUB
 from tests.testbed.blank_host import BlankHost
 from tests.testbed.cache import Cache
 from tests.testbed.docker_engine import engine

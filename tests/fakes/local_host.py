@@ -11,7 +11,7 @@ from installer_stub.errors import CommandFailed
 from installer_stub.host.command import Command, CommandResult, Secret
 from installer_stub.host.connection import BytesMoved
 from installer_stub.host.model import Host, Role
-from installer_stub.plan import STUB
+from installer_stub.plan.model import STUB
 
 ROOT = Path(__file__).resolve().parents[2]
 

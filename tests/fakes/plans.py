@@ -12,7 +12,7 @@ from installer_stub.bundle.model import BundleInfo, ClusterCommand, ImageLock
 from installer_stub.host.connection import Connection
 from installer_stub.host.model import Host, Role
 from installer_stub.phases.base import Artifact, Context
-from installer_stub.plan import HostPlan, ImageSource, Plan
+from installer_stub.plan.model import HostPlan, ImageSource, Plan
 from registry_snapshot.oci.descriptor import Descriptor
 from registry_snapshot.oci.digest import Digest
 from tests.fakes.scripted import ScriptedConnection

@@ -13,7 +13,7 @@ from installer_stub.host.command import Command, CommandResult
 from installer_stub.phases.registry_authority import CERTIFICATE, KEY
 from installer_stub.pki import authority, registry
 from installer_stub.pki.registry import RegistryFiles
-from installer_stub.plan import REGISTRY_CERTIFICATE, REGISTRY_KEY, Plan
+from installer_stub.plan.model import REGISTRY_CERTIFICATE, REGISTRY_KEY, Plan
 from tests.fakes.plans import scripted_hosts
 from tests.fakes.scripted import ScriptedConnection, succeeded
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from installer_stub.host.model import Role
-from installer_stub.plan import Plan
+from installer_stub.plan.model import Plan
 from installer_stub.site.model import (
     BundleState,
     Change,

@@ -12,7 +12,7 @@ import yaml
 
 from installer_stub.bundle.model import BALANCER_LABEL
 from installer_stub.distro import balancer
-from installer_stub.plan import Plan
+from installer_stub.plan.model import Plan
 from tests.fakes.plans import M1, M2, M3, N1, N2, make_plan, masters, nodes
 
 IMAGE = "docker.io/library/haproxy:3.0.11"

@@ -10,7 +10,7 @@ import pytest
 from installer_stub.distro.containerd import config_toml, hosts_toml, rotated
 from installer_stub.distro.kubeadm import KUBEADM
 from installer_stub.host.command import Secret
-from installer_stub.plan import ImageSource
+from installer_stub.plan.model import ImageSource
 from tests.fakes.plans import M1, M2, M3, N1, host_plan, make_plan, masters, nodes
 
 A, B, C = (f"https://{address}:5443" for address in (M1, M2, M3))

@@ -11,7 +11,7 @@ import yaml
 from installer_stub.distro import kubeadm_config as config
 from installer_stub.distro.base import JoinGrant
 from installer_stub.host.command import Secret
-from installer_stub.plan import Access, Endpoint
+from installer_stub.plan.model import Access, Endpoint
 from tests.fakes.plans import M1, M2, M3, N1, host_plan, make_plan, masters, nodes
 
 TOKEN, KEY = "abcdef.0123456789abcdef", "5e" * 32

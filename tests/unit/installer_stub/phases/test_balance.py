@@ -17,7 +17,7 @@ from installer_stub.phases.balance import Balance, wait_for_server
 from installer_stub.phases.base import Context
 from installer_stub.phases.cluster_access import kubectl
 from installer_stub.phases.point_proxy import PointProxy, require_endpoint
-from installer_stub.plan import Access, Endpoint, Plan
+from installer_stub.plan.model import Access, Endpoint, Plan
 from tests.fakes.membership import answers_membership, make_member
 from tests.fakes.plans import M1, M2, N1, make_context, make_plan, masters, nodes, scripted_hosts
 from tests.fakes.scripted import ScriptedConnection, failed

@@ -7,7 +7,7 @@ import pytest
 from installer_stub.errors import HostError, HostsFailed, HostUnreachable, UsageError
 from installer_stub.host.connection import Connection
 from installer_stub.phases.base import Context
-from installer_stub.plan import HostPlan
+from installer_stub.plan.model import HostPlan
 from tests.fakes.plans import M1, M2, N1, N2, make_context, make_plan, masters, nodes
 
 PLAN = make_plan(*masters(M1, M2), *nodes(N1, N2))

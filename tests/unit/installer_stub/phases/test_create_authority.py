@@ -14,7 +14,7 @@ from installer_stub.phases.base import Context
 from installer_stub.phases.create_authority import CreateAuthority
 from installer_stub.phases.registry_authority import CERTIFICATE, KEY, NAMES
 from installer_stub.pki.leaf import Leaf
-from installer_stub.plan import REGISTRY_CA, REGISTRY_CERTIFICATE, REGISTRY_KEY, Plan
+from installer_stub.plan.model import REGISTRY_CA, REGISTRY_CERTIFICATE, REGISTRY_KEY, Plan
 from tests.fakes.certificate import self_signed
 from tests.fakes.plans import M1, M2, M3, N1, make_context, make_plan, masters, nodes
 from tests.fakes.registry_hosts import CLUSTER_KEY, SECOND_KEY, RegistryHost, registry_hosts

@@ -7,7 +7,7 @@ import pytest
 from installer_stub.errors import HostError
 from installer_stub.host.command import Command, CommandResult, Secret
 from installer_stub.phases.create_credential import CreateCredential, authorization
-from installer_stub.plan import CREDENTIAL, ImageSource
+from installer_stub.plan.model import CREDENTIAL, ImageSource
 from registry_snapshot.serve.login import Credential
 from tests.fakes.plans import M1, M2, N1, make_context, make_plan, masters, nodes, scripted_hosts
 from tests.fakes.scripted import ScriptedConnection, succeeded

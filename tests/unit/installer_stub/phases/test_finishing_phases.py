@@ -19,7 +19,7 @@ from installer_stub.phases.base import Context
 from installer_stub.phases.run_commands import RunCommands
 from installer_stub.phases.task import Task
 from installer_stub.phases.write_kubeconfig import WriteKubeconfig
-from installer_stub.plan import Access, Endpoint, Member
+from installer_stub.plan.model import Access, Endpoint, Member
 from tests.fakes.admin_conf import admin_conf, authority, encoded
 from tests.fakes.membership import answers_membership, make_member
 from tests.fakes.plans import (

@@ -16,7 +16,7 @@ from installer_stub.phases.base import Context
 from installer_stub.phases.configure_runtime import ConfigureRuntime
 from installer_stub.phases.install_files import InstallFiles
 from installer_stub.phases.prepare_hosts import PrepareHosts
-from installer_stub.plan import ImageSource
+from installer_stub.plan.model import ImageSource
 from registry_snapshot.serve.login import Credential
 from tests.fakes.membership import answers_membership, make_member
 from tests.fakes.plans import M1, M2, M3, N1, make_context, make_plan, masters, nodes, scripted_hosts

@@ -8,7 +8,7 @@ from installer_stub.errors import HostError, HostsFailed
 from installer_stub.host.command import CommandResult
 from installer_stub.ledger.report import Left, Report
 from installer_stub.phases.reset_hosts import require_complete, reset_hosts
-from installer_stub.plan import STUB
+from installer_stub.plan.model import STUB
 from tests.fakes.plans import M1, M2, N1, make_context, make_plan, masters, nodes, scripted_hosts
 from tests.fakes.scripted import failed
 

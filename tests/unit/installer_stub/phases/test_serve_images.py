@@ -13,7 +13,7 @@ from installer_stub.host.command import Command, CommandResult
 from installer_stub.phases.base import Artifact, Context
 from installer_stub.phases.registry_authority import CERTIFICATE
 from installer_stub.phases.serve_images import ServeImages
-from installer_stub.plan import REGISTRY_CA
+from installer_stub.plan.model import REGISTRY_CA
 from tests.fakes.plans import M1, M2, M3, N1, make_context, make_plan, masters, nodes, scripted_hosts
 from tests.fakes.scripted import ScriptedConnection, failed, succeeded
 

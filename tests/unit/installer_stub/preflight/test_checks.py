@@ -8,7 +8,6 @@ from ipaddress import IPv4Network
 import pytest
 
 from installer_stub.bundle.model import BALANCER_LABEL
-from installer_stub.decide import host_plan
 from installer_stub.errors import PreflightFailed
 from installer_stub.facts.base import Fact, Unknown
 from installer_stub.facts.gather import ALL_FACTS, parse
@@ -17,6 +16,7 @@ from installer_stub.facts.network import Firewalls, ResolvConf, Routes
 from installer_stub.facts.resources import Mount
 from installer_stub.facts.software import Membership
 from installer_stub.host.model import Host, Role
+from installer_stub.plan.decide import host_plan
 from installer_stub.preflight.checks import ALL_CHECKS, check_all, require
 from installer_stub.preflight.finding import Finding, Severity, Site
 from tests.unit.installer_stub.facts.recordings import CLOCK, answers, facts, stdout

@@ -8,13 +8,13 @@ from dataclasses import replace
 import pytest
 
 from installer_stub.commands import install
-from installer_stub.decide import build_plan
 from installer_stub.distro.balancer import config as balancer_config
 from installer_stub.distro.kubeadm_config import cluster_configuration, node_registration
 from installer_stub.errors import ClusterError, SiteContradiction
 from installer_stub.host.model import Role
 from installer_stub.options import InstallOptions
-from installer_stub.plan import Plan
+from installer_stub.plan.decide import build_plan
+from installer_stub.plan.model import Plan
 from installer_stub.site import survey as module
 from installer_stub.site.choose import Chosen
 from installer_stub.site.find import Found

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from installer_stub.decide import build_plan
 from installer_stub.errors import HostError
-from installer_stub.plan import Access, Endpoint
+from installer_stub.plan.decide import build_plan
+from installer_stub.plan.model import Access, Endpoint
 from installer_stub.preflight.checks import check_all
 from installer_stub.ui.summary import closing, failure_text, findings_text, plan_text, table
 from tests.fakes.plans import M1, M2, N1, make_plan, masters, nodes

@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from installer_stub.decide import build_plan, host_plan, node_name, site_registry
 from installer_stub.host.model import Host, Role
-from installer_stub.plan import ImageSource
+from installer_stub.plan.decide import build_plan, host_plan, node_name, site_registry
+from installer_stub.plan.model import ImageSource
 from tests.unit.installer_stub.facts.recordings import facts
 from tests.unit.installer_stub.preflight.sites import BUNDLE, site
 

@@ -12,7 +12,7 @@ from installer_stub.bundle.model import BundleInfo
 from installer_stub.facts.gather import HostFacts
 from installer_stub.facts.kernel import CgroupVersion
 from installer_stub.host.model import Host, Role
-from installer_stub.plan import (
+from installer_stub.plan.model import (
     BY_ITSELF,
     CERTIFICATE_VALIDITY,
     CREDENTIAL,
