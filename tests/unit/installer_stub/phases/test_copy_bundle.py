@@ -10,7 +10,7 @@ from typing import BinaryIO
 
 import pytest
 
-from installer_stub import plan as plan_module
+from installer_stub.plan import model as plan_module
 from installer_stub.errors import BundleError
 from installer_stub.phases.base import Artifact, Context
 from installer_stub.phases.copy_bundle import CopyBundle

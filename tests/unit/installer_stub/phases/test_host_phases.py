@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from installer_stub import plan
 from installer_stub.distro import units
 from installer_stub.distro.containerd import HOSTS
 from installer_stub.errors import HostError, HostsFailed
@@ -16,6 +15,7 @@ from installer_stub.phases.base import Context
 from installer_stub.phases.configure_runtime import ConfigureRuntime
 from installer_stub.phases.install_files import InstallFiles
 from installer_stub.phases.prepare_hosts import PrepareHosts
+from installer_stub.plan import model as plan
 from installer_stub.plan.model import ImageSource
 from registry_snapshot.serve.login import Credential
 from tests.fakes.membership import answers_membership, make_member

@@ -10,8 +10,8 @@ from installer_stub.plan.model import Access, Endpoint
 from installer_stub.preflight.checks import check_all
 from installer_stub.ui.summary import closing, failure_text, findings_text, plan_text, table
 from tests.fakes.plans import M1, M2, N1, make_plan, masters, nodes
+from tests.unit.installer_stub.plan.test_decide import Options
 from tests.unit.installer_stub.preflight.sites import BUNDLE, site
-from tests.unit.installer_stub.test_decide import Options
 
 
 def test_tables_have_no_trailing_blanks() -> None:
