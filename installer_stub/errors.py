@@ -10,6 +10,7 @@
     │   ├── HostKeyRejected            unknown or changed host key
     │   ├── AuthenticationFailed       wrong password or key, no sudo
     │   ├── HostInDoubt                what cannot be told apart is not acted on: nothing was changed there
+    │   ├── HostLeaving                its reset was begun and has not ended: that comes first
     │   └── CommandFailed              a command ended with a non-zero status
     ├── HostsFailed                4   several hosts; carries each one's error
     │   └── HostsLeftOut               the rest is installed and accepted; these hosts have not got it
@@ -81,6 +82,20 @@ class AuthenticationFailed(HostError):
 
 class HostInDoubt(HostError):
     """Whether the host is part of the cluster, or whose its data is, cannot be told. It was not changed."""
+
+
+class HostLeaving(HostError):
+    """Its reset was begun and has not ended. Nothing is installed over what is half taken off."""
+
+    PROBLEM = "its reset was begun and has not ended; nothing is installed over what is half taken off"
+
+    def __init__(self, host: str) -> None:
+        super().__init__(host, self.PROBLEM, self.remedy_for(host))
+
+    @staticmethod
+    def remedy_for(host: str) -> str:
+        """Return what finishes it: the command that began it, or the host's own."""
+        return f"finish it with the command that began it (reset, or remove), or at the console of {host}: /opt/airseal/bin/airseal host undo"
 
 
 class CommandFailed(HostError):

@@ -6,6 +6,9 @@ import json
 from dataclasses import dataclass
 
 from installer_stub.facts.base import Fact, Otherwise
+from installer_stub.membership.record import PATH as RECORD
+from installer_stub.membership.record import Stage
+from installer_stub.membership.record import parse as parse_record
 from installer_stub.plan.model import LINKS, OPT, STATE
 
 MARKER = f"{STATE}/cluster.json"
@@ -36,6 +39,7 @@ class Membership:
     bundle: str  # "name:version"
     joined: bool  # kubeadm has made it a member
     server: str  # the API server it talks to, where it has joined
+    leaving: bool = False  # its reset was begun and has not ended
 
     @property
     def ours(self) -> bool:
@@ -44,8 +48,8 @@ class Membership:
 
 
 def parse_membership(stdout: str) -> Membership:
-    """Return it from "joined", "server URL" and the marker's JSON, a line each. A torn marker is no marker."""
-    joined, server, marker = False, "", {}
+    """Return it from "joined", "server URL", marker and record as JSON, a line each. A torn one is none."""
+    joined, server, marker, record = False, "", {}, None
     for line in stdout.splitlines():
         first, _, rest = line.strip().partition(" ")
         if first == "joined":
@@ -54,7 +58,10 @@ def parse_membership(stdout: str) -> Membership:
             server = rest.strip("\"' ")
         elif first == "marker":
             marker = _object(rest)
-    return Membership(str(marker.get("cluster", "")), str(marker.get("bundle", "")), joined, server)
+        elif first == "record":
+            record = parse_record(rest.encode())
+    leaving = record is not None and record.stage is Stage.LEAVING
+    return Membership(str(marker.get("cluster", "")), str(marker.get("bundle", "")), joined, server, leaving)
 
 
 def parse_engines(stdout: str) -> tuple[str, ...]:
@@ -81,7 +88,8 @@ def _object(text: str) -> dict[str, object]:
 _MEMBERSHIP = (
     "for file in /etc/kubernetes/kubelet.conf /etc/kubernetes/admin.conf; do "
     "[ -f $file ] && { echo joined; sed -n 's/^ *server: */server /p' $file; }; done; "
-    f"[ -f {MARKER} ] && {{ printf 'marker '; tr -d '\\n' < {MARKER}; echo; }}"
+    f"[ -f {MARKER} ] && {{ printf 'marker '; tr -d '\\n' < {MARKER}; echo; }}; "
+    f"[ -f {RECORD} ] && {{ printf 'record '; tr -d '\\n' < {RECORD}; echo; }}"
 )
 
 # Two directories, and of each link where it leads: what leads to ours is ours.

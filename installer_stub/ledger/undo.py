@@ -1,7 +1,8 @@
 """Undoing everything on this host, from the ledger alone: no bundle, no plan, no connection. Safe to stop and begin again.
 
-Order: units stop, containers end, what they mounted goes; then files and directories, last change first; then rules,
-settings and modules; then units as they were; then the host is measured. Only when nothing is left do we leave too.
+Order: the host says that it is leaving; units stop, containers end, what they mounted goes; then files and directories,
+last change first; then rules, settings and modules; then units as they were; then the host is measured. Only when nothing is
+left do we leave too.
 """
 
 from __future__ import annotations
@@ -27,8 +28,7 @@ from installer_stub.ledger.put_back import put_back
 from installer_stub.ledger.record import Step
 from installer_stub.ledger.report import Left, Report
 from installer_stub.ledger.snapshot import Snapshot, take
-from installer_stub.membership import record as membership
-from installer_stub.membership.evidence import EARLIER_MARK
+from installer_stub.membership import leaving
 from installer_stub.plan.model import STATE, STUB
 
 _MEMBERS: Final = frozenset({"units", "containers", "/etc/kubernetes", "/var/lib/kubelet", "/var/lib/etcd"})
@@ -49,6 +49,8 @@ class Undo:
 
     def run(self) -> Report:
         """Do all of it. Never raises for what can be named in the report instead."""
+        if not self._say_leaving():
+            return self.report
         before = self._before()
         self._stage("units", self._stop_units)
         self._stage("containers", self._end_containers)
@@ -57,7 +59,6 @@ class Undo:
         self._stage("runtime", lambda: cluster_remains.remove_runtime(self.machine, before))
         self._stage("links", lambda: cluster_remains.remove_links(self.machine, before))
         self._entries(blocked=bool(alive))
-        self._stage("membership", self._forget_membership)
         self._stage("names", lambda: cluster_remains.remove_names(self.machine))
         self._stage("aside", lambda: give_back(self.ledger))
         self._stage("rules", lambda: cluster_remains.remove_rules(self.machine, before))
@@ -68,6 +69,8 @@ class Undo:
         self._measure(before)
         if not self.report.left:
             self._stage("airseal", lambda: remove_ourselves(self.ledger))
+        elif not {left.name for left in self.report.left} & _MEMBERS:
+            self._stage("membership", self._forget_membership)
         self.report.complete = not self.report.left
         return self.report
 
@@ -153,12 +156,19 @@ class Undo:
         gone = {thing for thing, _ in self._notes if thing.kind is Kind.PARENT and not self.machine.disk.at(thing.name).exists()}
         self.report.notes += [f"{thing}: {note}" for thing, note in self._notes if thing not in gone]
 
+    def _say_leaving(self) -> bool:
+        """Write down what begins here. Tell whether to go on: what nobody would know of is not begun."""
+
+        def say() -> list[str]:
+            leaving.begin(self.machine.disk, self.ledger.state)
+            return []
+
+        self._stage("membership", say)
+        return not self.report.left
+
     def _forget_membership(self) -> list[str]:
-        """What it said of itself as a member is over once nothing of the cluster is left; an installation may begin anew."""
-        if not {left.name for left in self.report.left} & _MEMBERS:
-            for path in (membership.PATH, EARLIER_MARK):
-                with contextlib.suppress(FileNotFoundError):
-                    self.machine.disk.unlink(path)
+        """What is left is nothing of the cluster: an installation may begin anew."""
+        leaving.end(self.machine.disk, self.ledger.state)
         return []
 
     def _entry(self, entry: Entry) -> None:
@@ -239,7 +249,7 @@ def remove_ourselves(ledger: Ledger) -> list[str]:
             raise NotPutBack(f"{mounted[0].target} is mounted below {place}", "unmount it, then run reset again")
     _remove_places(machine)
     for child in sorted(machine.disk.at(state).iterdir()):
-        if child.name not in {"ledger", "cluster.json"}:
+        if child.name not in {"ledger", "cluster.json", "membership.json"}:
             name = f"{state}/{child.name}"
             machine.disk.remove_tree(name) if child.is_dir() and not child.is_symlink() else machine.disk.unlink(name)
     machine.disk.rename(ledger.directory, f"{ledger.directory}.closed")
@@ -265,6 +275,7 @@ def _remove_state(machine: Machine, state: str) -> None:
     closed = f"{state}/ledger.closed"
     if machine.disk.at(closed).is_dir():
         machine.disk.remove_tree(closed)
+    leaving.end(machine.disk, state)  # before the mark: without that nobody would know whose reset it is to finish
     with contextlib.suppress(FileNotFoundError):
         machine.disk.unlink(f"{state}/cluster.json")
     if machine.disk.seen(state)[0].form is Form.DIRECTORY:

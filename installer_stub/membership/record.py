@@ -16,7 +16,7 @@ _LIMIT: Final = 4096  # bytes; a record has some 150
 
 
 class Stage(StrEnum):
-    """How far. ``LEAVING``: somebody asked for this host to be taken out, and that has not ended."""
+    """How far. ``LEAVING``: this host's undoing was begun, and has not ended."""
 
     BEGUN = "begun"  # init or join was about to start, and has never ended
     INITIALISED = "initialised"  # of the master that began the cluster: kubeadm init has ended, what comes after it has not

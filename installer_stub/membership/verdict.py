@@ -11,12 +11,13 @@ from installer_stub.membership.record import Stage, parse
 
 
 class Membership(StrEnum):
-    """Absent, begun or member. Unknown has no value: see Doubt."""
+    """Absent, begun, member or leaving. Unknown has no value: see Doubt."""
 
     ABSENT = "absent"
     BEGUN = "begun"  # by us, and never completed: may be cleaned
     INITIALISED = "initialised"
     MEMBER = "member"
+    LEAVING = "leaving"  # its undoing was begun and has not ended: nothing else may be done there
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +29,7 @@ class Doubt:
 
 _BY_STAGE = {
     Stage.BEGUN: Membership.BEGUN,
-    Stage.LEAVING: Membership.BEGUN,
+    Stage.LEAVING: Membership.LEAVING,
     Stage.INITIALISED: Membership.INITIALISED,
     Stage.MEMBER: Membership.MEMBER,
 }
@@ -43,7 +44,7 @@ def judge(evidence: Evidence, keys: frozenset[str]) -> Membership | Doubt:
     if record is None:
         return _without_record(evidence)
     stage = _BY_STAGE[record.stage]
-    if stage is Membership.BEGUN:
+    if stage in {Membership.BEGUN, Membership.LEAVING}:
         return stage
     if not evidence.traces:
         return Doubt(f"its record says {record.stage.value}, and nothing of Kubernetes is there any more")

@@ -7,7 +7,7 @@ ended. Whatever cannot be told is an error that names the host, never a "no".
 from __future__ import annotations
 
 from installer_stub.distro.kubeadm import KUBEADM
-from installer_stub.errors import HostInDoubt, InstallerError
+from installer_stub.errors import HostInDoubt, HostLeaving, InstallerError
 from installer_stub.facts.cluster import ClusterFacts, NodeFact, gather
 from installer_stub.host.command import Command
 from installer_stub.host.connection import Connection, write
@@ -37,7 +37,7 @@ def is_member(connection: Connection) -> bool:
 
 
 def membership(context: Context, host: HostPlan) -> Membership:
-    """Return what ``host`` is. Raises HostInDoubt where neither it nor the cluster can prove it.
+    """Return what ``host`` is. Raises HostInDoubt where neither it nor the cluster can prove it, HostLeaving.
 
     A member whose record was lost gets it back once the cluster says that it is one: so does one that completed in the
     moment in which the power went.
@@ -45,6 +45,8 @@ def membership(context: Context, host: HostPlan) -> Membership:
     connection = context.connection(host)
     found = look(connection)
     proved = verdict(found)
+    if proved is Membership.LEAVING:
+        raise HostLeaving(host.address)
     if proved in {Membership.MEMBER, Membership.ABSENT, Membership.INITIALISED}:
         return Membership(proved)
     cluster, unheard = cluster_word(context)

@@ -25,6 +25,7 @@ ALL_CHECKS: tuple[Check, ...] = (
     identity.addresses,
     topology.masters,
     topology.other_clusters,
+    topology.leaving,
     topology.other_engines,
     leftovers.leftovers,
     leftovers.names,

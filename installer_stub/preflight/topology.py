@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from installer_stub.errors import HostLeaving
 from installer_stub.host.model import Role
 from installer_stub.preflight.finding import Finding, Site, fatal, warning
 
@@ -31,6 +32,13 @@ def other_clusters(site: Site) -> Iterator[Finding]:
                 f"it is already a member of a Kubernetes cluster{of} that this tool did not make",
                 "use another host, or take it out of that cluster first (kubectl drain, kubeadm reset)",
             )
+
+
+def leaving(site: Site) -> Iterator[Finding]:
+    """What was begun to be taken off is taken off to its end first."""
+    for host, facts in site.each():
+        if facts.membership.leaving:
+            yield fatal(host.address, HostLeaving.PROBLEM, HostLeaving.remedy_for(host.address))
 
 
 def other_engines(site: Site) -> Iterator[Finding]:

@@ -12,7 +12,6 @@ from typing import Final
 from installer_stub.distro.kubeadm import KUBEADM
 from installer_stub.errors import RecordError
 from installer_stub.facts.gather import HostFacts
-from installer_stub.facts.software import Membership
 from installer_stub.host.command import Command
 from installer_stub.host.connection import Connection
 from installer_stub.host.fanout import for_each
@@ -81,7 +80,7 @@ def with_marks(facts: Mapping[str, HostFacts], found: Found) -> dict[str, HostFa
         if not cluster and found.record is not None and each.membership.joined and _proved(found, address):
             cluster = found.record.cluster
         bundle = ", ".join(mark.titles) or (found.record.site.titles if found.record is not None else "")
-        known[address] = replace(each, membership=Membership(cluster, bundle if cluster else "", each.membership.joined, each.membership.server))
+        known[address] = replace(each, membership=replace(each.membership, cluster=cluster, bundle=bundle if cluster else ""))
     return known
 
 

@@ -137,5 +137,13 @@ def test_membership(*, text: str, ours: bool, joined: bool) -> None:
     assert (found.ours, found.joined) == (ours, joined)
 
 
+@pytest.mark.parametrize(
+    ("record", "leaving"),
+    [('{"version": 1, "stage": "leaving", "authority": ""}', True), ('{"version": 1, "stage": "member", "authority": ""}', False), ('{"version": 1, "stage": "leav', False)],
+)
+def test_a_reset_that_was_begun(*, record: str, leaving: bool) -> None:
+    assert parse_membership(f'marker {{"cluster": "c1"}}\nrecord {record}\n').leaving is leaving
+
+
 def test_engines() -> None:
     assert parse_engines("bash\ndockerd\ncontainerd\ncontainerd-shim\n") == ("containerd", "dockerd")

@@ -28,7 +28,8 @@ def record(stage: Stage, authority: str = KEY) -> bytes:
         (evidence(), (), Membership.ABSENT),
         (evidence(record(Stage.BEGUN)), (), Membership.BEGUN),
         (evidence(record(Stage.BEGUN), traces=TRACES), (OTHER,), Membership.BEGUN),
-        (evidence(record(Stage.LEAVING), traces=TRACES), (KEY,), Membership.BEGUN),
+        (evidence(record(Stage.LEAVING), traces=TRACES), (KEY,), Membership.LEAVING),
+        (evidence(record(Stage.LEAVING)), (), Membership.LEAVING),
         (evidence(record(Stage.INITIALISED), traces=TRACES), (KEY,), Membership.INITIALISED),
         (evidence(record(Stage.MEMBER), traces=TRACES), (KEY,), Membership.MEMBER),
         (evidence(record(Stage.MEMBER), traces=TRACES), (OTHER, KEY), Membership.MEMBER),  # a CA is being rotated

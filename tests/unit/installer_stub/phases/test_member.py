@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from installer_stub.errors import HostError, HostInDoubt, InstallerError
+from installer_stub.errors import HostError, HostInDoubt, HostLeaving, InstallerError
 from installer_stub.membership import record
 from installer_stub.membership.record import Record, Stage
 from installer_stub.phases.base import Phase
@@ -56,9 +56,9 @@ HARMS: dict[str, Harm] = {
 UNREADABLE = {"cannot fork", "killed", "silent"}
 
 
-def run_all(hosts: dict[str, ScriptedConnection]) -> InstallerError | None:
+def run_all(hosts: dict[str, ScriptedConnection], forced: frozenset[str] = frozenset()) -> InstallerError | None:
     """Run the phases as an installation does; return the error that ended it."""
-    context = make_context(PLAN, hosts)
+    context = make_context(PLAN, hosts, force_rejoin=forced)
     phases: tuple[Phase, ...] = (StartFirstMaster(), JoinMasters(), JoinNodes())
     try:
         for phase in phases:
@@ -116,6 +116,24 @@ def test_in_doubt_the_operator_may_say_that_a_host_may_be_wiped() -> None:
     assert hosts[N1].ran("kubeadm reset")
     assert "kubeadm join" in hosts[N1].files["/run/airseal/join.sh"].decode()
     assert not hosts[N2].ran("kubeadm reset")
+
+
+@pytest.mark.parametrize("leaving", [M1, M2, N1])
+@pytest.mark.parametrize("ready", [True, False])
+@pytest.mark.parametrize("forced", [True, False])
+def test_a_host_whose_reset_was_cut_is_neither_a_member_nor_cleaned(leaving: str, *, ready: bool, forced: bool) -> None:
+    """Not even where the cluster still says that it is ready, or where the operator says that it may be wiped: reset knows how."""
+    hosts = finished()
+    make_member(hosts[leaving], Stage.LEAVING)
+    nodes = [node("x", address, ready=ready or address != leaving, control_plane=address in {M1, M2}) for address in ALL]
+    for host in hosts.values():
+        host.on("get nodes", node_list(nodes))
+    error = run_all(hosts, frozenset({leaving} if forced else ()))
+    assert isinstance(error, HostLeaving)
+    assert f"{leaving}: its reset was begun and has not ended" in error.problem
+    assert "reset" in error.remedy
+    assert wiped(hosts) == []
+    assert hosts[leaving].files[record.PATH] == record.render(Record(Stage.LEAVING, ""))
 
 
 def test_a_ready_node_is_not_wiped_even_then() -> None:

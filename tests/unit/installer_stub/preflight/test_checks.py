@@ -252,6 +252,13 @@ class TestWhoseHosts:
         assert problem in found.problem
         assert found.remedy
 
+    @pytest.mark.parametrize("joined", [True, False])
+    def test_one_whose_reset_was_cut_is_finished_first(self, *, joined: bool) -> None:
+        leaving = Membership("c1", "shop:1.4.0", joined=joined, server="", leaving=True)
+        (found,) = findings(with_facts(site(1, 1), "10.0.0.2", membership=leaving))
+        assert (found.severity, found.host) == (FATAL, "10.0.0.2")
+        assert "reset" in found.remedy
+
     def test_little_room_on_a_host_that_is_installed_already_is_only_a_warning(self) -> None:
         (found,) = findings(site(1, 0, membership=self.OURS, disks=disks(GIB // 2)))
         assert found.severity is WARNING
