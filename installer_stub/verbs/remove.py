@@ -5,6 +5,7 @@ Every step looks before it does anything, and the record is written last: cut at
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final
 
 from installer_stub.distro.kubeadm import KUBEADM
@@ -43,6 +44,8 @@ FOLLOW: Final[tuple[Phase, ...]] = (
     KeepRecord(BundleState.INSTALLING, told=True),
 )
 _DRAIN_SECONDS: Final = 300
+# etcd's own guard of the majority (server/etcdserver/errors: ErrUnhealthy, ErrNotEnoughStartedMembers).
+_REFUSALS: Final = ("unhealthy cluster", "not enough started members")
 
 
 def main(options: InstallOptions) -> int:
@@ -87,16 +90,18 @@ def _remove(run: Session, site: OpenSite, record: SiteRecord, host: SiteHost) ->
     cluster = gather(kubectl)
     _require_reach(run, site, host, cluster, master)
     etcd = Etcd(kubectl, master.name)
-    member = _member(run, etcd, host) if host.role is Role.MASTER else None
+    vote = _vote(run, etcd, host) if host.role is Role.MASTER else None
     _agree(run, record, host)
     if cluster.named(host.name) is not None and not run.options.lost:
         run.screen.step(f"{host.name}: moving its pods elsewhere")
         _drain(run, kubectl, host)
-    if member is not None:
+    if vote is not None:
         run.screen.step(f"{host.name}: leaving etcd")
-        etcd.remove(member)
+        _leave_etcd(run, etcd, vote, host)
     if not run.options.lost:
         _reset_host(run, site, host)
+    if vote is not None and vote.breaks:
+        raise _stands_still(host, master)
     kubectl.run("delete", "node", host.name, "--ignore-not-found", "--wait=true", "--timeout=60s", changes=f"remove node {host.name}")
     everybody = [each.name for each in left.hosts] if host.role is Role.MASTER else []
     after = record.advanced(this_change("remove"), site=left, pending=(*record.pending, *everybody))
@@ -133,7 +138,15 @@ def _require_reach(run: Session, site: OpenSite, host: SiteHost, cluster: Cluste
         )
 
 
-def _member(run: Session, etcd: Etcd, host: SiteHost) -> EtcdMember | None:
+@dataclass(frozen=True, slots=True)
+class _Vote:
+    """The etcd member of a master that goes; ``breaks``: the majority goes with it, and the operator wants it so."""
+
+    member: EtcdMember
+    breaks: bool
+
+
+def _vote(run: Session, etcd: Etcd, host: SiteHost) -> _Vote | None:
     """Return the etcd member of ``host``, if it has one. Raises ClusterError where its leaving costs the majority."""
     members = etcd.members()
     going = next((member for member in members if member.is_at(host.internal)), None)
@@ -143,9 +156,29 @@ def _member(run: Session, etcd: Etcd, host: SiteHost) -> EtcdMember | None:
     if well < needed:
         sentence = f"without {host.name}, {well} of the etcd members that stay are well and {needed} are needed: etcd stops, and with it every change in the cluster"
         if not run.options.force:
-            raise ClusterError(f"{sentence}; nothing was changed", "bring the other masters back first (status says which); or say --force, and restore etcd from a backup afterwards")
+            raise ClusterError(
+                f"{sentence}; nothing was changed",
+                "bring the other masters back first (status says which); with --force it goes all the same, and the cluster stands still until they are back",
+            )
         run.screen.step(f"--force: {sentence}")
-    return going
+    return _Vote(going, well < needed)
+
+
+def _leave_etcd(run: Session, etcd: Etcd, vote: _Vote, host: SiteHost) -> None:
+    """Let the member go. etcd refuses to let a member go that its majority depends on (--strict-reconfig-check): then it stays listed, and dead."""
+    try:
+        etcd.remove(vote.member)
+    except CommandFailed as error:
+        if not (vote.breaks and any(words in error.problem for words in _REFUSALS)):
+            raise
+        run.screen.step(f"{host.name}: etcd keeps its member listed, for without it there is no majority; it goes from there once the others are back")
+
+
+def _stands_still(host: SiteHost, master: SiteHost) -> ClusterError:
+    return ClusterError(
+        f"{host.name} is put back as it was, and etcd has no majority any more: no change in the cluster is possible, and it still lists {host.name}",
+        f"bring the other masters back, then let the cluster forget it: remove --lost {host.name} --via {master.address}",
+    )
 
 
 def _agree(run: Session, record: SiteRecord, host: SiteHost) -> None:

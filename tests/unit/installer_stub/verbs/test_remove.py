@@ -8,7 +8,8 @@ from typing import Any, cast
 
 import pytest
 
-from installer_stub.errors import ClusterError, Interrupted, UsageError
+from installer_stub.errors import ClusterError, CommandFailed, Interrupted, UsageError
+from installer_stub.host.command import CommandResult
 from installer_stub.host.model import Role
 from installer_stub.options import InstallOptions
 from installer_stub.site.choose import Chosen
@@ -84,13 +85,36 @@ def test_the_majority_is_never_broken_by_itself(name: str) -> None:
     assert "--force" in remedy
 
 
-def test_force_says_what_happens() -> None:
-    from installer_stub.kube.etcd import Etcd
-    from installer_stub.kube.kubectl import Kubectl
+REFUSAL = failed(1, "Error: etcdserver: unhealthy cluster")
 
+
+@pytest.mark.parametrize("refusal", [REFUSAL, None])
+def test_force_says_what_happens_and_how_it_goes_on(monkeypatch: pytest.MonkeyPatch, refusal: CommandResult | None) -> None:
+    """etcd itself keeps the member that its majority depends on; without it the cluster can be told nothing more."""
     site, session = opened(etcd=members(2, 3, ill=(4,))), run(force=True)
-    assert remove._member(session, Etcd(Kubectl(site.connections["m3"]), "m3"), master(2)) is not None
-    assert any("etcd stops" in step for step in cast("RecordingReporter", session.screen).steps)
+    speaking = cast("ScriptedConnection", site.connections["m3"]).on("drain", "")
+    if refusal is not None:
+        speaking.on("member remove", refusal)
+    else:
+        speaking.on("member remove", "")
+    undone: list[str] = []
+    monkeypatch.setattr(remove, "_reset_host", lambda _run, _site, host: undone.append(host.name))
+    with pytest.raises(ClusterError, match="m2 is put back as it was, and etcd has no majority any more") as caught:
+        remove._remove(session, site, site.record, remove._target(site, "m2"))
+    steps = cast("RecordingReporter", session.screen).steps
+    assert any("--force: without m2, 1 of the etcd members" in step and "etcd stops" in step for step in steps)
+    assert any("etcd keeps its member listed" in step for step in steps) is (refusal is not None)
+    assert undone == ["m2"]
+    assert caught.value.remedy.endswith("remove --lost m2 --via 10.0.0.3")
+    assert not speaking.ran("delete node")
+
+
+def test_etcd_is_not_overruled_where_the_majority_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    site, session = opened(), run(force=True)
+    cast("ScriptedConnection", site.connections["m3"]).on("drain", "").on("member remove", REFUSAL)
+    monkeypatch.setattr(remove, "_reset_host", lambda *_: pytest.fail("the host is still a member"))
+    with pytest.raises(CommandFailed, match="unhealthy cluster"):
+        remove._remove(session, site, site.record, remove._target(site, "m2"))
 
 
 def test_a_dead_member_may_always_go() -> None:
@@ -98,9 +122,9 @@ def test_a_dead_member_may_always_go() -> None:
     from installer_stub.kube.kubectl import Kubectl
 
     site = opened(up=(2, 3, 5), ready=(2, 3, 5), etcd=members(2, 3, ill=(4,)))
-    member = remove._member(run(lost=True), Etcd(Kubectl(site.connections["m2"]), "m2"), master(4))
-    assert member is not None
-    assert member.identity == "4"
+    vote = remove._vote(run(lost=True), Etcd(Kubectl(site.connections["m2"]), "m2"), master(4))
+    assert vote is not None
+    assert (vote.member.identity, vote.breaks) == ("4", False)
 
 
 def test_a_silent_host_is_lost_only_when_the_operator_says_so() -> None:
