@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import subprocess
 import time
 import urllib.error
 import urllib.request
@@ -21,6 +22,7 @@ import pytest
 import yaml
 
 from tests.cluster.conftest import OUTPUT, install
+from tests.demo.__main__ import operators_environment
 from tests.demo.shop import ADMIN, NODE_PORT, order_something
 from tests.testbed.blank_host import BlankHost
 from tests.testbed.cache import Cache
@@ -98,12 +100,12 @@ def ready(master: BlankHost, name: str) -> bool:
     return kubectl(master, f"get node {name} -o jsonpath='{path}'", check=False).strip() == "True"
 
 
-def etcd_is_whole(master: BlankHost) -> bool:
+def etcd_is_whole(master: BlankHost, members: int = 3) -> bool:
     certificates = "--cacert /etc/kubernetes/pki/etcd/ca.crt --cert /etc/kubernetes/pki/etcd/server.crt --key /etc/kubernetes/pki/etcd/server.key"
     asked = master.run(
         f"kubectl {ADMIN} -n kube-system exec etcd-{master.name} -- etcdctl {certificates} endpoint health --cluster", check=False, timeout=60
     )
-    return (asked.stdout + asked.stderr).count("is healthy") == 3
+    return (asked.stdout + asked.stderr).count("is healthy") == members
 
 
 @pytest.fixture(scope="module")
@@ -213,3 +215,25 @@ def test_with_all_of_them_back_the_same_command_has_nothing_to_do_but_say_so(bed
     assert again.returncode == 0, said[-3000:]
     assert "Pod shop/debug" in said
     assert "joined as" not in said
+
+
+def test_the_first_master_leaves_for_good_while_all_are_well(bed: TestBed, shop_run: Path) -> None:
+    """The one that the cluster began with is a master like the others: nothing of the rest needs it."""
+    first, second, third = bed.masters
+    (node,) = bed.nodes
+    login = ["--identity", str(bed.ssh_key), "--known-hosts", str(bed.known_hosts), "--yes"]
+    with Traffic.at(node) as traffic:
+        command = [str(shop_run), "remove", "m1", "--via", third.address, *login]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False, env=operators_environment(), cwd=OUTPUT)
+    (OUTPUT / "any-remove-m1.log").write_text(done.stdout + done.stderr)
+    assert done.returncode == 0, f"{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+    assert first.run("ls -d /etc/kubernetes /opt/airseal /var/lib/airseal /var/lib/etcd/member 2>/dev/null || true").stdout == ""
+    assert kubectl(second, "get nodes -o name").split() == ["node/m2", "node/m3", "node/n1"]
+    assert etcd_is_whole(second, 2)
+    for host in (second, third, node):
+        assert first.address not in host.run("cat /etc/containerd/certs.d/_default/hosts.toml /var/lib/airseal/cluster.json").stdout
+    assert f"{first.address}:" not in node.run("cat /etc/airseal/balancer/haproxy.cfg").stdout
+    assert first.address not in second.run("cat /var/lib/airseal/site.json").stdout
+    order = order_something(second, node)
+    assert order.stored == f"{order.placed['id']} coffee 2"
+    print(f"\nm1 taken out: the application was away for {longest_gap(traffic.answers):.1f} s")

@@ -190,5 +190,34 @@ def test_what_support_gets_has_every_host_and_no_secret(operator: Operator, tmp_
         assert not [name for name, text in zip(names, texts, strict=True) if secret in text]
 
 
+def test_only_force_breaks_the_majority_and_a_dead_master_is_replaced(operator: Operator) -> None:
+    """With m2 off, m1 may not go; with --force it goes, the cluster stands still until m2 is back, and then forgets m1."""
+    m1, m2, m3 = operator.bed.masters
+    n1, n2 = operator.bed.nodes
+    operator.types("join", "--master", m3.address, "--via", n1.address)
+    m2.power_off()
+    assert f"{m2.address}) does not answer" in operator.types("remove", "m2", "--via", m1.address, expect=6)
+    said = operator.types("remove", "m1", "--via", m3.address, expect=6)
+    assert "without m1, 1 of the etcd members that stay are well and 2 are needed: etcd stops" in said
+    assert "nothing was changed" in said
+    assert _is_ready(m3, "m1")
+    said = operator.types("remove", "m1", "--force", "--via", m3.address, expect=6)
+    assert "m1 is put back as it was, and etcd has no majority any more" in said
+    assert f"remove --lost m1 --via {m3.address}" in said
+    assert m1.run("ls -d /etc/kubernetes /opt/airseal /var/lib/airseal 2>/dev/null || true").stdout == ""
+    m2.power_on()
+    m3.run(f"for i in $(seq 150); do kubectl {ADMIN} --request-timeout=3s get node m1 2>&1 | grep -q NotReady && exit 0; sleep 1; done; exit 1", timeout=700)
+    operator.types("remove", "--lost", "m1", "--via", m3.address)
+    operator.types("join", "--master", n2.address, "--via", n1.address)
+    status = operator.asks("status", "--via", n1.address)
+    assert status["healthy"] is True, status["problems"]
+    assert [each["name"] for each in status["hosts"]] == ["m2", "n1", "m3", "n2"]  # type: ignore[attr-defined,index]
+    assert len(status["etcd"]) == 3  # type: ignore[arg-type]
+    wanted = {f"https://{master.address}:5443" for master in (m2, m3, n2)}
+    assert all(registries(host) == wanted for host in (m2, m3, n1, n2))
+    balanced = n1.run("cat /etc/airseal/balancer/haproxy.cfg").stdout
+    assert [f"{host.address}:6443" in balanced for host in (m1, m2, m3, n2)] == [False, True, True, True]
+
+
 def _is_ready(master: BlankHost, node: str) -> bool:
     return " Ready" in master.run(f"kubectl {ADMIN} get node {node} --no-headers").stdout
