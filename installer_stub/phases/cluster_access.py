@@ -98,14 +98,22 @@ def remove(connection: Connection, path: str) -> None:
 _OWNERS = "--output=jsonpath={.metadata.ownerReferences[*].name}"
 
 
+def authority_hash(context: Context) -> str:
+    """Return what joining hosts pin the cluster's CA by. Raises ClusterError where the speaking master has none."""
+    connection = speaker(context).connection
+    try:
+        return KUBEADM.authority_hash(connection.read(KUBEADM.authority) or b"")
+    except ValueError:
+        raise ClusterError(f"{connection.host.address}: {KUBEADM.authority} is no certificate", "look who changed it; kubeadm made it") from None
+
+
 @contextmanager
 def join_grant(context: Context, *, masters: bool) -> Iterator[JoinGrant]:
     """Let hosts join for as long as the block lasts: a token, for masters the certificates too, both taken back after.
 
     They are made here, travel to a ready master through stdin, and stand nowhere but in a 0600 file in memory.
     """
-    host, master = speaker(context).host, speaker(context).connection
-    authority = KUBEADM.authority_hash(master.read(KUBEADM.authority) or b"")
+    host, master, authority = speaker(context).host, speaker(context).connection, authority_hash(context)
     token_id = "".join(secrets.choice(_ALPHABET) for _ in range(6))
     token = f"{token_id}.{''.join(secrets.choice(_ALPHABET) for _ in range(16))}"
     grant = JoinGrant(Secret(token), authority, Secret(secrets.token_hex(32)) if masters else None)

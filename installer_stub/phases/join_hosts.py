@@ -7,21 +7,22 @@ from typing import Final
 from installer_stub.distro.base import JoinGrant
 from installer_stub.distro.kubeadm import KUBEADM
 from installer_stub.errors import ClusterError
-from installer_stub.host.command import Command
+from installer_stub.host.command import Command, Secret
 from installer_stub.host.connection import Connection
 from installer_stub.host.model import Role
 from installer_stub.membership.verdict import Membership
 from installer_stub.phases.base import Context
 from installer_stub.phases.cluster_access import (
     JOIN_TASK,
+    authority_hash,
     forget_etcd_member,
     forget_node,
     remove,
     require_own_name,
     write_secret,
 )
-from installer_stub.phases.member import become_member_script, begin, look, membership
-from installer_stub.phases.task import Task, run_task, stop_task
+from installer_stub.phases.member import become_member_script, begin, examine, membership
+from installer_stub.phases.task import Task, run_task, settle_task
 from installer_stub.plan.model import HostPlan
 
 _CONFIG: Final = "/run/airseal/join.yaml"
@@ -35,13 +36,33 @@ def missing(context: Context, hosts: tuple[HostPlan, ...]) -> tuple[HostPlan, ..
     return tuple(host for host in hosts if members.get(host.address, Membership.MEMBER) is not Membership.MEMBER)
 
 
-def clear(context: Context, host: HostPlan, connection: Connection, found: Membership) -> None:
+def outstanding(context: Context, hosts: tuple[HostPlan, ...]) -> tuple[HostPlan, ...]:
+    """Return the ``missing`` of ``hosts`` once no join of an earlier run goes on there. Raises HostInDoubt, HostError.
+
+    One with this very configuration is waited for: it has a grant of its own, valid for longer than a join takes, and minutes
+    of its work are not thrown away. Another one is stopped. Before a new grant is made: that of masters replaces the
+    certificates that an older one still wants to read.
+    """
+    waiting = missing(context, hosts)
+    if not waiting:
+        return ()
+    authority = authority_hash(context)
+
+    def settle(host: HostPlan, connection: Connection) -> bool:
+        return settle_task(connection, _task(context, host, authority), said=context.reporter.step)
+
+    settled = context.each(waiting, settle)
+    waited = tuple(host for host in waiting if settled.get(host.address))
+    joined = {host.address for host in waited} - {host.address for host in missing(context, waited)}
+    return tuple(host for host in waiting if host.address not in joined)
+
+
+def clear(context: Context, host: HostPlan, connection: Connection, found: Membership, machine_id: str) -> None:
     """Remove what a join of this very host that did not end left behind: its etcd member, its files, its Node object.
 
     Of a host that was never in the cluster only the cluster's side is looked at: nothing on the host is ours to remove.
     Raises HostError where its name is that of another host; then nothing was removed.
     """
-    machine_id = look(connection).machine_id
     require_own_name(context, host, machine_id)
     if host.role is Role.MASTER:
         forget_etcd_member(context, host)
@@ -52,22 +73,30 @@ def clear(context: Context, host: HostPlan, connection: Connection, found: Membe
 
 
 def join(context: Context, host: HostPlan, connection: Connection, grant: JoinGrant) -> None:
-    """Join ``host``; afterwards it is a member. Raises TaskFailed with the end of what the join said, HostInDoubt, ClusterError."""
-    stop_task(connection, JOIN_TASK)
-    found = membership(context, host)
+    """Join ``host``, one of those ``outstanding``; afterwards it is a member.
+
+    Raises TaskFailed with the end of what the join said, HostInDoubt, ClusterError.
+    """
+    found, proof = examine(context, host)
     if found is Membership.MEMBER:
-        return  # what an earlier run had begun has ended well meanwhile
+        return
     if found is Membership.INITIALISED:
         raise _another_beginning(host)
-    clear(context, host, connection, found)
+    clear(context, host, connection, found, proof.machine_id)
     begin(connection, grant.authority_hash)
     write_secret(connection, _CONFIG, KUBEADM.join_config(context.plan, host, grant))
     try:
         member = become_member_script(grant.authority_hash)
-        run_task(connection, Task(JOIN_TASK, f"set -eu\n{_FORGET_CONFIG}{KUBEADM.join_script(_CONFIG)}{member}"))
+        run_task(connection, _task(context, host, grant.authority_hash, f"set -eu\n{_FORGET_CONFIG}{KUBEADM.join_script(_CONFIG)}{member}"))
     finally:
         remove(connection, _CONFIG)
     context.reporter.step(f"{host.address}: joined as {host.role.value}")
+
+
+def _task(context: Context, host: HostPlan, authority: str, script: str = "") -> Task:
+    """Return the join of ``host`` to the cluster with this CA: the same with any grant, for every run makes another one."""
+    nobodys = JoinGrant(Secret(""), authority, Secret("") if host.role is Role.MASTER else None)
+    return Task(JOIN_TASK, script, KUBEADM.join_config(context.plan, host, nobodys))
 
 
 def _another_beginning(host: HostPlan) -> ClusterError:

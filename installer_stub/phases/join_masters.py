@@ -7,7 +7,7 @@ from typing import ClassVar
 from installer_stub.phases import hosts_entry
 from installer_stub.phases.base import Context, Phase
 from installer_stub.phases.cluster_access import join_grant, speaker, wait_for_api
-from installer_stub.phases.join_hosts import join, missing
+from installer_stub.phases.join_hosts import join, missing, outstanding
 
 
 class JoinMasters(Phase):
@@ -29,7 +29,7 @@ class JoinMasters(Phase):
         """Join one after the other, each with a grant of its own: certificates lie in the cluster for one join only."""
         others = context.plan.masters[1:]
         wait_for_api(context)
-        for host in missing(context, others):
+        for host in outstanding(context, others):
             connection = context.connection(host)
             # Killed after an earlier join had already turned it: it would look for the API on itself.
             hosts_entry.point(connection, speaker(context).host.internal)

@@ -8,7 +8,7 @@ from installer_stub.host.connection import Connection
 from installer_stub.phases import hosts_entry
 from installer_stub.phases.base import Context, Phase
 from installer_stub.phases.cluster_access import join_grant, speaker, wait_for_api
-from installer_stub.phases.join_hosts import join, missing
+from installer_stub.phases.join_hosts import join, missing, outstanding
 from installer_stub.plan.model import HostPlan
 
 
@@ -23,7 +23,7 @@ class JoinNodes(Phase):
 
     def run(self, context: Context) -> None:
         """Join those that are missing."""
-        joining = missing(context, context.plan.nodes)
+        joining = outstanding(context, context.plan.nodes)
         if not joining:
             return
         wait_for_api(context)

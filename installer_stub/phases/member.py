@@ -37,7 +37,12 @@ def is_member(connection: Connection) -> bool:
 
 
 def membership(context: Context, host: HostPlan) -> Membership:
-    """Return what ``host`` is. Raises HostInDoubt where neither it nor the cluster can prove it, HostLeaving.
+    """Return what ``host`` is. Raises what ``examine`` does."""
+    return examine(context, host)[0]
+
+
+def examine(context: Context, host: HostPlan) -> tuple[Membership, Evidence]:
+    """Return what ``host`` is, and the evidence. Raises HostInDoubt where neither it nor the cluster can prove it, HostLeaving.
 
     A member whose record was lost gets it back once the cluster says that it is one: so does one that completed in the
     moment in which the power went.
@@ -48,18 +53,18 @@ def membership(context: Context, host: HostPlan) -> Membership:
     if proved is Membership.LEAVING:
         raise HostLeaving(host.address)
     if proved in {Membership.MEMBER, Membership.ABSENT, Membership.INITIALISED}:
-        return Membership(proved)
+        return Membership(proved), found
     cluster, unheard = cluster_word(context)
     node = _same_node(cluster, host, found)
     if proved_by(node, master=host.role is Role.MASTER):
         note_member(connection, found)
         context.notes.append(f"{host.address}: its record of being a member was not there; the cluster says that it is one, so it was written again")
-        return Membership.MEMBER
+        return Membership.MEMBER, found
     if isinstance(proved, Doubt):
         if host.address in context.force_rejoin and cluster is not None:
-            return Membership.BEGUN
+            return Membership.BEGUN, found
         raise _unclear(host, proved, node, unheard)
-    return Membership.BEGUN
+    return Membership.BEGUN, found
 
 
 def _same_node(cluster: ClusterFacts | None, host: HostPlan, found: Evidence) -> NodeFact | None:

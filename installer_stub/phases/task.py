@@ -148,16 +148,19 @@ def look_at(connection: Connection, task: Task) -> TaskState:
     return _look(connection, task, 0, looks=0)[0]
 
 
-def settle_task(connection: Connection, task: Task, *, said: Callable[[str], None] = _log.info) -> None:
+def settle_task(connection: Connection, task: Task, *, said: Callable[[str], None] = _log.info) -> bool:
     """Let nothing of an earlier run go on: the same task is waited for, however it ends, another one of its name is stopped.
 
+    Return whether it was waited for.
     For whoever looks at what it does before deciding whether to run it: nothing changes under the look then.
     """
     state, _ = _look(connection, task, 0, looks=0)
-    if state.running and state.digest == task.digest:
+    same = state.running and state.digest == task.digest
+    if same:
         said(f"{connection.host.address}: {task.name} of an earlier run still runs; waiting for its end")
         _follow(connection, task, said, time.monotonic)
     stop_task(connection, task.name)
+    return same
 
 
 def run_task(
