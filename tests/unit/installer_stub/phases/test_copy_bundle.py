@@ -10,10 +10,10 @@ from typing import BinaryIO
 
 import pytest
 
-from installer_stub.plan import model as plan_module
 from installer_stub.errors import BundleError
 from installer_stub.phases.base import Artifact, Context
 from installer_stub.phases.copy_bundle import CopyBundle
+from installer_stub.plan import model as plan_module
 from tests.fakes.plans import (
     M1,
     RecordingReporter,
