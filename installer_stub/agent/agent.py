@@ -19,7 +19,8 @@ from installer_stub.agent.frames import PROTOCOL, Frame, FrameReader, Receive, e
 from installer_stub.agent.host_lease import HostLease
 from installer_stub.agent.receiving import receive_file
 from installer_stub.agent.requests import Requests
-from installer_stub.agent.running import read_file, run_command
+from installer_stub.agent.running import read_files, run_command
+from installer_stub.agent.words import Answering, Words, no_words
 from installer_stub.errors import FrameError
 from installer_stub.version import VERSION
 
@@ -35,6 +36,7 @@ class Agent:
         receive: Receive,
         send: Callable[[bytes], None],
         lease: HostLease,
+        words: Words = no_words,
         *,
         silence: float = SILENCE_SECONDS,
         on_silence: Callable[[], None] = lambda: os._exit(0),
@@ -43,6 +45,7 @@ class Agent:
         self._send_bytes = send
         self._sending = threading.Lock()
         self._lease = lease
+        self._word = Answering(words)
         self._silence = silence
         self._on_silence = on_silence
         self._heard = time.monotonic()
@@ -72,10 +75,12 @@ class Agent:
                 self._send(Frame(frame.id, "pong", {}))
             case "run":
                 self._requests.begin(frame, run_command)
+            case "word":
+                self._requests.begin(frame, self._word)
             case "put":
                 self._requests.begin(frame, receive_file)
             case "read":
-                self._requests.begin(frame, read_file)
+                self._requests.begin(frame, read_files)
             case "lease":
                 self._requests.begin(frame, self._lease.answer)
             case "data" | "end" | "stop" | "go":
@@ -117,7 +122,7 @@ class Agent:
         self._lease.release()
 
 
-def serve_stdio(marker: str, lease: HostLease) -> None:
+def serve_stdio(marker: str, lease: HostLease, words: Words) -> None:
     """Serve whoever holds the other ends of stdin and stdout. Nothing else may write to stdout any more."""
     os.umask(0o022)  # files have the modes that phases ask for, whatever login made us
     incoming, outgoing = os.dup(0), os.dup(1)
@@ -130,4 +135,4 @@ def serve_stdio(marker: str, lease: HostLease) -> None:
         while view:
             view = view[os.write(outgoing, view) :]
 
-    Agent(lambda most: os.read(incoming, most), send, lease).serve(marker)
+    Agent(lambda most: os.read(incoming, most), send, lease, words).serve(marker)

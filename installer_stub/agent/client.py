@@ -16,6 +16,7 @@ from installer_stub.agent.frames import Frame
 from installer_stub.agent.host_lease import Holder
 from installer_stub.agent.link import Link
 from installer_stub.agent.sending import Sending
+from installer_stub.agent.words import error_of
 from installer_stub.errors import CommandFailed
 from installer_stub.host.become import TIMED_OUT
 from installer_stub.host.command import READ_SECONDS, Command, CommandResult, Secret, deadline_of, masked
@@ -45,6 +46,7 @@ class AgentConnection:
     def __init__(self, host: Host, link: Link) -> None:
         self._host = host
         self._link = link
+        self.program = ""  # the sha256 of the stub that it is, in hex, where whoever started it knows
 
     @property
     def host(self) -> Host:
@@ -54,18 +56,24 @@ class AgentConnection:
     def run(self, command: Command, *, check: bool = True, timeout: float | None = None) -> CommandResult:
         """Run as root and wait. With ``check``, a non-zero status raises CommandFailed. ``timeout`` in seconds.
 
-        Without one a command still has a deadline, by whether it changes anything.
+        Without one a command still has a deadline, by whether it changes anything. A word of the stub is answered by the agent
+        itself; with ``check``, errors of the ledger are raised by their own names.
         """
         limit = deadline_of(command, timeout)
         stdin = command.stdin
         data = stdin.reveal().encode() if isinstance(stdin, Secret) else stdin or b""
         secrets = (stdin,) if isinstance(stdin, Secret) else ()
         begun = time.monotonic()
-        with self._link.call(command, "run", text=command.text, timeout=math.ceil(limit)) as call:
-            status = self._status(call, command, data, limit)
-        result = CommandResult(status, call.out.decode(errors="replace"), call.err.decode(errors="replace"))
+        asked: dict[str, object] = {"argv": list(command.word)} if command.word else {"text": command.text, "timeout": math.ceil(limit)}
+        with self._link.call(command, "word" if command.word else "run", **asked) as call:
+            end = self._finished(call, command, data, limit)
+        status, error = (end.number("status"), error_of(self._host, end)) if end is not None else (TIMED_OUT, None)
+        said = call.err.decode(errors="replace") if error is None else f"error: {error.problem}\n"
+        result = CommandResult(status, call.out.decode(errors="replace"), said)
         text = f"{' '.join(str(command).split())} -> {status} in {time.monotonic() - begun:.2f} s {result.stderr[-2000:].strip()}"
         _log.debug("%s: %s", self._host, masked(text, secrets))
+        if check and error is not None:
+            raise error
         if check and not result.ok:
             raise command_failed(self._host, command, result, secrets=secrets, timeout=limit)
         return result
@@ -89,9 +97,19 @@ class AgentConnection:
 
     def read(self, path: str) -> bytes | None:
         """Return a small file's content, or None where there is none."""
-        with self._link.call(f"read {path}", "read", path=path) as call:
-            end = self._end(call, f"read {path}", READ_SECONDS)
-        return None if end.flag("missing") else bytes(call.out)
+        return self.read_all((path,))[path]
+
+    def read_all(self, paths: tuple[str, ...]) -> dict[str, bytes | None]:
+        """Return the content of each of ``paths``, or None where there is none, for one question. Raises CommandFailed."""
+        what = f"read {', '.join(paths)}"
+        with self._link.call(what, "read", paths=list(paths)) as call:
+            sizes = self._end(call, what, READ_SECONDS).fields.get("sizes")
+        content, at = bytes(call.out), 0
+        found: dict[str, bytes | None] = {}
+        for path, size in zip(paths, sizes if isinstance(sizes, list) else (), strict=True):
+            found[path] = None if size is None else content[at : at + size]
+            at += size or 0
+        return found
 
     def take_lease(self, run: str, who: str, verb: str) -> LeaseAnswer:
         """Ask for the right to change this host. Raises CommandFailed when the agent cannot say."""
@@ -105,18 +123,19 @@ class AgentConnection:
         """End the connection: the agent gives its lease back and ends. Safe to call twice."""
         self._link.close()
 
-    def _status(self, call: Call, command: Command, stdin: bytes, limit: float) -> int:
+    def _finished(self, call: Call, command: Command, stdin: bytes, limit: float) -> Frame | None:
+        """Return how it ended, or None: not in time."""
         try:
             Sending(call, self._link).all(stdin, stall=limit + GRACE_SECONDS)
             end = call.ended(within=limit + GRACE_SECONDS)
         except TooLong:
-            return TIMED_OUT
+            return None
         except TooMuchOutput as error:
             secrets = (command.stdin,) if isinstance(command.stdin, Secret) else ()
             raise too_much_output(self._host, command, error.limit, secrets=secrets) from None
         if end.kind != "done":
             raise CommandFailed(self._host.address, f"the agent could not run `{command}`: {end.fields.get('problem', end.kind)}")
-        return end.number("status")
+        return end
 
     def _end(self, call: Call, what: str, seconds: float) -> Frame:
         try:

@@ -58,6 +58,7 @@ class Link:
         self._closed = threading.Event()
         self._over = threading.Event()
         self._heard = time.monotonic()
+        self._asked = self._sent = self._received = 0
         self._work(self._drain)
         self._reader = self._meet(marker, before)
         self._work(self._read)
@@ -75,6 +76,7 @@ class Link:
                 # The agent takes numbers in rising order only.
                 with self._sending:
                     call = self._calls.begin()
+                    self._asked += 1
                     self._begin(encode(Frame(call.number, kind, fields)))
                 yield call
             except Lost as lost:
@@ -94,6 +96,7 @@ class Link:
         if self._closed.is_set():
             return
         self._closed.set()
+        _log.debug("%s: asked %d times; %d bytes sent, %d received", self._host, self._asked, self._sent, self._received)
         if not self._calls.lost:
             self._calls.lose("")
             self._write(Frame(0, "bye", {}))
@@ -106,7 +109,7 @@ class Link:
         watch.start()
         try:
             _, behind = skip_to(f"\n{marker}\n".encode(), self._channel.recv, before=before)
-            reader = FrameReader(self._channel.recv, before=behind)
+            reader = FrameReader(self._receive, before=behind)
             hello = _greeted(reader.read())
         except (FrameError, OSError, EOFError) as error:
             self._over.wait(0.5)  # what it said on stderr comes on its own way
@@ -159,6 +162,11 @@ class Link:
                 # Of its own: a send may wait for ever for a host that takes nothing.
                 self._work(lambda: self._write(Frame(0, "ping", {})))
 
+    def _receive(self, most: int) -> bytes:
+        data = self._channel.recv(most)
+        self._received += len(data)
+        return data
+
     def _drain(self) -> None:
         with contextlib.suppress(OSError, EOFError):
             while data := self._channel.recv_stderr(4096):
@@ -167,6 +175,7 @@ class Link:
                 _log.debug("%s: agent: %s", self._host, data.decode(errors="replace").rstrip())
 
     def _begin(self, data: bytes) -> None:
+        self._sent += len(data)
         try:
             self._channel.sendall(data)
         except (OSError, EOFError):
@@ -175,6 +184,7 @@ class Link:
     def _write(self, frame: Frame) -> None:
         data = encode(frame)
         with contextlib.suppress(OSError, EOFError), self._sending:
+            self._sent += len(data)
             self._channel.sendall(data)
 
     def _lost(self, how: str, what: object) -> HostUnreachable:

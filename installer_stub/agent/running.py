@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import select
 import subprocess
@@ -11,6 +12,7 @@ from typing import IO, Final
 from installer_stub.agent.family import end_family
 from installer_stub.agent.frames import CHUNK
 from installer_stub.agent.requests import Request, Stopped
+from installer_stub.errors import FrameError
 from installer_stub.host.become import ENVIRONMENT, TIMED_OUT
 from installer_stub.host.exchange import OUTPUT_LIMIT
 
@@ -100,22 +102,32 @@ def _tell(request: Request, name: str, stream: IO[bytes] | None, ended: threadin
                 return  # the operator is gone; the agent ends everything in a moment
 
 
-def read_file(request: Request) -> None:
-    """Send a small file's content and ``done``; ``missing`` is true where there is none."""
-    path = request.frame.text("path")
+def read_files(request: Request) -> None:
+    """Send the content of small files, one behind the other, and ``done`` with their ``sizes``; null where there is none."""
+    paths = request.frame.fields.get("paths")
+    if not isinstance(paths, list) or not all(isinstance(path, str) for path in paths):
+        raise FrameError("read: paths is no list of texts")
+    sizes: list[int | None] = []
+    left = OUTPUT_LIMIT
+    for path in paths:
+        size = _send_file(request, path, left)
+        sizes.append(size)
+        left -= size or 0
+    request.answer("done", status=0, sizes=sizes)
+
+
+def _send_file(request: Request, path: str, most: int) -> int | None:
     try:
         opened = open(path, "rb")  # noqa: PTH123, SIM115 - the path is text of the operator's, and stays it
     except (FileNotFoundError, NotADirectoryError):
-        request.answer("done", status=0, missing=True)
-        return
+        return None
+    size = 0
     with opened as file:
-        size = 0
         while data := file.read(CHUNK):
             size += len(data)
-            if size > OUTPUT_LIMIT:
-                request.answer("failed", problem=f"{path} has more than {OUTPUT_LIMIT >> 20} MiB")
-                return
+            if size > most:
+                raise OSError(errno.EFBIG, f"more than {OUTPUT_LIMIT >> 20} MiB", path)
             request.answer("out", data)
-    request.answer("done", status=0, missing=False)
+    return size
 
 

@@ -8,6 +8,8 @@ from argparse import Namespace, _SubParsersAction
 from pathlib import Path
 from typing import Any, Final
 
+from installer_stub.agent.words import Answer
+
 DIFFERS: Final = 10  # exit code of keep --check: something is not as it must be
 FAILED: Final = 4
 WORDS: Final = frozenset({"keep", "release", "certificates", "renew-certificates", "kubelet-request", "kubelet-sign", "kubelet-install"})
@@ -33,33 +35,26 @@ def define(words: _SubParsersAction[Any]) -> None:
 def run(arguments: Namespace) -> int:
     """Do what the word says."""
     match arguments.word:
-        case "keep":
-            return _keep(check=arguments.check, certificates=not arguments.no_certificates, wait=arguments.wait)
         case "release":
             return _release()
-        case "certificates":
-            return _certificates()
         case "renew-certificates":
             return _renew(only_due=arguments.only_due)
         case _:
             return _kubelet(arguments)
 
 
-def _keep(*, check: bool, certificates: bool, wait: float) -> int:
+def keep(arguments: Namespace, _stdin: bytes) -> Answer:
+    """Do ``keep``."""
     from installer_stub.keep import keeper
     from installer_stub.keep.renew import keep_certificates
 
     with keeper.alone():
         document = keeper.load()
-        report = keeper.keep(document, look_only=check, wait=wait)
-        if certificates and not check:
+        report = keeper.keep(document, look_only=arguments.check, wait=arguments.wait)
+        if not arguments.no_certificates and not arguments.check:
             keep_certificates(document, report)
-    print(report.encode())
-    for failure in report.failed:
-        print(f"airseal: {failure}", file=sys.stderr)
-    if report.failed:
-        return FAILED
-    return DIFFERS if report.differs else 0
+    said = "".join(f"airseal: {failure}\n" for failure in report.failed)
+    return Answer(FAILED if report.failed else DIFFERS if report.differs else 0, f"{report.encode()}\n", said)
 
 
 def _release() -> int:
@@ -70,15 +65,15 @@ def _release() -> int:
     return 0
 
 
-def _certificates() -> int:
+def certificates(_arguments: Namespace, _stdin: bytes) -> Answer:
+    """Do ``certificates``."""
     from installer_stub.keep.certificates import host_certificates
 
     found = [
         {"path": each.path, "begins": each.begins, "ends": each.ends, "authority": each.authority, "problem": each.problem}
         for each in host_certificates()
     ]
-    print(json.dumps(found))
-    return 0
+    return Answer(out=f"{json.dumps(found)}\n")
 
 
 def _renew(*, only_due: bool) -> int:

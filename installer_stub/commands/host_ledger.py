@@ -5,6 +5,7 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace, _SubParsersAction
 from typing import Final
 
+from installer_stub.agent.words import Answer
 from installer_stub.plan.model import STATE
 
 WORDS: Final = ("ledger", "undo")
@@ -26,7 +27,14 @@ def define(words: _SubParsersAction[ArgumentParser]) -> None:
 
 
 def run(arguments: Namespace) -> int:
-    """Do what the word says. Raises LedgerError and UsageError."""
+    """Do one of the words for people. Raises LedgerError and UsageError."""
     from installer_stub.ledger import words
 
     return words.run(arguments)
+
+
+def answer(arguments: Namespace, stdin: bytes) -> Answer:
+    """Do one of the others. Raises LedgerError and UsageError."""
+    from installer_stub.ledger import words
+
+    return Answer(out=f"{words.answer(arguments.action, arguments.state, stdin)}\n")

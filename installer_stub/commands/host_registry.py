@@ -5,6 +5,7 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace, _SubParsersAction
 from pathlib import Path
 
+from installer_stub.agent.words import Answer
 from installer_stub.plan.model import REGISTRY_AUTHORITY, REGISTRY_CERTIFICATE, REGISTRY_KEY
 
 
@@ -22,7 +23,7 @@ def define(words: _SubParsersAction[ArgumentParser]) -> None:
         parser.add_argument("--cert", type=Path, default=Path(REGISTRY_CERTIFICATE), metavar="FILE", help="the registry's certificate")
 
 
-def run(arguments: Namespace) -> int:
+def answer(arguments: Namespace, _stdin: bytes) -> Answer:
     """Do what the word says."""
     import datetime as dt
 
@@ -31,10 +32,9 @@ def run(arguments: Namespace) -> int:
     now = dt.datetime.now(dt.UTC)
     if arguments.word == "new-authority":
         authority.make(arguments.authority, now)
-        return 0
+        return Answer()
     files = registry.RegistryFiles(arguments.authority, arguments.cert, arguments.key)
     if arguments.word == "issue-registry":
         registry.issue(files, arguments.ip, arguments.dns, dt.timedelta(days=registry.DAYS), now)
-    else:
-        print(registry.renew(files, now))
-    return 0
+        return Answer()
+    return Answer(out=f"{registry.renew(files, now)}\n")

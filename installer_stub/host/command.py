@@ -6,6 +6,8 @@ import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from installer_stub.plan.model import STUB
+
 
 class Secret:
     """Text that must not be seen. Printing it, in any way, shows stars; ``reveal`` is for the wire alone."""
@@ -37,16 +39,23 @@ class Command:
 
     ``text`` is ready for ``/bin/sh``. ``changes`` says in a few words what it changes on the host ("write hosts.toml");
     empty means it only reads, so that a dry run may let it through. ``stdin`` may hold secrets and is never logged.
+    ``word`` are the same for an agent, where it is the stub on the host that does it: it need not be started again.
     """
 
     text: str
     changes: str = ""
     stdin: bytes | Secret | None = None
+    word: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, *argv: str, changes: str = "", stdin: bytes | Secret | None = None) -> Command:
         """Return a command with every argument quoted."""
         return cls(shlex.join(argv), changes, stdin)
+
+    @classmethod
+    def of_stub(cls, *word: str, changes: str = "", stdin: bytes | Secret | None = None) -> Command:
+        """Return ``airseal host WORD``. An agent that knows the word answers in its own process, without starting the stub."""
+        return cls(shlex.join((STUB, "host", *word)), changes, stdin, word)
 
     @classmethod
     def shell(cls, script: str, *arguments: str, changes: str = "", stdin: bytes | Secret | None = None) -> Command:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import BinaryIO, Protocol
+from collections.abc import Callable, Iterable, Mapping
+from typing import BinaryIO, Protocol, runtime_checkable
 
 from installer_stub.host.command import Command, CommandResult
 from installer_stub.host.model import Host
@@ -42,6 +42,22 @@ class Connection(Protocol):
 
     def close(self) -> None:
         """End the connection. Safe to call twice."""
+
+
+@runtime_checkable
+class ReadsMany(Protocol):
+    """A Connection that reads several files for one question."""
+
+    def read_all(self, paths: tuple[str, ...]) -> Mapping[str, bytes | None]:
+        """Return what ``read`` returns for each of ``paths``."""
+
+
+def read_all(connection: Connection, paths: Iterable[str]) -> Mapping[str, bytes | None]:
+    """Return the content of small files, None where there is none: for one round trip where the connection can do that."""
+    listed = tuple(dict.fromkeys(paths))
+    if not listed:
+        return {}
+    return connection.read_all(listed) if isinstance(connection, ReadsMany) else {path: connection.read(path) for path in listed}
 
 
 def write(connection: Connection, target: str, content: str | bytes, *, mode: int = 0o644) -> bool:

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Self
 
-from installer_stub.bundle.model import ClusterFile
 from installer_stub.errors import InstallerError, UsageError
 
 
@@ -41,14 +40,14 @@ class Link:
     destination: Path
 
 
-def missing_links(files: Iterable[ClusterFile], into: Path, rules: Sequence[LinkRule]) -> tuple[Link, ...]:
-    """Return the links that are not there yet or lead to an older version of ours. Reads only.
+def missing_links(files: Iterable[str], into: Path, rules: Sequence[LinkRule]) -> tuple[Link, ...]:
+    """Return the links to ``files`` (paths below ``into``) that are not there yet or lead to an older version of ours. Reads only.
 
     Raises InstallerError with every name that something of others holds.
     """
     wanted = [
         Link(rule.target / path.name, into / path)
-        for path in (PurePosixPath(file.path) for file in files)
+        for path in map(PurePosixPath, files)
         for rule in rules
         if str(path.parent) == rule.directory
     ]

@@ -25,20 +25,19 @@ from installer_stub.ledger.report import Report
 from installer_stub.ledger.undo import Undo, undo_host
 from installer_stub.ui.printable import say
 
-_REQUEST: Final = 128 << 20  # bytes of one request: a file of the most that is kept, in base64
+MOST: Final = 128 << 20  # bytes of one request: a file of the most that is kept, in base64
 
 
 def run(arguments: Namespace) -> int:
-    """Do what the word says. Raises LedgerError and UsageError."""
-    if arguments.word == "undo":
-        return _undo(arguments)
-    if arguments.action == "show":
-        return _show(arguments.state)
-    request = _request()
-    with Ledger.opened(Machine(), arguments.state) as ledger:
-        answer = _ACTIONS[arguments.action](ledger, request)
-    print(json.dumps(answer))
-    return 0
+    """Do ``undo`` or ``ledger show``: the words for people. Raises LedgerError and UsageError."""
+    return _undo(arguments) if arguments.word == "undo" else _show(arguments.state)
+
+
+def answer(action: str, state: str, data: bytes) -> str:
+    """Do an action whose request is the JSON in ``data``; return its answer as JSON. Raises LedgerError and UsageError."""
+    request = _request(data)
+    with Ledger.opened(Machine(), state) as ledger:
+        return json.dumps(_ACTIONS[action](ledger, request))
 
 
 def _undo(arguments: Namespace) -> int:
@@ -70,13 +69,12 @@ def _show(state: str) -> int:
     return 0
 
 
-def _request() -> dict[str, Any]:
-    data = sys.stdin.buffer.read(_REQUEST + 1)
+def _request(data: bytes) -> dict[str, Any]:
     try:
-        value = json.loads(data[: _REQUEST + 1]) if data.strip() else {}
+        value = json.loads(data) if data.strip() else {}
     except ValueError as error:
         raise UsageError(f"the request is no JSON: {error}", "this word is for airseal's own use") from error
-    if not isinstance(value, dict) or len(data) > _REQUEST:
+    if not isinstance(value, dict) or len(data) > MOST:
         raise UsageError("the request is no JSON object of a sensible size", "this word is for airseal's own use")
     return value
 

@@ -13,7 +13,7 @@ from typing import ClassVar, Final
 from installer_stub.distro import api_servers, balancer
 from installer_stub.errors import HostError
 from installer_stub.host.command import Command
-from installer_stub.host.connection import Connection
+from installer_stub.host.connection import Connection, read_all
 from installer_stub.host.model import Role
 from installer_stub.phases.base import Context, Phase
 from installer_stub.phases.journal import Journal, Kind
@@ -53,9 +53,10 @@ def files(plan: Plan, host: HostPlan) -> dict[str, str | None]:
 
 def is_at_home(plan: Plan, host: HostPlan, connection: Connection) -> bool:
     """Tell whether ``host`` finds the API as it should. Raises HostError for what cannot be read."""
-    for path, text in files(plan, host).items():
-        if connection.read(path) != (None if text is None else text.encode()):
-            return False
+    wanted = files(plan, host)
+    there = read_all(connection, wanted)
+    if any(there[path] != (None if text is None else text.encode()) for path, text in wanted.items()):
+        return False
     if any(_wrong(plan, host, connection)):
         return False
     return connection.run(Command.of("systemctl", "is-active", api_servers.KUBELET_UNIT), check=False).ok

@@ -8,7 +8,7 @@ from typing import BinaryIO, ClassVar, Protocol, TypeVar
 
 from installer_stub.agent.client import AgentConnection
 from installer_stub.bundle.model import ImageLock
-from installer_stub.errors import HostError
+from installer_stub.errors import HostError, InstallerError, LedgerError
 from installer_stub.host.command import Secret
 from installer_stub.host.connection import Connection
 from installer_stub.kube.control_plane import Speaker
@@ -57,7 +57,7 @@ class Context:
     record: SiteRecord | None = None  # the site's, as it is to be; a build has none
     secrets: list[Secret] = field(default_factory=list)  # what phases came to know: the log of the run masks it
     alone: bool = False  # a node may fail alone: it is left out from then on, and the run goes on without it
-    left_out: dict[str, HostError] = field(default_factory=dict)  # such nodes by address, and why
+    left_out: dict[str, InstallerError] = field(default_factory=dict)  # such nodes by address, and why
     verb: str = "install"  # what others are told who want the site meanwhile
     agents: list[AgentConnection] = field(default_factory=list)  # of this run: ended with it, also those left out
     speaker: Speaker | None = None  # the master that spoke for the cluster last; cluster_access chooses it
@@ -85,7 +85,7 @@ class Context:
 
         results, failures = outcomes(self.reachable(hosts), lambda host: work(host, self.connection(host)))
         nodes = {host.address for host in self.plan.nodes}
-        lone = {address: error for address, error in failures.items() if address in nodes and isinstance(error, HostError)}
+        lone = {address: error for address, error in failures.items() if address in nodes and isinstance(error, (HostError, LedgerError))}
         if not self.alone or len(lone) < len(failures) or not nodes - set(self.left_out) - set(lone):
             raise_any(failures.values())
         for address, error in lone.items():

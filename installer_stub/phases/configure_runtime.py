@@ -9,7 +9,7 @@ from installer_stub.distro.base import HostFile
 from installer_stub.distro.kubeadm import KUBEADM
 from installer_stub.errors import HostError
 from installer_stub.host.command import Command
-from installer_stub.host.connection import Connection
+from installer_stub.host.connection import Connection, read_all
 from installer_stub.phases.base import Context, Phase
 from installer_stub.phases.create_credential import authorization
 from installer_stub.phases.journal import Journal, Kind
@@ -58,10 +58,15 @@ def _files(context: Context, host: HostPlan, connection: Connection) -> tuple[Ho
 def _is_ready(context: Context, host: HostPlan, connection: Connection) -> bool:
     if not connection.run(Command.of("test", "-x", "/usr/local/bin/kubeadm"), check=False).ok:
         return False
-    if any(connection.read(file.path) != file.text.encode() for file in _files(context, host, connection)):
+    if _differing(connection, _files(context, host, connection)):
         return False
     enabled = connection.run(Command.of("systemctl", "is-enabled", *KUBEADM.services), check=False).ok
     return enabled and connection.run(Command.of("systemctl", "is-active", _RUNTIME), check=False).ok
+
+
+def _differing(connection: Connection, files: tuple[HostFile, ...]) -> set[str]:
+    there = read_all(connection, (file.path for file in files))
+    return {file.path for file in files if there[file.path] != file.text.encode()}
 
 
 def _set_aside_dropins(connection: Connection, journal: Journal) -> None:
@@ -83,8 +88,7 @@ def _configure(context: Context, host: HostPlan, connection: Connection) -> None
     journal = Journal(connection)
     _set_aside_dropins(connection, journal)
     journal.remember(*((Kind.FILE, file.path) for file in files), *((Kind.UNIT, unit) for unit in KUBEADM.services))
-    changed = {file.path for file in files if connection.read(file.path) != file.text.encode()}
-    if changed & _NEEDS_RESTART:
+    if _differing(connection, files) & _NEEDS_RESTART:
         # Stopped first: if we are killed between writing and starting, the next run sees that something is to be done.
         # Containers go on without it (KillMode=process).
         connection.run(Command.shell(_PAUSE, _RUNTIME, changes="stop containerd, to start it with new files"))

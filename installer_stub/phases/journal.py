@@ -1,6 +1,7 @@
-"""Journal: what was changed on a host, noted there before it is changed. The stub on the host writes it down (``ledger/``).
+"""Journal: what was changed on a host, noted there before it is changed. The host writes it down itself (``ledger/``).
 
-What is noted already is read without the stub: most calls of a second run need nothing else.
+Over an agent that is one question, which the agent answers in its own process, and an error of the ledger comes back by its
+name. Any other connection starts the stub for it, and gives a CommandFailed. What is noted already is read without either.
 """
 
 from __future__ import annotations
@@ -15,12 +16,12 @@ from installer_stub.changes.image import Form, Image
 from installer_stub.changes.things import Kind, Thing
 from installer_stub.errors import HostError, LedgerDamaged
 from installer_stub.host.command import Command, Secret
-from installer_stub.host.connection import Connection
+from installer_stub.host.connection import Connection, read_all
 from installer_stub.ledger.ledger import Entry as LedgerEntry
 from installer_stub.ledger.ledger import entries_of
 from installer_stub.ledger.log import parse
 from installer_stub.ledger.report import Report
-from installer_stub.plan.model import STATE, STUB
+from installer_stub.plan.model import STATE
 
 _TIMEOUT: Final = 300.0  # seconds; a snapshot of a host takes two, and it may have to wait for another process
 
@@ -91,12 +92,14 @@ class Journal:
 
     def write_all(self, files: Iterable[File]) -> tuple[str, ...]:
         """Write several files in one go, in their order. Return the paths of those that changed."""
-        wanted = [file for file in files if self._connection.read(file.path) != file.text.encode()]
+        listed = tuple(files)
+        there = read_all(self._connection, (file.path for file in listed))
+        wanted = [file for file in listed if there[file.path] != file.text.encode()]
         if not wanted:
             return ()
-        listed = [{"path": file.path, "content": base64.b64encode(file.text.encode()).decode(), "mode": file.mode} for file in wanted]
+        contents = [{"path": file.path, "content": base64.b64encode(file.text.encode()).decode(), "mode": file.mode} for file in wanted]
         what = "write " + ", ".join(file.path for file in wanted)
-        answer = self._ask("write", what, files=listed)
+        answer = self._ask("write", what, files=contents)
         return tuple(str(path) for path in _list(answer, "changed"))
 
     def restore(self) -> tuple[str, ...]:
@@ -125,9 +128,9 @@ class Journal:
                 return before.value
 
     def _ask(self, action: str, changes: str, **request: object) -> dict[str, object]:
-        argv = [STUB, "host", "ledger", action, *(() if self._state == STATE else ("--state", self._state))]
+        word = ("ledger", action, *(() if self._state == STATE else ("--state", self._state)))
         # Files hold logins: no log may show what is sent.
-        command = Command.of(*argv, changes=changes, stdin=Secret(json.dumps(request)))
+        command = Command.of_stub(*word, changes=changes, stdin=Secret(json.dumps(request)))
         result = self._connection.run(command, timeout=_TIMEOUT)
         try:
             answer = json.loads(result.stdout)

@@ -10,7 +10,7 @@ from installer_stub.distro.base import HostFile
 from installer_stub.distro.kubeadm import KUBEADM
 from installer_stub.errors import HostError
 from installer_stub.host.command import Command
-from installer_stub.host.connection import Connection, write
+from installer_stub.host.connection import Connection, read_all, write
 from installer_stub.host.model import Role
 from installer_stub.keep import document as documents
 from installer_stub.keep import kernel, script
@@ -20,7 +20,7 @@ from installer_stub.keep.report import Report
 from installer_stub.phases.base import Context, Phase
 from installer_stub.phases.journal import Journal, Kind
 from installer_stub.phases.member import is_member
-from installer_stub.plan.model import STUB, HostPlan, Plan
+from installer_stub.plan.model import HostPlan, Plan
 
 _UNITS: Final = (units.HOST_UNIT, units.KEEP_TIMER)
 _TEXTS: Final = dict(zip(units.HOST_FILES, (units.HOST, units.KEEP, units.TIMER), strict=True))
@@ -87,23 +87,24 @@ def host_document(plan: Plan, host: HostPlan, api: str) -> HostDocument:
 
 def _is_ready(plan: Plan, host: HostPlan, connection: Connection) -> bool:
     wanted = host_document(plan, host, api_target(plan, host, connection))
-    data = connection.read(documents.PATH)
+    there = read_all(connection, (documents.PATH, script.PATH, *_TEXTS, *_OLD_FILES))
+    data = there[documents.PATH]
     if data is None:
         return False
     try:
         found = documents.decode(data)
     except documents.DocumentError:
         return False
-    if replace(found, cannot=()) != wanted or connection.read(script.PATH) != script.script(found).encode():
+    if replace(found, cannot=()) != wanted or there[script.PATH] != script.script(found).encode():
         return False
-    if any(connection.read(path) != text.encode() for path, text in _TEXTS.items()):
+    if any(there[path] != text.encode() for path, text in _TEXTS.items()):
         return False
-    if any(connection.read(path) is not None for path in _OLD_FILES):
+    if any(there[path] is not None for path in _OLD_FILES):
         return False
     enabled = connection.run(Command.of("systemctl", "is-enabled", "--quiet", *_UNITS), check=False)
     active = connection.run(Command.of("systemctl", "is-active", "--quiet", *_UNITS), check=False)
     # Units only say that they once ran; what the kernel has now, the host itself looks at.
-    return enabled.ok and active.ok and connection.run(Command.of(STUB, "host", "keep", "--check"), check=False, timeout=_TIMEOUT).ok
+    return enabled.ok and active.ok and connection.run(Command.of_stub("keep", "--check"), check=False, timeout=_TIMEOUT).ok
 
 
 def _prepare(plan: Plan, host: HostPlan, connection: Connection) -> list[str]:
@@ -138,7 +139,7 @@ def _write(connection: Connection, document: HostDocument) -> None:
 
 
 def _keep(host: HostPlan, connection: Connection) -> Report:
-    command = Command.of(STUB, "host", "keep", "--no-certificates", changes="make the host what it must stay")
+    command = Command.of_stub("keep", "--no-certificates", changes="make the host what it must stay")
     result = connection.run(command, check=False, timeout=_TIMEOUT)
     try:
         return Report.decode(result.stdout)

@@ -103,7 +103,9 @@ def _start(connection: Connection, artifact: Artifact, run: str, reporter: Repor
         put_stub(connection, artifact, reporter)
     if not isinstance(connection, DuplexConnection):
         raise HostUnreachable(connection.host.address, "this connection cannot carry an agent")
-    return start_agent(connection, run, said=reporter.step)
+    agent = start_agent(connection, run, said=reporter.step)
+    agent.program = artifact.stub_digest
+    return agent
 
 
 def _nobody_works_there(connection: Connection) -> None:

@@ -12,7 +12,7 @@ from installer_stub.plan.model import LINKS, OPT, STATE, STUB, HostPlan, Plan
 
 def _files(verb: str, plan: Plan, host: HostPlan) -> list[str]:
     """Masters take the files from their own artifact, nodes and recordings from a registry, masters in rotated order."""
-    argv = [STUB, "host", verb]
+    argv = [verb]
     if host.role is Role.MASTER and not plan.recording:
         argv += ["--bundle", plan.bundle_path]
     else:
@@ -28,31 +28,31 @@ def _files(verb: str, plan: Plan, host: HostPlan) -> list[str]:
 
 def check_files(plan: Plan, host: HostPlan) -> Command:
     """Exit status 0: every file stands as sealed. 10: there is something to fetch."""
-    return Command.of(*_files("check-files", plan, host))
+    return Command.of_stub(*_files("check-files", plan, host))
 
 
 def fetch_files(plan: Plan, host: HostPlan) -> str:
     """Return the shell text that brings the cluster files."""
     # Where SELinux is on, programs below /opt may only be run by systemd with the label that its policy has for them.
     label = f"if command -v restorecon >/dev/null; then restorecon -R {OPT} || true; fi\n"
-    return f"set -e\n{shlex.join(_files('fetch-files', plan, host))}\n{label}"
+    return f"set -e\n{shlex.join((STUB, 'host', *_files('fetch-files', plan, host)))}\n{label}"
 
 
 def new_credential(path: str, user: str) -> Command:
     """Make the site registry's login, if it is not there. It is printed nowhere."""
-    return Command.of(STUB, "host", "new-credential", "--file", path, "--user", user, changes="make the site registry's login")
+    return Command.of_stub("new-credential", "--file", path, "--user", user, changes="make the site registry's login")
 
 
 def new_authority() -> Command:
     """Make the site registry's CA on a master, if it is not there."""
-    return Command.of(STUB, "host", "new-authority", changes="make the site registry's certificate authority")
+    return Command.of_stub("new-authority", changes="make the site registry's certificate authority")
 
 
 def issue_registry(addresses: tuple[str, ...], names: tuple[str, ...]) -> Command:
     """Have a master issue its registry's certificate, for exactly these. The key is made there, and stays."""
-    argv = [STUB, "host", "issue-registry"]
+    argv = ["issue-registry"]
     for address in addresses:
         argv += ["--ip", address]
     for each in names:
         argv += ["--dns", each]
-    return Command.of(*argv, changes="issue the registry's certificate")
+    return Command.of_stub(*argv, changes="issue the registry's certificate")

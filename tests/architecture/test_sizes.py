@@ -60,10 +60,8 @@ PRINTERS = {
     "bundler/cli.py": "help and version",
     "bundler/verbs/base.py": "names of recipes, and pins that were parsed",
     "installer_stub/hostside/service.py": "where it serves",
-    "installer_stub/ledger/words.py": "JSON in ASCII",
-    "installer_stub/commands/host.py": "JSON in ASCII",
+    "installer_stub/commands/host_files.py": "JSON in ASCII",
     "installer_stub/commands/host_keep.py": "JSON in ASCII, certificates",
-    "installer_stub/commands/host_registry.py": "JSON in ASCII",
     "installer_stub/commands/clusterfile.py": "the schema, and a Clusterfile, whose texts were checked when they were read",
     "installer_stub/commands/verify.py": "a percentage",
 }

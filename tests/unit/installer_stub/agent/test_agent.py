@@ -21,6 +21,7 @@ from installer_stub.agent.place import sweep
 from installer_stub.agent.requests import WINDOW
 from installer_stub.errors import CommandFailed, FrameError, HostUnreachable
 from installer_stub.host.command import Command
+from installer_stub.host.connection import read_all
 from tests.fakes.local_agent import LocalShell, local_agent
 from tests.unit.installer_stub.agent.pair import Pair
 
@@ -222,3 +223,16 @@ def test_what_a_killed_agent_left_is_swept(tmp_path: Path) -> None:
     assert mine.exists()
 
 
+
+
+def test_many_files_are_one_question(tmp_path: Path) -> None:
+    whole, empty, missing = tmp_path / "whole", tmp_path / "empty", tmp_path / "missing"
+    whole.write_bytes(bytes(range(256)) * 2000)
+    empty.write_bytes(b"")
+    agent = local_agent()
+    wanted = {str(whole): whole.read_bytes(), str(missing): None, str(empty): b"", f"{whole}/below": None}
+    assert read_all(agent, wanted) == wanted
+    assert read_all(agent, ()) == {}
+    with pytest.raises(CommandFailed, match="could not read .*: Is a directory"):
+        read_all(agent, (str(whole), str(tmp_path)))
+    agent.close()
