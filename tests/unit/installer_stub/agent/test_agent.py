@@ -233,6 +233,6 @@ def test_many_files_are_one_question(tmp_path: Path) -> None:
     wanted = {str(whole): whole.read_bytes(), str(missing): None, str(empty): b"", f"{whole}/below": None}
     assert read_all(agent, wanted) == wanted
     assert read_all(agent, ()) == {}
-    with pytest.raises(CommandFailed, match="could not read .*: Is a directory"):
+    with pytest.raises(CommandFailed, match=r"could not read .*: Is a directory"):
         read_all(agent, (str(whole), str(tmp_path)))
     agent.close()
