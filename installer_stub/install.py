@@ -6,7 +6,15 @@ import time
 from dataclasses import replace
 from typing import Final
 
-from installer_stub.errors import HostsLeftOut, InstallerError
+from installer_stub.errors import (
+    ClusterError,
+    HostError,
+    HostsFailed,
+    HostsLeftOut,
+    InstallerError,
+    PreflightFailed,
+    SiteContradiction,
+)
 from installer_stub.facts.gather import gather_all
 from installer_stub.kube.kubectl import Kubectl
 from installer_stub.kube.volumes import host_volumes
@@ -16,7 +24,7 @@ from installer_stub.phases import runner
 from installer_stub.phases.base import Context
 from installer_stub.phases.pipeline import INSTALL
 from installer_stub.phases.reset_hosts import require_complete, reset_hosts
-from installer_stub.phases.start_agents import start_agents, working
+from installer_stub.phases.start_agents import nobody_works, start_agents, working
 from installer_stub.plan.decide import build_plan
 from installer_stub.site.find import with_marks
 from installer_stub.site.whose import ResetChoices, agree, ours_only, whose
@@ -36,7 +44,11 @@ def main(options: InstallOptions) -> int:
 def _install(run: Session) -> None:
     sha256 = verify(run)
     with connected(run) as connections:
-        surveyed, plan = prepare(run, connections)
+        try:
+            surveyed, plan = prepare(run, connections)
+        except (ClusterError, HostError, HostsFailed, PreflightFailed, SiteContradiction):
+            nobody_works(connections.values())
+            raise
         context = context_of(run, surveyed, plan, sha256)
         context.alone, context.left_out, context.verb = True, dict(run.lost), run.options.verb.value
         with working(context):

@@ -7,11 +7,13 @@ nobody watches. What has to outlive a run is a task (phases/task.py), a unit of 
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Final
 
 from installer_stub.agent.family import kill_scope
@@ -57,7 +59,8 @@ class Agent:
         threading.Thread(target=self._watch, name="silence", daemon=True).start()
         try:
             self._send_bytes(f"\n{marker}\n".encode())
-            self._send(Frame(0, "hello", {"protocol": PROTOCOL, "version": VERSION, "pid": os.getpid(), "scoped": kill_scope(dry=True)}))
+            about = {"protocol": PROTOCOL, "version": VERSION, "pid": os.getpid(), "scoped": kill_scope(dry=True)}
+            self._send(Frame(0, "hello", {**about, **_program()}))
             reader = FrameReader(self._hear)
             while (frame := reader.read()) is not None and frame.kind != "bye":
                 self._answer(frame)
@@ -120,6 +123,13 @@ class Agent:
         self._requests.end()
         kill_scope()
         self._lease.release()
+
+
+def _program() -> dict[str, str]:
+    """Say what runs here: the hash of the program, and which file it is. Whoever started it may have meant another one."""
+    with Path("/proc/self/exe").open("rb") as program:
+        found = os.fstat(program.fileno())
+        return {"program": hashlib.file_digest(program, "sha256").hexdigest(), "inode": f"{found.st_dev}:{found.st_ino}"}
 
 
 def serve_stdio(marker: str, lease: HostLease, words: Words) -> None:

@@ -46,7 +46,8 @@ class AgentConnection:
     def __init__(self, host: Host, link: Link) -> None:
         self._host = host
         self._link = link
-        self.program = ""  # the sha256 of the stub that it is, in hex, where whoever started it knows
+        self.program = str(link.hello.fields.get("program", ""))  # the sha256 of what runs there, in hex
+        self.inode = str(link.hello.fields.get("inode", ""))  # and which file that is, as "device:inode"
 
     @property
     def host(self) -> Host:

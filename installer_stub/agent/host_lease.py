@@ -20,9 +20,11 @@ from typing import Any, Final
 from installer_stub.agent.family import SCOPE
 from installer_stub.agent.requests import Request
 from installer_stub.host.become import ENVIRONMENT
+from installer_stub.plan.model import STUB
 
 DIRECTORY: Final = Path("/run/airseal-lease")
 LEASE: Final = DIRECTORY / "lease.json"
+PARTS: Final = f"{STUB}.new-"  # what begins like this is a stub on its way to a host
 BEAT_SECONDS: Final = 5.0
 _STOP_SECONDS: Final = 30.0
 
@@ -62,8 +64,9 @@ class Holder:
 class HostLease:
     """What the agent of one run holds of its host."""
 
-    def __init__(self, directory: Path = DIRECTORY) -> None:
+    def __init__(self, directory: Path = DIRECTORY, *, parts: str = PARTS) -> None:
         self._directory = directory
+        self._parts = parts
         self._lock: int | None = None
         self._mine: Holder | None = None
         self._heard = time.time()
@@ -88,6 +91,11 @@ class HostLease:
             return
         self._lock, self._mine = lock, wanted
         self._write(wanted)
+        # Of runs that were killed while they brought the stub, or that come too late with it.
+        parts = Path(self._parts)
+        for pattern in (f"{parts.name}*", f".{parts.name}*"):
+            for part in parts.parent.glob(pattern):
+                part.unlink(missing_ok=True)
         request.answer("done", status=0, granted=True, died=asdict(before) if before is not None else None)
 
     def heard(self) -> None:

@@ -120,6 +120,7 @@ class Link:
         finally:
             watch.cancel()
         _log.debug("%s: agent %s", self._host, hello.fields)
+        self.hello = hello
         self._heard = time.monotonic()
         return reader
 

@@ -5,20 +5,22 @@ from __future__ import annotations
 import secrets
 import threading
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import ClassVar
 
 from installer_stub.agent.client import AgentConnection
 from installer_stub.agent.host_lease import LEASE, Holder
 from installer_stub.agent.lease import Claimant, busy, operator, take_leases
 from installer_stub.agent.start import DuplexConnection, start_agent
-from installer_stub.errors import CommandFailed, HostUnreachable
+from installer_stub.errors import CommandFailed, HostError, HostUnreachable, SiteBusy
 from installer_stub.host.command import Command
 from installer_stub.host.connection import Connection
 from installer_stub.host.fanout import for_each
 from installer_stub.phases.base import Artifact, Context, Phase, Reporter
 from installer_stub.phases.put_stub import has_stub, put_stub
 from installer_stub.plan.model import HostPlan
+from installer_stub.site.model import SiteRecord
+from installer_stub.site.store import read_mark
 
 
 class StartAgents(Phase):
@@ -55,6 +57,19 @@ def start_agents(context: Context, *, needed: bool = True) -> None:
 
     context.each(context.reachable(), start)
     take_leases(context.agents, Claimant(run, operator(), context.verb), context.reporter.step)
+    if context.record is not None:
+        context.each(context.reachable(context.plan.masters), lambda _host, connection: _is_as_seen(context.record, connection))
+
+
+def _is_as_seen(record: SiteRecord | None, connection: Connection) -> None:
+    """Raise SiteBusy where another run changed the site between our look at it and our lease."""
+    there = read_mark(connection).record
+    if record is None or there is None or there == record or (there.cluster == record.cluster and there.epoch < record.epoch):
+        return
+    changed = there.changed
+    raise SiteBusy(
+        f"{connection.host.address}: {changed.verb} by {changed.by} changed this site after this run had looked at it", "run the same command again"
+    )
 
 
 def end_agents(agents: Iterable[AgentConnection]) -> None:
@@ -89,6 +104,13 @@ def leased(connections: Iterable[Connection], artifact: Artifact, verb: str, rep
         end_agents(agents)
 
 
+def nobody_works(connections: Iterable[Connection]) -> None:
+    """Raise SiteBusy where another run is at work on any of these hosts: what is odd there is its doing, and no finding."""
+    for connection in connections:
+        with suppress(HostError):
+            nobody_works_there(connection)
+
+
 class _Reached:
     """A connection as something that stands for a host."""
 
@@ -98,18 +120,25 @@ class _Reached:
 
 
 def _start(connection: Connection, artifact: Artifact, run: str, reporter: Reporter) -> AgentConnection:
-    if not has_stub(connection, artifact.stub_digest):
-        _nobody_works_there(connection)
-        put_stub(connection, artifact, reporter)
     if not isinstance(connection, DuplexConnection):
         raise HostUnreachable(connection.host.address, "this connection cannot carry an agent")
+    if not has_stub(connection, artifact.stub_digest):
+        nobody_works_there(connection)
+        try:
+            put_stub(connection, artifact, reporter)
+        except CommandFailed:
+            nobody_works_there(connection)  # it began meanwhile: that is why, not what the host said
+            raise
     agent = start_agent(connection, run, said=reporter.step)
-    agent.program = artifact.stub_digest
+    if agent.program != artifact.stub_digest:
+        # Between our look and our start another installer put its own there: one that is not yet at work, but about to be.
+        agent.close()
+        raise SiteBusy(f"{connection.host.address}: an installer of another version begins to work there", "let it end, and run the same command again")
     return agent
 
 
-def _nobody_works_there(connection: Connection) -> None:
-    """Raise SiteBusy where an agent of another version is at work: its program is not replaced under it."""
+def nobody_works_there(connection: Connection) -> None:
+    """Raise SiteBusy where another run holds the lease of the host: nothing is put under it, and nothing is concluded meanwhile."""
     holder = Holder.read(connection.read(str(LEASE)))
     if holder is not None and connection.run(Command.shell('kill -0 "$1" 2>/dev/null', str(holder.pid)), check=False).ok:
         raise busy(connection.host, holder, holder.heard)

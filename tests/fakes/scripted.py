@@ -46,6 +46,14 @@ class ScriptedConnection:
     commands: list[Command] = field(default_factory=list)
     rules: list[tuple[re.Pattern[str], Answer]] = field(default_factory=list)
 
+    def __post_init__(self) -> None:
+        def rename(command: Command) -> CommandResult:
+            part, name = shlex.split(command.text)[4:6]
+            self.files[name], self.modes[name] = self.files.pop(part), self.modes.pop(part)
+            return succeeded()
+
+        self.on("another run is at work there", rename)
+
     def on(self, pattern: str, *answers: CommandResult | str | Answer) -> ScriptedConnection:
         """Answer commands whose text has ``pattern``; several answers are given in turn, the last one for ever."""
         left = list(answers) or [""]

@@ -15,6 +15,7 @@ import pytest
 
 from installer_stub.agent.frames import Frame
 from installer_stub.agent.host_lease import Holder, HostLease
+from installer_stub.agent.requests import Request
 from tests.unit.installer_stub.agent.pair import Pair
 
 
@@ -134,3 +135,16 @@ def test_the_holder_writes_down_when_its_operator_was_heard(tmp_path: Path, monk
         time.sleep(0.05)
     assert later() > before
     pair.hang_up()
+
+
+def test_stubs_on_their_way_go_when_the_lease_is_taken(tmp_path: Path) -> None:
+    program = tmp_path / "bin" / "airseal"
+    program.parent.mkdir()
+    for name in ("airseal", "airseal.new-1", ".airseal.new-2.airseal-new", "airseal.newer"):
+        (program.parent / name).write_text("")
+    lease = HostLease(tmp_path / "lease", parts=f"{program}.new-")
+    said: list[str] = []
+    lease.answer(Request(Frame(1, "lease", {"run": "one", "who": "me", "verb": "install"}), lambda frame: said.append(frame.kind)))
+    assert said == ["done"]
+    assert sorted(path.name for path in program.parent.iterdir()) == ["airseal", "airseal.newer"]
+    lease.release()

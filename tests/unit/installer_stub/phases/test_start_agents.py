@@ -4,19 +4,30 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass, field
+import subprocess
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from installer_stub.agent.client import LeaseAnswer
+from installer_stub.agent.host_lease import LEASE
 from installer_stub.errors import HostUnreachable, SiteBusy
+from installer_stub.host.command import Command
 from installer_stub.host.exchange import Channel
 from installer_stub.host.model import Host, Role
 from installer_stub.phases import start_agents
 from installer_stub.phases.base import Context
+from installer_stub.phases.put_stub import RENAME
+from installer_stub.site.codec import encode_record
+from installer_stub.site.store import RECORD
+from tests.fakes.local_host import LocalConnection
 from tests.fakes.plans import M1, N1, STUB, RecordingReporter, make_context, make_plan, masters, nodes
 from tests.fakes.scripted import ScriptedConnection, failed
+from tests.fakes.sites import CHANGE, record
 
+LEASED = json.dumps({"run": "theirs", "who": "bob@desk", "verb": "upgrade", "since": 0.0, "heard": 1.0, "pid": 77}).encode()
 PLAN = make_plan(*masters(M1), *nodes(N1))
 
 
@@ -29,6 +40,7 @@ class Reached(ScriptedConnection):
 class FakeAgent:
     host: Host
     granted: bool = True
+    program: str = hashlib.sha256(STUB).hexdigest()
     closed: int = 0
     leases: list[tuple[str, str, str]] = field(default_factory=list)
 
@@ -107,8 +119,7 @@ def test_the_stub_comes_first_but_not_under_an_agent_at_work(agents: dict[str, F
     context = context_of()
     host = context.connections[M1]
     assert isinstance(host, Reached)
-    lease = {"run": "theirs", "who": "bob@desk", "verb": "upgrade", "since": 0.0, "heard": 1.0, "pid": 77}
-    host.files["/run/airseal-lease/lease.json"] = json.dumps(lease).encode()
+    host.files[str(LEASE)] = LEASED
     host.on("sha256sum", failed(1)).on("kill -0.* 77", "")
     with pytest.raises(SiteBusy, match="upgrade by bob@desk"):
         start_agents.start_agents(context)
@@ -124,3 +135,62 @@ def test_a_verb_of_its_own_connections_holds_the_lease_while_it_works(agents: di
         assert [agent.leases[0][2] for agent in agents.values()] == ["remove", "remove"]
         assert [agent.closed for agent in agents.values()] == [0, 0]
     assert [agent.closed for agent in agents.values()] == [1, 1]
+
+
+def test_another_program_than_ours_is_not_worked_with(agents: dict[str, FakeAgent]) -> None:
+    agents[N1].program = "0" * 64
+    with pytest.raises(SiteBusy, match=f"{N1}: an installer of another version"):
+        start_agents.start_agents(context_of())
+    assert agents[N1].closed == 1
+
+
+@pytest.mark.parametrize(
+    ("there", "stale"),
+    [
+        (None, False),
+        ({}, False),  # as we want it to be
+        ({"epoch": 1, "changed": replace(CHANGE, verb="join")}, False),  # the one that ours follows
+        ({"changed": replace(CHANGE, verb="join")}, True),  # another one of this epoch
+        ({"epoch": 3}, True),
+        ({"cluster": "c2", "epoch": 1}, True),  # two began on blank hosts, and the other one has just ended
+    ],
+)
+def test_what_changed_between_the_look_and_the_lease_is_another_runs_doing(
+    agents: dict[str, FakeAgent], monkeypatch: pytest.MonkeyPatch, there: dict[str, Any] | None, *, stale: bool
+) -> None:
+    wanted = record(epoch=2)
+    files = {} if there is None else {RECORD: encode_record(replace(wanted, **there))}
+    for agent in agents.values():
+        monkeypatch.setattr(agent, "read", files.get, raising=False)
+    context = context_of()
+    context.record = wanted
+    if not stale:
+        start_agents.start_agents(context)
+        return
+    with pytest.raises(SiteBusy, match="engineer@laptop changed this site after this run had looked at it"):
+        start_agents.start_agents(context)
+
+
+def test_what_is_odd_while_another_run_works_is_no_finding() -> None:
+    quiet, busy, lost = (ScriptedConnection(Host(address, Role.MASTER)) for address in (M1, N1, "10.0.0.9"))
+    lost.on("", failed(255))
+    busy.files[str(LEASE)] = LEASED
+    start_agents.nobody_works([quiet, lost])
+    with pytest.raises(SiteBusy, match=f"{N1}: upgrade by bob@desk"):
+        start_agents.nobody_works([quiet, busy.on("kill -0.* 77", "")])
+
+
+@pytest.mark.parametrize(("holder", "replaced"), [(None, True), ("dead", True), ("alive", False)])
+def test_two_bring_the_stub_and_the_one_at_work_keeps_its_own(tmp_path: Path, holder: str | None, *, replaced: bool) -> None:
+    part, stub, lease = tmp_path / "airseal.new-1", tmp_path / "airseal", tmp_path / "lease.json"
+    part.write_text("later")
+    stub.write_text("first")
+    with subprocess.Popen(["sleep", "60"]) as process:
+        if holder is not None:
+            lease.write_text(json.dumps({"run": "theirs", "pid": process.pid, "since": 1.5}) + "\n")
+        if holder == "dead":
+            process.kill()
+            process.wait()
+        done = LocalConnection().run(Command.shell(RENAME, str(part), str(stub), str(lease)), check=False)
+        process.kill()
+    assert (done.ok, stub.read_text(), part.exists()) == ((True, "later", False) if replaced else (False, "first", False))
