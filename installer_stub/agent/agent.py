@@ -7,15 +7,15 @@ nobody watches. What has to outlive a run is a task (phases/task.py), a unit of 
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
 import threading
 import time
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Final
 
+from installer_stub.agent import program
 from installer_stub.agent.family import kill_scope
 from installer_stub.agent.frames import PROTOCOL, Frame, FrameReader, Receive, encode
 from installer_stub.agent.host_lease import HostLease
@@ -40,6 +40,7 @@ class Agent:
         lease: HostLease,
         words: Words = no_words,
         *,
+        program: Mapping[str, str] = MappingProxyType({}),
         silence: float = SILENCE_SECONDS,
         on_silence: Callable[[], None] = lambda: os._exit(0),
     ) -> None:
@@ -48,6 +49,7 @@ class Agent:
         self._sending = threading.Lock()
         self._lease = lease
         self._word = Answering(words)
+        self._program = program
         self._silence = silence
         self._on_silence = on_silence
         self._heard = time.monotonic()
@@ -60,7 +62,7 @@ class Agent:
         try:
             self._send_bytes(f"\n{marker}\n".encode())
             about = {"protocol": PROTOCOL, "version": VERSION, "pid": os.getpid(), "scoped": kill_scope(dry=True)}
-            self._send(Frame(0, "hello", {**about, **_program()}))
+            self._send(Frame(0, "hello", {**about, **self._program}))
             reader = FrameReader(self._hear)
             while (frame := reader.read()) is not None and frame.kind != "bye":
                 self._answer(frame)
@@ -125,13 +127,6 @@ class Agent:
         self._lease.release()
 
 
-def _program() -> dict[str, str]:
-    """Say what runs here: the hash of the program, and which file it is. Whoever started it may have meant another one."""
-    with Path("/proc/self/exe").open("rb") as program:
-        found = os.fstat(program.fileno())
-        return {"program": hashlib.file_digest(program, "sha256").hexdigest(), "inode": f"{found.st_dev}:{found.st_ino}"}
-
-
 def serve_stdio(marker: str, lease: HostLease, words: Words) -> None:
     """Serve whoever holds the other ends of stdin and stdout. Nothing else may write to stdout any more."""
     os.umask(0o022)  # files have the modes that phases ask for, whatever login made us
@@ -145,4 +140,4 @@ def serve_stdio(marker: str, lease: HostLease, words: Words) -> None:
         while view:
             view = view[os.write(outgoing, view) :]
 
-    Agent(lambda most: os.read(incoming, most), send, lease, words).serve(marker)
+    Agent(lambda most: os.read(incoming, most), send, lease, words, program=program.about()).serve(marker)

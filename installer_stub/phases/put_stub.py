@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from typing import BinaryIO, Final, cast
 
+from installer_stub.agent import program
 from installer_stub.agent.client import AgentConnection
 from installer_stub.agent.host_lease import LEASE, PARTS
 from installer_stub.host.checked_stream import CheckedStream
@@ -34,7 +35,7 @@ def has_stub(connection: Connection, digest: str) -> bool:
     """Tell whether the host has the stub of this hash. An agent knows its own, and only looks whether it still stands there."""
     if isinstance(connection, AgentConnection) and connection.program == digest:
         return connection.run(Command.of("stat", "-c", "%d:%i", STUB), check=False).stdout.strip() == connection.inode
-    result = connection.run(Command.of("sha256sum", STUB), check=False)
+    result = connection.run(Command.shell(program.LOOK, STUB, str(program.NOTE), digest), check=False)
     return result.ok and result.stdout.split()[:1] == [digest]
 
 
