@@ -16,7 +16,7 @@ from tests.demo.shop import ROOT
 from tests.soak.lanes import read_result, run_lanes, run_one, write_result
 from tests.soak.report import report
 from tests.soak.scenario import Desk, Result, Scenario
-from tests.soak.table import SCENARIOS, chosen
+from tests.soak.table import ALL, chosen
 
 OUTPUT = ROOT / "build" / "soak"
 
@@ -69,7 +69,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _one(name: str, bed: str, run: Path, into: Path) -> int:
-    (scenario,) = (one for one in SCENARIOS if one.name == name)
+    (scenario,) = (one for one in ALL if one.name == name)
     desk = Desk(run, into / name, into, bed)
     result = run_one(scenario, desk)
     write_result(desk.directory / "result.json", result)

@@ -4,26 +4,27 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from tests.soak.installer import Failed, Installer
 from tests.soak.moments import Moment
 from tests.soak.scenario import Desk, Scenario, Trial
 from tests.testbed.hosts import BlankHost
 
-KILLS, CUTS = 20, 10  # of each topology
+KILLS, CUTS = 20, 10  # moments of each topology
+KILL_ROWS, CUT_ROWS = 4, 2  # so many installations share them, early and late moments in each
 TOPOLOGIES = ((1, 1), (3, 1))
 _SEED = 7
 
 
-def kill(desk: Desk, *, masters: int, nodes: int, number: int) -> None:
-    """kill -9 of the installer at a moment of its own plan, then the same command: as after a clean installation."""
+def kill(desk: Desk, *, masters: int, nodes: int, numbers: Sequence[int]) -> None:
+    """kill -9 of the installer at moments of its own plan, each time in the same command: as after a clean installation."""
     _, timeline = desk.clean(masters, nodes)
-    moment = timeline.moments(KILLS, _SEED)[number]
-    desk.figures["moment"] = str(moment)
+    moments = timeline.moments(KILLS, _SEED)
     with desk.trial(masters, nodes) as trial:
-        with at(trial, moment, desk) as installer:
-            installer.kill()
+        for number in numbers:
+            with at(trial, moments[number], desk, number) as installer:
+                installer.kill()
         finish(desk, trial)
 
 
@@ -41,31 +42,31 @@ def kill_chain(desk: Desk, *, masters: int, nodes: int) -> None:
         finish(desk, trial)
 
 
-def cut(desk: Desk, *, masters: int, nodes: int, number: int) -> None:
+def cut(desk: Desk, *, masters: int, nodes: int, numbers: Sequence[int]) -> None:
     """Power cut of one or all hosts in the middle of an installation; power back, then the same command."""
     _, timeline = desk.clean(masters, nodes)
-    moment = timeline.moments(CUTS, _SEED + 2)[number]
+    moments = timeline.moments(CUTS, _SEED + 2)
     with desk.trial(masters, nodes) as trial:
-        victims = _victims(trial, number)
-        desk.figures |= {"moment": str(moment), "off": " ".join(host.name for host in victims)}
-        with at(trial, moment, desk) as installer:
+        for number in numbers:
+            victims = _victims(trial, number)
+            with at(trial, moments[number], desk, number) as installer:
+                for host in victims:
+                    host.power_off()
+                ended = installer.wait(timeout=300)
+            desk.figures[f"{number + 1:02d} off"] = f"{' '.join(host.name for host in victims)}: exit code {ended.code} after {ended.seconds:.0f} s"
+            if ended.code not in {0, 4, 6, 8} or "Traceback (most" in ended.said:
+                raise Failed(f"of a host without power the installer said, with exit code {ended.code}:\n{ended.tail}")
             for host in victims:
-                host.power_off()
-            ended = installer.wait(timeout=300)
-        desk.figures["then"] = f"exit code {ended.code} after {ended.seconds:.0f} s"
-        if ended.code not in {0, 4, 6, 8} or "Traceback (most" in ended.said:
-            raise Failed(f"of a host without power the installer said, with exit code {ended.code}:\n{ended.tail}")
-        for host in victims:
-            host.power_on()
+                host.power_on()
         finish(desk, trial)
 
 
 @contextlib.contextmanager
-def at(trial: Trial, moment: Moment, desk: Desk) -> Iterator[Installer]:
+def at(trial: Trial, moment: Moment, desk: Desk, number: int) -> Iterator[Installer]:
     """Start an installation and give it over when the moment has come."""
     with trial.start() as installer:
-        if not installer.until(moment):
-            desk.figures["note"] = "the installation ended before the moment came"
+        came = installer.until(moment)
+        desk.figures[f"{number + 1:02d}"] = f"{moment}" if came else f"{moment}: the installation ended before it"
         yield installer
 
 
@@ -84,12 +85,27 @@ def _victims(trial: Trial, number: int) -> tuple[BlankHost, ...]:
 
 
 def scenarios() -> tuple[Scenario, ...]:
-    """Return them all: the same moments at every run."""
+    """Return rows of moments, several in one installation, and all of them: the same moments at every run."""
     found: list[Scenario] = []
     for masters, nodes in TOPOLOGIES:
         where = {"masters": masters, "nodes": nodes}
         name = f"{masters}+{nodes}"
         found.append(Scenario(f"kill-chain-{name}", 30, functools.partial(kill_chain, **where)))
-        found += [Scenario(f"kill-{name}-{one + 1:02d}", 15, functools.partial(kill, number=one, **where)) for one in range(KILLS)]
-        found += [Scenario(f"cut-{name}-{one + 1:02d}", 20, functools.partial(cut, number=one, **where)) for one in range(CUTS)]
+        found += [Scenario(f"kill-{name}-{_row(row)}", 30, functools.partial(kill, numbers=range(row, KILLS, KILL_ROWS), **where)) for row in range(KILL_ROWS)]
+        found += [Scenario(f"cut-{name}-{_row(row)}", 40, functools.partial(cut, numbers=range(row, CUTS, CUT_ROWS), **where)) for row in range(CUT_ROWS)]
     return tuple(found)
+
+
+def singles() -> tuple[Scenario, ...]:
+    """Return each moment alone, on blank hosts: to find out which one of a row it was."""
+    found: list[Scenario] = []
+    for masters, nodes in TOPOLOGIES:
+        where = {"masters": masters, "nodes": nodes}
+        name = f"{masters}+{nodes}"
+        found += [Scenario(f"one-kill-{name}-{one + 1:02d}", 15, functools.partial(kill, numbers=(one,), **where)) for one in range(KILLS)]
+        found += [Scenario(f"one-cut-{name}-{one + 1:02d}", 20, functools.partial(cut, numbers=(one,), **where)) for one in range(CUTS)]
+    return tuple(found)
+
+
+def _row(number: int) -> str:
+    return "abcdefgh"[number]

@@ -41,6 +41,7 @@ def run_one(scenario: Scenario, desk: Desk) -> Result:
         outcome, said = "late", f"not done after {scenario.minutes:.0f} minutes, at:\n{traceback.format_exc()[-1500:]}"
     except Exception as error:  # noqa: BLE001 - everything is a result
         outcome, said = "failed", f"{type(error).__name__}: {error}\n{traceback.format_exc()[-1500:]}"
+    desk.figures["load"] = f"{os.getloadavg()[2]:.0f}"  # of the last 15 minutes: what else the machine did
     for bed in (desk.bed_name, f"{desk.bed_name}c"):
         down(Cache.default(), bed)
     return Result(scenario.name, scenario.what, outcome, time.monotonic() - began, said, desk.figures)

@@ -17,8 +17,11 @@ SCENARIOS: tuple[Scenario, ...] = (
     *torn.scenarios(),
     *interruptions.scenarios(),
 )
+ALL = (*SCENARIOS, *interruptions.singles())
 
 
 def chosen(patterns: list[str]) -> tuple[Scenario, ...]:
-    """Return those whose name fits one of the patterns; all of them without a pattern."""
-    return tuple(one for one in SCENARIOS if not patterns or any(fnmatchcase(one.name, pattern) for pattern in patterns))
+    """Return those whose name fits one of the patterns; without a pattern all but the moments alone, which stand in rows too."""
+    if not patterns:
+        return SCENARIOS
+    return tuple(one for one in ALL if any(fnmatchcase(one.name, pattern) for pattern in patterns))
