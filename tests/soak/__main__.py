@@ -13,8 +13,9 @@ import time
 from pathlib import Path
 
 from tests.demo.shop import ROOT
-from tests.soak.lanes import read_result, run_lanes, run_one, write_result
+from tests.soak.lanes import run_lanes, run_one
 from tests.soak.report import report
+from tests.soak.results import all_results, newest, write_result
 from tests.soak.scenario import Desk, Result, Scenario
 from tests.soak.table import ALL, chosen
 
@@ -33,22 +34,21 @@ def main() -> int:
     into = (options.into or OUTPUT / key).resolve()
     if options.one:
         return _one(options.one, options.bed, run, into)
-    results = _go_on(scenarios, into) if not options.again else []
-    done = {one.name for one in results}
-    began = time.monotonic()
+    passed = {one.name for one in newest(all_results([into])) if one.passed and not options.again}
+    todo = [one for one in scenarios if one.name not in passed]
+    results: list[Result] = []
 
     def note(result: Result) -> None:
         results.append(result)
         print(f"{result.outcome:7} {result.name:34} {result.seconds:5.0f} s  {'; '.join(f'{k}: {v}' for k, v in result.figures.items())}", flush=True)
         if not result.passed:
             print("        " + "\n        ".join(result.said.splitlines()[:12]), flush=True)
-        _write(results, scenarios, run, key, options.report)
+        _write(scenarios, into, options.report)
 
-    todo = [one for one in scenarios if one.name not in done]
-    print(f"{len(todo)} scenario(s) to run, {len(done)} have passed before; logs below {into}", flush=True)
-    until = began + 60 * options.minutes
-    run_lanes(todo, lanes=options.lanes, until=until, run=run, into=into, under=shlex.split(options.under), done=note)
-    print(f"report: {_write(results, scenarios, run, key, options.report)}")
+    print(f"{len(todo)} scenario(s) to run, {len(scenarios) - len(todo)} have passed before; logs below {into}", flush=True)
+    until = time.monotonic() + 60 * options.minutes
+    run_lanes(todo, lanes=options.lanes, first=options.first_bed, until=until, run=run, into=into, under=shlex.split(options.under), done=note)
+    print(f"report: {_write(scenarios, into, options.report)}")
     return 0 if all(one.passed for one in results) else 1
 
 
@@ -58,6 +58,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--list", action="store_true", help="say what there is, and stop")
     parser.add_argument("--minutes", type=float, default=240, help="begin no further scenario after so long (default: 240)")
     parser.add_argument("--lanes", type=int, default=2, help="how many at a time (default: 2)")
+    parser.add_argument("--first-bed", type=int, default=1, metavar="N", help="number of the first lane's bed, when another soak runs beside this one")
     parser.add_argument("--again", action="store_true", help="run also what has passed with this artifact")
     parser.add_argument("--run", type=Path, default=ROOT / "build" / "cluster-tests" / "shop.run", metavar="FILE", help="the example's artifact")
     parser.add_argument("--report", type=Path, metavar="FILE", help="default: docs/evidence/soak-DATE-COMMIT.md")
@@ -77,17 +78,13 @@ def _one(name: str, bed: str, run: Path, into: Path) -> int:
     return 0 if result.passed else 1
 
 
-def _go_on(scenarios: tuple[Scenario, ...], into: Path) -> list[Result]:
-    files = [into / one.name / "result.json" for one in scenarios]
-    return [result for result in (read_result(file) for file in files if file.exists()) if result.passed]
-
-
-def _write(results: list[Result], asked: tuple[Scenario, ...], run: Path, key: str, target: Path | None) -> Path:
+def _write(asked: tuple[Scenario, ...], into: Path, target: Path | None) -> Path:
+    """Write the report of all that has been run, with this artifact and with others beside it."""
     commit, today = _commit(), dt.datetime.now(dt.UTC).date().isoformat()
     path = target or ROOT / "docs" / "evidence" / f"soak-{today}-{commit}.md"
     path.parent.mkdir(parents=True, exist_ok=True)
     machine = f"Machine: {os.cpu_count()} cores, Linux {os.uname().release}."
-    text = report(results, asked, commit=commit, artifact=f"{run.stat().st_size / 1e6:.0f} MB, sha256 {key}…", machine=machine, when=today)
+    text = report(all_results(into.parent.iterdir()), asked, commit=commit, machine=machine, when=today)
     temporary = path.with_suffix(".new")
     temporary.write_text(text)
     temporary.rename(path)

@@ -8,6 +8,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.soak.words import Words
+
 _SHOWN = 3  # lines of a text that differ
 
 
@@ -40,25 +42,32 @@ class Facts:
     kinds: Mapping[str, Mapping[str, str]]
     texts: Mapping[str, str] = field(default_factory=dict)
 
-    def differences(self, later: Facts) -> list[Difference]:
-        """Return what is another, new or gone in ``later``, in the order of kinds and names."""
+    def differences(self, later: Facts, words: Words | None = None) -> list[Difference]:
+        """Return what is another, new or gone in ``later``, in the order of kinds and names. ``words``: of all places of both sites."""
         found = []
+        words = words or Words()
         for kind in sorted({*self.kinds, *later.kinds}):
             was, now = self.kinds.get(kind, {}), later.kinds.get(kind, {})
             for name in sorted({*was, *now}):
-                if was.get(name) != now.get(name):
+                if not self._same(later, was.get(name), now.get(name), words):
                     detail = _detail(self.texts, later.texts, was.get(name), now.get(name))
                     found.append(Difference(self.where, kind, name, was.get(name), now.get(name), detail))
         return found
+
+    def _same(self, later: Facts, was: str | None, now: str | None, words: Words) -> bool:
+        (kind, _, one), (other_kind, _, other) = (value.partition("text:") if value is not None else ("", "", "") for value in (was, now))
+        if one in self.texts and other in later.texts:
+            return words.same(self.texts[one], later.texts[other]) and kind == other_kind
+        return was == now
 
 
 def differences(was: Iterable[Facts], now: Iterable[Facts]) -> list[Difference]:
     """Return the differences of several places. A place that only one side knows is a difference itself."""
     before, after = ({facts.where: facts for facts in side} for side in (was, now))
-    found = []
+    found, words = [], Words()
     for where in sorted({*before, *after}):
         if where in before and where in after:
-            found += before[where].differences(after[where])
+            found += before[where].differences(after[where], words)
         else:
             found.append(Difference(where, "place", where, *("there" if where in side else None for side in (before, after))))
     return found

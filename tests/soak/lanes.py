@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import queue
 import signal
@@ -13,11 +12,11 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 from tests.demo.shop import ROOT
 from tests.soak.installer import Failed
+from tests.soak.results import read_result, set_aside
 from tests.soak.scenario import Desk, Result, Scenario
 from tests.testbed.cache import Cache
 from tests.testbed.hosts import down
@@ -44,7 +43,7 @@ def run_one(scenario: Scenario, desk: Desk) -> Result:
     desk.figures["load"] = f"{os.getloadavg()[2]:.0f}"  # of the last 15 minutes: what else the machine did
     for bed in (desk.bed_name, f"{desk.bed_name}c"):
         down(Cache.default(), bed)
-    return Result(scenario.name, scenario.what, outcome, time.monotonic() - began, said, desk.figures)
+    return Result(scenario.name, scenario.what, outcome, time.monotonic() - began, said, desk.figures, desk.shared.name, time.time())
 
 
 @contextlib.contextmanager
@@ -62,9 +61,12 @@ def _deadline(minutes: float) -> Iterator[None]:
 
 
 def run_lanes(
-    scenarios: Sequence[Scenario], *, lanes: int, until: float, run: Path, into: Path, under: Sequence[str], done: Callable[[Result], None]
+    scenarios: Sequence[Scenario], *, lanes: int, first: int, until: float, run: Path, into: Path, under: Sequence[str], done: Callable[[Result], None]
 ) -> None:
-    """Run scenarios side by side; none begins after ``until`` (monotonic seconds). ``under``: words before each command."""
+    """Run scenarios side by side; none begins after ``until`` (monotonic seconds). ``first``: number of the first lane's bed.
+
+    ``under``: words before each command.
+    """
     waiting: queue.SimpleQueue[Scenario] = queue.SimpleQueue()
     for scenario in scenarios:
         waiting.put(scenario)
@@ -80,7 +82,7 @@ def run_lanes(
             with lock:
                 done(result)
 
-    threads = [threading.Thread(target=work, args=(lane,)) for lane in range(1, lanes + 1)]
+    threads = [threading.Thread(target=work, args=(lane,)) for lane in range(first, first + lanes)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -91,7 +93,7 @@ def _in_a_process(scenario: Scenario, lane: int, run: Path, into: Path, under: S
     directory = into / scenario.name
     directory.mkdir(parents=True, exist_ok=True)
     result = directory / "result.json"
-    result.unlink(missing_ok=True)
+    set_aside(result)
     command = [*under, sys.executable, "-m", "tests.soak", "--one", scenario.name, "--bed", f"soak-{lane}", "--run", str(run), "--into", str(into)]
     with (directory / "process.log").open("wb") as log:
         process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log, start_new_session=True)
@@ -101,17 +103,5 @@ def _in_a_process(scenario: Scenario, lane: int, run: Path, into: Path, under: S
             os.killpg(process.pid, signal.SIGTERM)
             raise
     if not result.exists():
-        return Result(scenario.name, scenario.what, "failed", 0.0, f"its process ended with {code}, see {directory / 'process.log'}", {})
+        return Result(scenario.name, scenario.what, "failed", 0.0, f"its process ended with {code}, see {directory / 'process.log'}", {}, into.name, time.time())
     return read_result(result)
-
-
-def write_result(path: Path, result: Result) -> None:
-    """Write a result down, whole or not at all."""
-    temporary = path.with_suffix(".new")
-    temporary.write_text(json.dumps(asdict(result), indent=1))
-    temporary.rename(path)
-
-
-def read_result(path: Path) -> Result:
-    """Return what ``write_result`` wrote."""
-    return Result(**json.loads(path.read_text()))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from tests.soak.results import newest
 from tests.soak.scenario import Result, Scenario
 
 _KNOWN_LIMIT = (
@@ -12,27 +13,41 @@ _KNOWN_LIMIT = (
 )
 
 
-def report(results: Sequence[Result], asked: Sequence[Scenario], *, commit: str, artifact: str, machine: str, when: str) -> str:
-    """Return the report in Markdown."""
-    failed = [one for one in results if not one.passed]
-    done = {one.name for one in results}
+def report(results: Sequence[Result], asked: Sequence[Scenario], *, commit: str, machine: str, when: str) -> str:
+    """Return the report in Markdown. ``results``: oldest first; of a scenario the last one counts, and what failed before it is told too."""
+    last = newest(results)
+    failed = [one for one in last if not one.passed]
+    before = [one for one in results if not one.passed and one not in last]
+    done = {one.name for one in last}
     open_ = [one.name for one in asked if one.name not in done]
     lines = [
         f"# Soak of {commit}, {when}",
         "",
-        f"{len(results) - len(failed)} of {len(results)} scenarios passed; {len(open_)} of {len(asked)} were not run. Artifact: {artifact}. {machine}",
+        f"{len(last) - len(failed)} of {len(last)} scenarios passed; {len(open_)} of {len(asked)} were not run. {machine}",
         "",
         _KNOWN_LIMIT,
         "",
-        "| scenario | outcome | s | what | figures |",
-        "|---|---|---|---|---|",
-        *(f"| {one.name} | {'passed' if one.passed else f'**{one.outcome}**'} | {one.seconds:.0f} | {_cell(one.what)} | {_figures(one)} |" for one in results),
+        "| scenario | outcome | s | artifact | what | figures |",
+        "|---|---|---|---|---|---|",
+        *(f"| {one.name} | {_outcome(one)} | {one.seconds:.0f} | {one.artifact} | {_cell(one.what)} | {_figures(one)} |" for one in last),
     ]
     if open_:
         lines += ["", f"Not run: {', '.join(open_)}."]
     for one in failed:
-        lines += ["", f"## {one.name}: {one.outcome}", "", "```", one.said.strip()[:6000].replace("```", "'''"), "```"]
+        lines += ["", f"## {one.name}: {one.outcome}, artifact {one.artifact}", *_said(one, 6000)]
+    if before:
+        lines += ["", "## Failed before, and run again since"]
+    for one in before:
+        lines += ["", f"### {one.name}: {one.outcome}, artifact {one.artifact}", *_said(one, 1500)]
     return "\n".join(lines) + "\n"
+
+
+def _outcome(one: Result) -> str:
+    return "passed" if one.passed else f"**{one.outcome}**"
+
+
+def _said(one: Result, most: int) -> list[str]:
+    return ["", "```", one.said.strip()[:most].replace("```", "'''"), "```"]
 
 
 def _figures(one: Result) -> str:

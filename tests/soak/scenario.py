@@ -146,6 +146,10 @@ class Result:
     seconds: float
     said: str
     figures: Mapping[str, str]
+    artifact: str
+    """The beginning of its SHA-256."""
+    ended: float
+    """When, as Unix time."""
 
     @property
     def passed(self) -> bool:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from tests.soak import lanes
+from tests.soak import lanes, results
 from tests.soak.installer import Failed
 from tests.soak.report import report
 from tests.soak.scenario import Desk, Result, Scenario
@@ -59,19 +60,31 @@ def test_every_end_is_a_result(tmp_path: Path) -> None:
 
 def test_a_result_comes_back_from_its_file(tmp_path: Path) -> None:
     result = run(good, tmp_path)
-    lanes.write_result(tmp_path / "result.json", result)
-    assert lanes.read_result(tmp_path / "result.json") == result
+    results.write_result(tmp_path / "result.json", result)
+    assert results.read_result(tmp_path / "result.json") == result
 
 
 def test_the_report_has_a_line_for_each_and_the_words_of_those_that_failed(tmp_path: Path) -> None:
-    asked = [Scenario(name, 1, good) for name in ("one", "two")]
-    text = report([run(good, tmp_path), run(bad, tmp_path)], asked, commit="abc", artifact="1 MB", machine="2 cores", when="2026-11-26")
-    assert "1 of 2 scenarios passed; 1 of 2 were not run" in text
+    asked = [Scenario(name, 1, good) for name in ("one", "two", "three")]
+    ends = [run(good, tmp_path), replace(run(bad, tmp_path), name="two")]
+    text = report(ends, asked, commit="abc", machine="2 cores", when="2026-11-26")
+    assert "1 of 2 scenarios passed; 1 of 3 were not run" in text
     assert "| one | passed |" in text
     assert "3 s \\| 4" in text
-    assert "| one | **failed** |" in text
+    assert "| two | **failed** |" in text
     assert "m1: file /etc/x: gone" in text
-    assert "Not run: two." in text
+    assert "Not run: three." in text
+
+
+def test_a_scenario_is_what_it_was_last_and_an_earlier_failure_is_still_told(tmp_path: Path) -> None:
+    file = tmp_path / "one" / "result.json"
+    for act in (bad, good):
+        results.set_aside(file)
+        results.write_result(file, run(act, tmp_path))
+    text = report(results.all_results([tmp_path]), [Scenario("one", 1, good)], commit="abc", machine="2 cores", when="2026-11-26")
+    assert "1 of 1 scenarios passed; 0 of 1 were not run" in text
+    assert "### one: failed" in text
+    assert "m1: file /etc/x: gone" in text
 
 
 def test_names_are_each_ones_own_and_every_scenario_says_what_it_is() -> None:

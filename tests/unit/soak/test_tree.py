@@ -33,6 +33,8 @@ def told(one: Path, other: Path, walk: Walk | None = None, other_walk: Walk | No
         ("at 2026-11-26T15:04:31.123Z\n", "at 2026-11-26T16:00:00Z\n"),
         ('{"begun": 1795705471.25}\n', '{"begun": 1795709999}\n'),
         ('{"cluster": "9f86d081884c7d65"}\n', '{"cluster": "0011223344556677"}\n'),
+        ('{"authority": "sha256:25db917ff8d7bf38b768d80b4fa5551266a9bd30"}\n', '{"authority": "sha256:796b01f9f6bd4996392fb4193f80d03d6d1dff6b"}\n'),
+        ('{"stamp": "573853705 1795705471.25 1795705471.25 4679752"}\n', '{"stamp": "573853705 1795709471.25 1795705471.00 4702745"}\n'),
         (PEM.format("CERTIFICATE", "AAAA"), PEM.format("CERTIFICATE", "BBBB")),
         ("key: /dGhpcyBpcyBiYXNlNjQgb2YgYSBrZXkgdGhhdCBpcyBsb25n\n", "key: QW5vdGhlciBrZXkgdGhhdCBpcyBhcyBsb25nIGFzIHRoaXM=\n"),
     ],
@@ -59,6 +61,21 @@ def test_what_is_another_is_named(tmp_path: Path, was: str, now: str) -> None:
     one, other = made(tmp_path / "a", {"etc/x": was}), made(tmp_path / "b", {"etc/x": now})
     (found,) = told(one, other, Walk(("/etc",), (), {"10.0.0.2": "<m1>"}))
     assert "file /etc/x" in found
+
+
+@pytest.mark.parametrize("names", [("etc/a", "etc/b"), ("etc/b", "etc/a")])
+def test_a_random_word_is_the_same_one_wherever_it_stands(tmp_path: Path, names: tuple[str, str]) -> None:
+    first, second = "9f86d081884c7d65", "0011223344556677"
+    one = made(tmp_path / "a", dict.fromkeys(names, f"cluster {first}\n"))
+    assert told(one, made(tmp_path / "b", dict.fromkeys(names, f"cluster {second}\n"))) == []
+    (found,) = told(one, made(tmp_path / "c", {names[0]: f"cluster {second}\n", names[1]: f"cluster {first}\n"}))
+    assert "file /etc/b" in found
+
+
+def test_no_word_that_may_be_a_secret_is_kept(tmp_path: Path) -> None:
+    secret = "QW5vdGhlciBrZXkgdGhhdCBpcyBhcyBsb25nIGFzIHRoaXM="
+    facts = Walk(("/etc",)).of(made(tmp_path, {"etc/x": f"key: {secret}\n"}))
+    assert secret not in str(facts)
 
 
 def test_each_kind_of_change_is_one_line(tmp_path: Path) -> None:
