@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tests.soak.facts import Facts
 from tests.soak.tree import Rule, Walk
+from tests.testbed.cache import TestBedError
 from tests.testbed.hosts import BlankHost, TestBed
 
 TOPS = ("/etc", "/opt", "/usr/local", "/var/lib/airseal")
@@ -46,8 +47,9 @@ find /etc /opt /usr/local /var/lib/airseal -xdev \( -name '*.part' -o -name '*.t
 ip -4 -o route show | grep -v 'dev cni0\|dev flannel' | sed 's/ *$//; s/.*/route\t&\tthere/'
 sysctl -a 2>/dev/null | sed -n 's/^\(net\.[^ ]*\) = /sysctl\t\1\t/p; s/^\(vm\.overcommit_memory\|kernel\.panic[^ ]*\|fs\.inotify\.[^ ]*\) = /sysctl\t\1\t/p'
 for p in /proc/[0-9]*; do
-  [ -r $p/cgroup ] && ! grep -qs kubepods $p/cgroup && printf 'process\t%s\truns\n' "$(cat $p/comm 2>/dev/null)"
+  [ ! -r $p/cgroup ] || grep -qs kubepods $p/cgroup || printf 'process\t%s\truns\n' "$(cat $p/comm 2>/dev/null)"
 done
+echo whole
 """
 
 _PASSING = re.compile(r"^(session-|user@|user-\d|user-runtime-dir@|run-|var-lib-|sys-|dev-|ssh@|systemd-tmpfiles-clean|systemd-hostnamed)")
@@ -68,9 +70,17 @@ def host_state(host: BlankHost, names: Mapping[str, str]) -> Facts:
     """Return what ``host`` is now. ``names``: what stands for each address, see ``names_of``."""
     walk = Walk(TOPS, RULES, names)
     tree = walk.of(host.root)
-    told = parse(host.run(SCRIPT).stdout, walk.masked)
+    told = parse(whole(host.run(SCRIPT).stdout, host.name), walk.masked)
     told["record"] = records(host.root, walk.masked)
     return Facts(host.name, {**tree.kinds, **told}, tree.texts)
+
+
+def whole(said: str, where: str) -> str:
+    """Return what the script said but for its last line. Raises TestBedError when it did not come to its end."""
+    lines, end, _ = said.rpartition("whole\n")
+    if not end:
+        raise TestBedError(f"{where}: the script that tells its state ended early: {said[-200:]!r}")
+    return lines
 
 
 def parse(lines: str, masked: Callable[[str], str] = str) -> dict[str, dict[str, str]]:

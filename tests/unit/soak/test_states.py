@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
+
+import pytest
 
 from tests.soak import host_state, machine_state
 from tests.soak.cluster_state import Alive
 from tests.soak.facts import Difference, Facts
+from tests.testbed.cache import TestBedError
+
+
+def test_a_state_that_was_told_to_its_end_is_told_from_one_that_was_not() -> None:
+    # The last process that is looked at may be one of a pod, or gone: the script ends well all the same.
+    last = host_state.SCRIPT[host_state.SCRIPT.index("for p in /proc/") :]
+    said = subprocess.run(["/bin/sh", "-c", last], capture_output=True, text=True, check=True).stdout
+    assert "process" in host_state.parse(host_state.whole(said, "m1"))
+    with pytest.raises(TestBedError, match="m1: the script"):
+        host_state.whole(said.removesuffix("whole\n"), "m1")
+
 
 
 def test_units_of_logins_and_pods_do_not_count() -> None:
