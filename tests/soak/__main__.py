@@ -33,7 +33,7 @@ def main() -> int:
     key = _key(run)
     into = (options.into or OUTPUT / key).resolve()
     if options.one:
-        return _one(options.one, options.bed, run, into)
+        return _one(options, run, into)
     passed = {one.name for one in newest(all_results([into])) if one.passed and not options.again}
     todo = [one for one in scenarios if one.name not in passed]
     results: list[Result] = []
@@ -46,8 +46,13 @@ def main() -> int:
         _write(scenarios, into, options.report)
 
     print(f"{len(todo)} scenario(s) to run, {len(scenarios) - len(todo)} have passed before; logs below {into}", flush=True)
+
+    def command(name: str, bed: str) -> list[str]:
+        here = [sys.executable, "-m", "tests.soak", "--one", name, "--bed", bed, "--run", str(run), "--into", str(into)]
+        return [*shlex.split(options.under), *here, "--patience", str(options.patience)]
+
     until = time.monotonic() + 60 * options.minutes
-    run_lanes(todo, lanes=options.lanes, first=options.first_bed, until=until, run=run, into=into, under=shlex.split(options.under), done=note)
+    run_lanes(todo, lanes=options.lanes, first=options.first_bed, until=until, command=command, into=into, done=note)
     print(f"report: {_write(scenarios, into, options.report)}")
     return 0 if all(one.passed for one in results) else 1
 
@@ -59,6 +64,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--minutes", type=float, default=240, help="begin no further scenario after so long (default: 240)")
     parser.add_argument("--lanes", type=int, default=2, help="how many at a time (default: 2)")
     parser.add_argument("--first-bed", type=int, default=1, metavar="N", help="number of the first lane's bed, when another soak runs beside this one")
+    parser.add_argument("--patience", type=float, default=1, metavar="N", help="give each scenario N times its minutes, on a machine that does other things too")
     parser.add_argument("--again", action="store_true", help="run also what has passed with this artifact")
     parser.add_argument("--run", type=Path, default=ROOT / "build" / "cluster-tests" / "shop.run", metavar="FILE", help="the example's artifact")
     parser.add_argument("--report", type=Path, metavar="FILE", help="default: docs/evidence/soak-DATE-COMMIT.md")
@@ -69,10 +75,10 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _one(name: str, bed: str, run: Path, into: Path) -> int:
-    (scenario,) = (one for one in ALL if one.name == name)
-    desk = Desk(run, into / name, into, bed)
-    result = run_one(scenario, desk)
+def _one(options: argparse.Namespace, run: Path, into: Path) -> int:
+    (scenario,) = (one for one in ALL if one.name == options.one)
+    desk = Desk(run, into / scenario.name, into, options.bed)
+    result = run_one(scenario, desk, options.patience)
     write_result(desk.directory / "result.json", result)
     print(result.outcome, result.said)
     return 0 if result.passed else 1

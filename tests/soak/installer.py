@@ -16,7 +16,8 @@ from typing import Self
 from tests.demo.__main__ import operators_environment
 from tests.soak.moments import Moment, Timeline
 
-INSTALL_TIMEOUT = 600
+INSTALL_TIMEOUT = 1800
+"""Seconds after which an installer hangs; on two cores with nothing beside it an installation takes 100 to 200."""
 
 
 class Failed(Exception):

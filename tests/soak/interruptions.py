@@ -52,7 +52,7 @@ def cut(desk: Desk, *, masters: int, nodes: int, numbers: Sequence[int]) -> None
             with at(trial, moments[number], desk, number) as installer:
                 for host in victims:
                     host.power_off()
-                ended = installer.wait(timeout=300)
+                ended = installer.wait(timeout=900)
             desk.figures[f"{number + 1:02d} off"] = f"{' '.join(host.name for host in victims)}: exit code {ended.code} after {ended.seconds:.0f} s"
             if ended.code not in {0, 4, 6, 8} or "Traceback (most" in ended.said:
                 raise Failed(f"of a host without power the installer said, with exit code {ended.code}:\n{ended.tail}")

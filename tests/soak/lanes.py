@@ -7,7 +7,6 @@ import os
 import queue
 import signal
 import subprocess
-import sys
 import threading
 import time
 import traceback
@@ -21,23 +20,26 @@ from tests.soak.scenario import Desk, Result, Scenario
 from tests.testbed.cache import Cache
 from tests.testbed.hosts import down
 
+Command = Callable[[str, str], Sequence[str]]
+"""The command line that runs one scenario in one bed."""
+
 
 class _Late(BaseException):
     """The scenario's time is over. No handler of its own is to take it for one of its failures."""
 
 
-def run_one(scenario: Scenario, desk: Desk) -> Result:
-    """Run a scenario in this process; its bed is gone afterwards. Nothing that it raises gets out."""
+def run_one(scenario: Scenario, desk: Desk, patience: float = 1) -> Result:
+    """Run a scenario in this process; its bed is gone afterwards. Nothing that it raises gets out. ``patience``: times its minutes."""
     desk.directory.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
     outcome, said = "passed", ""
     try:
-        with _deadline(scenario.minutes):
+        with _deadline(scenario.minutes * patience):
             scenario.act(desk)
     except Failed as error:
         outcome, said = "failed", str(error)
     except _Late:
-        outcome, said = "late", f"not done after {scenario.minutes:.0f} minutes, at:\n{traceback.format_exc()[-1500:]}"
+        outcome, said = "late", f"not done after {scenario.minutes * patience:.0f} minutes, at:\n{traceback.format_exc()[-1500:]}"
     except Exception as error:  # noqa: BLE001 - everything is a result
         outcome, said = "failed", f"{type(error).__name__}: {error}\n{traceback.format_exc()[-1500:]}"
     desk.figures["load"] = f"{os.getloadavg()[2]:.0f}"  # of the last 15 minutes: what else the machine did
@@ -61,12 +63,9 @@ def _deadline(minutes: float) -> Iterator[None]:
 
 
 def run_lanes(
-    scenarios: Sequence[Scenario], *, lanes: int, first: int, until: float, run: Path, into: Path, under: Sequence[str], done: Callable[[Result], None]
+    scenarios: Sequence[Scenario], *, lanes: int, first: int, until: float, command: Command, into: Path, done: Callable[[Result], None]
 ) -> None:
-    """Run scenarios side by side; none begins after ``until`` (monotonic seconds). ``first``: number of the first lane's bed.
-
-    ``under``: words before each command.
-    """
+    """Run scenarios side by side; none begins after ``until`` (monotonic seconds). ``first``: number of the first lane's bed."""
     waiting: queue.SimpleQueue[Scenario] = queue.SimpleQueue()
     for scenario in scenarios:
         waiting.put(scenario)
@@ -78,7 +77,7 @@ def run_lanes(
                 scenario = waiting.get_nowait()
             except queue.Empty:
                 return
-            result = _in_a_process(scenario, lane, run, into, under)
+            result = _in_a_process(scenario, command(scenario.name, f"soak-{lane}"), into)
             with lock:
                 done(result)
 
@@ -89,12 +88,11 @@ def run_lanes(
         thread.join()
 
 
-def _in_a_process(scenario: Scenario, lane: int, run: Path, into: Path, under: Sequence[str]) -> Result:
+def _in_a_process(scenario: Scenario, command: Sequence[str], into: Path) -> Result:
     directory = into / scenario.name
     directory.mkdir(parents=True, exist_ok=True)
     result = directory / "result.json"
     set_aside(result)
-    command = [*under, sys.executable, "-m", "tests.soak", "--one", scenario.name, "--bed", f"soak-{lane}", "--run", str(run), "--into", str(into)]
     with (directory / "process.log").open("wb") as log:
         process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log, start_new_session=True)
         try:
