@@ -19,6 +19,8 @@ _ACTS = {
     "emptied": ': > "$f"',
     "cut in half": 'truncate -s $(( $(stat -c %s -- "$f") / 2 )) "$f"',
 }
+SHARES = 3
+"""So many installations share the files, every third one each."""
 _LARGE = 8 << 20  # the artifact's copy and images are not records
 
 
@@ -42,13 +44,13 @@ class Damage:
         return f"{self.host.name}: {self.path} {self.how}"
 
 
-def torn(desk: Desk, *, masters: int, nodes: int, how: str) -> None:
+def torn(desk: Desk, *, masters: int, nodes: int, how: str, share: int) -> None:
     """Every record, key and ledger file damaged in turn, then the same command: healed or refused, never a wipe."""
     counts = {"healed": 0, "refused": 0}
     wrong: list[str] = []
     with desk.trial(masters, nodes) as trial:
         trial.install().expect(0)
-        for damage in damages(trial, how):
+        for damage in damages(trial, how)[share::SHARES]:
             before = Alive.of(trial.bed)
             damage.do()
             ended = trial.install()
@@ -92,9 +94,10 @@ def _is_record(file: Path) -> bool:
 
 
 def scenarios() -> tuple[Scenario, ...]:
-    """Return one for each way of damage and topology."""
+    """Return one for each way of damage, topology and share of the files."""
     return tuple(
-        Scenario(f"torn-{masters}+{nodes}-{how.replace(' ', '-')}", 60, functools.partial(torn, masters=masters, nodes=nodes, how=how))
+        Scenario(f"torn-{masters}+{nodes}-{how.replace(' ', '-')}-{'abc'[share]}", 60, functools.partial(torn, masters=masters, nodes=nodes, how=how, share=share))
         for masters, nodes in ((1, 1), (3, 1))
         for how in _ACTS
+        for share in range(SHARES)
     )
