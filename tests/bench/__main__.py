@@ -44,7 +44,9 @@ MEASURES: Mapping[str, Callable[[Bench], list[Measure]]] = MappingProxyType(
     }
 )
 _RECORD = ("record-cold", "record-cold-20ms", "record-warm-20ms", "record-once", "record-memory")
-_ORDER = ("start", "start-4GiB", "size", "size-plain", *list(MEASURES)[2:-2], *_RECORD, *NAMES)
+_COSTS = ("again", "again-changes", "round-trips", "sent", "memory-operator", "memory-agent")
+_INSTALL = [f"{name}-{size}" for size in ("1+1", "3+3") for name in ("install", *_COSTS)]
+_ORDER = ("start", "start-4GiB", "size", "size-plain", "seal", *_INSTALL, *list(MEASURES)[5:-2], *_RECORD, *NAMES)
 _RUN = ROOT / "dist" / "shop.run"
 _WORK = ROOT / "build" / "bench"
 _RESULT = ROOT / "build" / "bench.json"
