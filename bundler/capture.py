@@ -32,7 +32,7 @@ from installer_stub.options import POD_CIDR, SERVICE_CIDR
 from installer_stub.phases.base import Artifact, Context, Reporter
 from installer_stub.phases.pipeline import RECORD
 from installer_stub.phases.runner import AGAIN, run
-from installer_stub.phases.start_agents import working
+from installer_stub.phases.start_agents import start_agents, working
 from installer_stub.plan.decide import build_plan
 from installer_stub.plan.model import ImageSource
 from registry_snapshot.errors import RegistryError, StoreError
@@ -99,6 +99,7 @@ def record(
             connections: dict[str, Connection] = {connection.host.address: connection}
             plan = build_plan(_Choices((connection.host,)), gather_all(connections), info, recording=True, images=source)
             with working(Context(plan=plan, connections=connections, artifact=stub, reporter=reporter, verb="build")) as context:
+                start_agents(context)
                 run(RECORD, context)
             kubectl = Kubectl(connection)
             reporter.step("waiting until every workload is ready and nothing is pulled any more")

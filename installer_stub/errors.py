@@ -80,6 +80,10 @@ class AuthenticationFailed(HostError):
     """The host took neither key nor password, or sudo refused."""
 
 
+class NotPlanned(HostError):
+    """A step would have changed something that its plan does not name. It was refused."""
+
+
 class HostInDoubt(HostError):
     """Whether the host is part of the cluster, or whose its data is, cannot be told. It was not changed."""
 

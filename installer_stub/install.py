@@ -52,6 +52,7 @@ def _install(run: Session) -> None:
         context = context_of(run, surveyed, plan, sha256)
         context.alone, context.left_out, context.verb = True, dict(run.lost), run.options.verb.value
         with working(context):
+            start_agents(context)
             runner.run(INSTALL, context)
     seconds = time.monotonic() - run.begun
     notes = [*context.notes, f"site registry: {', '.join(plan.images.endpoints)}, serving {len(run.bundle.lock.images)} images"]

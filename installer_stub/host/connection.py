@@ -60,6 +60,14 @@ def read_all(connection: Connection, paths: Iterable[str]) -> Mapping[str, bytes
     return connection.read_all(listed) if isinstance(connection, ReadsMany) else {path: connection.read(path) for path in listed}
 
 
+@runtime_checkable
+class ResumableConnection(Protocol):
+    """A Connection that goes on where an interrupted copy of the same bytes ended."""
+
+    def put_resumable(self, source: BinaryIO, target: str, *, size: int, mode: int = 0o644, moved: BytesMoved | None = None) -> None:
+        """Do what ``put`` does, keeping the bytes that an earlier attempt brought over."""
+
+
 def write(connection: Connection, target: str, content: str | bytes, *, mode: int = 0o644) -> bool:
     """Make ``target`` hold ``content``, and tell whether it did not already (content compared, not mode)."""
     import io

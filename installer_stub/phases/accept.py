@@ -56,6 +56,7 @@ class Accept(Phase):
     """Looks only, so it runs every time; and says yes only to what a power cut cannot take away."""
 
     title: ClassVar[str] = "Compare what runs with what was sealed"
+    looks: ClassVar[bool] = True
 
     def run(self, context: Context) -> None:
         """Raises NotAccepted, which names every difference."""

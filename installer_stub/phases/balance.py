@@ -15,7 +15,8 @@ from installer_stub.errors import HostError
 from installer_stub.host.command import Command
 from installer_stub.host.connection import Connection, read_all
 from installer_stub.host.model import Role
-from installer_stub.phases.base import Context, Phase
+from installer_stub.phases.base import Context, HostPhase
+from installer_stub.phases.join_masters import JoinMasters
 from installer_stub.phases.journal import Journal, Kind
 from installer_stub.phases.member import is_member
 from installer_stub.plan.model import LOCAL_API, HostPlan, Plan
@@ -25,23 +26,24 @@ _STOP: Final = "systemctl stop kubelet.service"
 _START: Final = "systemctl daemon-reload; systemctl start kubelet.service"
 
 
-class Balance(Phase):
+class Balance(HostPhase):
     """Masters turn to their own API server, nodes to their own balancer or to the site's endpoint."""
 
     title: ClassVar[str] = "Give every host its own way to the API"
+    after = (JoinMasters,)  # etcd's members are not disturbed while others join
+    seconds: ClassVar[float] = 10.0
 
-    def is_needed(self, context: Context) -> bool:
+    def is_done(self, context: Context, host: HostPlan, connection: Connection) -> bool:
         """Compare the balancer's files, the servers that kubeconfigs name, and whether kubelet runs."""
-        ready = context.each(context.reachable(), lambda host, connection: is_at_home(context.plan, host, connection))
-        return not all(ready.values())
+        return is_at_home(context.plan, host, connection)
 
-    def run(self, context: Context) -> None:
-        """Turn all hosts at once; each keeps its old way until the new one has answered."""
-        hosts = context.reachable()
-        context.each(hosts, lambda host, connection: settle_in(context, host, connection))
-        if not context.plan.bundle.balancer and context.plan.nodes and context.plan.access.endpoint is None:
+    def do(self, context: Context, host: HostPlan, connection: Connection) -> None:
+        """Turn the host. It keeps its old way until the new one has answered."""
+        settle_in(context, host, connection)
+        if context.plan.nodes and not context.plan.bundle.balancer and context.plan.access.endpoint is None:
             first = context.plan.masters[0].internal
-            context.notes.append(f"this bundle has no load balancer: nodes reach the API through {first} alone; build it with a newer base, or give --endpoint")
+            note = f"this bundle has no load balancer: nodes reach the API through {first} alone; build it with a newer base, or give --endpoint"
+            context.notes += [note] if note not in context.notes else []
 
 
 def files(plan: Plan, host: HostPlan) -> dict[str, str | None]:

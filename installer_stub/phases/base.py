@@ -11,7 +11,7 @@ from installer_stub.bundle.model import ImageLock
 from installer_stub.errors import HostError, InstallerError, LedgerError
 from installer_stub.host.command import Secret
 from installer_stub.host.connection import Connection
-from installer_stub.kube.control_plane import Speaker
+from installer_stub.phases.node_grant import NodeGrant
 from installer_stub.plan.model import HostPlan, Plan
 from installer_stub.site.model import SiteRecord
 
@@ -60,7 +60,8 @@ class Context:
     left_out: dict[str, InstallerError] = field(default_factory=dict)  # such nodes by address, and why
     verb: str = "install"  # what others are told who want the site meanwhile
     agents: list[AgentConnection] = field(default_factory=list)  # of this run: ended with it, also those left out
-    speaker: Speaker | None = None  # the master that spoke for the cluster last; cluster_access chooses it
+    grant: NodeGrant = field(default_factory=NodeGrant)  # lets nodes join; taken back by the end of the run
+    speaking: HostPlan | None = None  # the master that spoke for the cluster last; cluster_access chooses it
 
     def connection(self, host: HostPlan) -> Connection:
         """Return the connection to ``host``."""
@@ -73,7 +74,19 @@ class Context:
 
     def reachable(self, hosts: Iterable[HostPlan] | None = None) -> tuple[HostPlan, ...]:
         """Return those of ``hosts`` (all, if None) that take part: connected, and not left out."""
-        return tuple(host for host in (self.plan.hosts if hosts is None else hosts) if host.address in self.connections)
+        some = self.plan.hosts if hosts is None else hosts
+        return tuple(host for host in some if host.address in self.connections and host.address not in self.left_out)
+
+    def may_leave_out(self, host: str) -> bool:
+        """Tell whether the run may go on without ``host``: a node, where nodes may fail alone, and not the last one."""
+        nodes = {each.address for each in self.plan.nodes}
+        return self.alone and host in nodes and bool(nodes - set(self.left_out) - {host})
+
+    def leave_out(self, host: str, error: InstallerError) -> None:
+        """Go on without a host, from now on."""
+        self.left_out[host] = error
+        self.connections.pop(host, None)
+        self.reporter.step(f"going on without {error.problem}")
 
     def each(self, hosts: Iterable[HostPlan], work: Callable[[HostPlan, Connection], T]) -> dict[str, T]:
         """Do ``work`` on those of ``hosts`` that take part, in parallel; return the results by address.
@@ -89,21 +102,71 @@ class Context:
         if not self.alone or len(lone) < len(failures) or not nodes - set(self.left_out) - set(lone):
             raise_any(failures.values())
         for address, error in lone.items():
-            self.left_out[address] = error
-            del self.connections[address]
-            self.reporter.step(f"going on without {error.problem}")
+            self.leave_out(address, error)
         return results
 
 
 class Phase:
-    """One step. Safe to run twice; ``is_needed`` looks at the hosts, not at a memory of ours."""
+    """A part of an installation: a pure planner of Steps. As it stands here it is one step, over all its hosts at once.
+
+    Safe to run twice; ``is_needed`` looks at the hosts, not at a memory of ours.
+    """
 
     title: ClassVar[str]
+    after: tuple[type[Phase], ...] | None = None  # whose steps have to end first; None: everything before it
+    acts_on_cluster: ClassVar[bool] = False  # it changes the cluster through any of the masters
+    looks: ClassVar[bool] = False  # it changes nothing, and runs every time
+    seconds: ClassVar[float] = 0.0  # as measured on two slow cores (docs/benchmarks.md), without what it moves
+
+    def hosts(self, plan: Plan) -> tuple[HostPlan, ...]:
+        """Return the hosts that it works on, and keeps from other steps meanwhile."""
+        return plan.hosts
+
+    def moves(self, plan: Plan, host: HostPlan, artifact: Artifact) -> int:  # noqa: ARG002
+        """Return how many bytes it brings to ``host``, at most."""
+        return 0
+
+    def duration(self, plan: Plan) -> float:  # noqa: ARG002
+        """Return about how many seconds one step takes, without what it moves."""
+        return self.seconds
 
     def is_needed(self, context: Context) -> bool:  # noqa: ARG002
-        """Tell whether there is anything to do. Reads only."""
+        """Tell whether there is anything to do. Looks only."""
         return True
 
     def run(self, context: Context) -> None:
         """Do it. A second run after a kill at any moment must end in the same state."""
         raise NotImplementedError
+
+
+class HostPhase(Phase):
+    """A phase with a step for each of its hosts. No host waits for another, unless they go ``one_by_one``."""
+
+    after: tuple[type[Phase], ...] | None = ()
+    one_by_one: ClassVar[bool] = False
+
+    def is_done(self, context: Context, host: HostPlan, connection: Connection) -> bool:
+        """Tell whether there is nothing to do on ``host``. Looks only."""
+        raise NotImplementedError
+
+    def do(self, context: Context, host: HostPlan, connection: Connection) -> None:
+        """Do it there. A second time after a kill at any moment must end in the same state."""
+        raise NotImplementedError
+
+    def is_needed(self, context: Context) -> bool:
+        """Tell whether there is anything to do on any host."""
+        done = context.each(self.hosts(context.plan), lambda host, connection: self.is_done(context, host, connection))
+        return not all(done.values())
+
+    def run(self, context: Context) -> None:
+        """Do it on every host where there is something to do."""
+
+        def work(host: HostPlan, connection: Connection) -> None:
+            if not self.is_done(context, host, connection):
+                self.do(context, host, connection)
+
+        if self.one_by_one:
+            for host in context.reachable(self.hosts(context.plan)):
+                work(host, context.connection(host))
+        else:
+            context.each(self.hosts(context.plan), work)

@@ -44,13 +44,14 @@ def speaker(context: Context) -> Speaker:
     Where none is ready the first candidate speaks: its refusal says more than ours would. Raises HostUnreachable when no
     master is connected.
     """
-    if context.speaker is None:
+    if context.speaking is None:
         masters = control_plane(context)
-        context.speaker = masters.any_ready() or next(iter(masters.masters), None)
-    if context.speaker is None:
-        first = context.plan.masters[0].address
-        raise HostUnreachable(first, "no master is connected", "let at least one master of the cluster be reached")
-    return context.speaker
+        found = masters.any_ready() or next(iter(masters.masters), None)
+        if found is None:
+            first = context.plan.masters[0].address
+            raise HostUnreachable(first, "no master is connected", "let at least one master of the cluster be reached")
+        context.speaking = found.host
+    return Speaker(context.speaking, context.connection(context.speaking))
 
 
 def control_plane(context: Context) -> ControlPlane:
@@ -81,8 +82,8 @@ def wait_for_api(
     sleep: Callable[[float], None] = time.sleep,
 ) -> None:
     """Return once a master's API server says that it is ready: it speaks from here on. Raises ClusterError."""
-    context.speaker = None
-    context.speaker = control_plane(context).wait_for_any(timeout=timeout, clock=clock, sleep=sleep)
+    context.speaking = None
+    context.speaking = control_plane(context).wait_for_any(timeout=timeout, clock=clock, sleep=sleep).host
 
 
 def write_secret(connection: Connection, path: str, text: str) -> None:

@@ -10,7 +10,7 @@ from installer_stub.distro.kubeadm import KUBEADM
 from installer_stub.errors import HostError
 from installer_stub.host.command import Command
 from installer_stub.host.connection import Connection, read_all
-from installer_stub.phases.base import Context, Phase
+from installer_stub.phases.base import Context, HostPhase
 from installer_stub.phases.create_credential import authorization
 from installer_stub.phases.journal import Journal, Kind
 from installer_stub.plan.model import HostPlan
@@ -32,19 +32,19 @@ n=0; while [ ! -S "$2" ]; do n=$((n+1)); [ $n -le 150 ] || { echo "$2 did not ap
 """
 
 
-class ConfigureRuntime(Phase):
+class ConfigureRuntime(HostPhase):
     """One list of files decides: the same comparison tells whether there is work and does it."""
 
     title: ClassVar[str] = "Configure the container runtime"
+    seconds: ClassVar[float] = 3.0
 
-    def is_needed(self, context: Context) -> bool:
+    def is_done(self, context: Context, host: HostPlan, connection: Connection) -> bool:
         """Compare every file, and look whether the units are enabled and containerd runs."""
-        ready = context.each(context.plan.hosts, lambda host, connection: _is_ready(context, host, connection))
-        return not all(ready.values())
+        return _is_ready(context, host, connection)
 
-    def run(self, context: Context) -> None:
-        """Configure all hosts at once."""
-        context.each(context.plan.hosts, lambda host, connection: _configure(context, host, connection))
+    def do(self, context: Context, host: HostPlan, connection: Connection) -> None:
+        """Write them, and start it."""
+        _configure(context, host, connection)
 
 
 def _files(context: Context, host: HostPlan, connection: Connection) -> tuple[HostFile, ...]:

@@ -3,32 +3,15 @@
 from __future__ import annotations
 
 import json
-from typing import BinaryIO, ClassVar, Final, Protocol, cast, runtime_checkable
+from typing import BinaryIO, ClassVar, Final, cast
 
 from installer_stub.errors import BundleError
 from installer_stub.host.checked_stream import CheckedStream
 from installer_stub.host.command import Command
-from installer_stub.host.connection import BytesMoved, Connection
+from installer_stub.host.connection import Connection, ResumableConnection
 from installer_stub.host.flush import FLUSH
-from installer_stub.phases.base import Context, Phase
-from installer_stub.plan.model import HostPlan
-
-
-@runtime_checkable
-class ResumableConnection(Protocol):
-    """A Connection that goes on where an interrupted copy of the same bytes ended."""
-
-    def put_resumable(
-        self,
-        source: BinaryIO,
-        target: str,
-        *,
-        size: int,
-        mode: int = 0o644,
-        moved: BytesMoved | None = None,
-    ) -> None:
-        """Do what ``put`` does, keeping the bytes that an earlier attempt brought over."""
-
+from installer_stub.phases.base import Artifact, Context, HostPhase
+from installer_stub.plan.model import HostPlan, Plan
 
 # $1 the artifact. All that lies beside it, too: an earlier version let every user of the host read what is sold.
 _CLOSE: Final = """\
@@ -57,19 +40,28 @@ def identity(context: Context) -> str:
     return f"sha256:{artifact.run_sha256}"
 
 
-class CopyBundle(Phase):
+class CopyBundle(HostPhase):
     """Send the artifact: the very bytes that were verified, for root alone. That it is whole is then written down beside it."""
 
     title: ClassVar[str] = "Copy the bundle to the masters"
 
-    def is_needed(self, context: Context) -> bool:
-        """Look at size, time and what was written down; hashing gigabytes on every run is for ``verify``."""
-        here = context.each(context.plan.masters, lambda _host, connection: _is_whole(connection, context))
-        return not all(here.values())
+    def hosts(self, plan: Plan) -> tuple[HostPlan, ...]:
+        """Masters."""
+        return plan.masters
 
-    def run(self, context: Context) -> None:
-        """Copy to all masters that do not have it."""
-        context.each(context.plan.masters, lambda host, connection: _copy(context, host, connection))
+    def moves(self, plan: Plan, host: HostPlan, artifact: Artifact) -> int:
+        """All of it."""
+        del plan, host
+        return artifact.run_size
+
+    def is_done(self, context: Context, host: HostPlan, connection: Connection) -> bool:
+        """Look at size, time and what was written down; hashing gigabytes on every run is for ``verify``."""
+        del host
+        return _is_whole(connection, context)
+
+    def do(self, context: Context, host: HostPlan, connection: Connection) -> None:
+        """Copy what is not there."""
+        _copy(context, host, connection)
 
 
 def _stamp(connection: Connection, path: str) -> str:

@@ -5,37 +5,51 @@ from __future__ import annotations
 from typing import ClassVar, Final
 
 from installer_stub.host.connection import Connection
-from installer_stub.phases.base import Context, Phase
+from installer_stub.phases.base import Artifact, Context, HostPhase, Phase
 from installer_stub.phases.claim import claim, is_claimed
 from installer_stub.phases.journal import Journal
 from installer_stub.phases.put_stub import has_stub, put_stub
-from installer_stub.plan.model import STATE, HostPlan
+from installer_stub.plan.model import STATE, HostPlan, Plan
 
 _LOG: Final = f"{STATE}/ledger/log"
 
 
-class CopyStub(Phase):
-    """It also marks the hosts as ours and begins their ledgers, before anything else is changed there."""
+class Claim(Phase):
+    """Before anything else is changed. The first host is marked before the others, so it is one step."""
 
-    title: ClassVar[str] = "Copy the installer to the hosts"
+    title: ClassVar[str] = "Mark the hosts as this site's"
 
     def is_needed(self, context: Context) -> bool:
-        """Compare the stub on every host by its hash, and look for the ledger."""
-        if not is_claimed(context):
-            return True
-        here = context.each(context.plan.hosts, lambda _host, connection: _is_ready(context, connection))
-        return not all(here.values())
+        """Compare every host's mark, and every master's record."""
+        return not is_claimed(context)
 
     def run(self, context: Context) -> None:
-        """Claim the hosts, copy, and let each host note how it is."""
+        """Raises ClusterError for a host of another cluster; then none is marked."""
         claim(context)
 
-        def prepare(_host: HostPlan, connection: Connection) -> None:
-            put_stub(connection, context.artifact, context.reporter)
-            if connection.read(_LOG) is None:
-                Journal(connection).begin(measure=not context.plan.recording)
 
-        context.each(context.plan.hosts, prepare)
+class CopyStub(HostPhase):
+    """It also begins the host's ledger, before anything else is changed there."""
+
+    title: ClassVar[str] = "Copy the installer to the hosts"
+    seconds: ClassVar[float] = 2.0  # a host notes how it is
+
+    def moves(self, plan: Plan, host: HostPlan, artifact: Artifact) -> int:
+        """The stub."""
+        del plan, host
+        return artifact.stub_size
+
+    def is_done(self, context: Context, host: HostPlan, connection: Connection) -> bool:
+        """Compare the stub by its hash, and look for the ledger."""
+        del host
+        return _is_ready(context, connection)
+
+    def do(self, context: Context, host: HostPlan, connection: Connection) -> None:
+        """Copy, and let the host note how it is."""
+        del host
+        put_stub(connection, context.artifact, context.reporter)
+        if connection.read(_LOG) is None:
+            Journal(connection).begin(measure=not context.plan.recording)
 
 
 def _is_ready(context: Context, connection: Connection) -> bool:

@@ -36,8 +36,8 @@ class CreateAuthority(Phase):
     """One CA, trusted by every host and held by every master, and a certificate of its own on every master.
 
     In an order in which a registry that runs is believed at every moment: first all hosts trust the CA, beside whom they
-    trust already; then the masters issue certificates. ``ServeImages`` starts the registries with them, and then lets
-    nobody else be trusted.
+    trust already; then the masters issue certificates. ``ServeImages`` starts the registries with them, and after that
+    ``TrustRegistry`` lets nobody else be trusted.
     """
 
     title: ClassVar[str] = "Create the certificate authority"

@@ -4,35 +4,39 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from installer_stub.host.connection import Connection
 from installer_stub.phases import hosts_entry
-from installer_stub.phases.base import Context, Phase
+from installer_stub.phases.base import Context, HostPhase
 from installer_stub.phases.cluster_access import join_grant, speaker, wait_for_api
-from installer_stub.phases.join_hosts import join, missing, outstanding
+from installer_stub.phases.join_hosts import join, outstanding
+from installer_stub.phases.keep_record import KeepRecord
+from installer_stub.phases.member import is_settled
+from installer_stub.plan.model import HostPlan, Plan
 
 
-class JoinMasters(Phase):
+class JoinMasters(HostPhase):
     """A master joins through a ready one; once it is complete it finds the API at itself."""
 
     title: ClassVar[str] = "Join the other masters"
+    after = (KeepRecord,)
+    one_by_one: ClassVar[bool] = True
+    acts_on_cluster: ClassVar[bool] = True
+    seconds: ClassVar[float] = 15.0
 
-    def is_needed(self, context: Context) -> bool:
-        """Look for masters that are not members, or that still look for the API elsewhere."""
-        others = context.plan.masters[1:]
-        if not others:
-            return False
-        if missing(context, others):
-            return True
-        at_home = context.each(others, lambda host, connection: hosts_entry.points_to(connection, host.internal))
-        return not all(at_home.values())
+    def hosts(self, plan: Plan) -> tuple[HostPlan, ...]:
+        """All masters but the one that the cluster begins with."""
+        return plan.masters[1:]
 
-    def run(self, context: Context) -> None:
-        """Join one after the other, each with a grant of its own: certificates lie in the cluster for one join only."""
-        others = context.plan.masters[1:]
+    def is_done(self, context: Context, host: HostPlan, connection: Connection) -> bool:
+        """Look whether it is a member, and finds the API at itself."""
+        return is_settled(context, host) and hosts_entry.points_to(connection, host.internal)
+
+    def do(self, context: Context, host: HostPlan, connection: Connection) -> None:
+        """Join it with a grant of its own: certificates lie in the cluster for one join only."""
         wait_for_api(context)
-        for host in outstanding(context, others):
-            connection = context.connection(host)
+        if outstanding(context, (host,)):
             # Killed after an earlier join had already turned it: it would look for the API on itself.
             hosts_entry.point(connection, speaker(context).host.internal)
             with join_grant(context, masters=True) as grant:
                 join(context, host, connection, grant)
-        context.each(others, lambda host, connection: hosts_entry.point(connection, host.internal))
+        hosts_entry.point(connection, host.internal)

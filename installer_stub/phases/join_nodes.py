@@ -6,32 +6,57 @@ from typing import ClassVar
 
 from installer_stub.host.connection import Connection
 from installer_stub.phases import hosts_entry
-from installer_stub.phases.base import Context, Phase
-from installer_stub.phases.cluster_access import join_grant, speaker, wait_for_api
-from installer_stub.phases.join_hosts import join, missing, outstanding
-from installer_stub.plan.model import HostPlan
+from installer_stub.phases.base import Context, HostPhase, Phase
+from installer_stub.phases.cluster_access import speaker, wait_for_api
+from installer_stub.phases.join_hosts import join, outstanding
+from installer_stub.phases.join_masters import JoinMasters
+from installer_stub.phases.keep_record import KeepRecord
+from installer_stub.phases.member import is_settled
+from installer_stub.plan.model import HostPlan, Plan
 
 
-class JoinNodes(Phase):
-    """One grant for all of them; it ends with the phase. They join through a ready master, whichever that is."""
+class JoinNodes(HostPhase):
+    """One grant for all of them. They join through a ready master, whichever that is."""
 
     title: ClassVar[str] = "Join the nodes"
+    after = (KeepRecord, JoinMasters)  # while etcd's members change, the API comes and goes
+    acts_on_cluster: ClassVar[bool] = True
+    seconds: ClassVar[float] = 10.0
+
+    def hosts(self, plan: Plan) -> tuple[HostPlan, ...]:
+        """Nodes."""
+        return plan.nodes
+
+    def is_done(self, context: Context, host: HostPlan, connection: Connection) -> bool:
+        """Look whether it is a member."""
+        del connection
+        return is_settled(context, host)
+
+    def do(self, context: Context, host: HostPlan, connection: Connection) -> None:
+        """Join it."""
+        wait_for_api(context)
+        if not outstanding(context, (host,)):
+            return  # its record was lost and is there again, or an earlier run's join has ended well
+        grant = context.grant.lend(context)
+        hosts_entry.point(connection, speaker(context).host.internal)
+        join(context, host, connection, grant)
+
+
+class EndJoining(Phase):
+    """The nodes' grant is taken back as soon as nobody needs it any more."""
+
+    title: ClassVar[str] = "Let no more hosts join"
+    after = (JoinNodes,)
+    acts_on_cluster: ClassVar[bool] = True
+
+    def hosts(self, plan: Plan) -> tuple[HostPlan, ...]:
+        """The cluster, through a master."""
+        return plan.masters[:1]
 
     def is_needed(self, context: Context) -> bool:
-        """Look for nodes that are not members."""
-        return bool(missing(context, context.plan.nodes))
+        """Look whether this run has made one: one of an earlier run ends by itself."""
+        return context.grant.is_lent
 
     def run(self, context: Context) -> None:
-        """Join those that are missing."""
-        joining = outstanding(context, context.plan.nodes)
-        if not joining:
-            return
-        wait_for_api(context)
-        through = speaker(context).host.internal
-
-        def one(host: HostPlan, connection: Connection) -> None:
-            hosts_entry.point(connection, through)
-            join(context, host, connection, grant)
-
-        with join_grant(context, masters=False) as grant:
-            context.each(joining, one)
+        """Take it back."""
+        context.grant.take_back()

@@ -10,6 +10,9 @@ from installer_stub.errors import HostError, RecordError
 from installer_stub.phases.base import Context, Phase
 from installer_stub.phases.claim import is_claimed, keep_record
 from installer_stub.phases.cluster_access import kubectl, speaker, wait_for_api
+from installer_stub.phases.point_proxy import PointProxy
+from installer_stub.phases.start_first_master import StartFirstMaster
+from installer_stub.plan.model import HostPlan, Plan
 from installer_stub.site.find import CLUSTER_CA
 from installer_stub.site.model import BundleState, SiteRecord
 from installer_stub.site.store import record_in_cluster, write_in_cluster
@@ -22,9 +25,15 @@ class KeepRecord(Phase):
     """
 
     title: ClassVar[str] = "Keep the site's record"
+    acts_on_cluster: ClassVar[bool] = True
 
     def __init__(self, state: BundleState, *, told: bool = False) -> None:
         self._state, self._told = state, told
+        self.after = None if told else (StartFirstMaster, PointProxy)
+
+    def hosts(self, plan: Plan) -> tuple[HostPlan, ...]:
+        """Masters keep it."""
+        return plan.masters
 
     def is_needed(self, context: Context) -> bool:
         """Compare the masters' files and the cluster's copy with what is true."""

@@ -12,6 +12,10 @@ from typing import Any, ClassVar, Final
 from installer_stub.kube.kubectl import Object
 from installer_stub.phases.base import Context, Phase
 from installer_stub.phases.cluster_access import kubectl, wait_for_api
+from installer_stub.phases.join_masters import JoinMasters
+from installer_stub.phases.join_nodes import JoinNodes
+from installer_stub.phases.keep_record import KeepRecord
+from installer_stub.plan.model import HostPlan, Plan
 from installer_stub.site.model import SiteHost
 
 GIVEN: Final = "airseal.internal/given"
@@ -21,6 +25,12 @@ class LabelNodes(Phase):
     """Once nodes are there, before anything is scheduled by their labels."""
 
     title: ClassVar[str] = "Label the nodes"
+    after = (KeepRecord, JoinMasters, JoinNodes)
+    acts_on_cluster: ClassVar[bool] = True
+
+    def hosts(self, plan: Plan) -> tuple[HostPlan, ...]:
+        """The cluster, through a master."""
+        return plan.masters[:1]
 
     def is_needed(self, context: Context) -> bool:
         """Compare every node with the record."""

@@ -36,16 +36,21 @@ def is_member(connection: Connection) -> bool:
     return verdict(look(connection)) is Membership.MEMBER
 
 
-def membership(context: Context, host: HostPlan) -> Membership:
+def is_settled(context: Context, host: HostPlan) -> bool:
+    """Tell whether ``host`` is a member and has it on record. Looks only. Raises what ``examine`` does."""
+    return verdict(examine(context, host, note=False)[1]) is Membership.MEMBER
+
+
+def membership(context: Context, host: HostPlan, *, note: bool = True) -> Membership:
     """Return what ``host`` is. Raises what ``examine`` does."""
-    return examine(context, host)[0]
+    return examine(context, host, note=note)[0]
 
 
-def examine(context: Context, host: HostPlan) -> tuple[Membership, Evidence]:
+def examine(context: Context, host: HostPlan, *, note: bool = True) -> tuple[Membership, Evidence]:
     """Return what ``host`` is, and the evidence. Raises HostInDoubt where neither it nor the cluster can prove it, HostLeaving.
 
-    A member whose record was lost gets it back once the cluster says that it is one: so does one that completed in the
-    moment in which the power went.
+    A member whose record was lost gets it back once the cluster says that it is one, unless ``note`` is False: so does one
+    that completed in the moment in which the power went.
     """
     connection = context.connection(host)
     found = look(connection)
@@ -57,6 +62,8 @@ def examine(context: Context, host: HostPlan) -> tuple[Membership, Evidence]:
     cluster, unheard = cluster_word(context)
     node = _same_node(cluster, host, found)
     if proved_by(node, master=host.role is Role.MASTER):
+        if not note:
+            return Membership.MEMBER, found
         note_member(connection, found)
         context.notes.append(f"{host.address}: its record of being a member was not there; the cluster says that it is one, so it was written again")
         return Membership.MEMBER, found

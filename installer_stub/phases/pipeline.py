@@ -1,4 +1,7 @@
-"""The table of contents: what an installation is, and what a build shares with it."""
+"""The table of contents: what an installation is, and what a build shares with it.
+
+The agents run by then, under the lease (``start_agents``). Each phase says what its steps wait for: docs/adr/0018.
+"""
 
 from __future__ import annotations
 
@@ -10,36 +13,36 @@ from installer_stub.phases.balance import Balance
 from installer_stub.phases.base import Phase
 from installer_stub.phases.configure_runtime import ConfigureRuntime
 from installer_stub.phases.copy_bundle import CopyBundle
-from installer_stub.phases.copy_stub import CopyStub
+from installer_stub.phases.copy_stub import Claim, CopyStub
 from installer_stub.phases.create_authority import CreateAuthority
 from installer_stub.phases.create_credential import CreateCredential
 from installer_stub.phases.install_files import InstallFiles
 from installer_stub.phases.join_masters import JoinMasters
-from installer_stub.phases.join_nodes import JoinNodes
+from installer_stub.phases.join_nodes import EndJoining, JoinNodes
 from installer_stub.phases.keep_record import KeepRecord
 from installer_stub.phases.label_nodes import LabelNodes
 from installer_stub.phases.point_proxy import PointProxy
 from installer_stub.phases.prepare_hosts import PrepareHosts
 from installer_stub.phases.run_commands import RunCommands
-from installer_stub.phases.serve_images import ServeImages
+from installer_stub.phases.serve_images import ServeImages, TrustRegistry
 from installer_stub.phases.set_aside import SetAside
 from installer_stub.phases.settle import Settle
 from installer_stub.phases.spread_dns import SpreadDns
-from installer_stub.phases.start_agents import StartAgents
 from installer_stub.phases.start_first_master import StartFirstMaster
 from installer_stub.phases.write_kubeconfig import WriteKubeconfig
 from installer_stub.site.model import BundleState
 
 INSTALL: Final[tuple[Phase, ...]] = (
-    StartAgents(),
+    Claim(),
     CopyStub(),
+    CreateAuthority(),
+    CreateCredential(),
     CopyBundle(),
     SetAside(),
     PrepareHosts(),
     InstallFiles(Role.MASTER),  # from their own artifact
-    CreateAuthority(),
-    CreateCredential(),
     ServeImages(),
+    TrustRegistry(),
     InstallFiles(Role.NODE),  # from the masters' registry
     ConfigureRuntime(),
     StartFirstMaster(),
@@ -47,6 +50,7 @@ INSTALL: Final[tuple[Phase, ...]] = (
     KeepRecord(BundleState.INSTALLING),
     JoinMasters(),
     JoinNodes(),
+    EndJoining(),
     LabelNodes(),
     Balance(),
     RunCommands(),
@@ -59,7 +63,7 @@ INSTALL: Final[tuple[Phase, ...]] = (
 
 # A build runs these on its temporary cluster; the recording proxy is its registry, and settling has to wait for that too.
 RECORD: Final[tuple[Phase, ...]] = (
-    StartAgents(),
+    Claim(),
     CopyStub(),
     PrepareHosts(),
     InstallFiles(Role.MASTER),

@@ -12,7 +12,8 @@ from installer_stub.errors import ClusterError
 from installer_stub.kube.kubectl import Kubectl
 from installer_stub.phases.base import Context, Phase
 from installer_stub.phases.cluster_access import kubectl, wait_for_api
-from installer_stub.plan.model import Endpoint
+from installer_stub.phases.start_first_master import StartFirstMaster
+from installer_stub.plan.model import Endpoint, HostPlan, Plan
 
 _IN = ("-n", "kube-system")
 _ENDPOINT_TIMEOUT: Final = 60.0  # seconds; a load balancer's health checks need some until they send anybody here
@@ -22,6 +23,12 @@ class PointProxy(Phase):
     """With an endpoint of the site it is that; otherwise 127.0.0.1: the API server on masters, the balancer on nodes."""
 
     title: ClassVar[str] = "Point kube-proxy at its own host"
+    after = (StartFirstMaster,)
+    acts_on_cluster: ClassVar[bool] = True
+
+    def hosts(self, plan: Plan) -> tuple[HostPlan, ...]:
+        """The cluster, through a master."""
+        return plan.masters[:1]
 
     def is_needed(self, context: Context) -> bool:
         """Compare its ConfigMap. A cluster without kube-proxy has nothing to point."""

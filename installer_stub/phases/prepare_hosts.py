@@ -17,7 +17,7 @@ from installer_stub.keep import kernel, script
 from installer_stub.keep.document import CertificatePolicy, HostDocument
 from installer_stub.keep.hosts_file import HOSTS
 from installer_stub.keep.report import Report
-from installer_stub.phases.base import Context, Phase
+from installer_stub.phases.base import Context, HostPhase
 from installer_stub.phases.journal import Journal, Kind
 from installer_stub.phases.member import is_member
 from installer_stub.plan.model import HostPlan, Plan
@@ -38,20 +38,19 @@ rm -f -- "$@"
 """
 
 
-class PrepareHosts(Phase):
+class PrepareHosts(HostPhase):
     """Everything goes through the journal; a setting that a host does not allow is noted, unless nothing works without."""
 
     title: ClassVar[str] = "Prepare the hosts"
+    seconds: ClassVar[float] = 2.0
 
-    def is_needed(self, context: Context) -> bool:
+    def is_done(self, context: Context, host: HostPlan, connection: Connection) -> bool:
         """Compare document and units, and let the host look whether its kernel is what the document says."""
-        ready = context.each(context.plan.hosts, lambda host, connection: _is_ready(context.plan, host, connection))
-        return not all(ready.values())
+        return _is_ready(context.plan, host, connection)
 
-    def run(self, context: Context) -> None:
-        """Prepare all hosts at once."""
-        notes = context.each(context.plan.hosts, lambda host, connection: _prepare(context.plan, host, connection))
-        context.notes += [f"{address}: {note}" for address, found in notes.items() for note in found]
+    def do(self, context: Context, host: HostPlan, connection: Connection) -> None:
+        """Write down what it must stay, and make it so."""
+        context.notes += [f"{host.address}: {note}" for note in _prepare(context.plan, host, connection)]
 
 
 def api_target(plan: Plan, host: HostPlan, connection: Connection) -> str:

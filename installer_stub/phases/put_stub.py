@@ -13,6 +13,7 @@ from installer_stub.host.command import Command
 from installer_stub.host.connection import Connection
 from installer_stub.host.flush import FLUSH
 from installer_stub.phases.base import Artifact, Reporter
+from installer_stub.plan.guard import beneath
 from installer_stub.plan.model import STUB
 
 # $1 what came, $2 the stub, $3 the lease. Two installers may bring it at once, and one of them has the lease by now: no
@@ -33,8 +34,9 @@ flush "${2%/*}"
 
 def has_stub(connection: Connection, digest: str) -> bool:
     """Tell whether the host has the stub of this hash. An agent knows its own, and only looks whether it still stands there."""
-    if isinstance(connection, AgentConnection) and connection.program == digest:
-        return connection.run(Command.of("stat", "-c", "%d:%i", STUB), check=False).stdout.strip() == connection.inode
+    agent = beneath(connection)
+    if isinstance(agent, AgentConnection) and agent.program == digest:
+        return connection.run(Command.of("stat", "-c", "%d:%i", STUB), check=False).stdout.strip() == agent.inode
     result = connection.run(Command.shell(program.LOOK, STUB, str(program.NOTE), digest), check=False)
     return result.ok and result.stdout.split()[:1] == [digest]
 
@@ -53,5 +55,5 @@ def put_stub(connection: Connection, artifact: Artifact, reporter: Reporter) -> 
             mode=0o755,
             moved=lambda count: reporter.moved(what, count, artifact.stub_size),
         )
-    lease = "" if isinstance(connection, AgentConnection) else str(LEASE)  # an agent's run holds it itself
+    lease = "" if isinstance(beneath(connection), AgentConnection) else str(LEASE)  # an agent's run holds it itself
     connection.run(Command.shell(RENAME, part, STUB, lease, changes=f"write {STUB}"))

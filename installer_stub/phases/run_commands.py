@@ -19,7 +19,7 @@ from installer_stub.kube.workloads import unready
 from installer_stub.phases.base import Context, Phase
 from installer_stub.phases.cluster_access import kubectl, speaker, wait_for_api
 from installer_stub.phases.task import Task, TaskFailed, look_at, run_task, stop_task
-from installer_stub.plan.model import HOME, STATE, HostPlan
+from installer_stub.plan.model import HOME, STATE, HostPlan, Plan
 
 RECORD: Final = f"{STATE}/commands.json"
 _NODES_TIMEOUT: Final = 120.0  # seconds
@@ -54,6 +54,15 @@ class RunCommands(Phase):
     """
 
     title: ClassVar[str] = "Run the application's commands"
+    acts_on_cluster: ClassVar[bool] = True
+
+    def hosts(self, plan: Plan) -> tuple[HostPlan, ...]:
+        """A master, whichever is ready."""
+        return plan.masters
+
+    def duration(self, plan: Plan) -> float:
+        """Each takes its time."""
+        return 10.0 * len(plan.bundle.commands)
 
     def is_needed(self, context: Context) -> bool:
         """Compare the bundle's commands with those written down."""

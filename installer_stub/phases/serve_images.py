@@ -9,12 +9,14 @@ from installer_stub.errors import CommandFailed, HostError
 from installer_stub.host.command import Command
 from installer_stub.host.connection import Connection, write
 from installer_stub.phases import registry_authority
-from installer_stub.phases.base import Context, Phase
-from installer_stub.phases.copy_bundle import identity
+from installer_stub.phases.base import Context, HostPhase, Phase
+from installer_stub.phases.copy_bundle import CopyBundle, identity
+from installer_stub.phases.create_authority import CreateAuthority
+from installer_stub.phases.create_credential import CreateCredential
 from installer_stub.phases.journal import Journal, Kind
 from installer_stub.phases.registry_authority import masters
 from installer_stub.pki.registry import UNIT
-from installer_stub.plan.model import REGISTRY_CA, HostPlan
+from installer_stub.plan.model import REGISTRY_CA, HostPlan, Plan
 
 # What it started with is what lies there: the unit noted the hashes of the files just before it read them.
 _RUNS: Final = """\
@@ -37,10 +39,16 @@ class ServeImages(Phase):
     """Write the unit, start it, wait until it answers. Of the masters, those that need it; one that serves is left alone."""
 
     title: ClassVar[str] = "Start the site registry"
+    after = (CopyBundle, CreateAuthority, CreateCredential)
+    seconds: ClassVar[float] = 3.0
+
+    def hosts(self, plan: Plan) -> tuple[HostPlan, ...]:
+        """Masters: nodes go on with what they are at."""
+        return plan.masters
 
     def is_needed(self, context: Context) -> bool:
-        """The unit's text names stub and bundle, the running one the files it began with. And nobody else is trusted."""
-        return bool(_wanting(context)) or bool(_trusting_others(context))
+        """The unit's text names stub and bundle, the running one the files it began with."""
+        return bool(_wanting(context))
 
     def run(self, context: Context) -> None:
         """Start those that do not run together, and those that do one after another: hosts go on to pull from the others."""
@@ -54,9 +62,23 @@ class ServeImages(Phase):
         for host in wanting:
             if running[host.address]:
                 _serve(context, context.connection(host))
-        # Not before every registry shows the certificate of the CA that is trusted from here on.
-        authority = _authority(context)
-        context.each(_trusting_others(context), lambda _host, connection: write(connection, REGISTRY_CA, authority))
+
+
+class TrustRegistry(HostPhase):
+    """Not before every registry shows the certificate of the CA that is trusted from here on."""
+
+    title: ClassVar[str] = "Trust the site registry alone"
+    after = (ServeImages,)
+
+    def is_done(self, context: Context, host: HostPlan, connection: Connection) -> bool:
+        """Look whether registries may also show certificates of somebody else than the site registry's CA."""
+        del host
+        return connection.read(REGISTRY_CA) == _authority(context)
+
+    def do(self, context: Context, host: HostPlan, connection: Connection) -> None:
+        """Let nobody else be trusted."""
+        del host
+        write(connection, REGISTRY_CA, _authority(context))
 
 
 def _serve(context: Context, connection: Connection) -> None:
@@ -84,13 +106,6 @@ def _says(connection: Connection, question: Command) -> bool:
     if result.status in {0, _NO}:
         return result.ok
     raise CommandFailed(connection.host.address, f"cannot tell whether {UNIT} runs: {result.stderr.strip()[-300:]}", status=result.status)
-
-
-def _trusting_others(context: Context) -> tuple[HostPlan, ...]:
-    """Return the hosts whose registries may also show certificates of somebody else than the site registry's CA."""
-    authority = _authority(context)
-    trusted = context.each(context.reachable(), lambda _host, connection: connection.read(REGISTRY_CA) == authority)
-    return tuple(host for host in context.reachable() if not trusted[host.address])
 
 
 def _authority(context: Context) -> bytes:

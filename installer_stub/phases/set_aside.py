@@ -9,7 +9,7 @@ from installer_stub.errors import HostError
 from installer_stub.host.command import Command
 from installer_stub.host.connection import Connection, write
 from installer_stub.membership.record import PATH as MEMBERSHIP
-from installer_stub.phases.base import Context, Phase
+from installer_stub.phases.base import Context, HostPhase
 from installer_stub.phases.journal import Journal, Kind
 from installer_stub.plan.model import STATE, HostPlan
 from installer_stub.preflight.leftovers import ASIDE
@@ -27,19 +27,18 @@ mv -T -- "$1" "$2"; sync -f "${1%/*}" 2>/dev/null || true
 """
 
 
-class SetAside(Phase):
+class SetAside(HostPhase):
     """Written down before it is done. What was set aside once is ours to use from then on, and not set aside again."""
 
     title: ClassVar[str] = "Set aside what others left"
 
-    def is_needed(self, context: Context) -> bool:
+    def is_done(self, context: Context, host: HostPlan, connection: Connection) -> bool:
         """Look for a directory that is to be taken and is not yet written down. Raises HostError."""
-        found = context.each(context.plan.hosts, lambda host, connection: _left_to_take(context, host, connection))
-        return any(found.values())
+        return not _left_to_take(context, host, connection)
 
-    def run(self, context: Context) -> None:
+    def do(self, context: Context, host: HostPlan, connection: Connection) -> None:
         """Rename them."""
-        context.each(context.plan.hosts, lambda host, connection: _take(context, host, connection))
+        _take(context, host, connection)
 
 
 def _left_to_take(context: Context, host: HostPlan, connection: Connection) -> tuple[str, ...]:

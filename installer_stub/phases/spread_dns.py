@@ -10,6 +10,7 @@ from installer_stub.kube.kubectl import Object
 from installer_stub.kube.spread import DNS_SELECTOR, crowded, is_placed
 from installer_stub.phases.base import Context, Phase
 from installer_stub.phases.cluster_access import kubectl
+from installer_stub.plan.model import HostPlan, Plan
 
 _IN: Final = ("-n", "kube-system")
 _TIMEOUT: Final = 120.0  # seconds until every host is ready; a network may come with a later command, and settling judges
@@ -19,6 +20,11 @@ class SpreadDns(Phase):
     """Once the hosts are ready, one of the pods is made anew where all of them came to one host."""
 
     title: ClassVar[str] = "Spread the cluster's DNS"
+    acts_on_cluster: ClassVar[bool] = True
+
+    def hosts(self, plan: Plan) -> tuple[HostPlan, ...]:
+        """The cluster, through a master."""
+        return plan.masters[:1]
 
     def is_needed(self, context: Context) -> bool:
         """Look where its pods are. With one host there is nothing to spread."""

@@ -6,7 +6,6 @@ import secrets
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from typing import ClassVar
 
 from installer_stub.agent.client import AgentConnection
 from installer_stub.agent.host_lease import LEASE, Holder
@@ -16,26 +15,17 @@ from installer_stub.errors import CommandFailed, HostError, HostUnreachable, Sit
 from installer_stub.host.command import Command
 from installer_stub.host.connection import Connection
 from installer_stub.host.fanout import for_each
-from installer_stub.phases.base import Artifact, Context, Phase, Reporter
+from installer_stub.phases.base import Artifact, Context, Reporter
 from installer_stub.phases.put_stub import has_stub, put_stub
 from installer_stub.plan.model import HostPlan
 from installer_stub.site.model import SiteRecord
 from installer_stub.site.store import read_mark
 
 
-class StartAgents(Phase):
-    """Before everything else: the stub is all that comes to a host without the lease, and not while another run works there."""
-
-    title: ClassVar[str] = "Take the lease of the hosts"
-
-    def run(self, context: Context) -> None:
-        """Put the stub where it is not, start the agents, take the lease. Raises SiteBusy when another run is at work."""
-        start_agents(context)
-
-
 def start_agents(context: Context, *, needed: bool = True) -> None:
     """Let the context's connections be agents', and take every host's lease. Raises SiteBusy, HostUnreachable.
 
+    Before everything else: the stub is all that comes to a host without the lease, and not while another run works there.
     Where they are not ``needed``, as in a reset of a host that is full or half empty, a host without one is said and worked
     on over the connection it has.
     """
@@ -87,6 +77,7 @@ def working(context: Context) -> Iterator[Context]:
     try:
         yield context
     finally:
+        context.grant.take_back()
         end_agents(context.agents)
 
 

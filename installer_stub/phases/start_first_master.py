@@ -20,9 +20,9 @@ from installer_stub.phases.cluster_access import (
     wait_for_api,
     write_secret,
 )
-from installer_stub.phases.member import begin, complete, membership
+from installer_stub.phases.member import begin, complete, is_settled, membership
 from installer_stub.phases.task import Task, run_task, settle_task
-from installer_stub.plan.model import HostPlan
+from installer_stub.plan.model import HostPlan, Plan
 
 _CONFIG: Final = "/run/airseal/init.yaml"
 
@@ -33,10 +33,16 @@ class StartFirstMaster(Phase):
     """Two steps, each with its mark on the host: initialised by kubeadm, then complete. Before the first mark, all over."""
 
     title: ClassVar[str] = "Start the first master"
+    after = ()  # but what its host needs: the nodes' files come meanwhile
+    seconds: ClassVar[float] = 15.0
+
+    def hosts(self, plan: Plan) -> tuple[HostPlan, ...]:
+        """That one."""
+        return plan.masters[:1]
 
     def is_needed(self, context: Context) -> bool:
         """Ask the host whether it has become a member of its cluster. Raises HostInDoubt."""
-        return membership(context, context.plan.masters[0]) is not Membership.MEMBER
+        return not is_settled(context, context.plan.masters[0])
 
     def run(self, context: Context) -> None:
         """Do what is missing, or go on with what an earlier run left running. Raises ClusterError where others have a cluster."""
@@ -49,6 +55,8 @@ class StartFirstMaster(Phase):
         # kubeadm init of an earlier run that still runs, with the same configuration, is minutes that need not be lost.
         settle_task(context.first, Task(INIT_TASK, "", config), said=said)
         found = membership(context, host)
+        if found is Membership.MEMBER:
+            return  # its record was lost, and is there again
         if found is not Membership.INITIALISED:
             require_no_other_member(context, host)
             begin(context.first)
@@ -71,7 +79,7 @@ class StartFirstMaster(Phase):
 def require_no_other_member(context: Context, host: HostPlan) -> None:
     """Return if no other host of the plan is in a cluster. Raises ClusterError: a second cluster beside the first helps nobody."""
     others = tuple(each for each in context.reachable() if each.address != host.address)
-    found = context.each(others, lambda other, _connection: membership(context, other)) if others else {}
+    found = context.each(others, lambda other, _connection: membership(context, other, note=False)) if others else {}
     members = [other for other in others if found.get(other.address) in {Membership.MEMBER, Membership.INITIALISED}]
     if not members:
         return

@@ -12,7 +12,7 @@ from installer_stub.errors import ClusterError, InstallerError
 from installer_stub.kube.kubeconfig import AdminAccess
 from installer_stub.phases.base import Context, Phase
 from installer_stub.phases.cluster_access import speaker
-from installer_stub.plan.model import API_PORT, in_url
+from installer_stub.plan.model import API_PORT, HostPlan, Plan, in_url
 
 
 def keep(target: Path, content: bytes) -> Path | None:
@@ -45,6 +45,10 @@ class WriteKubeconfig(Phase):
     """A reset leaves the file: it is the operator's."""
 
     title: ClassVar[str] = "Write the kubeconfig"
+
+    def hosts(self, plan: Plan) -> tuple[HostPlan, ...]:
+        """It is read from a master."""
+        return plan.masters[:1]
 
     def is_needed(self, context: Context) -> bool:
         """Compare content and mode."""

@@ -1,19 +1,19 @@
-"""``plan``: what an installation would do, phase by phase and host by host. Looks only."""
+"""``plan``: what an installation would do, step by step and host by host: the same schedule that ``install`` does. Looks only."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Final
 
 from installer_stub.errors import InstallerError
+from installer_stub.host.fanout import for_each
 from installer_stub.phases.base import Context, Phase
-from installer_stub.phases.copy_bundle import CopyBundle
-from installer_stub.phases.copy_stub import CopyStub
-from installer_stub.phases.install_files import InstallFiles
 from installer_stub.phases.pipeline import INSTALL
-from installer_stub.phases.run_commands import RunCommands
-from installer_stub.plan.model import HostPlan
+from installer_stub.phases.runner import view_of
+from installer_stub.phases.schedule import PhaseStep, schedule_of
+from installer_stub.plan.step import Schedule
 from installer_stub.ui.summary import plan_text, table
 from installer_stub.ui.transfer import duration, size
 from installer_stub.verbs.prepare import connected, context_of, prepare
@@ -21,37 +21,41 @@ from installer_stub.verbs.session import Session, result, verify
 
 # Bytes a second from the operator's machine to one host, over SSH: a gigabit network, and one core that encrypts.
 _BANDWIDTH: Final = 60e6
-# Seconds, as measured on two slow cores (docs/benchmarks.md); a site's own hosts are rather faster.
-_SECONDS: Final = {
-    "StartFirstMaster": 15.0,
-    "JoinMasters": 15.0,  # each, one after the other
-    "JoinNodes": 10.0,
-    "ConfigureRuntime": 3.0,
-    "PrepareHosts": 2.0,
-    "ServeImages": 3.0,
-    "Balance": 10.0,
-    "RunCommands": 10.0,  # each
-    "Settle": 30.0,
-}
-
-
-# The lease is taken by every run and ends with it; the stub that it may put on a host stands in the plan as CopyStub's.
-_LOOKS: Final = frozenset({"StartAgents", "Settle", "Accept"})
+_MOST_HOSTS: Final = 6  # that a line of the table names
 
 
 @dataclass(frozen=True, slots=True)
-class PlannedPhase:
-    """One phase: whether it is needed, on which hosts, and how much it moves. ``needed`` None: earlier phases decide.
+class PlannedStep:
+    """A step, and whether there is anything to do. ``needed`` None: steps before it decide that."""
 
-    ``looks``: it runs every time, and changes nothing.
-    """
-
-    title: str
+    step: PhaseStep
     needed: bool | None
-    hosts: tuple[str, ...]
-    bytes: int
-    seconds: float
-    looks: bool = False
+    hosts: tuple[str, ...]  # their names
+
+    @property
+    def address(self) -> str:
+        """What tells it from others: steps look at their hosts side by side."""
+        return str(self.step.key)
+
+    @property
+    def changes(self) -> bool:
+        """Whether it may change anything."""
+        return self.needed is not False and not self.step.looks
+
+    def to_json(self) -> dict[str, object]:
+        """Return it as machines read it."""
+        step = self.step
+        return {
+            "step": str(step.key),
+            "phase": step.title,
+            "needed": self.needed,
+            "looks": step.looks,
+            "hosts": list(self.hosts),
+            "touches": sorted(step.touches),
+            "after": sorted(map(str, step.needs)),
+            "bytes": step.bytes if self.needed is not False else 0,
+            "seconds": round(step.seconds + step.bytes / _BANDWIDTH) if self.needed is not False else 0,
+        }
 
 
 def show_plan(run: Session) -> None:
@@ -59,76 +63,57 @@ def show_plan(run: Session) -> None:
     sha256 = verify(run)
     with connected(run) as connections:
         surveyed, plan = prepare(run, connections)
-        phases = planned(context_of(run, surveyed, plan, sha256), INSTALL)
-    steps = [
-        {"phase": each.title, "needed": each.needed, "looks": each.looks, "hosts": list(each.hosts), "bytes": each.bytes, "seconds": round(each.seconds)}
-        for each in phases
-    ]
-    text = f"{plan_text(plan)}\n\n{planned_text(phases)}"
+        context = context_of(run, surveyed, plan, sha256)
+        schedule = schedule_of(INSTALL, plan, context.artifact)
+        steps = planned(context, schedule)
+    text = f"{plan_text(plan)}\n\n{planned_text(steps, schedule, INSTALL)}"
     before = surveyed.before
     epoch = {"cluster": surveyed.record.cluster, "epoch": surveyed.record.epoch, "recorded": before.epoch if before else None}
-    result(run, text, steps=steps, record=epoch, hosts=len(plan.hosts))
+    result(run, text, steps=[each.to_json() for each in steps], record=epoch, hosts=len(plan.hosts))
 
 
-def planned(context: Context, phases: Sequence[Phase]) -> tuple[PlannedPhase, ...]:
-    """Return every phase with what it would do. A phase that cannot tell before an earlier one ran is left to that one."""
-    return tuple(_planned(context, phase) for phase in phases)
+def planned(context: Context, schedule: Schedule[Context]) -> tuple[PlannedStep, ...]:
+    """Return every step with what it would do. One that cannot tell before an earlier one ran is left to that one."""
+    names = {host.address: host.name for host in context.plan.hosts}
+    steps = tuple(PlannedStep(step, None, tuple(names[host] for host in step.hosts)) for step in schedule.steps)
+    needed = for_each(steps, lambda each: _needed(context, each.step))
+    return tuple(PlannedStep(each.step, needed[each.address], each.hosts) for each in steps)
 
 
-def planned_text(phases: Sequence[PlannedPhase]) -> str:
-    """Return a table of all phases, and the sums."""
+def planned_text(steps: Sequence[PlannedStep], schedule: Schedule[Context], phases: Sequence[Phase]) -> str:
+    """Return a table of all phases with the hosts on which something is to be done, and the sums."""
     rows = [("#", "phase", "does", "hosts", "bytes", "about")]
-    for number, each in enumerate(phases, 1):
-        does = "looks" if each.looks else {True: "yes", False: "nothing to do", None: "if earlier phases change anything"}[each.needed]
-        hosts = ", ".join(each.hosts) if each.needed is not False else ""
-        rows.append((str(number), each.title, does, hosts, size(each.bytes) if each.bytes else "", f"{each.seconds:.0f} s" if each.seconds >= 1 else ""))
-    total, moved = sum(each.seconds for each in phases), sum(each.bytes for each in phases)
-    if all(each.needed is False or each.looks for each in phases):
+    for number, group in groupby(steps, key=lambda each: each.step.key.phase):
+        own = tuple(group)
+        active = [each for each in own if each.needed is not False]
+        hosts = list(dict.fromkeys(name for each in active for name in each.hosts))
+        shown = ", ".join(hosts[:_MOST_HOSTS]) + (f" and {len(hosts) - _MOST_HOSTS} more" if len(hosts) > _MOST_HOSTS else "")
+        moved, seconds = sum(each.step.bytes for each in active), _seconds(active, one_by_one=getattr(phases[number - 1], "one_by_one", False))
+        rows.append((str(number), own[0].step.title, _does(active), shown, size(moved) if moved else "", f"{seconds:.0f} s" if seconds >= 1 else ""))
+    if not any(each.changes for each in steps):
         return f"{table(rows)}\n\nNothing would be changed."
-    return f"{table(rows)}\n\nIn all {size(moved)} to send, about {duration(total)}. Nothing was changed."
+    total = schedule.seconds(_BANDWIDTH, skip=frozenset(each.step.key for each in steps if each.needed is False))
+    moved = sum(each.step.bytes for each in steps if each.needed is not False)
+    return f"{table(rows)}\n\nIn all {size(moved)} to send, about {duration(total)}: hosts do not wait for each other. Nothing was changed."
 
 
-def _planned(context: Context, phase: Phase) -> PlannedPhase:
-    needed: bool | None
+def _does(active: Sequence[PlannedStep]) -> str:
+    if not active:
+        return "nothing to do"
+    if all(each.step.looks for each in active):
+        return "looks"
+    return "yes" if any(each.needed for each in active) else "if earlier phases change anything"
+
+
+def _seconds(active: Sequence[PlannedStep], *, one_by_one: bool) -> float:
+    each = [one.step.seconds + one.step.bytes / _BANDWIDTH for one in active]
+    return sum(each) if one_by_one else max(each, default=0.0)
+
+
+def _needed(context: Context, step: PhaseStep) -> bool | None:
+    if step.looks:
+        return True
     try:
-        needed = phase.is_needed(context)
+        return not step.work.is_done(view_of(context, step, looking=True))
     except InstallerError:
-        needed = None
-    hosts = phase_hosts(context, phase)
-    if needed is False:
-        return PlannedPhase(phase.title, needed, tuple(host.name for host in hosts), 0, 0.0)
-    moved = _bytes(context, phase, hosts)
-    names = tuple(host.name for host in hosts)
-    return PlannedPhase(phase.title, needed, names, moved, _seconds(context, phase, hosts, moved), type(phase).__name__ in _LOOKS)
-
-
-def phase_hosts(context: Context, phase: Phase) -> tuple[HostPlan, ...]:
-    """Return the hosts on which ``phase`` works."""
-    plan, name = context.plan, type(phase).__name__
-    if isinstance(phase, InstallFiles):
-        return tuple(host for host in plan.hosts if f"{host.role.value}s" in phase.title)
-    if name in {"CopyBundle", "ServeImages", "KeepRecord"}:
-        return plan.masters
-    if name in {"StartFirstMaster", "PointProxy", "LabelNodes", "SpreadDns", "RunCommands", "Settle", "Accept", "WriteKubeconfig"}:
-        return plan.masters[:1]
-    if name == "JoinMasters":
-        return plan.masters[1:]
-    return plan.nodes if name == "JoinNodes" else plan.hosts
-
-
-def _bytes(context: Context, phase: Phase, hosts: Sequence[HostPlan]) -> int:
-    """Return what the operator's machine sends, and for files what hosts fetch."""
-    if isinstance(phase, CopyStub):
-        return context.artifact.stub_size * len(hosts)
-    if isinstance(phase, CopyBundle):
-        return context.artifact.run_size * len(hosts)
-    return context.plan.bundle.files_size * len(hosts) if isinstance(phase, InstallFiles) else 0
-
-
-def _seconds(context: Context, phase: Phase, hosts: Sequence[HostPlan], moved: int) -> float:
-    each = _SECONDS.get(type(phase).__name__, 0.0)
-    if isinstance(phase, RunCommands):
-        each *= len(context.plan.bundle.commands)
-    if type(phase).__name__ == "JoinMasters":
-        each *= len(hosts)
-    return each + moved / _BANDWIDTH
+        return None

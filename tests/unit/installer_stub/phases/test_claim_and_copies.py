@@ -13,7 +13,7 @@ from installer_stub.errors import ClusterError, InstallerError, RecordError
 from installer_stub.host.command import Command, CommandResult
 from installer_stub.phases import claim
 from installer_stub.phases.base import Artifact
-from installer_stub.phases.copy_stub import CopyStub
+from installer_stub.phases.copy_stub import Claim, CopyStub
 from installer_stub.site.codec import decode_identity, decode_record
 from installer_stub.site.store import RECORD
 from tests.fakes.plans import (
@@ -149,13 +149,15 @@ def test_another_stub_is_replaced() -> None:
 def test_nothing_is_needed_on_claimed_hosts_that_have_it() -> None:
     hosts = with_stub(scripted_hosts(PLAN))
     context = make_context(PLAN, hosts, record=site_record(PLAN))
+    Claim().run(context)
     CopyStub().run(context)
+    assert not Claim().is_needed(context)
     assert not CopyStub().is_needed(context)
     log = hosts[N1].files.pop("/var/lib/airseal/ledger/log")
     assert CopyStub().is_needed(context)  # a host whose ledger has not begun is not ready for changes
     hosts[N1].files["/var/lib/airseal/ledger/log"] = log
     del hosts[N1].files[claim.MARKER]
-    assert CopyStub().is_needed(context)
+    assert Claim().is_needed(context)
 
 
 def test_a_stub_that_is_not_the_one_that_was_verified_is_not_installed() -> None:

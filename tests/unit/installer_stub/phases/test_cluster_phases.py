@@ -16,7 +16,8 @@ from installer_stub.membership.record import Stage
 from installer_stub.phases import hosts_entry
 from installer_stub.phases.cluster_access import member_id, wait_for_api
 from installer_stub.phases.join_masters import JoinMasters
-from installer_stub.phases.join_nodes import JoinNodes
+from installer_stub.phases.join_nodes import EndJoining, JoinNodes
+from installer_stub.phases.start_agents import working
 from installer_stub.phases.start_first_master import StartFirstMaster
 from tests.fakes.certificate import self_signed
 from tests.fakes.membership import answers_membership, make_member, node_list
@@ -204,11 +205,18 @@ class TestJoinNodes:
         hosts = cluster(M1, M2, N1)
         if fails:
             hosts[N2].on("systemd-run", failed())
-            with pytest.raises(CommandFailed):
-                JoinNodes().run(make_context(PLAN, hosts))
+            with pytest.raises(CommandFailed), working(make_context(PLAN, hosts)) as context:
+                JoinNodes().run(context)
         else:
-            JoinNodes().run(make_context(PLAN, hosts))
-        assert hosts[M1].ran("delete secret .*bootstrap-token-[a-z0-9]{6}")
+            context = make_context(PLAN, hosts)
+            JoinNodes().run(context)
+            assert EndJoining().is_needed(context)
+            EndJoining().run(context)
+            assert not EndJoining().is_needed(context)
+        assert len(hosts[M1].ran("delete secret .*bootstrap-token-[a-z0-9]{6}")) == 1
+
+    def test_where_nobody_joined_there_is_nothing_to_take_back(self) -> None:
+        assert not EndJoining().is_needed(make_context(PLAN, cluster(M1, M2, N1, N2)))
 
     def test_one_grant_serves_all(self) -> None:
         hosts = cluster(M1, M2)

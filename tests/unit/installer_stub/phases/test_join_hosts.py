@@ -96,10 +96,11 @@ def test_the_grant_is_no_part_of_what_a_join_is(role: str) -> None:
 
 @pytest.mark.parametrize("role", ROLES)
 def test_what_lies_on_a_host_is_asked_once_before_it_joins(role: str) -> None:
-    """To find out who is missing, and, after the grant, right before anything is removed; a master also whether it may speak."""
+    """To find out whether it is missing, and, after the grant, right before anything is removed; a master also whether it may speak."""
     phase, address, members = ROLES[role]
     hosts = cluster(*members)
-    phase.run(make_context(PLAN, hosts))
+    (host,) = (each for each in PLAN.hosts if each.address == address)
+    phase.do(make_context(PLAN, hosts), host, hosts[address])
     before = [command.text for command in hosts[address].commands]
     began = next(place for place, text in enumerate(before) if "exec systemd-run" in text)
     assert len([text for text in before[:began] if QUESTION in text]) == {"master": 3, "node": 2}[role]

@@ -93,7 +93,7 @@ def position(phases: tuple[Phase, ...], name: str, role: Role | None = None) -> 
         (("CopyBundle",), ("InstallFiles", Role.MASTER)),  # masters unpack their own artifact
         (("CopyStub",), ("CreateAuthority",)),  # the stub makes the CA
         (("CreateAuthority",), ("ServeImages",)),  # with its certificate
-        (("InstallFiles", Role.MASTER), ("CreateCredential",)),
+        (("CopyStub",), ("CreateCredential",)),  # and the login
         (("CreateCredential",), ("ServeImages",)),  # which asks for it
         (("ServeImages",), ("InstallFiles", Role.NODE)),  # nodes fetch from there
         (("InstallFiles", Role.NODE), ("ConfigureRuntime",)),

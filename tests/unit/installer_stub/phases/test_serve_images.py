@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from installer_stub.distro import units
-from installer_stub.errors import CommandFailed, HostError
+from installer_stub.errors import CommandFailed, HostsFailed
 from installer_stub.host.command import Command, CommandResult
 from installer_stub.phases.base import Artifact, Context
 from installer_stub.phases.registry_authority import CERTIFICATE
-from installer_stub.phases.serve_images import ServeImages
+from installer_stub.phases.serve_images import ServeImages, TrustRegistry
 from installer_stub.plan.model import REGISTRY_CA
 from tests.fakes.plans import M1, M2, M3, N1, make_context, make_plan, masters, nodes, scripted_hosts
 from tests.fakes.scripted import ScriptedConnection, failed, succeeded
@@ -57,6 +57,8 @@ class Site:
         assert ServeImages().is_needed(self.context)
         ServeImages().run(self.context)
         assert not ServeImages().is_needed(self.context)
+        TrustRegistry().run(self.context)
+        assert not TrustRegistry().is_needed(self.context)
 
 
 @pytest.fixture
@@ -126,6 +128,6 @@ def test_a_ca_that_signs_no_registry_any_more_is_trusted_until_all_of_them_show_
 
 def test_nobody_is_left_untrusted_by_a_master_that_has_no_ca(site: Site) -> None:
     del site.hosts[M1].files[CERTIFICATE]
-    with pytest.raises(HostError, match=f"there is no {CERTIFICATE}"):
-        ServeImages().run(site.context)
+    with pytest.raises(HostsFailed, match=f"there is no {CERTIFICATE}"):
+        TrustRegistry().run(site.context)
     assert {host.files[REGISTRY_CA] for host in site.hosts.values()} == {b"ca"}

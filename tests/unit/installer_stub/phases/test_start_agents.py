@@ -76,7 +76,7 @@ def context_of(*broken: str, verb: str = "install") -> Context:
 
 def test_every_host_is_worked_on_by_its_agent_under_one_lease(agents: dict[str, FakeAgent]) -> None:
     context = context_of()
-    start_agents.StartAgents().run(context)
+    start_agents.start_agents(context)
     assert context.connections == agents
     (run, who, verb), other = agents[M1].leases[0], agents[N1].leases[0]
     assert other == (run, who, verb)
@@ -91,7 +91,7 @@ def test_a_busy_site_stops_the_run_and_gives_back_what_it_took(agents: dict[str,
     agents[N1].granted = False
     context = context_of()
     with pytest.raises(SiteBusy):
-        start_agents.StartAgents().run(context)
+        start_agents.start_agents(context)
     start_agents.end_agents(context.agents)
     assert [agent.closed for agent in agents.values()] == [1, 1]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from installer_stub.errors import HostError
+from installer_stub.host.command import Command
 from installer_stub.host.model import Role
 from installer_stub.phases.base import Context, Phase
 from installer_stub.phases.copy_bundle import CopyBundle
@@ -12,8 +13,9 @@ from installer_stub.phases.copy_stub import CopyStub
 from installer_stub.phases.install_files import InstallFiles
 from installer_stub.phases.join_masters import JoinMasters
 from installer_stub.phases.pipeline import INSTALL
+from installer_stub.phases.schedule import schedule_of
 from installer_stub.phases.settle import Settle
-from installer_stub.verbs.show_plan import phase_hosts, planned, planned_text
+from installer_stub.verbs.show_plan import PlannedStep, planned, planned_text
 from tests.fakes.plans import M1, M2, M3, N1, STUB, make_context, make_plan, masters, nodes
 
 
@@ -39,33 +41,62 @@ def context() -> Context:
     return make_context(make_plan(*masters(M1, M2, M3), *nodes(N1)))
 
 
+def plan_of(known: Context, *phases: Phase) -> tuple[tuple[PlannedStep, ...], str]:
+    schedule = schedule_of(phases, known.plan, known.artifact)
+    steps = planned(known, schedule)
+    return steps, planned_text(steps, schedule, phases)
+
+
 def test_a_phase_is_needed_or_not_or_waits_for_others() -> None:
-    done, unknown, needed, looks = planned(context(), (Done(), Unknown(), Needed(), Settle()))
+    (done, unknown, needed, looks), text = plan_of(context(), Done(), Unknown(), Needed(), Settle())
     assert (done.needed, unknown.needed, needed.needed) == (False, None, True)
-    assert (looks.needed, looks.looks, needed.looks) == (True, True, False)
-    text = planned_text((done, unknown, needed))
+    assert (looks.changes, needed.changes, done.changes) == (False, True, False)
     assert "nothing to do" in text
     assert "if earlier phases change anything" in text
     assert "Nothing was changed." in text
 
 
 def test_a_finished_site_has_nothing_to_change() -> None:
-    text = planned_text(planned(context(), (Done(), Settle())))
+    _, text = plan_of(context(), Done(), Settle())
     assert text.endswith("Nothing would be changed.")
     assert "looks" in text
 
 
+def test_looking_may_not_change_anything() -> None:
+    class Careless(Phase):
+        title: ClassVar[str] = "Something that does not only look"
+
+        def is_needed(self, context: Context) -> bool:
+            context.first.run(Command.of("touch", "/x", changes="touch /x"))
+            return True
+
+    known = context()
+    (careless,), _ = plan_of(known, Careless())
+    assert careless.needed is None
+    assert known.first.commands == []  # type: ignore[attr-defined]
+
+
 def test_bytes_and_hosts() -> None:
     known = context()
-    assert [host.address for host in phase_hosts(known, JoinMasters())] == [M2, M3]
-    assert [host.address for host in phase_hosts(known, InstallFiles(Role.NODE))] == [N1]
-    assert [host.address for host in phase_hosts(known, CopyBundle())] == [M1, M2, M3]
     for host in known.connections.values():
         host.on("sha256sum", "other  x\n")  # type: ignore[attr-defined]
-    (stub,) = planned(known, (CopyStub(),))
-    assert (stub.bytes, len(stub.hosts)) == (4 * len(STUB), 4)
+    steps, text = plan_of(known, CopyStub())
+    assert [(each.step.bytes, each.hosts) for each in steps] == [(len(STUB), (host.name,)) for host in known.plan.hosts]
+    assert f"In all {4 * len(STUB)} B" in text
+    hosts = {type(phase).__name__: [step.hosts for step in schedule_of((phase,), known.plan, known.artifact).steps] for phase in (JoinMasters(), InstallFiles(Role.NODE), CopyBundle())}
+    assert hosts == {"JoinMasters": [(M2,), (M3,)], "InstallFiles": [(N1,)], "CopyBundle": [(M1,), (M2,), (M3,)]}
+
+
+def test_machines_read_what_each_step_waits_for() -> None:
+    known = context()
+    steps = schedule_of((Needed(), JoinMasters()), known.plan, known.artifact).steps
+    read = [PlannedStep(step, needed=True, hosts=()).to_json() for step in steps]
+    assert [each["step"] for each in read] == ["1", f"2:{M2}", f"2:{M3}"]
+    assert [each["after"] for each in read] == [[], [], [f"2:{M2}"]]  # masters one by one
+    assert M1 in read[1]["touches"]  # type: ignore[operator]
 
 
 def test_every_phase_of_an_installation_can_be_planned() -> None:
     known = context()
-    assert all(phase_hosts(known, phase) for phase in INSTALL)
+    schedule = schedule_of(INSTALL, known.plan, known.artifact)
+    assert {step.key.phase for step in schedule.steps} == set(range(1, len(INSTALL) + 1))
