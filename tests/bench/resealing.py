@@ -11,7 +11,7 @@ from bundler.pack.artifact import seal
 from bundler.pack.stub_runtime import StubRuntime, extent_of
 from installer_stub.bundle.cluster_files import cluster_manifest
 from installer_stub.bundle.documents import BUNDLE, LOCK, PACKAGE
-from installer_stub.bundle.model import FILE_PLAIN, BundleInfo, ClusterFile
+from installer_stub.bundle.model import FILE_PLAIN, BundleInfo, ClusterCommand, ClusterFile
 from installer_stub.bundle.reader import Bundle
 from registry_snapshot.oci.descriptor import Descriptor
 from registry_snapshot.oci.digest import Digest
@@ -67,6 +67,11 @@ class Resealing:
             blobs=_More(self.blobs, {digest: file, cluster.digest: document}),
             digests=tuple(sorted({*self.digests, digest, cluster.digest} - {self.info.cluster.digest})),
         )
+
+    def with_command(self, text: str) -> Resealing:
+        """Return the same with one more CMD, the last one, in the shell form."""
+        added = ClusterCommand(("/bin/sh", "-ec", text))
+        return replace(self, info=replace(self.info, commands=(*self.info.commands, added)))
 
     def seal(self, target: Path) -> None:
         """Seal it, on the disk when this returns."""
