@@ -33,6 +33,7 @@ from bundler.pull_progress import PullProgress
 from bundler.recordings import recording_directory
 from installer_stub.bundle.cluster_files import EMPTY, cluster_manifest
 from installer_stub.bundle.model import BALANCER_LABEL, INTERNAL_REGISTRY, BundleInfo
+from installer_stub.distro.paths import BUNDLED
 from installer_stub.phases.base import Artifact, Reporter
 from installer_stub.ui.transfer import duration, size
 from installer_stub.version import VERSION
@@ -126,7 +127,7 @@ def cluster_image(options: BuildOptions, engine: Engine, source: Source, mirrors
 def bundle_info(options: BuildOptions, image: ImageInfo, files: ClusterFiles, blobs: DiskBlobStore) -> BundleInfo:
     """Return what is known of the bundle before anything ran; the images' sizes are still zero."""
     kubernetes = image.labels.get(KUBERNETES_LABEL, "")
-    if not kubernetes or not any(file.path == "bin/kubeadm" for file in files.files):
+    if not kubernetes or not any(file.path == BUNDLED for file in files.files):
         raise BuildFailed("the image has no Kubernetes in it", "begin the Kubefile with a base: FROM kubernetes:v1.36.3 (airseal base list)")
     manifest = cluster_manifest(files.files)
     blobs.put(EMPTY)

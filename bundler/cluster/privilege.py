@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from installer_stub.distro.paths import ETCD, KUBELET
+
 # linux/capability.h, by number.
 _CAPABILITIES = (
     "CHOWN", "DAC_OVERRIDE", "DAC_READ_SEARCH", "FOWNER", "FSETID", "KILL", "SETGID", "SETUID", "SETPCAP",
@@ -31,7 +33,7 @@ BOOT_COMMAND = (
     ),
 )
 # Overlay on overlay fails, and etcd wants a real disk: these are volumes.
-VOLUMES = ("/var/lib/containerd", "/var/lib/kubelet", "/var/lib/etcd")
+VOLUMES = ("/var/lib/containerd", KUBELET, ETCD)
 _COMMON = {"tmpfs": {"/run": "", "/tmp": "exec"}, "cgroupns": "private"}  # noqa: S108 - a mount point in the container
 
 

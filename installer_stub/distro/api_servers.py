@@ -10,13 +10,14 @@ import re
 from typing import Final
 from urllib.parse import urlsplit
 
+from installer_stub.distro.paths import ADMIN_CONF, KUBELET_CONF, SUPER_ADMIN_CONF
 from installer_stub.distro.units import PATH
 from installer_stub.host.command import Command
 from installer_stub.host.flush import FLUSH
 from installer_stub.plan.model import API_NAME
 
-KUBELET: Final = "/etc/kubernetes/kubelet.conf"
-MASTER_FILES: Final = ("/etc/kubernetes/admin.conf", "/etc/kubernetes/super-admin.conf", KUBELET)
+KUBELET: Final = KUBELET_CONF
+MASTER_FILES: Final = (ADMIN_CONF, SUPER_ADMIN_CONF, KUBELET)
 KUBELET_UNIT: Final = "kubelet.service"
 PROXY_CONFIG: Final = "kube-proxy"  # a ConfigMap and a DaemonSet in kube-system
 PROXY_KEY: Final = "kubeconfig.conf"

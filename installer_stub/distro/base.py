@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from installer_stub.distro.datastore import Datastore
 from installer_stub.host.command import Command, Secret
 from installer_stub.membership.evidence import Traces
 from installer_stub.plan.model import HostPlan, Plan
@@ -59,6 +60,14 @@ class Distro(Protocol):
     def traces(self) -> Traces:
         """Where a membership leaves traces on a host."""
 
+    @property
+    def datastore(self) -> Datastore:
+        """How the members of the cluster's datastore are asked."""
+
+    @property
+    def flush_script(self) -> str:
+        """Shell text that puts what a start or a join wrote on the disk; best effort, it never fails."""
+
     def pause_image(self, plan: Plan) -> Command:
         """Return a command whose output is the sandbox image that this version wants."""
 
@@ -89,5 +98,8 @@ class Distro(Protocol):
     def join_script(self, config: str) -> str:
         """Return a script that joins the host it runs on."""
 
-    def reset_script(self, *, keep_etcd_membership: bool) -> str:
-        """Return a script that takes a cluster, whole or half made, off the host. Never fails for what is not there."""
+    def leave_script(self) -> str:
+        """Return a script that takes a cluster, whole or half made, off the host it runs on; its word in the datastore stays.
+
+        Never fails for what is not there.
+        """

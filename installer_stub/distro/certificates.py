@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from typing import Final
 
+from installer_stub.distro import paths
 from installer_stub.distro.containerd import SOCKET
 from installer_stub.distro.kubeadm_config import dump, duration
 from installer_stub.plan.model import API_PORT
 
-PKI: Final = "/etc/kubernetes/pki"
-CA_CERTIFICATE: Final = f"{PKI}/ca.crt"
-CA_KEY: Final = f"{PKI}/ca.key"
-KUBELET_DIRECTORY: Final = "/var/lib/kubelet/pki"
+PKI: Final = paths.PKI
+CA_CERTIFICATE: Final = paths.CA_CERTIFICATE
+CA_KEY: Final = paths.CA_KEY
+KUBELET_DIRECTORY: Final = paths.KUBELET_PKI
 KUBELET_CLIENT: Final = f"{KUBELET_DIRECTORY}/kubelet-client-current.pem"
-KUBELET_CONFIG: Final = "/etc/kubernetes/kubelet.conf"
+KUBELET_CONFIG: Final = paths.KUBELET_CONF
 # Files of certificates in PEM; the kubeconfigs hold theirs as base64 behind "client-certificate-data:".
 FILES: Final = (f"{PKI}/*.crt", f"{PKI}/etcd/*.crt", KUBELET_CLIENT)
-KUBECONFIGS: Final = "/etc/kubernetes/*.conf"
+KUBECONFIGS: Final = f"{paths.CONFIGURATION}/*.conf"
 # What reads its certificate once, at its start. etcd reads its own at every handshake.
 RESTARTED: Final = ("kube-apiserver", "kube-controller-manager", "kube-scheduler")
 
@@ -25,7 +26,7 @@ def renewed_by_kubeadm(path: str) -> bool:
     """Tell whether ``kubeadm certs renew all`` renews what is at ``path``; CAs it never does."""
     if path == KUBELET_CONFIG:
         return False
-    return path.startswith(f"{PKI}/") or (path.startswith("/etc/kubernetes/") and path.endswith(".conf"))
+    return path.startswith(f"{PKI}/") or (path.startswith(f"{paths.CONFIGURATION}/") and path.endswith(".conf"))
 
 
 def renewal_config(*, kubernetes: str, name: str, address: str, validity: int) -> str:

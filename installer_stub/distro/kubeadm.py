@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, Final
 
-from installer_stub.distro import containerd, kubeadm_config, units
+from installer_stub.distro import containerd, kubeadm_config, paths, units
 from installer_stub.distro.base import Distro, HostFile, JoinGrant
+from installer_stub.distro.datastore import ETCD, Datastore
 from installer_stub.host.command import Command, Secret
 from installer_stub.membership.evidence import Traces
 from installer_stub.plan.model import HostPlan, Plan
@@ -17,16 +18,16 @@ if TYPE_CHECKING:
 # kubeadm copies the proxies of its environment into the control plane's manifests, which then asks them for everything.
 _PATH = f"export PATH={units.PATH}; unset {' '.join(units.PROXIES)}\n"
 
-# remove-etcd-member asks a live cluster to let this member go. Where the whole cluster goes, or never came to be, it
-# would only wait for an etcd that does not answer.
-_RESET = """\
+# remove-etcd-member asks a live cluster to let this member go. What is half made, or goes with its cluster, would only wait
+# for an etcd that does not answer; whose cluster lives on is taken out of it by the others.
+_LEAVE: Final = f"""\
 systemctl stop kubelet 2>/dev/null || true
-if [ -n "$(ls -A /etc/kubernetes 2>/dev/null)" ] || [ -e /var/lib/kubelet/config.yaml ] || [ -d /var/lib/etcd/member ]; then
+if [ -n "$(ls -A {paths.CONFIGURATION} 2>/dev/null)" ] || [ -e {paths.KUBELET_CONFIG} ] || [ -d {paths.ETCD}/member ]; then
   if command -v kubeadm >/dev/null; then
-    kubeadm reset --force --cri-socket unix://%(socket)s %(skip)s || true
+    kubeadm reset --force --cri-socket unix://{containerd.SOCKET} --skip-phases=remove-etcd-member || true
   fi
-  rm -rf /etc/kubernetes /var/lib/kubelet/config.yaml /var/lib/kubelet/kubeadm-flags.env /var/lib/kubelet/pki
-  rm -rf /var/lib/etcd/member
+  rm -rf {paths.CONFIGURATION} {paths.KUBELET_CONFIG} {paths.KUBELET_FLAGS} {paths.KUBELET_PKI}
+  rm -rf {paths.ETCD}/member
 fi
 """
 
@@ -34,18 +35,18 @@ fi
 class Kubeadm:
     """Kubernetes as kubeadm sets it up, on containerd."""
 
-    kubeconfig: str = "/etc/kubernetes/admin.conf"
-    authority: str = "/etc/kubernetes/pki/ca.crt"
+    kubeconfig: str = paths.ADMIN_CONF
+    authority: str = paths.CA_CERTIFICATE
     services: tuple[str, ...] = ("containerd.service", "kubelet.service")
     data_directories: tuple[str, ...] = (
-        "/etc/kubernetes",
+        paths.CONFIGURATION,
         "/etc/containerd",
         "/etc/cni",
         "/opt/cni",
         "/opt/containerd",
         "/var/lib/containerd",
-        "/var/lib/kubelet",
-        "/var/lib/etcd",
+        paths.KUBELET,
+        paths.ETCD,
         "/var/lib/cni",
         "/var/log/pods",
         "/var/log/containers",
@@ -55,17 +56,19 @@ class Kubeadm:
 
     # What must hold nothing of others before a cluster begins there, and whether it has to be empty altogether.
     own_directories: tuple[tuple[str, bool], ...] = (
-        ("/etc/kubernetes", False),
-        ("/var/lib/etcd", True),
-        ("/var/lib/kubelet", False),
+        (paths.CONFIGURATION, False),
+        (paths.ETCD, True),
+        (paths.KUBELET, False),
         ("/etc/cni/net.d", False),
     )
     # A pki directory alone is none: certificates are made before a cluster is, also by others.
     traces: Traces = Traces(
         authority=authority,
-        files=("/etc/kubernetes/kubelet.conf", "/etc/kubernetes/admin.conf", "/var/lib/kubelet/config.yaml"),
-        directories=("/etc/kubernetes/manifests", "/var/lib/etcd/member"),
+        files=(paths.KUBELET_CONF, paths.ADMIN_CONF, paths.KUBELET_CONFIG),
+        directories=(paths.MANIFESTS, f"{paths.ETCD}/member"),
     )
+    datastore: Datastore = ETCD
+    flush_script: str = f"sync -f {paths.CONFIGURATION} 2>/dev/null || true\n"
 
     def pause_image(self, plan: Plan) -> Command:
         """Ask the shipped kubeadm itself, which knows no other source than its own table."""
@@ -135,10 +138,9 @@ class Kubeadm:
         """Return the script around ``kubeadm join``."""
         return f"{_PATH}kubeadm join --config {config}\n"
 
-    def reset_script(self, *, keep_etcd_membership: bool) -> str:
+    def leave_script(self) -> str:
         """Return the script around ``kubeadm reset``, and for what it leaves behind."""
-        skip = "--skip-phases=remove-etcd-member" if keep_etcd_membership else ""
-        return _PATH + _RESET % {"socket": containerd.SOCKET, "skip": skip}
+        return _PATH + _LEAVE
 
 
 def _key_hash(certificate: x509.Certificate) -> str:

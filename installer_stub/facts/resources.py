@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from installer_stub.distro import paths
 from installer_stub.facts.base import Fact, Otherwise
 
 # Where an installation puts things. Each may be a file system of its own, and may not exist yet.
@@ -15,8 +16,8 @@ PLACES = (
     "/var/lib",
     "/var/lib/airseal",
     "/var/lib/containerd",
-    "/var/lib/etcd",
-    "/var/lib/kubelet",
+    paths.ETCD,
+    paths.KUBELET,
 )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
+from installer_stub.distro import paths
 from installer_stub.facts.base import Fact, Otherwise
 from installer_stub.membership.record import PATH as RECORD
 from installer_stub.membership.record import Stage
@@ -86,7 +87,7 @@ def _object(text: str) -> dict[str, object]:
 
 
 _MEMBERSHIP = (
-    "for file in /etc/kubernetes/kubelet.conf /etc/kubernetes/admin.conf; do "
+    f"for file in {paths.KUBELET_CONF} {paths.ADMIN_CONF}; do "
     "[ -f $file ] && { echo joined; sed -n 's/^ *server: */server /p' $file; }; done; "
     f"[ -f {MARKER} ] && {{ printf 'marker '; tr -d '\\n' < {MARKER}; echo; }}; "
     f"[ -f {RECORD} ] && {{ printf 'record '; tr -d '\\n' < {RECORD}; echo; }}"

@@ -23,6 +23,7 @@ from installer_stub.distro.certificates import (
     renewal_config,
     renewed_by_kubeadm,
 )
+from installer_stub.distro.paths import CONFIGURATION
 from installer_stub.errors import InstallerError
 from installer_stub.facts.certificates import Certificate
 from installer_stub.keep import kubelet_client, kubelet_request, renewal, static_pods
@@ -111,7 +112,7 @@ def _renew_with_kubeadm(document: HostDocument, report: Report) -> None:
         # kubeadm says yes and does nothing where the CA's key is not on the host.
         report.failed.append(Failure(what, "kubeadm renewed nothing: is the CA's key on this master?"))
         return
-    _put_on_disk("/etc/kubernetes")
+    _put_on_disk(CONFIGURATION)
     restarted = static_pods.end(RESTARTED)
     report.changed.append(f"{what}; started anew: {', '.join(restarted) or 'nothing ran'}")
 

@@ -13,8 +13,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from installer_stub.distro.paths import CONFIGURATION
+
 _GRACE: Final = 60.0  # seconds to end; what an API server needs for its open requests
 _LIMIT: Final = 1 << 16
+_OURS: Final = f"{CONFIGURATION}/".encode()
 
 
 def processes(names: tuple[str, ...], proc: str = "/proc") -> dict[int, str]:
@@ -25,7 +28,7 @@ def processes(names: tuple[str, ...], proc: str = "/proc") -> dict[int, str]:
             continue
         argv = _read(directory / "cmdline").split(b"\0")
         name = argv[0].rpartition(b"/")[2].decode(errors="replace")
-        if name in names and any(b"/etc/kubernetes/" in each for each in argv[1:]) and b"kubepods" in _read(directory / "cgroup"):
+        if name in names and any(_OURS in each for each in argv[1:]) and b"kubepods" in _read(directory / "cgroup"):
             found[int(directory.name)] = name
     return found
 

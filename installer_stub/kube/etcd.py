@@ -7,20 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from installer_stub.distro.datastore import ETCD
 from installer_stub.errors import ClusterError
 from installer_stub.kube.kubectl import Kubectl
-from installer_stub.plan.model import in_url
 
-_PKI: Final = "/etc/kubernetes/pki/etcd"
-_ETCDCTL: Final = (
-    "etcdctl",
-    "--endpoints=https://127.0.0.1:2379",
-    f"--cacert={_PKI}/ca.crt",
-    f"--cert={_PKI}/healthcheck-client.crt",
-    f"--key={_PKI}/healthcheck-client.key",
-    "--command-timeout=5s",
-    "--dial-timeout=2s",
-)
+_PATIENCE: Final = ("--command-timeout=5s", "--dial-timeout=2s")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +26,7 @@ class EtcdMember:
 
     def is_at(self, address: str) -> bool:
         """Tell whether this is the member of the master at ``address``."""
-        return f"https://{in_url(address)}:2380" in self.peers
+        return ETCD.peer(address) in self.peers
 
 
 def parse_members(members: str, health: str) -> tuple[EtcdMember, ...]:
@@ -62,7 +53,7 @@ class Etcd:
 
     def __init__(self, kubectl: Kubectl, node: str) -> None:
         self._kubectl = kubectl
-        self._exec = ("-n", "kube-system", "exec", f"etcd-{node}", "-c", "etcd", "--request-timeout=60s", "--", *_ETCDCTL)
+        self._exec = ("-n", "kube-system", "exec", ETCD.pod(node), "-c", ETCD.container, "--request-timeout=60s", "--", *ETCD.client, *_PATIENCE)
 
     def members(self) -> tuple[EtcdMember, ...]:
         """Return all members with their health. Raises CommandFailed where etcd has no quorum, ClusterError."""

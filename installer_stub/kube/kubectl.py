@@ -6,12 +6,12 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final
 
+from installer_stub.distro.paths import ADMIN_CONF
 from installer_stub.distro.units import PATH
 from installer_stub.errors import ClusterError
 from installer_stub.host.command import Command, CommandResult, Secret
 from installer_stub.host.connection import Connection
 
-ADMIN: Final = "/etc/kubernetes/admin.conf"
 # Whatever its kubeconfig names: a master is asked what its own API server knows, not what another one does.
 OWN_SERVER: Final = "https://127.0.0.1:6443"
 _REQUEST_TIMEOUT: Final = "20s"
@@ -22,7 +22,7 @@ Object = Mapping[str, Any]
 class Kubectl:
     """kubectl with the administrator's kubeconfig, run over ``connection``, which leads to a master."""
 
-    def __init__(self, connection: Connection, kubeconfig: str = ADMIN) -> None:
+    def __init__(self, connection: Connection, kubeconfig: str = ADMIN_CONF) -> None:
         self._connection = connection
         self._kubeconfig = kubeconfig
 

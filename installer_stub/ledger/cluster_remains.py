@@ -10,6 +10,7 @@ from typing import Final
 from installer_stub.changes.machine import Machine
 from installer_stub.changes.mounts import Mount, below
 from installer_stub.changes.things import Kind, Thing, look, sysctl_path
+from installer_stub.distro.paths import KUBELET
 from installer_stub.errors import CouldNotTell, NotPutBack
 from installer_stub.keep import rtnetlink
 from installer_stub.ledger.network import (
@@ -24,7 +25,7 @@ from installer_stub.ledger.network import (
 from installer_stub.ledger.snapshot import Snapshot, links, modules, rules_text
 from installer_stub.plan.model import OPT
 
-_MOUNTED: Final = ("/run/containerd", "/var/lib/kubelet", "/var/lib/containerd", "/run/netns", "/var/run/netns")
+_MOUNTED: Final = ("/run/containerd", KUBELET, "/var/lib/containerd", "/run/netns", "/var/run/netns")
 _NAMES: Final = ("/usr/local/bin", "/opt/cni/bin")
 _RUNTIME: Final = ("/run/containerd", "/run/flannel", "/run/calico", "/run/cilium", "/run/kubernetes", "/run/nri")
 _KERNEL: Final = "/usr/lib/modules"

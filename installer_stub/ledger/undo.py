@@ -16,6 +16,7 @@ from installer_stub.changes.image import Form
 from installer_stub.changes.machine import Machine
 from installer_stub.changes.mounts import below
 from installer_stub.changes.things import Kind, Thing
+from installer_stub.distro.paths import CONFIGURATION, ETCD, KUBELET
 from installer_stub.errors import InstallerError, LedgerDamaged, NotPutBack
 from installer_stub.ledger import cluster_remains
 from installer_stub.ledger.aside import give_back
@@ -31,7 +32,7 @@ from installer_stub.ledger.snapshot import Snapshot, take
 from installer_stub.membership import leaving
 from installer_stub.plan.model import STATE, STUB
 
-_MEMBERS: Final = frozenset({"units", "containers", "/etc/kubernetes", "/var/lib/kubelet", "/var/lib/etcd"})
+_MEMBERS: Final = frozenset({"units", "containers", CONFIGURATION, KUBELET, ETCD})
 _TASKS: Final = "airseal-*"
 _PODS: Final = "kubepods*"
 

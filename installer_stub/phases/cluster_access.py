@@ -12,6 +12,7 @@ from typing import Final
 
 from installer_stub.distro.base import JoinGrant
 from installer_stub.distro.kubeadm import KUBEADM
+from installer_stub.distro.paths import CERTIFICATES
 from installer_stub.errors import ClusterError, HostError, HostUnreachable
 from installer_stub.facts.cluster import NodeFact, gather, is_same_host
 from installer_stub.host.command import Command, Secret
@@ -20,7 +21,7 @@ from installer_stub.kube.control_plane import API_TIMEOUT, ControlPlane, Speaker
 from installer_stub.kube.kubectl import Kubectl
 from installer_stub.phases.base import Context
 from installer_stub.phases.member import is_member
-from installer_stub.plan.model import HostPlan, in_url
+from installer_stub.plan.model import HostPlan
 
 _RUN: Final = "/run/airseal"  # in memory: gone after a restart, whatever happened to us
 GRANT_CONFIG: Final = f"{_RUN}/grant.yaml"
@@ -29,13 +30,6 @@ INIT_TASK: Final = "start-first-master"
 JOIN_TASK: Final = "join"
 
 _WRITE: Final = 'umask 077; mkdir -p "${1%/*}"; chmod 0700 "${1%/*}"; cat > "$1.new"; mv -f "$1.new" "$1"'
-_ETCDCTL: Final = (
-    "etcdctl",
-    "--endpoints=https://127.0.0.1:2379",
-    "--cacert=/etc/kubernetes/pki/etcd/ca.crt",
-    "--cert=/etc/kubernetes/pki/etcd/healthcheck-client.crt",
-    "--key=/etc/kubernetes/pki/etcd/healthcheck-client.key",
-)
 
 
 def speaker(context: Context) -> Speaker:
@@ -135,8 +129,8 @@ def _take_back(context: Context, master: Connection, token_id: str, *, masters: 
         remove(master, GRANT_CONFIG)
         if masters:
             # kubeadm gives the certificates an owner that ends after two hours: a token without any use, but a token.
-            owner = kubectl(context).run("-n", "kube-system", "get", "secret", "kubeadm-certs", "--ignore-not-found", _OWNERS, check=False)
-            names += ["kubeadm-certs", *(owner.stdout.split() if owner.ok else ())]
+            owner = kubectl(context).run("-n", "kube-system", "get", "secret", CERTIFICATES, "--ignore-not-found", _OWNERS, check=False)
+            names += [CERTIFICATES, *(owner.stdout.split() if owner.ok else ())]
         arguments = ("-n", "kube-system", "delete", "secret", "--ignore-not-found", "--wait=false", *names)
         kubectl(context).run(*arguments, changes="take the join token back", check=False)
     except HostError:
@@ -150,14 +144,15 @@ def member_id(members: str, address: str) -> str | None:
     except ValueError as error:
         raise ClusterError(f"etcd's list of members cannot be read: {members[:200]!r}") from error
     for member in listed:
-        if f"https://{in_url(address)}:2380" in (member.get("peerURLs") or []):
+        if KUBEADM.datastore.peer(address) in (member.get("peerURLs") or []):
             return f"{int(member['ID']):x}"
     return None
 
 
 def forget_etcd_member(context: Context, host: HostPlan) -> None:
     """Remove what a join that did not end left in etcd. While that host's etcd still runs: then there is a quorum."""
-    etcd = ("-n", "kube-system", "exec", f"etcd-{speaker(context).host.name}", "-c", "etcd", "--", *_ETCDCTL)
+    store = KUBEADM.datastore
+    etcd = ("-n", "kube-system", "exec", store.pod(speaker(context).host.name), "-c", store.container, "--", *store.client)
     listed = kubectl(context).run(*etcd, "member", "list", "--write-out=json")
     found = member_id(listed.stdout, host.internal)
     if found is not None:

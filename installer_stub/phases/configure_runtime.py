@@ -7,6 +7,7 @@ from typing import ClassVar, Final
 from installer_stub.distro import containerd, units
 from installer_stub.distro.base import HostFile
 from installer_stub.distro.kubeadm import KUBEADM
+from installer_stub.distro.paths import PROGRAM
 from installer_stub.errors import HostError
 from installer_stub.host.command import Command
 from installer_stub.host.connection import Connection, read_all
@@ -56,7 +57,7 @@ def _files(context: Context, host: HostPlan, connection: Connection) -> tuple[Ho
 
 
 def _is_ready(context: Context, host: HostPlan, connection: Connection) -> bool:
-    if not connection.run(Command.of("test", "-x", "/usr/local/bin/kubeadm"), check=False).ok:
+    if not connection.run(Command.of("test", "-x", PROGRAM), check=False).ok:
         return False
     if _differing(connection, _files(context, host, connection)):
         return False

@@ -13,7 +13,6 @@ from installer_stub.phases.cluster_access import kubectl, speaker, wait_for_api
 from installer_stub.phases.point_proxy import PointProxy
 from installer_stub.phases.start_first_master import StartFirstMaster
 from installer_stub.plan.model import HostPlan, Plan
-from installer_stub.site.find import CLUSTER_CA
 from installer_stub.site.model import BundleState, SiteRecord
 from installer_stub.site.store import record_in_cluster, write_in_cluster
 
@@ -61,9 +60,9 @@ class KeepRecord(Phase):
         authority = record.authority
         if not authority:
             master = speaker(context).connection
-            certificate = master.read(CLUSTER_CA)
+            certificate = master.read(KUBEADM.authority)
             if not certificate:
-                raise HostError(master.host.address, f"there is no {CLUSTER_CA}", "run again")
+                raise HostError(master.host.address, f"there is no {KUBEADM.authority}", "run again")
             authority = KUBEADM.authority_hash(certificate)
         name = context.plan.bundle.name
         bundles = tuple(

@@ -117,10 +117,10 @@ def begin(connection: Connection, authority: str = "") -> None:
 
 def complete(connection: Connection) -> None:
     """Write down that the host has become a member, everything that came before on its disk first."""
-    connection.run(Command.shell("sync -f /etc/kubernetes 2>/dev/null || true", changes="put the membership on the disk"))
+    connection.run(Command.shell(KUBEADM.flush_script, changes="put the membership on the disk"))
     note_member(connection, look(connection))
 
 
 def become_member_script(authority: str) -> str:
     """Return shell text that writes it down: last in a script that joins a host."""
-    return "sync -f /etc/kubernetes 2>/dev/null || true\n" + record.note_script(Record(Stage.MEMBER, authority))
+    return KUBEADM.flush_script + record.note_script(Record(Stage.MEMBER, authority))

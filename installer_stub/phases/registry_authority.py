@@ -10,6 +10,7 @@ from typing import Final
 
 from cryptography import x509
 
+from installer_stub.distro.paths import CA_KEY
 from installer_stub.errors import InstallerError
 from installer_stub.host.command import Command
 from installer_stub.host.connection import Connection
@@ -32,7 +33,6 @@ KEY: Final = f"{REGISTRY_AUTHORITY}/{authority.KEY}"
 NAMES: Final = (API_NAME, "localhost")
 # Until there was a CA of the registry's own, the cluster's served for both, and its key was kept here a second time.
 SECOND_COPY: Final = f"{STATE}/authority"
-_CLUSTER_KEY: Final = "/etc/kubernetes/pki/ca.key"
 # sha256sum of a private key tells nothing of it, and tells whether two hosts have the same one.
 _LOOK: Final = """\
 date +%s
@@ -109,7 +109,7 @@ def _look(host: HostPlan, connection: Connection) -> Held:
     trusted = _certificates(connection.read(REGISTRY_CA))
     if host.role is not Role.MASTER:
         return Held(trusted)
-    look = Command.shell(_LOOK, KEY, REGISTRY_KEY, f"{SECOND_COPY}/ca.key", _CLUSTER_KEY)
+    look = Command.shell(_LOOK, KEY, REGISTRY_KEY, f"{SECOND_COPY}/ca.key", CA_KEY)
     clock, *sums = connection.run(look).stdout.split()
     key, leaf_key, second, cluster = ("" if each == "absent" else each for each in sums)
     try:

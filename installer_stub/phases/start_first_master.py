@@ -26,7 +26,7 @@ from installer_stub.plan.model import HostPlan, Plan
 
 _CONFIG: Final = "/run/airseal/init.yaml"
 
-_INITIALISED: Final = f"rm -f {_CONFIG}\nsync -f /etc/kubernetes 2>/dev/null || true\n{note_script(Record(Stage.INITIALISED))}"
+_INITIALISED: Final = f"rm -f {_CONFIG}\n{KUBEADM.flush_script}{note_script(Record(Stage.INITIALISED))}"
 
 
 class StartFirstMaster(Phase):
@@ -62,7 +62,7 @@ class StartFirstMaster(Phase):
             begin(context.first)
             write_secret(context.first, _CONFIG, config)
             # Only what we began ourselves is taken off; a host that was never in a cluster has nothing of ours.
-            clean = KUBEADM.reset_script(keep_etcd_membership=True) if found is Membership.BEGUN else ""
+            clean = KUBEADM.leave_script() if found is Membership.BEGUN else ""
             script = "set -eu\n" + clean + KUBEADM.start_script(_CONFIG) + _INITIALISED
             run_task(context.first, Task(INIT_TASK, script, config), said=said)
         remove(context.first, _CONFIG)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from installer_stub.distro.paths import KUBELET
 from installer_stub.facts.gather import HostFacts
 from installer_stub.host.model import Host, Role
 from installer_stub.preflight.finding import Finding, Site, fatal, gib, warning
@@ -68,7 +69,7 @@ def _needs(site: Site, host: Host) -> dict[str, int]:
         "/opt": site.bundle.files_size + OWN_FILES,
         "/var/lib/airseal": run,
         "/var/lib/containerd": site.bundle.images_unpacked_size,
-        "/var/lib/kubelet": 0,
+        KUBELET: 0,
     }
 
 

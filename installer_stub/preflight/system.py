@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from installer_stub.distro.paths import KUBELET
 from installer_stub.facts.kernel import CgroupVersion, Selinux
 from installer_stub.preflight.finding import Finding, Site, fatal, note, warning
 
 NEEDED_CONTROLLERS = frozenset({"cpu", "cpuset", "memory", "pids"})
 # mount, umount and losetup are kubelet's; the rest is ours.
 NEEDED_TOOLS = frozenset({"losetup", "mount", "sha256sum", "tar", "timeout", "umount"})
-RUNS_PROGRAMS = ("/opt", "/var/lib/airseal", "/var/lib/containerd", "/var/lib/kubelet")
+RUNS_PROGRAMS = ("/opt", "/var/lib/airseal", "/var/lib/containerd", KUBELET)
 INOTIFY = "fs.inotify.max_user_instances"
 FEW_INOTIFY = 1024  # the kernel's default of 128 is gone after a few dozen pods
 CONNTRACK_UNTIL = (1, 32)  # since then kube-proxy does not call the program any more

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import yaml
 
+from installer_stub.distro.paths import CONFIG_MAP
 from installer_stub.errors import RecordError
 from installer_stub.host.model import Role
 from installer_stub.kube.kubectl import Kubectl, Object
@@ -23,7 +24,7 @@ from installer_stub.site.model import (
 from installer_stub.site.store import OldMark
 
 _CONTROL_PLANE: Final = "node-role.kubernetes.io/control-plane"
-_REMEDY: Final = "see that the cluster is well: kubectl -n kube-system get configmap kubeadm-config"
+_REMEDY: Final = f"see that the cluster is well: kubectl -n kube-system get configmap {CONFIG_MAP}"
 
 
 def record_from_cluster(kubectl: Kubectl, old: OldMark, change: Change) -> SiteRecord:
@@ -31,7 +32,7 @@ def record_from_cluster(kubectl: Kubectl, old: OldMark, change: Change) -> SiteR
 
     Raises CommandFailed where the API does not answer, RecordError where it says too little.
     """
-    config = cluster_configuration(kubectl.get("configmap", "kubeadm-config", "-n", "kube-system"))
+    config = cluster_configuration(kubectl.get("configmap", CONFIG_MAP, "-n", "kube-system"))
     networking = config.get("networking")
     networking = networking if isinstance(networking, Mapping) else {}
     pods, services = networking.get("podSubnet"), networking.get("serviceSubnet")
@@ -55,7 +56,7 @@ def cluster_configuration(config_map: Object) -> Mapping[str, Any]:
     except (KeyError, TypeError, yaml.YAMLError):
         value = None
     if not isinstance(value, Mapping):
-        raise RecordError("the ConfigMap kube-system/kubeadm-config holds no ClusterConfiguration", _REMEDY)
+        raise RecordError(f"the ConfigMap kube-system/{CONFIG_MAP} holds no ClusterConfiguration", _REMEDY)
     return value
 
 

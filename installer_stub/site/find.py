@@ -7,7 +7,6 @@ import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Final
 
 from installer_stub.distro.kubeadm import KUBEADM
 from installer_stub.errors import RecordError
@@ -22,7 +21,6 @@ from installer_stub.site.choose import Chosen, choose, one_cluster
 from installer_stub.site.model import Change, SiteHost, SiteRecord
 from installer_stub.site.store import HostMark, OldMark, read_mark, record_in_cluster
 
-CLUSTER_CA: Final = "/etc/kubernetes/pki/ca.crt"
 Reach = Callable[[tuple[Host, ...]], Mapping[str, Connection]]  # connects those that answer
 
 
@@ -150,7 +148,7 @@ def _made(found: Found, change: Change) -> SiteRecord | None:
 def _proved(found: Found, address: str) -> bool:
     """Tell whether a host without a mark has the certificate authority that the record names."""
     authority = found.record.authority if found.record is not None else ""
-    certificate = found.connections[address].read(CLUSTER_CA)
+    certificate = found.connections[address].read(KUBEADM.authority)
     if not authority or not certificate:
         return False
     try:

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
+from installer_stub.distro import paths
 from installer_stub.errors import HostError, InstallerError
 from installer_stub.host.command import Command, Secret, masked
 from installer_stub.host.connection import Connection
@@ -38,7 +39,7 @@ HOST_QUESTIONS: Final[tuple[tuple[str, str], ...]] = (
     *((f"journal/{unit}.log", f"journalctl --no-pager --output=short-iso --lines=20000 --unit={unit}.service 2>&1 {_TAIL}") for unit in _UNITS),
     ("journal/kernel.log", f"journalctl --no-pager --dmesg --lines=2000 2>&1 {_TAIL}"),
     ("units.txt", "systemctl --no-pager --all list-units 'airseal*' containerd.service kubelet.service 2>&1; systemctl --no-pager --failed 2>&1"),
-    ("host.txt", "uname -a; cat /etc/os-release; uptime; date -u; df -k; free; cat /proc/mounts; ls -la /opt/airseal /var/lib/airseal /etc/airseal /etc/kubernetes /etc/kubernetes/manifests 2>&1"),
+    ("host.txt", f"uname -a; cat /etc/os-release; uptime; date -u; df -k; free; cat /proc/mounts; ls -la /opt/airseal /var/lib/airseal /etc/airseal {paths.CONFIGURATION} {paths.MANIFESTS} 2>&1"),
     ("network.txt", "ip addr 2>&1; ip route 2>&1; ip -6 route 2>&1; cat /etc/hosts /etc/resolv.conf 2>&1; ss -ltnup 2>&1 || cat /proc/net/tcp"),
     ("processes.txt", "ps -eo pid,ppid,stat,etimes,rss,comm 2>&1"),
     ("containers.txt", "/usr/local/bin/ctr -n k8s.io containers list 2>&1; /usr/local/bin/ctr -n k8s.io tasks list 2>&1"),
@@ -61,7 +62,7 @@ CLUSTER_QUESTIONS: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (
     ("services.json", ("get", "services,endpointslices,persistentvolumes,persistentvolumeclaims,storageclasses", "--all-namespaces", "--output=json")),
     ("events.txt", ("get", "events", "--all-namespaces", "--sort-by=.lastTimestamp", "--output=wide")),
     ("leases.txt", ("get", "leases", "--all-namespaces", "--output=wide")),
-    ("configuration.json", ("-n", "kube-system", "get", "configmap", "kubeadm-config", "kubelet-config", "kube-proxy", "coredns", "airseal-site", "--ignore-not-found", "--output=json")),
+    ("configuration.json", ("-n", "kube-system", "get", "configmap", paths.CONFIG_MAP, paths.KUBELET_CONFIG_MAP, "kube-proxy", "coredns", "airseal-site", "--ignore-not-found", "--output=json")),
     ("version.txt", ("version",)),
 )
 
