@@ -34,7 +34,7 @@ class Become:
     password: Secret | None = None
 
     def line(self, text: str, timeout: float | None = None) -> str:
-        """Return what the login shell is given to run ``text`` as root. ``timeout`` also ends it on the host."""
+        """Return what a shell is given to become ``text`` as root. ``timeout`` also ends it on the host."""
         limit = f"timeout -k {KILL_AFTER} {math.ceil(timeout)} " if timeout is not None else ""
         # "cd /": the login directory may be on an NFS share that root may not read.
         return f"exec {self.prefix}{CLEAN} {limit}/bin/sh -c {shlex.quote(f'cd /; {text}')}"
@@ -44,7 +44,13 @@ class Become:
         return b"" if self.password is None else self.password.reveal().encode() + b"\n"
 
 
-PROBE = "id -u && cat"  # cat proves that sudo, not the command, has read the password line
+# cat proves that sudo, not the command, has read the password line. The second line is for login shells: csh takes none.
+PROBE = "id -u && cat\n: every script of ours has more than one line"
+
+
+def was_understood(result: CommandResult) -> bool:
+    """Tell whether the login shell took PROBE as it stands, and said nothing of its own."""
+    return result.ok and result.stdout.strip("\n").isdecimal() and result.stdout.count("\n") == 1
 
 
 def proves_root(result: CommandResult) -> bool:

@@ -8,27 +8,27 @@ stdin, does sudo get its password, and after it the program all that follows.
 from __future__ import annotations
 
 import secrets
-import shlex
 import threading
 from typing import Final
 
 from installer_stub.agent.frames import skip_to
-from installer_stub.host.become import CLEAN, Become
+from installer_stub.host.become import Become
 from installer_stub.host.exchange import Channel
 
 SHELL: Final = "exec /bin/sh"
 BEGIN_SECONDS: Final = 60.0  # PAM with a directory server behind it
 
 
-def begin(channel: Channel, become: Become, text: str, *, seconds: float = BEGIN_SECONDS) -> bytes:
+def begin(channel: Channel, become: Become, text: str, *, timeout: float | None = None, seconds: float = BEGIN_SECONDS) -> bytes:
     """Make the shell at the other end of ``channel`` become ``text`` as root; return what was read behind the marker.
+
+    ``timeout`` ends it on the host, too.
 
     Raises FrameError when it never comes to that: within ``seconds`` the channel is closed. OSError, EOFError: it is lost.
     """
     first, second = secrets.token_hex(8), secrets.token_hex(8)
-    program = shlex.join(("/bin/sh", "-c", f"cd /; {text}"))
     # In two halves: a terminal or a shell that echoes its input must not be taken for the answer.
-    line = f"printf '\\n%s%s\\n' {first} {second}; exec {become.prefix}{CLEAN} {program}\n"
+    line = f"printf '\\n%s%s\\n' {first} {second}; {become.line(text, timeout)}\n"
     watch = threading.Timer(seconds, channel.close)
     watch.daemon = True
     watch.start()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, BinaryIO
 
 from installer_stub.errors import FrameError, HostUnreachable
@@ -19,6 +20,7 @@ from installer_stub.host.become import (
     Become,
     proves_root,
     refusal,
+    was_understood,
 )
 from installer_stub.host.command import READ_SECONDS, Command, CommandResult, Secret, deadline_of, masked
 from installer_stub.host.connection import MISSING, READ, BytesMoved
@@ -53,6 +55,7 @@ class SSHConnection:
         self._host = host
         self._transport = transport
         self._become = Become()
+        self._through_shell = False
         self._sessions = threading.BoundedSemaphore(SESSIONS)
         self._closed = threading.Event()
         threading.Thread(target=self._beat, args=(heartbeat, silence), daemon=True).start()
@@ -65,9 +68,12 @@ class SSHConnection:
     def become_root(self, password: Secret | None) -> None:
         """Find out how to be root: logged in as root, sudo without a password, sudo with ``password``.
 
-        Raises AuthenticationFailed. The password is only ever sent to a sudo that was seen to ask for one.
+        Raises AuthenticationFailed. The password is only ever sent to a sudo that was seen to ask for one. A login shell
+        that does not take our scripts as they stand, or talks of its own, is left for /bin/sh from here on.
         """
         result = self._probe()
+        if not was_understood(result):
+            result = self._probe_through_shell() or result
         if proves_root(result):
             return
         if self._host.user == "root":
@@ -125,9 +131,18 @@ class SSHConnection:
 
         Raises HostUnreachable, also when what answers is no shell.
         """
+        return self._shell(text, None)
+
+    def _open(self, text: str, timeout: float | None) -> tuple[Channel, bytes, bytes]:
+        """Return the channel to ``text`` as root, what it has said already, and what its stdin has to begin with."""
+        if self._through_shell:
+            return *self._shell(text, timeout), b""
+        return self._start(self._become.line(text, timeout)), b"", self._become.stdin()
+
+    def _shell(self, text: str, timeout: float | None) -> tuple[Channel, bytes]:
         channel = self._start(SHELL)
         try:
-            return channel, begin(channel, self._become, text)
+            return channel, begin(channel, self._become, text, timeout=timeout)
         except (FrameError, OSError, EOFError) as error:
             channel.close()
             if not self._transport.is_active():
@@ -148,24 +163,36 @@ class SSHConnection:
     def _probe(self) -> CommandResult:
         return _result(self._execute(Command(PROBE), _sending(b""), PROBE_SECONDS))
 
+    def _probe_through_shell(self) -> CommandResult | None:
+        """Probe through a shell of our own, which costs a round trip more for each command. None: it is not to be had."""
+        self._through_shell = True
+        try:
+            result = self._probe()
+        except HostUnreachable:
+            if not self._transport.is_active():
+                raise
+            result = None
+        self._through_shell = result is not None and was_understood(result)
+        return result if self._through_shell else None
+
     def _secrets(self, command: Command) -> tuple[Secret, ...]:
         mine = () if self._become.password is None else (self._become.password,)
         return (*mine, command.stdin) if isinstance(command.stdin, Secret) else mine
 
     def _execute(self, command: Command, feed: Feed, timeout: float | None) -> Outcome:
         """Run and return however it ended. Raises HostUnreachable."""
-        first = self._become.stdin()
-
-        def feed_all(send: Send) -> None:
-            if first:
-                send(first)
-            feed(send)
-
         begun = time.monotonic()
         with self._sessions:
-            channel = self._start(self._become.line(command.text, timeout))
+            channel, said, first = self._open(command.text, timeout)
+
+            def feed_all(send: Send) -> None:
+                if first:
+                    send(first)
+                feed(send)
+
             try:
                 outcome = exchange(channel, feed_all, deadline=None if timeout is None else timeout + GRACE_SECONDS)
+                outcome = replace(outcome, stdout=said + outcome.stdout)
             except TooMuchOutput as error:
                 raise too_much_output(self._host, command, error.limit, secrets=self._secrets(command)) from None
         if outcome.late:
@@ -174,9 +201,9 @@ class SSHConnection:
             if not self._transport.is_active():
                 raise self._lost(command)
             outcome = Outcome(KILLED, outcome.stdout, outcome.stderr)
-        said = outcome.stderr[-2000:].decode(errors="replace").strip()
+        complaint = outcome.stderr[-2000:].decode(errors="replace").strip()
         took = time.monotonic() - begun
-        text = f"{' '.join(str(command).split())} -> {outcome.status} in {took:.2f} s {said}"
+        text = f"{' '.join(str(command).split())} -> {outcome.status} in {took:.2f} s {complaint}"
         _log.debug("%s: %s", self._host, masked(text, self._secrets(command)))
         return outcome
 

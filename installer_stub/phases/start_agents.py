@@ -11,7 +11,7 @@ from installer_stub.agent.client import AgentConnection
 from installer_stub.agent.host_lease import LEASE, Holder
 from installer_stub.agent.lease import Claimant, busy, operator, take_leases
 from installer_stub.agent.start import DuplexConnection, start_agent
-from installer_stub.errors import CommandFailed, HostError, HostUnreachable, SiteBusy
+from installer_stub.errors import CommandFailed, HostError, HostsFailed, HostUnreachable, SiteBusy
 from installer_stub.host.command import Command
 from installer_stub.host.connection import Connection
 from installer_stub.host.fanout import for_each
@@ -45,10 +45,23 @@ def start_agents(context: Context, *, needed: bool = True) -> None:
         context.agents.append(agent)
         context.connections[host.address] = agent
 
-    context.each(context.reachable(), start)
+    with _one_is_enough():
+        context.each(context.reachable(), start)
     take_leases(context.agents, Claimant(run, operator(), context.verb), context.reporter.step)
     if context.record is not None:
         context.each(context.reachable(context.plan.masters), lambda _host, connection: _is_as_seen(context.record, connection))
+
+
+@contextmanager
+def _one_is_enough() -> Iterator[None]:
+    """Raise one SiteBusy where several hosts are busy, or busy and something else: it is what the operator has to know."""
+    try:
+        yield
+    except HostsFailed as error:
+        busy_ones = [failure for failure in error.failures if isinstance(failure, SiteBusy)]
+        if busy_ones:
+            raise busy_ones[0] from None
+        raise
 
 
 def _is_as_seen(record: SiteRecord | None, connection: Connection) -> None:
@@ -88,7 +101,8 @@ def leased(connections: Iterable[Connection], artifact: Artifact, verb: str, rep
     agents: list[AgentConnection] = []
     duplex = tuple(_Reached(each) for each in connections if isinstance(each, DuplexConnection))
     try:
-        for_each(duplex, lambda one: agents.append(_start(one.connection, artifact, run, reporter)))
+        with _one_is_enough():
+            for_each(duplex, lambda one: agents.append(_start(one.connection, artifact, run, reporter)))
         take_leases(agents, Claimant(run, operator(), verb), reporter.step)
         yield
     finally:

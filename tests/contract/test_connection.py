@@ -31,6 +31,7 @@ from installer_stub.errors import (
     InstallerError,
     UsageError,
 )
+from installer_stub.facts.gather import gather
 from installer_stub.host.command import Command, Secret
 from installer_stub.host.connect import connect_all
 from installer_stub.host.connection import Connection, write
@@ -40,6 +41,7 @@ from installer_stub.host.model import Host, Role
 from installer_stub.host.ssh import SSHConnection
 from tests.contract.loopback_sshd import Sshd, free_port, make_key, running_sshd, throwaway_user
 from tests.fakes.local_agent import PROGRAM, local_agent
+from tests.fakes.local_host import LocalConnection
 
 MIB = 2**20
 SUDO_WITH_PASSWORD = "USER ALL=(ALL) ALL"
@@ -413,11 +415,37 @@ class TestSudo:
             assert made.run(Command.of("sha256sum", stdin=data)).stdout.split()[0] == hashlib.sha256(data).hexdigest()
             made.close()
 
-    def test_a_login_shell_that_talks_is_recognised(self, sshd: Sshd) -> None:
+    @pytest.mark.parametrize(
+        "login",
+        [
+            ("/bin/bash", ".bashrc", "echo Welcome; echo warning >&2\n"),
+            ("/usr/bin/tcsh", ".tcshrc", "set prompt='> '\n"),
+            ("/usr/bin/tcsh", ".tcshrc", "echo Welcome\necho 0\n"),
+        ],
+    )
+    @pytest.mark.parametrize("sudoers", ["USER ALL=(ALL) NOPASSWD: ALL", SUDO_WITH_PASSWORD])
+    def test_any_login_shell_will_do(self, sshd: Sshd, tmp_path: Path, login: tuple[str, str, str], sudoers: str) -> None:
+        shell, rc, text = login
+        with throwaway_user(sudoers) as (user, right):
+            subprocess.run(["usermod", "-s", shell, user], check=True)
+            Path(f"/home/{user}/{rc}").write_text(text)
+            made = connect(sshd, user, become_password=Secret(right))
+            data = bytes(range(256)) * 3000
+            assert made.run(Command.of("cat")).stdout == ""
+            assert made.run(Command.of("sha256sum", stdin=data)).stdout.split()[0] == hashlib.sha256(data).hexdigest()
+            done = made.run(Command.shell("id -u\nprintf '%s' \"$1\"; exit 3", "it's\n!x $y"), check=False)
+            assert (done.status, done.stdout) == (3, "0\nit's\n!x $y")
+            made.put(io.BytesIO(data), str(tmp_path / "file"), size=len(data))
+            assert made.read(str(tmp_path / "file")) == data
+            assert gather(made).unknown == gather(LocalConnection()).unknown
+            with pytest.raises(CommandFailed, match="did not end within 1 s"):
+                made.run(Command.shell("sleep 30\n:"), timeout=1)
+            made.close()
+
+    def test_a_login_shell_that_is_none_is_said(self, sshd: Sshd) -> None:
         with throwaway_user("USER ALL=(ALL) NOPASSWD: ALL") as (user, _):
-            subprocess.run(["usermod", "-s", "/bin/bash", user], check=True)
-            Path(f"/home/{user}/.bashrc").write_text("echo Welcome\n")
-            with pytest.raises(AuthenticationFailed, match="prints text of its own: 'Welcome"):
+            subprocess.run(["usermod", "-s", "/usr/sbin/nologin", user], check=True)
+            with pytest.raises(AuthenticationFailed, match="sudo"):
                 connect(sshd, user)
 
 

@@ -27,7 +27,7 @@ DEBIAN_PACKAGES = (
     "gcc", "libc6-dev", "libseccomp-dev", "pkg-config",  # runc, flannel and pause
     "unzip", "skopeo", "curl", "openssh-client",  # what tests look with
     "podman", "iproute2",  # another client of registries, and network namespaces for all of them
-    "openssh-server", "sudo", "passwd", "procps", "mount",  # a real sshd on loopback, its users, and what they run
+    "openssh-server", "sudo", "passwd", "procps", "mount", "tcsh",  # a real sshd on loopback, its users, and what they run
 )  # fmt: skip
 """Debian's and Ubuntu's names for what the test bed runs."""
 

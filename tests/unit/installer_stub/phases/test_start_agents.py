@@ -137,6 +137,20 @@ def test_a_verb_of_its_own_connections_holds_the_lease_while_it_works(agents: di
     assert [agent.closed for agent in agents.values()] == [1, 1]
 
 
+def test_several_busy_hosts_are_one_busy_site(agents: dict[str, FakeAgent]) -> None:
+    context = context_of()
+    for host in context.connections.values():
+        assert isinstance(host, Reached)
+        host.files[str(LEASE)] = LEASED
+        host.on("sha256sum", failed(1)).on("kill -0.* 77", "")
+    with pytest.raises(SiteBusy, match="upgrade by bob@desk") as caught:
+        start_agents.start_agents(context)
+    assert caught.value.exit_code == 10
+    with pytest.raises(SiteBusy), start_agents.leased(context.connections.values(), context.artifact, "certs", context.reporter):
+        pass
+    assert not agents[M1].leases
+
+
 def test_another_program_than_ours_is_not_worked_with(agents: dict[str, FakeAgent]) -> None:
     agents[N1].program = "0" * 64
     with pytest.raises(SiteBusy, match=f"{N1}: an installer of another version"):
