@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from typing import ClassVar, Final
 
+from installer_stub.changes.things import Kind, Thing
 from installer_stub.distro import api_servers, balancer
 from installer_stub.errors import HostError
 from installer_stub.host.command import Command
@@ -17,7 +18,7 @@ from installer_stub.host.connection import Connection, read_all
 from installer_stub.host.model import Role
 from installer_stub.phases.base import Context, HostPhase
 from installer_stub.phases.join_masters import JoinMasters
-from installer_stub.phases.journal import Journal, Kind
+from installer_stub.phases.journal import Journal
 from installer_stub.phases.member import is_member
 from installer_stub.plan.model import LOCAL_API, HostPlan, Plan
 
@@ -32,6 +33,11 @@ class Balance(HostPhase):
     title: ClassVar[str] = "Give every host its own way to the API"
     after = (JoinMasters,)  # etcd's members are not disturbed while others join
     seconds: ClassVar[float] = 10.0
+
+    def things(self, plan: Plan, host: HostPlan) -> tuple[Thing, ...]:
+        """A node's balancer."""
+        written = [path for path, text in files(plan, host).items() if text is not None]
+        return (*(Thing(Kind.FILE, path) for path in written), *((Thing(Kind.DIRECTORY, balancer.DIRECTORY),) if written else ()))
 
     def is_done(self, context: Context, host: HostPlan, connection: Connection) -> bool:
         """Compare the balancer's files, the servers that kubeconfigs name, and whether kubelet runs."""

@@ -8,6 +8,7 @@ from typing import BinaryIO, ClassVar, Protocol, TypeVar
 
 from installer_stub.agent.client import AgentConnection
 from installer_stub.bundle.model import ImageLock
+from installer_stub.changes.things import Thing
 from installer_stub.errors import HostError, InstallerError, LedgerError
 from installer_stub.host.command import Secret
 from installer_stub.host.connection import Connection
@@ -121,6 +122,10 @@ class Phase:
     def hosts(self, plan: Plan) -> tuple[HostPlan, ...]:
         """Return the hosts that it works on, and keeps from other steps meanwhile."""
         return plan.hosts
+
+    def things(self, plan: Plan, host: HostPlan) -> tuple[Thing, ...]:  # noqa: ARG002
+        """Return what the ledger of ``host`` may come to hold through it."""
+        return ()
 
     def moves(self, plan: Plan, host: HostPlan, artifact: Artifact) -> int:  # noqa: ARG002
         """Return how many bytes it brings to ``host``, at most."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar, Final
 
+from installer_stub.changes.things import Kind, Thing
 from installer_stub.distro import containerd, units
 from installer_stub.distro.base import HostFile
 from installer_stub.distro.kubeadm import KUBEADM
@@ -13,8 +14,8 @@ from installer_stub.host.command import Command
 from installer_stub.host.connection import Connection, read_all
 from installer_stub.phases.base import Context, HostPhase
 from installer_stub.phases.create_credential import authorization
-from installer_stub.phases.journal import Journal, Kind
-from installer_stub.plan.model import HostPlan
+from installer_stub.phases.journal import Journal
+from installer_stub.plan.model import HostPlan, Plan
 
 # hosts.toml is read at every pull; these two are read at the start.
 _NEEDS_RESTART: Final = frozenset({containerd.CONFIG, "/etc/systemd/system/containerd.service"})
@@ -38,6 +39,15 @@ class ConfigureRuntime(HostPhase):
 
     title: ClassVar[str] = "Configure the container runtime"
     seconds: ClassVar[float] = 3.0
+
+    def things(self, plan: Plan, host: HostPlan) -> tuple[Thing, ...]:
+        """Containerd's and kubelet's files and units, and what an earlier life added to the units."""
+        written = KUBEADM.host_files(plan, host, pause="")
+        return (
+            *(Thing(Kind.FILE, file.path) for file in written),
+            *(Thing(Kind.UNIT, unit) for unit in KUBEADM.services),
+            *(Thing(Kind.FILE, f"{path}.d/*") for path in _UNIT_FILES),
+        )
 
     def is_done(self, context: Context, host: HostPlan, connection: Connection) -> bool:
         """Compare every file, and look whether the units are enabled and containerd runs."""

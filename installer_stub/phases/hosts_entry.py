@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from typing import Final
 
+from installer_stub.changes.things import Kind, Thing
 from installer_stub.host.command import Command
 from installer_stub.host.connection import Connection, write
 from installer_stub.host.flush import FLUSH
 from installer_stub.keep import document, script
 from installer_stub.keep.document import DocumentError
 from installer_stub.keep.hosts_file import HOSTS, SAFE, api_address, with_block
-from installer_stub.phases.journal import Journal, Kind
+from installer_stub.phases.journal import Journal
 
+THINGS: Final = (Thing(Kind.BLOCK, HOSTS),)
 # Renamed where that can be done: owner, mode and SELinux's label are those of the file that was there. Over a mount point
 # (docker) nothing can be renamed; then it is written in place. The new text lies safe until one of both is on the disk.
 _MOVE: Final = FLUSH + """\

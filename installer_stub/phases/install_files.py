@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Final
 
+from installer_stub.changes.things import Kind, Thing
 from installer_stub.host.connection import Connection
 from installer_stub.host.model import Role
 from installer_stub.phases.base import Artifact, Context, HostPhase
 from installer_stub.phases.serve_images import ServeImages
 from installer_stub.phases.stub_verbs import check_files, fetch_files
 from installer_stub.phases.task import Task, run_task
-from installer_stub.plan.model import HostPlan, Plan
+from installer_stub.plan.model import LINKS, HostPlan, Plan
 
 _TASK: Final = "fetch-files"
 
@@ -36,6 +37,11 @@ class InstallFiles(HostPhase):
         """What the bundle's files are in all."""
         del host, artifact
         return plan.bundle.files_size
+
+    def things(self, plan: Plan, host: HostPlan) -> tuple[Thing, ...]:
+        """Names in directories of others, for files in a directory of ours."""
+        del plan, host
+        return tuple(Thing(Kind.LINK, f"{directory}/*") for _, directory in LINKS)
 
     def is_done(self, context: Context, host: HostPlan, connection: Connection) -> bool:
         """Ask the stub on the host."""

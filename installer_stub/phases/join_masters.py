@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from installer_stub.changes.things import Thing
 from installer_stub.host.connection import Connection
 from installer_stub.phases import hosts_entry
 from installer_stub.phases.base import Context, HostPhase
@@ -26,6 +27,11 @@ class JoinMasters(HostPhase):
     def hosts(self, plan: Plan) -> tuple[HostPlan, ...]:
         """All masters but the one that the cluster begins with."""
         return plan.masters[1:]
+
+    def things(self, plan: Plan, host: HostPlan) -> tuple[Thing, ...]:
+        """Where the host finds the API meanwhile."""
+        del plan, host
+        return hosts_entry.THINGS
 
     def is_done(self, context: Context, host: HostPlan, connection: Connection) -> bool:
         """Look whether it is a member, and finds the API at itself."""

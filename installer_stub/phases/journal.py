@@ -21,6 +21,7 @@ from installer_stub.ledger.ledger import Entry as LedgerEntry
 from installer_stub.ledger.ledger import entries_of
 from installer_stub.ledger.log import parse
 from installer_stub.ledger.report import Report
+from installer_stub.plan.guard import Guarded
 from installer_stub.plan.model import STATE
 
 _TIMEOUT: Final = 300.0  # seconds; a snapshot of a host takes two, and it may have to wait for another process
@@ -76,9 +77,13 @@ class Journal:
         self._ask("open", "note how the host is", measure=measure)
 
     def remember(self, *things: tuple[Kind, str]) -> None:
-        """Note what ``things`` are now, those that are not noted yet. Call it before changing them."""
+        """Note what ``things`` are now, those that are not noted yet. Call it before changing them.
+
+        Raises NotPlanned where the plan of the step at work does not name them.
+        """
         noted = {(entry.thing.kind, entry.thing.name) for entry in self._open()}
         new = [thing for thing in dict.fromkeys(things) if thing not in noted]
+        self._require(Thing(kind, name) for kind, name in new)
         if new:
             self._ask("remember", "write the journal", things=_listed(new))
 
@@ -97,6 +102,7 @@ class Journal:
         wanted = [file for file in listed if there[file.path] != file.text.encode()]
         if not wanted:
             return ()
+        self._require(Thing(Kind.FILE, file.path) for file in wanted)
         contents = [{"path": file.path, "content": base64.b64encode(file.text.encode()).decode(), "mode": file.mode} for file in wanted]
         what = "write " + ", ".join(file.path for file in wanted)
         answer = self._ask("write", what, files=contents)
@@ -106,6 +112,10 @@ class Journal:
         """Put everything back, last change first. Return what could not be put back. Safe to run twice."""
         answer = self._ask("restore", "put the host back as it was")
         return tuple(f"{left.name}: {left.why}" for left in Report.of_json(json.dumps(answer)).left)
+
+    def _require(self, things: Iterable[Thing]) -> None:
+        if isinstance(self._connection, Guarded):
+            self._connection.require(things)
 
     def _open(self) -> tuple[LedgerEntry, ...]:
         path = f"{self._state}/ledger/log"

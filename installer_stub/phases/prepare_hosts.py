@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import ClassVar, Final
 
+from installer_stub.changes.things import Kind, Thing
 from installer_stub.distro import units
 from installer_stub.distro.base import HostFile
 from installer_stub.distro.kubeadm import KUBEADM
@@ -18,12 +19,21 @@ from installer_stub.keep.document import CertificatePolicy, HostDocument
 from installer_stub.keep.hosts_file import HOSTS
 from installer_stub.keep.report import Report
 from installer_stub.phases.base import Context, HostPhase
-from installer_stub.phases.journal import Journal, Kind
+from installer_stub.phases.journal import Journal
 from installer_stub.phases.member import is_member
 from installer_stub.plan.model import HostPlan, Plan
 
 _UNITS: Final = (units.HOST_UNIT, units.KEEP_TIMER)
 _TEXTS: Final = dict(zip(units.HOST_FILES, (units.HOST, units.KEEP, units.TIMER), strict=True))
+_THINGS: Final = (
+    *(Thing(Kind.DIRECTORY, path) for path in KUBEADM.data_directories),
+    *(Thing(Kind.MODULE, module.name) for module in kernel.MODULES),
+    *(Thing(Kind.SYSCTL, name) for name in kernel.names()),
+    Thing(Kind.BLOCK, HOSTS),
+    # Last, so that a reset stops them first: they would put back what it takes away.
+    *(Thing(Kind.FILE, path) for path in _TEXTS),
+    *(Thing(Kind.UNIT, unit) for unit in (units.HOST_UNIT, units.KEEP_UNIT, units.KEEP_TIMER)),
+)
 _TIMEOUT: Final = 120.0
 _START: Final = """\
 systemctl daemon-reload; systemctl enable --quiet "$@"; systemctl start "$@"
@@ -43,6 +53,11 @@ class PrepareHosts(HostPhase):
 
     title: ClassVar[str] = "Prepare the hosts"
     seconds: ClassVar[float] = 2.0
+
+    def things(self, plan: Plan, host: HostPlan) -> tuple[Thing, ...]:
+        """What the kernel has to be like, the units that keep it so, and where Kubernetes' data will be."""
+        del plan, host
+        return _THINGS
 
     def is_done(self, context: Context, host: HostPlan, connection: Connection) -> bool:
         """Compare document and units, and let the host look whether its kernel is what the document says."""
@@ -108,15 +123,7 @@ def _is_ready(plan: Plan, host: HostPlan, connection: Connection) -> bool:
 
 def _prepare(plan: Plan, host: HostPlan, connection: Connection) -> list[str]:
     journal = Journal(connection)
-    journal.remember(
-        *((Kind.DIRECTORY, path) for path in KUBEADM.data_directories),
-        *((Kind.MODULE, module.name) for module in kernel.MODULES),
-        *((Kind.SYSCTL, name) for name in kernel.names()),
-        (Kind.BLOCK, HOSTS),
-        # Last, so that a reset stops them first: they would put back what it takes away.
-        *((Kind.FILE, path) for path in _TEXTS),
-        *((Kind.UNIT, unit) for unit in (units.HOST_UNIT, units.KEEP_UNIT, units.KEEP_TIMER)),
-    )
+    journal.remember(*((thing.kind, thing.name) for thing in _THINGS))
     connection.run(Command.shell(_RETIRE, _OLD_UNIT, *_OLD_FILES, changes="take away what host.json replaces"))
     wanted = host_document(plan, host, api_target(plan, host, connection))
     _write(connection, wanted)

@@ -49,7 +49,10 @@ def view_of(context: Context, step: PhaseStep, *, looking: bool) -> Context:
             return f"{step.title!r} was looking whether it has anything to do"
         return "" if address in step.touches else f"the plan of {step.title!r} does not name this host"
 
-    connections: dict[str, Connection] = {address: Guarded(each, refusal(address)) for address, each in list(context.connections.items())}
+    def guarded(address: str, connection: Connection) -> Connection:
+        return Guarded(connection, refusal(address), step.things.get(address, frozenset()))
+
+    connections = {address: guarded(address, each) for address, each in list(context.connections.items())}
     return replace(context, connections=connections)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from installer_stub.changes.things import Thing
 from installer_stub.phases.base import Artifact, Context, HostPhase, Phase
 from installer_stub.plan.model import HostPlan, Plan
 from installer_stub.plan.step import Key, Schedule, Step
@@ -58,12 +59,16 @@ def schedule_of(phases: Iterable[Phase], plan: Plan, artifact: Artifact) -> Sche
                 needs = before | {made[-1].key} if phase.one_by_one and made else before
                 touches = through | {host.address}
                 moves, seconds = phase.moves(plan, host, artifact), phase.duration(plan)
-                made.append(Step(Key(number, host.address), phase.title, (host.address,), touches, needs, OnHost(phase, host), moves, seconds, phase.looks))
+                made.append(Step(Key(number, host.address), phase.title, (host.address,), touches, needs, OnHost(phase, host), moves, seconds, phase.looks, _things(phase, plan, (host,))))
         elif hosts:
             addresses = tuple(host.address for host in hosts)
             moves = sum(phase.moves(plan, host, artifact) for host in hosts)
             touches = through.union(addresses)
-            made.append(Step(Key(number), phase.title, addresses, touches, before, Whole(phase), moves, phase.duration(plan), phase.looks))
+            made.append(Step(Key(number), phase.title, addresses, touches, before, Whole(phase), moves, phase.duration(plan), phase.looks, _things(phase, plan, hosts)))
         steps += made
         keys.append((phase, tuple(step.key for step in made)))
     return Schedule(steps)
+
+
+def _things(phase: Phase, plan: Plan, hosts: Iterable[HostPlan]) -> dict[str, frozenset[Thing]]:
+    return {host.address: frozenset(phase.things(plan, host)) for host in hosts}

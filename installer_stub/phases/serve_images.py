@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar, Final
 
+from installer_stub.changes.things import Kind, Thing
 from installer_stub.distro import units
 from installer_stub.errors import CommandFailed, HostError
 from installer_stub.host.command import Command
@@ -13,7 +14,7 @@ from installer_stub.phases.base import Context, HostPhase, Phase
 from installer_stub.phases.copy_bundle import CopyBundle, identity
 from installer_stub.phases.create_authority import CreateAuthority
 from installer_stub.phases.create_credential import CreateCredential
-from installer_stub.phases.journal import Journal, Kind
+from installer_stub.phases.journal import Journal
 from installer_stub.phases.registry_authority import masters
 from installer_stub.pki.registry import UNIT
 from installer_stub.plan.model import REGISTRY_CA, HostPlan, Plan
@@ -26,6 +27,7 @@ systemctl is-enabled --quiet "$1" || exit 10
 sha256sum --status -c "$2" || exit 10
 """
 _NO: Final = 10
+_THINGS: Final = (Thing(Kind.FILE, units.REGISTRY_UNIT), Thing(Kind.UNIT, UNIT))
 # Type=notify: start returns when the registry listens, or fails.
 _START: Final = """\
 systemctl daemon-reload; systemctl enable --quiet "$1"
@@ -45,6 +47,11 @@ class ServeImages(Phase):
     def hosts(self, plan: Plan) -> tuple[HostPlan, ...]:
         """Masters: nodes go on with what they are at."""
         return plan.masters
+
+    def things(self, plan: Plan, host: HostPlan) -> tuple[Thing, ...]:
+        """The unit."""
+        del plan, host
+        return _THINGS
 
     def is_needed(self, context: Context) -> bool:
         """The unit's text names stub and bundle, the running one the files it began with."""
@@ -83,7 +90,7 @@ class TrustRegistry(HostPhase):
 
 def _serve(context: Context, connection: Connection) -> None:
     journal = Journal(connection)
-    journal.remember((Kind.FILE, units.REGISTRY_UNIT), (Kind.UNIT, UNIT))
+    journal.remember(*((thing.kind, thing.name) for thing in _THINGS))
     # Stopped before the text changes: a kill in between leaves a unit that visibly does not run.
     connection.run(Command.shell(_STOP, UNIT, changes="stop the site registry"))
     journal.write(units.REGISTRY_UNIT, _unit(context))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import BinaryIO, NoReturn
 
+from installer_stub.changes.things import Thing
 from installer_stub.errors import NotPlanned
 from installer_stub.host.command import Command, CommandResult
 from installer_stub.host.connection import BytesMoved, Connection, ResumableConnection, read_all
@@ -17,11 +18,22 @@ def beneath(connection: Connection) -> Connection:
 
 
 class Guarded:
-    """Implements Connection over another one. ``refusal`` says why nothing may be changed through it; empty: it may."""
+    """Implements Connection over another one. ``refusal`` says why nothing may be changed through it; empty: it may.
 
-    def __init__(self, inner: Connection, refusal: str = "") -> None:
+    ``things`` are what the host's ledger may come to hold.
+    """
+
+    def __init__(self, inner: Connection, refusal: str = "", things: frozenset[Thing] = frozenset()) -> None:
         self.inner = inner
         self._refusal = refusal
+        self._things = things
+
+    def require(self, things: Iterable[Thing]) -> None:
+        """Return if the plan names all of ``things``. Raises NotPlanned."""
+        for thing in things:
+            any_there = Thing(thing.kind, f"{thing.name.rpartition('/')[0]}/*")
+            if thing not in self._things and any_there not in self._things:
+                self._refuse(f"change the {thing}", "the plan of this step does not name it")
 
     @property
     def host(self) -> Host:
@@ -59,5 +71,5 @@ class Guarded:
         """End the connection beneath."""
         self.inner.close()
 
-    def _refuse(self, what: str) -> NoReturn:
-        raise NotPlanned(self.host.address, f"{self._refusal}, and this would: {what}", "report this: it is a bug of airseal; nothing was changed by it")
+    def _refuse(self, what: str, refusal: str = "") -> NoReturn:
+        raise NotPlanned(self.host.address, f"{refusal or self._refusal}, and this would: {what}", "report this: it is a bug of airseal; nothing was changed by it")

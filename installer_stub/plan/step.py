@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Generic, NamedTuple, Protocol, TypeVar
+
+from installer_stub.changes.things import Thing
 
 C_contra = TypeVar("C_contra", contravariant=True)
 C = TypeVar("C")
@@ -35,6 +37,7 @@ class Step(Generic[C]):
     """``hosts`` are the lanes that it occupies: on a host one step is at work at a time, in the schedule's order.
 
     ``touches`` is where it may change anything: its hosts, and masters where it changes the cluster through them.
+    ``things`` are what the ledgers of its hosts may come to hold through it, by host; ``DIR/*`` is any file there.
     ``needs`` must have ended well before it begins, or belong to hosts that were left out. ``looks``: it changes nothing
     and runs every time. ``bytes`` are what it moves, ``seconds`` an estimate without them.
     """
@@ -48,6 +51,7 @@ class Step(Generic[C]):
     bytes: int = 0
     seconds: float = 0.0
     looks: bool = False
+    things: Mapping[str, frozenset[Thing]] = field(default_factory=dict)
 
 
 class Schedule(Generic[C]):

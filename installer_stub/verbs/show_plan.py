@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Final
 
+from installer_stub.changes.things import Kind
 from installer_stub.errors import InstallerError
 from installer_stub.host.fanout import for_each
 from installer_stub.phases.base import Context, Phase
@@ -21,6 +23,16 @@ from installer_stub.verbs.session import Session, result, verify
 
 # Bytes a second from the operator's machine to one host, over SSH: a gigabit network, and one core that encrypts.
 _BANDWIDTH: Final = 60e6
+_KINDS: Final = {
+    Kind.FILE: "file(s)",
+    Kind.LINK: "place(s) for links",
+    Kind.DIRECTORY: "data director(ies)",
+    Kind.PARENT: "director(ies)",
+    Kind.SYSCTL: "kernel setting(s)",
+    Kind.MODULE: "kernel module(s)",
+    Kind.UNIT: "unit(s)",
+    Kind.BLOCK: "block(s) in files of others",
+}
 _MOST_HOSTS: Final = 6  # that a line of the table names
 
 
@@ -52,6 +64,7 @@ class PlannedStep:
             "looks": step.looks,
             "hosts": list(self.hosts),
             "touches": sorted(step.touches),
+            "things": {host: sorted(map(str, things)) for host, things in step.things.items() if things} if self.needed is not False else {},
             "after": sorted(map(str, step.needs)),
             "bytes": step.bytes if self.needed is not False else 0,
             "seconds": round(step.seconds + step.bytes / _BANDWIDTH) if self.needed is not False else 0,
@@ -92,9 +105,12 @@ def planned_text(steps: Sequence[PlannedStep], schedule: Schedule[Context], phas
         rows.append((str(number), own[0].step.title, _does(active), shown, size(moved) if moved else "", f"{seconds:.0f} s" if seconds >= 1 else ""))
     if not any(each.changes for each in steps):
         return f"{table(rows)}\n\nNothing would be changed."
+    things = Counter(thing.kind for each in steps if each.changes for found in each.step.things.values() for thing in found)
+    kinds = ", ".join(f"{count} {_KINDS[kind]}" for kind, count in sorted(things.items()))
+    named = f"\nOn the hosts it touches at most {kinds}; a reset puts them back, and plan --json names each." if kinds else ""
     total = schedule.seconds(_BANDWIDTH, skip=frozenset(each.step.key for each in steps if each.needed is False))
     moved = sum(each.step.bytes for each in steps if each.needed is not False)
-    return f"{table(rows)}\n\nIn all {size(moved)} to send, about {duration(total)}: hosts do not wait for each other. Nothing was changed."
+    return f"{table(rows)}\n\nIn all {size(moved)} to send, about {duration(total)}: hosts do not wait for each other. Nothing was changed.{named}"
 
 
 def _does(active: Sequence[PlannedStep]) -> str:

@@ -7,10 +7,12 @@ from collections.abc import Callable
 
 import pytest
 
+from installer_stub.changes.things import Kind, Thing
 from installer_stub.errors import NotPlanned
 from installer_stub.host.command import Command
 from installer_stub.host.connection import Connection, ResumableConnection, write
 from installer_stub.host.model import Host, Role
+from installer_stub.phases.journal import Journal
 from installer_stub.plan.guard import Guarded
 from tests.fakes.plans import M1
 from tests.fakes.scripted import ScriptedConnection
@@ -48,3 +50,29 @@ def test_looking_is_free() -> None:
 def test_it_is_a_connection_that_resumes() -> None:
     guarded: Connection = Guarded(ScriptedConnection(Host(M1, Role.MASTER)))
     assert isinstance(guarded, ResumableConnection)
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "named"),
+    [
+        (Kind.FILE, "/etc/a", True),
+        (Kind.FILE, "/etc/some.d/x.conf", True),  # any file in a directory that the plan names so
+        (Kind.FILE, "/etc/some.d/deeper/x.conf", False),
+        (Kind.FILE, "/etc/some.d", False),
+        (Kind.UNIT, "/etc/a", False),  # another kind of thing
+        (Kind.FILE, "/etc/b", False),
+    ],
+)
+def test_a_ledger_holds_what_the_plan_names_and_nothing_else(kind: Kind, name: str, *, named: bool) -> None:
+    host = ScriptedConnection(Host(M1, Role.MASTER)).journals()
+    journal = Journal(Guarded(host, things=frozenset({Thing(Kind.FILE, "/etc/a"), Thing(Kind.FILE, "/etc/some.d/*")})))
+    if named:
+        journal.remember((kind, name))
+        assert len(host.changes) == 1
+        return
+    with pytest.raises(NotPlanned, match=rf"the plan of this step does not name it, and this would: change the {kind.value} {name}"):
+        journal.remember((Kind.FILE, "/etc/a"), (kind, name))
+    if kind is Kind.FILE:
+        with pytest.raises(NotPlanned):
+            journal.write(name, "text")
+    assert (host.changes, name in host.files) == ([], False)
