@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import re
 import zlib
-from collections.abc import Sequence
 from typing import Any, Final
 
 from installer_stub.distro.containerd import rotated
@@ -127,11 +126,6 @@ def _container(image: str) -> dict[str, Any]:
 
 def _health() -> dict[str, Any]:
     return {"httpGet": {"host": "127.0.0.1", "port": HEALTH_PORT, "path": "/healthz"}}
-
-
-def backends(text: str) -> Sequence[str]:
-    """Return the addresses with ports that a haproxy.cfg of ours has behind it, in its order."""
-    return re.findall(r"(?m)^    server \S+ (\S+)$", text)
 
 
 def _label(address: str) -> str:

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import platform
-import sys
-import traceback
 from collections.abc import Sequence
 
-from installer_stub.errors import InstallerError
 from installer_stub.plan.model import HostPlan, Plan
 from installer_stub.preflight.finding import Finding, Severity
 from installer_stub.ui.transfer import duration, size
@@ -74,20 +70,3 @@ def closing(plan: Plan, *, kubeconfig: str, seconds: float, notes: Sequence[str]
         lines.append(f"  while the master that it names is off, through another one: kubectl --kubeconfig {kubeconfig} {names}")
     lines += [f"  full log: {log}"] if log else []
     return "\n".join(lines)
-
-
-def failure_text(error: BaseException, *, log: str = "", version: str = "") -> str:
-    """Return what went wrong: problem, remedy and log; for a mistake of ours also what to report."""
-    where = f"\n  full log: {log}" if log else ""
-    if isinstance(error, InstallerError):
-        notes = "".join(f"\n  {note}" for note in getattr(error, "__notes__", ()))
-        return f"airseal: {error}{notes}{where}"
-    if isinstance(error, KeyboardInterrupt):
-        return f"airseal: stopped\n  what to do: run the same command again, it goes on from there{where}"
-    last = traceback.extract_tb(error.__traceback__)[-1:] if error.__traceback__ else []
-    at = "".join(f" at {frame.filename}:{frame.lineno}" for frame in last)
-    system = f"airseal {version or '?'}, Python {sys.version.split()[0]}, {platform.platform()}"
-    return (
-        f"airseal: this is a mistake in airseal, and we are sorry: {type(error).__name__}: {error}{at}\n"
-        f"  what to do: run the same command again; if it stays, report this line with the log ({system}){where}"
-    )

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from installer_stub.errors import HostError
 from installer_stub.plan.decide import build_plan
 from installer_stub.plan.model import Access, Endpoint
 from installer_stub.preflight.checks import check_all
-from installer_stub.ui.summary import closing, failure_text, findings_text, plan_text, table
+from installer_stub.ui.summary import closing, findings_text, plan_text, table
 from tests.fakes.plans import M1, M2, N1, make_plan, masters, nodes
 from tests.unit.installer_stub.plan.test_decide import Options
 from tests.unit.installer_stub.preflight.sites import BUNDLE, site
@@ -42,21 +41,6 @@ def test_the_closing_says_what_comes_next() -> None:
     assert "kubectl --kubeconfig ./kubeconfig get pods -A" in text
     assert "a note" in text
     assert "x.log" in text
-
-
-def test_failures() -> None:
-    error = HostError("10.0.0.2", "is broken", "repair it")
-    error.add_note("undo: done")
-    assert failure_text(error, log="x.log") == "airseal: 10.0.0.2: is broken\n  what to do: repair it\n  undo: done\n  full log: x.log"
-    assert "run the same command again" in failure_text(KeyboardInterrupt())
-    try:
-        int("nothing")
-    except ValueError as mistake:
-        text = failure_text(mistake, version="0.1.0")
-    assert "mistake in airseal" in text
-    assert "'nothing' at" in text
-    assert "test_summary.py" in text
-    assert "airseal 0.1.0, Python 3" in text
 
 
 def test_with_several_masters_the_closing_page_says_how_to_reach_another_one() -> None:
