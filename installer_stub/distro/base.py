@@ -83,6 +83,9 @@ class Distro(Protocol):
     def join_config(self, plan: Plan, host: HostPlan, grant: JoinGrant) -> str:
         """Return what joins ``host``. It holds secrets."""
 
+    def pull_script(self, plan: Plan) -> str:
+        """Return the script that brings the images of a master to a host, before it joins."""
+
     def start_script(self, config: str) -> str:
         """Return a script that makes the host it runs on a cluster of one."""
 

@@ -105,6 +105,10 @@ class Kubeadm:
         """Return the JoinConfiguration."""
         return kubeadm_config.join_configuration(plan, host, grant)
 
+    def pull_script(self, plan: Plan) -> str:
+        """Have kubeadm pull what its preflight would pull later, while other masters wait for their turn."""
+        return f"{_PATH}kubeadm config images pull --kubernetes-version {plan.bundle.kubernetes} --cri-socket unix://{containerd.SOCKET}\n"
+
     def start_script(self, config: str) -> str:
         """Return the script around ``kubeadm init``."""
         return f"{_PATH}kubeadm init --config {config} --skip-token-print\n"

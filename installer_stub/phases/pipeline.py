@@ -23,6 +23,7 @@ from installer_stub.phases.keep_record import KeepRecord
 from installer_stub.phases.label_nodes import LabelNodes
 from installer_stub.phases.point_proxy import PointProxy
 from installer_stub.phases.prepare_hosts import PrepareHosts
+from installer_stub.phases.pull_images import PullImages
 from installer_stub.phases.run_commands import RunCommands
 from installer_stub.phases.serve_images import ServeImages, TrustRegistry
 from installer_stub.phases.set_aside import SetAside
@@ -45,6 +46,7 @@ INSTALL: Final[tuple[Phase, ...]] = (
     TrustRegistry(),
     InstallFiles(Role.NODE),  # from the masters' registry
     ConfigureRuntime(),
+    PullImages(),
     StartFirstMaster(),
     PointProxy(),
     KeepRecord(BundleState.INSTALLING),

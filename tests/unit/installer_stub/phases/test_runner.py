@@ -98,6 +98,8 @@ def position(phases: tuple[Phase, ...], name: str, role: Role | None = None) -> 
         (("ServeImages",), ("InstallFiles", Role.NODE)),  # nodes fetch from there
         (("InstallFiles", Role.NODE), ("ConfigureRuntime",)),
         (("ConfigureRuntime",), ("StartFirstMaster",)),
+        (("ConfigureRuntime",), ("PullImages",)),  # by containerd, from the site registry
+        (("PullImages",), ("JoinMasters",)),
         (("StartFirstMaster",), ("JoinMasters",)),
         (("JoinMasters",), ("JoinNodes",)),
         (("JoinNodes",), ("RunCommands",)),
