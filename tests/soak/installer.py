@@ -80,9 +80,9 @@ class Installer:
             return Timeline.of(self._lines)
 
     def until(self, moment: Moment, *, timeout: float = INSTALL_TIMEOUT) -> bool:
-        """Wait for a moment; False if it ended before that. Raises Failed after ``timeout`` seconds."""
+        """Wait for a moment; False once it is plain that it will not come. Raises Failed after ``timeout`` seconds."""
         deadline = time.monotonic() + timeout
-        while not self._announced(moment):
+        while (seen := self._seen(moment)) is None:
             if self._process.poll() is not None:
                 self._reader.join(1)  # what it said last
                 return False
@@ -90,16 +90,16 @@ class Installer:
                 raise Failed(f"{moment} did not come in {timeout:.0f} s; the last line is {self._lines[-1:]}")
             with self._more:
                 self._more.wait(0.05)
-        ends = time.monotonic() + moment.offset
+        ends = time.monotonic() + (moment.offset if seen else 0)
         while time.monotonic() < ends:
             if self._process.poll() is not None:
                 return False
             time.sleep(min(0.05, moment.offset))
-        return self._process.poll() is None
+        return seen and self._process.poll() is None
 
-    def _announced(self, moment: Moment) -> bool:
+    def _seen(self, moment: Moment) -> bool | None:
         with self._more:
-            return any(moment.begins(line) for _, line in self._lines)
+            return moment.seen([line for _, line in self._lines])
 
     def kill(self) -> None:
         """SIGKILL to all of it: the frozen program is a loader and the program itself."""

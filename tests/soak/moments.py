@@ -13,18 +13,23 @@ _SKIPPED = ": nothing to do"
 
 @dataclass(frozen=True)
 class Moment:
-    """So many seconds after the installer announces this."""
+    """So many seconds after the installer announces this, for the first, second … time."""
 
     title: str
     offset: float
+    nth: int = 1
 
-    def begins(self, line: str) -> bool:
-        """Tell whether this line announces it. The number may be another one in another version."""
-        found = _PHASE.match(line.strip())
-        return found is not None and found[3].startswith(self.title) and not found[3].endswith(_SKIPPED)
+    def seen(self, lines: Iterable[str]) -> bool | None:
+        """Tell whether these lines announce it: True, False if there was nothing to do in it, None if it is still to come.
+
+        The number may be another one in another version.
+        """
+        found = [match for match in map(_PHASE.match, map(str.strip, lines)) if match and match[3].startswith(self.title)]
+        return not found[self.nth - 1][3].endswith(_SKIPPED) if len(found) >= self.nth else None
 
     def __str__(self) -> str:
-        return f"{self.offset:.1f} s into “{self.title}”"
+        again = f" the {self.nth}. time" if self.nth > 1 else ""
+        return f"{self.offset:.1f} s into “{self.title}”{again}"
 
 
 @dataclass(frozen=True)
@@ -64,4 +69,8 @@ class Timeline:
         chosen = by_length[:count]
         weights = [max(length, 0.01) for _, length in durations]
         chosen += chance.choices(range(len(durations)), weights, k=count - len(chosen))
-        return [Moment(durations[index][0], round(chance.uniform(0.0, durations[index][1]), 2)) for index in sorted(chosen)]
+        titles = [title for title, _ in durations]
+        return [
+            Moment(titles[index], round(chance.uniform(0.0, durations[index][1]), 2), titles[: index + 1].count(titles[index]))
+            for index in sorted(chosen)
+        ]

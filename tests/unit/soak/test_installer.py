@@ -49,7 +49,7 @@ def _runs(pid: int) -> bool:
 
 def test_a_moment_that_never_comes_is_told_from_one_that_came(tmp_path: Path) -> None:
     with start(tmp_path) as installer:
-        assert not installer.until(Moment("Claim the hosts", 0.0))  # announced, but with nothing to do
+        assert not installer.until(Moment("Claim the hosts", 30.0))  # announced, but with nothing to do: said at once
         installer.wait().expect(0)
     with start(tmp_path) as installer:
         assert not installer.until(Moment("Copy", 30.0))  # it ended before the offset was over
@@ -87,10 +87,27 @@ def test_moments_are_the_same_each_time_lie_inside_their_phase_and_leave_none_ou
     assert Timeline((), 0.0).moments(3, 7) == []
 
 
-def test_a_moment_is_known_by_its_title_whatever_its_number() -> None:
-    assert Moment("Copy", 0).begins("[7/19] Copy (10.0.0.2)")
-    assert not Moment("Copy", 0).begins("  Copy (10.0.0.2)")
-    assert not Moment("Copy", 0).begins("[7/19] Copy: nothing to do")
+@pytest.mark.parametrize(
+    ("lines", "seen"),
+    [
+        (["[7/19] Copy (10.0.0.2)"], True),
+        (["  Copying"], None),
+        (["[7/19] Copy: nothing to do"], False),
+        (["[6/19] Claim"], None),
+    ],
+)
+def test_a_moment_is_known_by_its_title_whatever_its_number(lines: list[str], *, seen: bool | None) -> None:
+    assert Moment("Copy", 0).seen(lines) is seen
+
+
+def test_a_title_that_comes_twice_is_two_moments() -> None:
+    timeline = Timeline.of([(1.0, "[1/3] Keep"), (2.0, "[2/3] Copy"), (3.0, "[3/3] Keep"), (4.0, "done")])
+    first, _, second = timeline.moments(3, 7)
+    assert (first.nth, second.nth) == (1, 2)
+    begun = ["[1/3] Keep: nothing to do", "[2/3] Copy"]
+    assert first.seen(begun) is False
+    assert second.seen(begun) is None
+    assert second.seen([*begun, "[3/3] Keep"]) is True
 
 
 def test_a_host_that_is_left_out_is_not_named() -> None:
