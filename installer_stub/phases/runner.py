@@ -112,7 +112,7 @@ class _Crew:
                 raise error
             if isinstance(error, InstallerError):
                 error.problem = f"{title}: {error.problem}"
-                error.remedy = f"{error.remedy}; then {AGAIN}" if error.remedy else AGAIN
+                error.remedy = _and_again(error.remedy)
             else:
                 error.add_note(f"during: {title}")
             found.append(error)
@@ -129,3 +129,10 @@ class _Crew:
             self._left[step.key.phase] -= 1
             if not self._left[step.key.phase] and step.key.phase not in self._said:
                 self._context.reporter.step(f"{phase_line(step.key.phase, self._phases, step.title)}: nothing to do")
+
+
+def _and_again(remedy: str) -> str:
+    """Return what to do, and to run again at its end: said once."""
+    if "run the same command again" in remedy:
+        return remedy
+    return f"{remedy}; then {AGAIN}" if remedy else AGAIN

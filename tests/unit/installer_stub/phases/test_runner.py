@@ -57,6 +57,13 @@ def test_an_error_names_its_phase_says_to_run_again_and_undoes_nothing() -> None
     assert log == ["one?", "one", "two?", "two"]
 
 
+@pytest.mark.parametrize("remedy", ["run the same command again", "wait until it has ended, and run the same command again"])
+def test_that_the_command_is_to_be_run_again_is_said_once(remedy: str) -> None:
+    with pytest.raises(ClusterError) as caught:
+        runner.run((Told("one", [], error=ClusterError("it broke", remedy)),), context())
+    assert caught.value.remedy == remedy
+
+
 def test_an_error_while_looking_names_its_phase_too() -> None:
     class Lost(Told):
         def is_needed(self, context: Context) -> bool:
