@@ -21,7 +21,7 @@ from installer_stub.phases import runner
 from installer_stub.phases.balance import Balance
 from installer_stub.phases.base import Context, Phase
 from installer_stub.phases.configure_runtime import ConfigureRuntime
-from installer_stub.phases.copy_stub import CopyStub
+from installer_stub.phases.copy_stub import Claim, CopyStub
 from installer_stub.phases.keep_record import KeepRecord
 from installer_stub.phases.prepare_hosts import PrepareHosts
 from installer_stub.phases.reset_hosts import require_complete, reset_hosts
@@ -37,6 +37,7 @@ from installer_stub.verbs.session import Session, artifact, result, session
 
 # What the hosts that stay have of one that left: marks and record, their way to the API, registries, balancers.
 FOLLOW: Final[tuple[Phase, ...]] = (
+    Claim(),
     CopyStub(),
     PrepareHosts(),
     ConfigureRuntime(),

@@ -170,3 +170,8 @@ def test_all_follow_a_master_and_masters_a_node() -> None:
     without_node = THREE.advanced(THREE.changed, site=THREE.site.without(node(5)))
     followers = Followers.of(site.found, without_node)
     assert ([host.address for host in followers.hosts], [host.name for host in followers.silent]) == (["10.0.0.2", "10.0.0.3"], ["m4"])
+
+
+def test_those_that_stay_are_marked_anew_before_anything_else_of_them_changes() -> None:
+    assert [type(phase).__name__ for phase in remove.FOLLOW][:2] == ["Claim", "CopyStub"]
+    assert type(remove.FOLLOW[-1]).__name__ == "KeepRecord"
