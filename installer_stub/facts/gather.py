@@ -18,6 +18,7 @@ from installer_stub.facts import (
     resources,
     runtime_config,
     software,
+    sudo,
 )
 from installer_stub.facts.base import Fact, Unknown, Unreadable
 from installer_stub.facts.certificates import Certificate
@@ -64,6 +65,7 @@ ALL_FACTS: tuple[Fact[object], ...] = (
     kernel.SYSTEMD,
     network.FIREWALLS,
     proxies.PROXIES,
+    sudo.RECORDED,
     leftovers.LEFTOVERS,
     resources.DISKS,
 )
@@ -109,6 +111,7 @@ class HostFacts:
     runtime_config: RuntimeConfig
     certificates: tuple[Certificate, ...]
     names_taken: frozenset[str] = frozenset()  # paths in directories where we make links, that are not links to ours
+    sudo_records: tuple[str, ...] = ()  # options by which sudo keeps what goes through it
     unknown: tuple[Unknown, ...] = ()  # what the host did not tell; the fields of these facts stand for nothing
 
     def disk(self, place: str) -> Disk:
@@ -128,10 +131,10 @@ class HostFacts:
         return next((conf.path for conf in self.resolv_confs if conf.usable), None)
 
 
-def question() -> Command:
-    """Return the one command that asks everything."""
+def question(user: str = "root") -> Command:
+    """Return the one command that asks everything, of a host where ``user`` logs in."""
     parts = [f"printf '\\036%s\\n' {fact.name}; ( {fact.command} ) 2>/dev/null || :" for fact in ALL_FACTS]
-    return Command.shell("\n".join([*parts, f"printf '\\036{_END}\\n'"]))
+    return Command.shell("\n".join([*parts, f"printf '\\036{_END}\\n'"]), user)
 
 
 def parse(stdout: str, *, asked: float, answered: float, silence: str = "it was not answered") -> HostFacts:
@@ -180,6 +183,7 @@ def parse(stdout: str, *, asked: float, answered: float, silence: str = "it was 
         runtime_config=told.fact(runtime_config.RUNTIME_CONFIG),
         certificates=told.fact(certificates.CERTIFICATES),
         names_taken=told.fact(software.NAMES_TAKEN),
+        sudo_records=told.fact(sudo.RECORDED),
     )
     return replace(facts, unknown=tuple(told.unknown))
 
@@ -206,7 +210,7 @@ class _Told:
 def gather(connection: Connection) -> HostFacts:
     """Return the facts of one host. Raises HostError."""
     asked = time.time()
-    result = connection.run(question(), check=False, timeout=TIMEOUT)
+    result = connection.run(question(connection.host.user), check=False, timeout=TIMEOUT)
     try:
         return parse(result.stdout, asked=asked, answered=time.time(), silence=_silence(result))
     except Unreadable as error:

@@ -8,6 +8,7 @@ import logging
 import os
 import re
 import secrets
+import shutil
 import socket
 import subprocess
 import threading
@@ -441,6 +442,14 @@ class TestSudo:
             with pytest.raises(CommandFailed, match="did not end within 1 s"):
                 made.run(Command.shell("sleep 30\n:"), timeout=1)
             made.close()
+
+    def test_a_sudo_that_records_is_seen(self, sshd: Sshd) -> None:
+        rules = "Defaults:USER log_output, !log_input, iolog_dir=/tmp/airseal-iolog\nUSER ALL=(ALL) NOPASSWD: LOG_INPUT: ALL"
+        with throwaway_user(rules) as (user, _):
+            made = connect(sshd, user)
+            assert gather(made).sudo_records == ("log_input", "log_output")
+            made.close()
+        shutil.rmtree("/tmp/airseal-iolog", ignore_errors=True)
 
     def test_a_login_shell_that_is_none_is_said(self, sshd: Sshd) -> None:
         with throwaway_user("USER ALL=(ALL) NOPASSWD: ALL") as (user, _):
