@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+import signal
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -93,6 +96,39 @@ def test_a_host_of_another_cluster_is_refused(shop_run: Path, blank: TestBed) ->
         assert "cluster" in done.stderr.lower()
     finally:
         host.run("rm -r /etc/kubernetes")
+
+
+def test_of_two_installers_in_one_second_one_goes_on_and_the_other_says_who_works(shop_run: Path, cache: Cache, tmp_path: Path) -> None:
+    """On blank hosts both have to bring their own program first: neither may get in the other's way."""
+    with TestBed(masters=1, nodes=1, name="two", cache=cache) as bed:
+        running = {}
+        for name in ("one", "other"):
+            (tmp_path / name).mkdir()
+            with (tmp_path / name / "output").open("wb") as output:
+                running[name] = subprocess.Popen(
+                    install_command(shop_run, bed, tmp_path / name / "kubeconfig"),
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=output,
+                    cwd=tmp_path / name,
+                    env=operators_environment(),
+                )
+        try:
+            deadline = time.monotonic() + 150
+            while all(each.poll() is None for each in running.values()) and time.monotonic() < deadline:
+                time.sleep(0.2)
+            said = {name: (tmp_path / name / "output").read_text() for name in running}
+            assert sorted(str(each.poll()) for each in running.values()) == ["10", "None"], said
+            loser = next(name for name, each in running.items() if each.poll() == 10)
+            winner = next(name for name in running if name != loser)
+            assert re.search(r"install by \S+, begun .* is at work on this site", said[loser]), said[loser]
+            programs = {host.name: host.run("ls -A /opt/airseal/bin").stdout.split() for host in bed.hosts}
+            assert programs == {"m1": ["airseal"], "n1": ["airseal"]}
+        finally:
+            for each in running.values():
+                each.send_signal(signal.SIGINT)
+            for each in running.values():
+                each.wait(60)
 
 
 def _ask(run: Path, bed: TestBed, options: list[str], passwords: list[str]) -> tuple[int, str]:
