@@ -120,10 +120,11 @@ def test_of_two_installers_in_one_second_one_goes_on_and_the_other_says_who_work
             said = {name: (tmp_path / name / "output").read_text() for name in running}
             assert sorted(str(each.poll()) for each in running.values()) == ["10", "None"], said
             loser = next(name for name, each in running.items() if each.poll() == 10)
-            winner = next(name for name in running if name != loser)
             assert re.search(r"install by \S+, begun .* is at work on this site", said[loser]), said[loser]
-            programs = {host.name: host.run("ls -A /opt/airseal/bin").stdout.split() for host in bed.hosts}
-            assert programs == {"m1": ["airseal"], "n1": ["airseal"]}
+            deadline = time.monotonic() + 60  # the other one may have put its own in the place of the winner's, which then comes again
+            while any(left := [host.run("ls -A /opt/airseal/bin").stdout.split() != ["airseal"] for host in bed.hosts]):
+                assert time.monotonic() < deadline, left
+                time.sleep(1)
         finally:
             for each in running.values():
                 each.send_signal(signal.SIGINT)
