@@ -9,7 +9,7 @@ from installer_stub.agent.words import Answer
 from installer_stub.plan.model import STATE
 
 WORDS: Final = ("ledger", "undo")
-_ACTIONS: Final = ("open", "remember", "write", "done", "entries", "restore", "show")
+_ACTIONS: Final = ("open", "remember", "write", "done", "hold", "entries", "restore", "show")
 
 
 def define(words: _SubParsersAction[ArgumentParser]) -> None:

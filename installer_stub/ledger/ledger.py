@@ -6,7 +6,7 @@ import contextlib
 import fcntl
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -67,6 +67,12 @@ def entries_of(records: Iterable[Record]) -> tuple[Entry, ...]:
     return tuple(made)
 
 
+def facts_of(records: Iterable[Record]) -> dict[str, str]:
+    """Return the value of each fact by its name: the latest word counts."""
+    pairs = (record.note.partition(" ")[::2] for record in records if record.step is Step.FACT)
+    return dict(pairs)
+
+
 class Ledger:
     """Use ``opened``: one process at a time writes. Raises LedgerError and its kinds, never OSError."""
 
@@ -119,6 +125,13 @@ class Ledger:
         """Add a record."""
         record = Record(len(self.log.records) + 1, step, thing, before, after, note, int(time.time()))
         self.log.append(record)
+
+    def hold(self, facts: Mapping[str, str]) -> None:
+        """Note what holds of this host from now on, on the disk when this returns. A name has no blank."""
+        known = facts_of(self.log.records)
+        for name, value in facts.items():
+            if known.get(name) != value:
+                self.note(Step.FACT, note=f"{name} {value}")
 
     def remember(self, things: Iterable[Thing]) -> tuple[Thing, ...]:
         """Note what ``things`` are, those that are not noted yet, and return these. Call it before changing them."""

@@ -23,6 +23,7 @@ class Step(StrEnum):
     UNDOING = "undoing"  # its before-image is about to be put back
     UNDONE = "undone"  # and that was looked at
     ABANDONED = "abandoned"  # a person said that it shall stay as it is
+    FACT = "fact"  # what was done here and changed no thing: ``note`` is its name, a blank, and its latest value
     IMPORTED = "imported"  # the journal of an older airseal is in the ledger from here on
 
 

@@ -9,8 +9,9 @@ from installer_stub.errors import BundleError
 from installer_stub.host.checked_stream import CheckedStream
 from installer_stub.host.command import Command
 from installer_stub.host.connection import Connection, ResumableConnection
-from installer_stub.host.flush import FLUSH
 from installer_stub.phases.base import Artifact, Context, HostPhase
+from installer_stub.phases.journal import Journal
+from installer_stub.plan import model
 from installer_stub.plan.model import HostPlan, Plan
 
 # $1 the artifact. All that lies beside it, too: an earlier version let every user of the host read what is sold.
@@ -22,13 +23,6 @@ chmod 0700 -- "$directory"
 for each in "$directory"/*; do
   if [ -f "$each" ] && [ ! -L "$each" ]; then chmod 0600 -- "$each"; fi
 done
-"""
-_NOTE: Final = FLUSH + """
-umask 077
-cat > "$1.new"
-flush "$1.new"
-mv -f -- "$1.new" "$1"
-flush "$1" "${1%/*}"
 """
 
 
@@ -71,20 +65,42 @@ def _stamp(connection: Connection, path: str) -> str:
     return lines[1][1] if [line[0] for line in lines] == ["700", "600"] else ""
 
 
+def _journal(connection: Connection) -> Journal:
+    return Journal(connection, model.STATE)
+
+
+def _name(path: str) -> str:
+    return f"bundle:{path}"  # of the fact in the host's ledger: what it is, and size, times and inode of the file when that was seen
+
+
 def _is_whole(connection: Connection, context: Context) -> bool:
     path = context.plan.bundle_path
-    try:
-        record = json.loads(connection.read(f"{path}.whole") or b"")
-    except ValueError:
+    stamp = _stamp(connection, path)
+    return bool(stamp) and _journal(connection).facts().get(_name(path)) == f"{identity(context)} {stamp}"
+
+
+def _take_over(connection: Connection, context: Context) -> bool:
+    """Take over what an older airseal wrote down beside the bundle. Tell whether that says it all."""
+    path = context.plan.bundle_path
+    older = f"{path}.whole"
+    data = connection.read(older)
+    if data is None:
         return False
     stamp = _stamp(connection, path)
-    return bool(stamp and record == {"content": identity(context), "stamp": stamp})
+    try:
+        known = bool(stamp) and json.loads(data) == {"content": identity(context), "stamp": stamp}
+    except ValueError:
+        known = False
+    if known:
+        _journal(connection).hold({_name(path): f"{identity(context)} {stamp}"})
+    connection.run(Command.of("rm", "-f", older, changes=f"remove {older}"))
+    return known
 
 
 def _copy(context: Context, host: HostPlan, connection: Connection) -> None:
     artifact, path, size = context.artifact, context.plan.bundle_path, context.artifact.run_size
     content = identity(context)
-    if _is_whole(connection, context) or artifact.open_run is None:
+    if artifact.open_run is None or _is_whole(connection, context) or _take_over(connection, context):
         return
     connection.run(Command.shell(_CLOSE, path, changes="keep bundles to root"))
     # Killed between the end of the copy and writing it down: reading it there is faster than sending it again.
@@ -95,8 +111,7 @@ def _copy(context: Context, host: HostPlan, connection: Connection) -> None:
         with CheckedStream(artifact.open_run(), size=size, sha256=artifact.run_sha256, what=context.plan.bundle.title) as stream:
             source = cast("BinaryIO", stream)
             put(source, path, size=size, mode=0o600, moved=lambda count: context.reporter.moved(what, count, size))
-    record = json.dumps({"content": content, "stamp": _stamp(connection, path)}).encode()
-    connection.run(Command.shell(_NOTE, f"{path}.whole", changes="note that the bundle is whole", stdin=record))
+    _journal(connection).hold({_name(path): f"{content} {_stamp(connection, path)}"})
 
 
 def _remote_digest(connection: Connection, path: str) -> str:

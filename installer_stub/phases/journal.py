@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -18,8 +18,9 @@ from installer_stub.errors import HostError, LedgerDamaged
 from installer_stub.host.command import Command, Secret
 from installer_stub.host.connection import Connection, read_all
 from installer_stub.ledger.ledger import Entry as LedgerEntry
-from installer_stub.ledger.ledger import entries_of
+from installer_stub.ledger.ledger import entries_of, facts_of
 from installer_stub.ledger.log import parse
+from installer_stub.ledger.record import Record
 from installer_stub.ledger.report import Report
 from installer_stub.plan.guard import Guarded
 from installer_stub.plan.model import STATE
@@ -108,6 +109,17 @@ class Journal:
         answer = self._ask("write", what, files=contents)
         return tuple(str(path) for path in _list(answer, "changed"))
 
+    def facts(self) -> dict[str, str]:
+        """Return what holds of this host, by name. Raises LedgerDamaged."""
+        return facts_of(self._records())
+
+    def hold(self, facts: Mapping[str, str]) -> None:
+        """Note what holds of this host from now on; it outlives a power cut. A name has no blank."""
+        known = self.facts()
+        new = {name: value for name, value in facts.items() if known.get(name) != value}
+        if new:
+            self._ask("hold", "write the journal", facts=new)
+
     def restore(self) -> tuple[str, ...]:
         """Put everything back, last change first. Return what could not be put back. Safe to run twice."""
         answer = self._ask("restore", "put the host back as it was")
@@ -118,13 +130,16 @@ class Journal:
             self._connection.require(things)
 
     def _open(self) -> tuple[LedgerEntry, ...]:
+        return tuple(entry for entry in entries_of(self._records()) if entry.is_open)
+
+    def _records(self) -> tuple[Record, ...]:
         path = f"{self._state}/ledger/log"
         try:
             records, _ = parse(self._connection.read(path) or b"", path)
         except LedgerDamaged as error:
             error.problem = f"{self._connection.host.address}: {error.problem}"
             raise
-        return tuple(entry for entry in entries_of(records) if entry.is_open)
+        return tuple(records)
 
     def _previous(self, before: Image) -> str | None:
         match before.form:

@@ -6,22 +6,26 @@ import hashlib
 import json
 import shlex
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import ClassVar, Final
 
 from installer_stub.bundle.model import BundleInfo, ClusterCommand
 from installer_stub.distro.kubeadm import KUBEADM
 from installer_stub.distro.units import PATH
 from installer_stub.errors import ClusterError
-from installer_stub.host.connection import Connection, write
+from installer_stub.host.command import Command
+from installer_stub.host.connection import Connection
 from installer_stub.kube.helm import pending_since, take_away
 from installer_stub.kube.workloads import unready
 from installer_stub.phases.base import Context, Phase
 from installer_stub.phases.cluster_access import kubectl, speaker, wait_for_api
+from installer_stub.phases.journal import Journal
 from installer_stub.phases.task import Task, TaskFailed, look_at, run_task, stop_task
 from installer_stub.plan.model import HOME, STATE, HostPlan, Plan
 
-RECORD: Final = f"{STATE}/commands.json"
+OLDER: Final = f"{STATE}/commands.json"  # where an older airseal wrote down what is a fact in the ledger now
+_FACT: Final = "command:"  # and the key: done for the cluster whose CA is the value
 _NODES_TIMEOUT: Final = 120.0  # seconds
 
 
@@ -46,7 +50,7 @@ def script(bundle: BundleInfo, command: ClusterCommand, directory: str) -> str:
 
 
 class RunCommands(Phase):
-    """What has ended well is written down on every master, beside the CA it was done for: it is not done again.
+    """What has ended well is a fact in every master's ledger, with the CA it was done for: it is not done again.
 
     One that still runs since an earlier run is attached to, one that ended well while nobody looked is not run again. A
     command that was cut runs again from its beginning, so it has to bear that, as kubectl apply and helm upgrade --install
@@ -65,16 +69,18 @@ class RunCommands(Phase):
         return 10.0 * len(plan.bundle.commands)
 
     def is_needed(self, context: Context) -> bool:
-        """Compare the bundle's commands with those written down."""
+        """Compare the bundle's commands with those that every master knows to be done: one that has joined since knows of none."""
         bundle = context.plan.bundle
-        done = _done(context)
-        return any(key(bundle, index) not in done for index in range(len(bundle.commands)))
+        wanted = {key(bundle, index) for index in range(len(bundle.commands))}
+        return not all(wanted <= known for known in _done(context).values())
 
     def run(self, context: Context) -> None:
         """Run those that are left, in order. Raises ClusterError naming the Kubefile's line."""
         bundle = context.plan.bundle
         authority = _authority(context)
-        done = _done(context)
+        _take_over(context, authority)
+        done = frozenset[str]().union(*_done(context).values())
+        _write_down(context, authority, done)
         wait_for_api(context)
         for index, command in enumerate(bundle.commands):
             if key(bundle, index) in done:
@@ -84,8 +90,7 @@ class RunCommands(Phase):
                 wait_for_nodes(context)
             context.reporter.step(f"command {index + 1} of {len(bundle.commands)}: {_short(command)}")
             _run(context, index, command, authority)
-            done = [*done, key(bundle, index)]
-            _write_down(context, authority, done)
+            _write_down(context, authority, [key(bundle, index)])
             # Only now: until it is written down on the masters, the command's own result says that it is done.
             _forget(context, f"command-{index + 1}")
 
@@ -146,25 +151,37 @@ def _authority(context: Context) -> str:
     return hashlib.sha256(speaker(context).connection.read(KUBEADM.authority) or b"").hexdigest()
 
 
-def _done(context: Context) -> list[str]:
-    """Return the keys that any master has written down for this cluster."""
+def _done(context: Context) -> dict[str, frozenset[str]]:
+    """Return the commands that each master knows to be done in this cluster, by the masters' addresses."""
     authority = _authority(context)
 
-    def read(_host: HostPlan, connection: Connection) -> list[str]:
-        try:
-            record = json.loads(connection.read(RECORD) or b"{}")
-        except ValueError:
-            return []
-        return list(record.get("done", [])) if record.get("authority") == authority else []
+    def read(_host: HostPlan, connection: Connection) -> frozenset[str]:
+        facts = Journal(connection).facts()
+        return frozenset(name.removeprefix(_FACT) for name, value in facts.items() if name.startswith(_FACT) and value == authority)
 
-    found = context.each(context.reachable(context.plan.masters), read)
-    return list(dict.fromkeys(each for keys in found.values() for each in keys))
+    return context.each(context.reachable(context.plan.masters), read)
+
+
+def _take_over(context: Context, authority: str) -> None:
+    """Take over what an older airseal wrote down, for the masters' ledgers; a torn file said nothing."""
+
+    def take(_host: HostPlan, connection: Connection) -> None:
+        data = connection.read(OLDER)
+        if data is None:
+            return
+        with suppress(ValueError, AttributeError):
+            record = json.loads(data)
+            if record.get("authority") == authority:
+                Journal(connection).hold({f"{_FACT}{each}": authority for each in record.get("done", [])})
+        connection.run(Command.of("rm", "-f", OLDER, changes=f"remove {OLDER}"))
+
+    context.each(context.reachable(context.plan.masters), take)
 
 
 def _forget(context: Context, name: str) -> None:
     context.each(context.reachable(context.plan.masters), lambda _host, connection: stop_task(connection, name))
 
 
-def _write_down(context: Context, authority: str, done: list[str]) -> None:
-    text = json.dumps({"authority": authority, "done": done}) + "\n"
-    context.each(context.reachable(context.plan.masters), lambda _host, connection: write(connection, RECORD, text, mode=0o600))
+def _write_down(context: Context, authority: str, done: Iterable[str]) -> None:
+    facts = {f"{_FACT}{each}": authority for each in done}
+    context.each(context.reachable(context.plan.masters), lambda _host, connection: Journal(connection).hold(facts))

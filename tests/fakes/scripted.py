@@ -122,7 +122,13 @@ class ScriptedConnection:
                 self.files[log] = encode(Record(1, Step.OPENED))
             return succeeded('{"begun": true}')
 
-        self.on("host ledger done", "{}").on("host ledger open", begin)
+        def hold(command: Command) -> CommandResult:
+            records, _ = parse(self.files.get(log, b""), log)
+            for number, (name, value) in enumerate(_request(command)["facts"].items(), len(records) + 1):
+                self.files[log] = self.files.get(log, b"") + encode(Record(number, Step.FACT, note=f"{name} {value}"))
+            return succeeded("{}")
+
+        self.on("host ledger hold", hold).on("host ledger done", "{}").on("host ledger open", begin)
         return self.on("host ledger remember", remember).on("host ledger write", write)
 
     def noted(self) -> list[str]:

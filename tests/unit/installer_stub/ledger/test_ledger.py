@@ -12,7 +12,7 @@ from installer_stub.changes.image import Form, Image
 from installer_stub.changes.things import Kind, Thing
 from installer_stub.changes.values import Link, Sysctl, WriteFile
 from installer_stub.errors import CouldNotTell, LedgerDamaged, LedgerError, NotPutBack
-from installer_stub.ledger.ledger import Ledger
+from installer_stub.ledger.ledger import Ledger, facts_of
 from installer_stub.ledger.record import Step
 from tests.fakes.machine import FakeHost
 
@@ -156,3 +156,15 @@ def test_what_was_undone_and_is_changed_again_begins_anew(host: FakeHost) -> Non
         entry = ledger.entry(CONF)
         assert entry is not None
         assert ledger.store.content(entry.before) == b"second"
+
+
+def test_a_fact_is_what_was_said_last_and_no_change_of_a_thing(host: FakeHost) -> None:
+    with Ledger.opened(host.machine) as ledger:
+        ledger.hold({"command:1": "one two", "command:2": ""})
+        ledger.hold({"command:1": "three"})
+        count = len(ledger.log.records)
+        ledger.hold({"command:1": "three"})
+        assert len(ledger.log.records) == count
+    with Ledger.opened(host.machine) as ledger:
+        assert facts_of(ledger.log.records) == {"command:1": "three", "command:2": ""}
+        assert ledger.entries == ()

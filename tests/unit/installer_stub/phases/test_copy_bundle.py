@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 from installer_stub.errors import BundleError
 from installer_stub.phases.base import Artifact, Context
 from installer_stub.phases.copy_bundle import CopyBundle
+from installer_stub.phases.journal import Journal
 from installer_stub.plan import model as plan_module
 from tests.fakes.plans import (
     M1,
@@ -62,6 +64,17 @@ def sent(context: Context) -> int:
     return context.reporter.bytes.get(f"bundle to {M1}", 0)
 
 
+def journal(context: Context) -> Journal:
+    return Journal(host(context), plan_module.STATE)
+
+
+def forget(context: Context, there: Path) -> str:
+    """Take the fact back; return what it was."""
+    said = journal(context).facts()[f"bundle:{there}"]
+    journal(context).hold({f"bundle:{there}": ""})
+    return said
+
+
 def mode(path: Path) -> int:
     return path.stat().st_mode & 0o7777
 
@@ -75,8 +88,7 @@ def test_it_arrives_for_root_alone(context: Context, there: Path, umask: int) ->
     finally:
         os.umask(before)
     assert there.read_bytes() == GOOD
-    assert sorted(path.name for path in there.parent.iterdir()) == ["shop-1.4.0.run", "shop-1.4.0.run.whole"]
-    assert {path.name: mode(path) for path in there.parent.iterdir()} == dict.fromkeys(["shop-1.4.0.run", "shop-1.4.0.run.whole"], 0o600)
+    assert {path.name: mode(path) for path in there.parent.iterdir()} == {"shop-1.4.0.run": 0o600}
     assert mode(there.parent) == 0o700
     assert sent(context) == len(GOOD)
     assert not CopyBundle().is_needed(context)
@@ -124,7 +136,7 @@ def test_what_is_not_what_was_verified_never_gets_its_name(context: Context, the
         CopyBundle().run(context)
     assert "verify" in caught.value.remedy
     assert not there.exists()
-    assert not there.with_name(f"{there.name}.whole").exists()
+    assert journal(context).facts() == {}
     assert CopyBundle().is_needed(context)
 
 
@@ -172,14 +184,29 @@ def test_a_part_of_something_else_is_sent_anew_and_still_compared(context: Conte
 
 def test_an_artifact_that_is_there_but_not_noted_is_not_sent_again(context: Context, there: Path) -> None:
     CopyBundle().run(context)
-    there.with_name(f"{there.name}.whole").unlink()  # killed before that was written down
+    forget(context, there)  # killed before that was written down
     assert CopyBundle().is_needed(context)
     CopyBundle().run(context)
     assert sent(context) == len(GOOD)
     assert not CopyBundle().is_needed(context)
 
 
-@pytest.mark.parametrize("change", ["altered", "longer", "replaced", "gone", "torn record"])
+@pytest.mark.parametrize("older", ["its own", "another's", "torn"])
+def test_what_an_older_airseal_noted_beside_it_is_taken_over_once(context: Context, there: Path, older: str) -> None:
+    CopyBundle().run(context)
+    content, _, stamp = forget(context, there).partition(" ")
+    note = there.with_name(f"{there.name}.whole")
+    whole = json.dumps({"content": content, "stamp": stamp})
+    note.write_text({"its own": whole, "another's": whole.replace(stamp, "1 2 3 4"), "torn": whole[:20]}[older])
+    host(context).commands.clear()
+    CopyBundle().run(context)
+    assert sent(context) == len(GOOD)  # not again
+    assert bool([each for each in host(context).commands if "sha256sum" in each.text]) is (older != "its own")
+    assert not note.exists()
+    assert not CopyBundle().is_needed(context)
+
+
+@pytest.mark.parametrize("change", ["altered", "longer", "replaced", "gone", "another word"])
 def test_whatever_happened_to_it_there_is_seen_and_mended(context: Context, there: Path, change: str) -> None:
     CopyBundle().run(context)
     stamp = there.stat()
@@ -197,7 +224,7 @@ def test_whatever_happened_to_it_there_is_seen_and_mended(context: Context, ther
     elif change == "gone":
         there.unlink()
     else:
-        there.with_name(f"{there.name}.whole").write_text('{"content')
+        journal(context).hold({f"bundle:{there}": "sha256:0"})
     assert CopyBundle().is_needed(context)
     CopyBundle().run(context)
     assert there.read_bytes() == GOOD

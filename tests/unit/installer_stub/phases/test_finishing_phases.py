@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import stat
 from dataclasses import replace
@@ -13,9 +14,11 @@ import yaml
 
 from installer_stub.bundle.model import ClusterCommand
 from installer_stub.errors import ClusterError, CommandFailed, InstallerError, NotAccepted
+from installer_stub.host.command import Command, CommandResult
 from installer_stub.phases import run_commands
 from installer_stub.phases.accept import Accept, missing
 from installer_stub.phases.base import Context
+from installer_stub.phases.journal import Journal
 from installer_stub.phases.run_commands import RunCommands
 from installer_stub.phases.task import Task
 from installer_stub.phases.write_kubeconfig import WriteKubeconfig
@@ -34,7 +37,7 @@ from tests.fakes.plans import (
     nodes,
     scripted_hosts,
 )
-from tests.fakes.scripted import ScriptedConnection, failed
+from tests.fakes.scripted import ScriptedConnection, failed, succeeded
 
 PLAN = make_plan(*masters(M1, M2), *nodes(N1))
 CA_FILE = "/etc/kubernetes/pki/ca.crt"
@@ -70,7 +73,13 @@ class TestRunCommands:
         hosts = members()
         hosts[M1].on("readyz").on("get nodes", items(node("m2")))
         for host in hosts.values():
-            host.tasks()
+            host.tasks().journals()
+
+            def removed(_command: Command, host: ScriptedConnection = host) -> CommandResult:
+                host.files.pop(run_commands.OLDER, None)
+                return succeeded()
+
+            host.on(f"rm -f {run_commands.OLDER}", removed)
         return hosts
 
     @pytest.fixture
@@ -173,9 +182,42 @@ class TestRunCommands:
 
     def test_every_master_remembers_so_the_first_one_may_be_lost(self, context: Context, hosts: dict[str, ScriptedConnection]) -> None:
         RunCommands().run(context)
-        assert hosts[M2].files[run_commands.RECORD] == hosts[M1].files[run_commands.RECORD]
-        del hosts[M1].files[run_commands.RECORD]
+        assert Journal(hosts[M2]).facts() == Journal(hosts[M1]).facts() != {}
+        del hosts[M1].files["/var/lib/airseal/ledger/log"]
+        known = run_commands._done(context)
+        assert (len(known[M1]), len(known[M2])) == (0, 2)
+        hosts[M1].commands.clear()
+        RunCommands().run(context)
+        assert not hosts[M1].ran("systemd-run")
+
+    def test_a_master_that_joined_since_is_told_and_nothing_runs_again(self, context: Context, hosts: dict[str, ScriptedConnection]) -> None:
+        RunCommands().run(context)
+        del hosts[M2].files["/var/lib/airseal/ledger/log"]
+        hosts[M1].commands.clear()
+        assert RunCommands().is_needed(context)
+        RunCommands().run(context)
+        assert not hosts[M1].ran("systemd-run")
+        assert not hosts[M2].ran("systemd-run.*command-1")
+        assert Journal(hosts[M2]).facts() == Journal(hosts[M1]).facts()
         assert not RunCommands().is_needed(context)
+
+    @pytest.mark.parametrize("there", [(M1,), (M2,), (M1, M2)])
+    def test_what_an_older_airseal_wrote_down_is_taken_over_once(self, context: Context, hosts: dict[str, ScriptedConnection], there: tuple[str, ...]) -> None:
+        authority = hashlib.sha256(hosts[M1].files[CA_FILE]).hexdigest()
+        done = [run_commands.key(context.plan.bundle, index) for index in range(len(context.plan.bundle.commands))]
+        for address in there:
+            hosts[address].files[run_commands.OLDER] = json.dumps({"authority": authority, "done": done}).encode()
+        assert RunCommands().is_needed(context)
+        RunCommands().run(context)
+        assert not hosts[M1].ran("systemd-run")
+        assert all(hosts[address].ran(f"rm -f {run_commands.OLDER}") for address in there)
+        assert not RunCommands().is_needed(context)
+
+    @pytest.mark.parametrize("older", [b"", b'{"authority', b"[]", b"null", b'{"authority": "another", "done": ["x"]}'])
+    def test_what_says_nothing_of_this_cluster_is_nothing(self, context: Context, hosts: dict[str, ScriptedConnection], older: bytes) -> None:
+        hosts[M1].files[run_commands.OLDER] = older
+        RunCommands().run(context)
+        assert hosts[M1].ran("systemd-run.*command-1")
 
     def test_another_cluster_on_the_same_hosts_has_had_no_commands(self, context: Context, hosts: dict[str, ScriptedConnection]) -> None:
         RunCommands().run(context)
@@ -192,10 +234,6 @@ class TestRunCommands:
     def test_another_text_or_environment_is_another_command(self, changes: dict[str, Any]) -> None:
         assert run_commands.key(bundle_info(), 0) != run_commands.key(bundle_info(**changes), 0)
         assert run_commands.key(bundle_info(), 0) != run_commands.key(bundle_info(), 1)
-
-    def test_a_torn_record_is_none(self, context: Context, hosts: dict[str, ScriptedConnection]) -> None:
-        hosts[M1].files[run_commands.RECORD] = b'{"authority'
-        assert RunCommands().is_needed(context)
 
 
 def static_pods(*names: str, ready: str = "True") -> list[dict[str, Any]]:
