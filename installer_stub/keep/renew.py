@@ -45,11 +45,13 @@ def keep_certificates(document: HostDocument, report: Report, *, clock: Callable
     certificates = kubernetes(host_certificates())
     report.failed += [Failure(each.path, each.problem) for each in certificates if each.problem]
     failures = len(report.failed)
-    _renew_registry(report, now)
+    waits = _renew_registry(document, report, now)
     if renewal.my_turn(document.certificates, certificates, now):
         renew(document, renewal.due(certificates, now), report)
     after = kubernetes(host_certificates())
     look = renewal.next_look(document.certificates, after, clock())
+    if waits:
+        look = min(look, renewal.next_slot(document.certificates, clock()))
     if len(report.failed) > failures:
         look = clock() + _AFTER_FAILURE
     _note(look)
@@ -75,18 +77,20 @@ def renew(document: HostDocument, wanted: Sequence[Certificate], report: Report)
         _restart_kubelet(report)
 
 
-def _renew_registry(report: Report, now: float) -> None:
-    """Its certificate has a rule and a CA of its own, on every master: it knows itself when."""
+def _renew_registry(document: HostDocument, report: Report, now: float) -> bool:
+    """Its certificate has a rule and a CA of its own, on every master: it knows itself when. Return whether it waits for a turn."""
     from installer_stub.pki import registry
 
     what = "certificate of the site registry"
     try:
-        done = registry.renew(registry.RegistryFiles(), dt.datetime.fromtimestamp(now, dt.UTC))
+        done = registry.renew(registry.RegistryFiles(), dt.datetime.fromtimestamp(now, dt.UTC), my_turn=renewal.in_slot(document.certificates, now))
     except InstallerError as error:
         report.failed.append(Failure(what, error.problem))
+        return False
     else:
         if done in {registry.Renewal.RENEWED, registry.Renewal.RESTARTED}:
             report.changed.append(f"{what}: {done}")
+        return done is registry.Renewal.WAITS
 
 
 def _renew_with_kubeadm(document: HostDocument, report: Report) -> None:

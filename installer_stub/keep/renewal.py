@@ -16,7 +16,8 @@ from installer_stub.keep.script import LONGEST
 
 _SLOT: Final = 600  # seconds; a renewal with its restarts takes one or two minutes
 _CLOCKS: Final = 3600.0  # seconds that two clocks of a site may differ by without anybody being wrong
-_SHORTEST_SLOT: Final = 120  # the timer comes once a minute: no slot may be missed
+_SHORTEST_SLOT: Final = 180  # the timer comes once a minute: at least once in the half of a slot in which a master may begin
+_URGENT: Final = 2  # rounds of all masters before the end: from there on nobody waits for a turn
 
 
 def slot(policy: CertificatePolicy) -> int:
@@ -38,18 +39,31 @@ def due(certificates: Sequence[Certificate], now: float) -> tuple[Certificate, .
 
 def my_turn(policy: CertificatePolicy, certificates: Sequence[Certificate], now: float) -> bool:
     """Tell whether this host may renew now."""
+    soon = now + _URGENT * slot(policy) * max(1, policy.masters)
+    return any(each.ends <= soon or _is_ahead(each, now) for each in due(certificates, now)) or in_slot(policy, now)
+
+
+def in_slot(policy: CertificatePolicy, now: float) -> bool:
+    """Tell whether this is a moment at which only this master may begin what takes something away from the cluster.
+
+    Only in the first half of its slot: the other half is for the restarts to end, before the next master's slot.
+    """
     length = slot(policy)
-    soon = now + 3 * length * max(1, policy.masters)
-    if policy.masters < 2 or any(each.ends <= soon or _is_ahead(each, now) for each in due(certificates, now)):
-        return True
-    return int(now // length) % policy.masters == policy.position
+    number, passed = divmod(now, length)
+    return policy.masters < 2 or (int(number) % policy.masters == policy.position and passed < length / 2)
+
+
+def next_slot(policy: CertificatePolicy, now: float) -> float:
+    """Return when this master's next slot begins."""
+    masters = max(1, policy.masters)
+    number = int(now // slot(policy)) + 1
+    return float((number + (policy.position - number) % masters) * slot(policy))
 
 
 def next_look(policy: CertificatePolicy, certificates: Sequence[Certificate], now: float) -> float:
-    """Return when to look again: the next end of half a life, or the next slot for what is due already."""
-    length = slot(policy)
+    """Return when to look again: the next end of half a life, or this master's next slot for what is due already."""
     if due(certificates, now):
-        return now + length  # every slot once: one of them is ours
+        return next_slot(policy, now)
     times = [each.half for each in certificates if not each.authority and not each.problem]
     return min([*times, now + LONGEST])
 

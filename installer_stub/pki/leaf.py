@@ -11,6 +11,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import serialization
 
 _RENEWED_AT = 1 / 3  # of its life: with 90 days there are 30 in which a renewal that fails can be seen and repaired
+_URGENT_AT = 1 / 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,11 @@ class Leaf:
         """
         left = self.certificate.not_valid_after_utc - now
         return now < self.certificate.not_valid_before_utc or left < self.life * _RENEWED_AT
+
+    def is_urgent(self, now: dt.datetime) -> bool:
+        """Tell whether what is due cannot wait for hours: a tenth of its life is left, or it is not valid yet."""
+        left = self.certificate.not_valid_after_utc - now
+        return now < self.certificate.not_valid_before_utc or left < self.life * _URGENT_AT
 
     def _alternatives(self) -> x509.SubjectAlternativeName | None:
         try:

@@ -29,6 +29,7 @@ class Renewal(StrEnum):
 
     NO_REGISTRY = "no site registry is on this host"
     FRESH = "the site registry's certificate has most of its life before it"
+    WAITS = "the site registry's certificate is renewed when it is this master's turn"
     RENEWED = "the site registry's certificate was renewed"
     RESTARTED = "the site registry was started again: it showed another certificate than its file"
 
@@ -68,13 +69,15 @@ def renew(
     files: RegistryFiles,
     now: dt.datetime,
     *,
+    my_turn: bool = True,
     shown: Callable[[], bytes | None] | None = None,
     restart: Callable[[], None] | None = None,
 ) -> Renewal:
     """Issue the next certificate when it is time, for what the present one is valid for, and see that the registry shows it.
 
     ``shown`` returns what the registry shows (DER), None if nothing answers; ``restart`` starts it again. The defaults are
-    this host's. Safe to call at any time, also while an installation runs. Raises InstallerError.
+    this host's. Where it is not ``my_turn`` one that has days left is left: with several masters one registry at a time starts
+    again. Safe to call at any time, also while an installation runs. Raises InstallerError.
     """
     try:
         leaf = Leaf.parse(files.certificate.read_bytes())
@@ -86,13 +89,15 @@ def renew(
     if not leaf.is_signed_by(authority.certificate):
         raise InstallerError(f"{files.certificate} was not signed by the CA in {files.authority}", "run the installer again")
     done = Renewal.FRESH
-    if is_due(leaf, authority, now):
+    if is_due(leaf, authority, now) and not my_turn and not leaf.is_urgent(now):
+        done = Renewal.WAITS
+    elif is_due(leaf, authority, now):
         issue(files, leaf.addresses, leaf.names, dt.timedelta(days=DAYS), now)
         leaf, done = Leaf.parse(files.certificate.read_bytes()), Renewal.RENEWED
     shows = (shown or _shown)()
     if shows is not None and shows != leaf.der:
         (restart or _restart)()
-        done = Renewal.RESTARTED if done is Renewal.FRESH else done
+        done = Renewal.RESTARTED if done is not Renewal.RENEWED else done
     return done
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from installer_stub.facts.certificates import Certificate
-from installer_stub.keep.renewal import due, my_turn, next_look, slot
+from installer_stub.keep.renewal import due, in_slot, my_turn, next_look, next_slot, slot
 from installer_stub.keep.script import LONGEST
 from tests.unit.installer_stub.keep.documents import YEAR, policy
 
@@ -62,7 +62,7 @@ def test_whoever_looks_when_it_was_told_to_renews_before_the_end(validity: int, 
         found = (leaf(validity), CA)
         now = BEGIN
         while True:
-            now = next_look(rules, found, now) // 60 * 60 + 60  # the timer comes once a minute
+            now = (next_look(rules, found, now) - 20) // 60 * 60 + 80  # the timer comes twenty seconds after every minute
             if due(found, now) and my_turn(rules, found, now):
                 break
             assert now < BEGIN + validity
@@ -73,4 +73,25 @@ def test_a_look_is_never_further_away_than_hours() -> None:
     assert next_look(policy(), (leaf(), CA), BEGIN) == BEGIN + LONGEST
     assert next_look(policy(), (), BEGIN) == BEGIN + LONGEST
     assert next_look(policy(), (leaf(),), BEGIN + 1.5 * YEAR - 60) == BEGIN + 1.5 * YEAR
-    assert next_look(policy(masters=3), (leaf(),), BEGIN + 1.6 * YEAR) == BEGIN + 1.6 * YEAR + slot(policy(masters=3))
+    assert next_look(policy(masters=3), (leaf(),), BEGIN + 1.6 * YEAR) == next_slot(policy(masters=3), BEGIN + 1.6 * YEAR)
+
+
+@pytest.mark.parametrize("validity", [3600, 4 * 3600, 3 * YEAR])
+@pytest.mark.parametrize("masters", [3, 5])
+def test_a_master_that_begins_is_ready_again_before_another_one_may_begin(validity: int, masters: int) -> None:
+    rules = [policy(validity=validity, masters=masters, position=position) for position in range(masters)]
+    length = slot(rules[0])
+    begins = [[second for second in range(int(BEGIN), int(BEGIN) + length * masters * 2) if in_slot(each, second)] for each in rules]
+    for position, mine in enumerate(begins):
+        others = [second for other, theirs in enumerate(begins) if other != position for second in theirs]
+        assert all(abs(second - other) > length / 2 for second in (mine[0], mine[-1]) for other in others)
+
+
+def test_the_next_slot_is_this_masters_own_and_lies_ahead() -> None:
+    for position in range(3):
+        rules = policy(masters=3, position=position)
+        for passed in (0, 1, 299, 301, 599, 600, 1799):
+            begins = next_slot(rules, BEGIN + passed)
+            assert BEGIN + passed < begins <= BEGIN + passed + 3 * slot(rules)
+            assert in_slot(rules, begins)
+            assert not in_slot(rules, begins + slot(rules) / 2)

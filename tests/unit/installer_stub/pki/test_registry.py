@@ -148,6 +148,13 @@ def test_where_nothing_answers_nothing_is_restarted(issued: RegistryFiles) -> No
     assert restarts.count == 0
 
 
+@pytest.mark.parametrize(("days", "done"), [(50, Renewal.FRESH), (65, Renewal.WAITS), (80, Renewal.WAITS), (83, Renewal.RENEWED), (200, Renewal.RENEWED)])
+def test_another_masters_turn_is_waited_for_as_long_as_days_are_left(issued: RegistryFiles, days: int, done: Renewal) -> None:
+    before = leaf_of(issued)
+    assert renew(issued, NOW + dt.timedelta(days=days), my_turn=False, shown=lambda: None, restart=Restarts()) == done
+    assert (leaf_of(issued) != before) == (done is Renewal.RENEWED)
+
+
 def test_hosts_without_a_registry_have_nothing_to_renew(files: RegistryFiles) -> None:
     assert renew(files, NOW) == Renewal.NO_REGISTRY
 
