@@ -24,18 +24,21 @@ examples:
   ./{prog} certs --master 10.0.0.2 --node 10.0.0.5,10.0.0.6
   ./{prog} certs show --master 10.0.0.2 --within 90 --json
   ./{prog} certs renew --master 10.0.0.2,10.0.0.3,10.0.0.4 --node 10.0.0.5
+  ./{prog} certs kubeconfig --master 10.0.0.2 --kubeconfig ./site.conf
 
 Masters renew certificates by themselves at half of their life, also after a long time without power. renew does it now,
-and helps nodes that were without power until their certificate had ended.
+helps nodes that were without power until their certificate had ended, and writes the operator's kubeconfig anew.
+kubeconfig does that alone: it is a copy, and ends on its own day.
 Exit code of show: 0, or 11 when something has ended or ends soon, or a host did not answer."""
 
 
 def define(parser: ArgumentParser, verb: str) -> None:
     """Add the options."""
     del verb
-    parser.add_argument("action", nargs="?", choices=("show", "renew"), default="show", help="default: show")
+    parser.add_argument("action", nargs="?", choices=("show", "renew", "kubeconfig"), default="show", help="default: show")
     define_hosts(parser)
     define_login(parser)
+    parser.add_argument("--kubeconfig", type=Path, default=Path("kubeconfig"), metavar="FILE", help="the operator's copy (default ./kubeconfig)")
     parser.add_argument("--within", metavar="DAYS", help="what soon means (default 60 days, or a quarter of a shorter life)")
     parser.add_argument("--yes", "-y", action="store_true", help="answer yes to every question; a host key seen for the first time needs a person, or --host-key")
     parser.add_argument("--json", action="store_true", help="print events as JSON, one a line")
@@ -51,6 +54,8 @@ def run(arguments: Namespace) -> int:
     if arguments.action == "renew":
         require_master(options.hosts)
         return certs.renew(options)
+    if arguments.action == "kubeconfig":
+        return certs.kubeconfig(options)
     return certs.show(options, within=_within(arguments.within))
 
 
@@ -71,7 +76,7 @@ def parse(arguments: Namespace) -> InstallOptions:
         ask_become_pass=arguments.ask_become_pass,
         pod_cidr=None,
         service_cidr=None,
-        kubeconfig=Path("kubeconfig"),
+        kubeconfig=arguments.kubeconfig,
         yes=arguments.yes,
         json=arguments.json,
         bundle=arguments.bundle,

@@ -4,20 +4,33 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from installer_stub.distro.kubeadm import KUBEADM
 from installer_stub.errors import ClusterError, InstallerError
-from installer_stub.kube.kubeconfig import AdminAccess
+from installer_stub.kube.kubeconfig import AdminAccess, replaces
 from installer_stub.phases.base import Context, Phase
 from installer_stub.phases.cluster_access import speaker
-from installer_stub.plan.model import API_PORT, HostPlan, Plan, in_url
+from installer_stub.plan.model import API_PORT, Access, HostPlan, Member, Plan, in_url
+
+MODE: Final = 0o600
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What an operator's file says beside the administrator's values: the cluster's name in it, and where its API is."""
+
+    cluster: str
+    access: Access
+    masters: tuple[Member, ...]  # of the site, in its order
 
 
 def keep(target: Path, content: bytes) -> Path | None:
-    """Move a ``target`` of other content out of the way. Return where it is now."""
-    if not target.exists() or target.read_bytes() == content:
+    """Move a ``target`` that says something else out of the way. Return where it is now; None: nothing of it would be lost."""
+    if not target.exists() or (old := target.read_bytes()) == content or replaces(content, old):
         return None
     number = 0
     while (aside := target.with_name(f"{target.name}.bak{f'.{number}' if number else ''}")).exists():
@@ -53,7 +66,7 @@ class WriteKubeconfig(Phase):
     def is_needed(self, context: Context) -> bool:
         """Compare content and mode."""
         target = Path(context.kubeconfig)
-        return not (target.is_file() and target.read_bytes() == _content(context) and target.stat().st_mode & 0o777 == 0o600)
+        return not (target.is_file() and target.read_bytes() == _content(context) and target.stat().st_mode & 0o777 == MODE)
 
     def run(self, context: Context) -> None:
         """Write it; another one that was there is kept. Ask a master that is ready now."""
@@ -67,26 +80,31 @@ class WriteKubeconfig(Phase):
             context.notes.append(f"the {target.name} that was there is now {aside}")
 
 
-def _content(context: Context) -> bytes:
+def render(admin: tuple[str, bytes | None], authorities: Iterable[bytes | None], plan: Wanted) -> bytes:
     """Return the operator's file: the administrator's three values, and addresses of ours: the operator has no entry in /etc/hosts.
 
-    Current is the site's endpoint, or the first ready master; every master has a context of its own beside it.
+    ``admin`` is the administrator's file on a master, and that master's address; ``authorities`` are the cluster's CA as every
+    master has it: not only as this one has it, which may be the one that lies. Current is the site's endpoint, or this
+    master; every master has a context of its own beside it. Raises ClusterError.
     """
-    plan, master = context.plan, speaker(context)
-    admin = master.connection.read(KUBEADM.kubeconfig)
-    if admin is None:
-        raise ClusterError(f"there is no {KUBEADM.kubeconfig} on {master.host.address}")
-    where = f"{KUBEADM.kubeconfig} on {master.host.address}"
-    access = AdminAccess.parse(admin, where)
-    # Every master's, not only this one's: that host may be the one that lies.
-    known = context.each(context.reachable(plan.masters), lambda _host, connection: connection.read(KUBEADM.authority))
-    for authority in [each for each in known.values() if each is not None] or [b""]:
+    address, raw = admin
+    if raw is None:
+        raise ClusterError(f"there is no {KUBEADM.kubeconfig} on {address}")
+    where = f"{KUBEADM.kubeconfig} on {address}"
+    access = AdminAccess.parse(raw, where)
+    for authority in [each for each in authorities if each is not None] or [b""]:
         access.check_authority(authority, where)
-    endpoint = plan.access.endpoint
-    server = endpoint.url if endpoint is not None else _url(master.host.address)
-    masters = plan.site_masters  # one that is off now is there again when this one is not
-    others = {member.name: _url(member.address) for member in masters} if len(masters) > 1 else {}
-    return access.render(server, plan.bundle.name, others)
+    server = plan.access.endpoint.url if plan.access.endpoint is not None else _url(address)
+    others = {member.name: _url(member.address) for member in plan.masters} if len(plan.masters) > 1 else {}
+    return access.render(server, plan.cluster, others)
+
+
+def _content(context: Context) -> bytes:
+    plan, master = context.plan, speaker(context)
+    known = context.each(context.reachable(plan.masters), lambda _host, connection: connection.read(KUBEADM.authority))
+    # One that is off now is there again when this one is not.
+    wanted = Wanted(plan.bundle.name, plan.access, plan.site_masters)
+    return render((master.host.address, master.connection.read(KUBEADM.kubeconfig)), known.values(), wanted)
 
 
 def _url(address: str) -> str:

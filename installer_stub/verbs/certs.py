@@ -8,7 +8,7 @@ request travels from the node to a master and the certificate back, over the ope
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
@@ -18,17 +18,22 @@ from installer_stub.facts.certificates import CERTIFICATES, Certificate
 from installer_stub.host.command import Command
 from installer_stub.host.connection import Connection
 from installer_stub.host.fanout import for_each
-from installer_stub.host.model import Host
+from installer_stub.host.model import Host, Role
 from installer_stub.keep.report import Report
 from installer_stub.kube.kubectl import Kubectl
 from installer_stub.options import InstallOptions
 from installer_stub.phases.start_agents import leased
 from installer_stub.plan.model import STUB
 from installer_stub.preflight.certificates import ends_soon
+from installer_stub.site.find import find_site, this_change
 from installer_stub.ui.summary import table as columns
+from installer_stub.verbs import operators_file
+from installer_stub.verbs.open_site import open_site
+from installer_stub.verbs.operators_file import OperatorsFile
 from installer_stub.verbs.session import Session, artifact, close, connect, connect_reachable, result, session
 
 END_SOON: Final = 11  # exit code: something has ended or ends soon, or a host could not be asked
+_HERE: Final = Host("here", Role.NODE)  # the operator's machine, in the list of hosts
 _LOOK_TIMEOUT: Final = 60.0
 _RENEW_TIMEOUT: Final = 300.0
 _API_TIMEOUT: Final = 300.0
@@ -52,13 +57,14 @@ def show(options: InstallOptions, *, within: float | None) -> int:
         connections, lost = connect_reachable(run, options.hosts)
         try:
             found = look(connections)
+            mine = operators_file.look(options.kubeconfig, connections.values())
         finally:
             close(connections)
-        return _say(run, found, within=within, lost=[error.problem for error in lost])
+        return _say(run, Shown(found, mine, within, tuple(error.problem for error in lost)))
 
 
 def renew(options: InstallOptions) -> int:
-    """Renew all certificates of all hosts, masters one after the other. Raises HostError, HostsFailed, ClusterError."""
+    """Renew all certificates of all hosts, masters one after the other, and the operator's kubeconfig. Raises HostError, HostsFailed, ClusterError."""
     with session(options) as run:
         connections = connect(run, options.hosts)
         try:
@@ -68,10 +74,24 @@ def renew(options: InstallOptions) -> int:
                 for host in options.nodes:
                     run.screen.step(f"{host.address}: renewing kubelet's certificate")
                     renew_kubelet(host, connections[host.address], connections[options.masters[0].address])
+            site = find_site(connections, lambda _: {}, this_change("certs renew"))
+            written = operators_file.renew(options.kubeconfig, site, run.bundle.info.name)
             found = look(connections)
+            mine = operators_file.look(options.kubeconfig, connections.values())
         finally:
             close(connections)
-        return _say(run, found, within=0.0, lost=[])
+        return _say(run, Shown(found, mine, 0.0, note=written))
+
+
+def kubeconfig(options: InstallOptions) -> int:
+    """Write the operator's kubeconfig anew, from a master that answers. Any host of the site leads to one. Raises InstallerError."""
+    with session(options) as run:
+        with open_site(run, everybody=False) as site:
+            written = operators_file.renew(options.kubeconfig, site.found, run.bundle.info.name)
+            mine = operators_file.look(options.kubeconfig, site.connections.values())
+        ends = datetime.fromtimestamp(mine.certificate.ends, UTC).date().isoformat() if mine is not None else ""
+        result(run, f"{written}; it ends on {ends}", kubeconfig=str(options.kubeconfig), ends=ends)
+    return 0
 
 
 def look(connections: Mapping[str, Connection]) -> tuple[HostCertificates, ...]:
@@ -128,46 +148,61 @@ def renew_kubelet(host: Host, node: Connection, master: Connection) -> None:
     node.run(Command.of(STUB, "host", "kubelet-install", changes="put kubelet's certificate in its place", stdin=signed.encode()), timeout=_LOOK_TIMEOUT)
 
 
-def table(found: Sequence[HostCertificates], *, within: float | None) -> tuple[str, int]:
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What ``show`` and ``renew`` say: the hosts, the operator's file, what counts as soon (None: see preflight), who was silent."""
+
+    hosts: tuple[HostCertificates, ...]
+    mine: OperatorsFile | None = None
+    within: float | None = None
+    lost: tuple[str, ...] = ()
+    note: str = ""
+
+    def entries(self) -> Iterator[tuple[str, Certificate, float, bool]]:
+        """Give host, certificate, days left and whether that is soon. The operator's own by this machine's clock."""
+        own = HostCertificates(_HERE, time.time(), (self.mine.certificate,)) if self.mine is not None else None
+        for host in (*self.hosts, *([own] if own is not None else ())):
+            for each in host.certificates:
+                yield host.host.address, each, each.days_left(host.now), _soon(each, host.now, self.within)
+
+
+def table(shown: Shown) -> tuple[str, int]:
     """Return the lines for a person, the first end first, and how many certificates have ended or end soon."""
     rows: list[tuple[float, tuple[str, ...]]] = []
     bad = 0
-    for host in found:
-        for each in host.certificates:
-            soon = _soon(each, host.now, within)
-            bad += soon
-            if each.problem:
-                rows.append((0.0, ("✗", host.host.address, "?", "?", f"{each.path}: {each.problem}")))
-                continue
-            day = datetime.fromtimestamp(each.ends, UTC).date().isoformat()
-            days = each.days_left(host.now)
-            left = f"{days:.0f}" if days >= 10 else f"{days:.2f}"
-            name = f"{each.path} (CA)" if each.authority else each.path
-            rows.append((each.ends, ("✗" if soon else "", host.host.address, day, left, name)))
+    for host, each, days, soon in shown.entries():
+        bad += soon
+        if each.problem:
+            rows.append((0.0, ("✗", host, "?", "?", f"{each.path}: {each.problem}")))
+            continue
+        day = datetime.fromtimestamp(each.ends, UTC).date().isoformat()
+        left = f"{days:.0f}" if days >= 10 else f"{days:.2f}"
+        name = f"{each.path} (CA)" if each.authority else each.path
+        rows.append((each.ends, ("✗" if soon else "", host, day, left, name)))
     head = ("", "host", "ends", "days left", "certificate")
     return columns([head, *(row for _, row in sorted(rows))]), bad
 
 
-def _say(run: Session, found: Sequence[HostCertificates], *, within: float | None, lost: Sequence[str]) -> int:
-    text, bad = table(found, within=within)
+def _say(run: Session, shown: Shown) -> int:
+    text, bad = table(shown)
     if bad:
         text += f"\n\n{bad} of them ended, or will soon: certs renew, with the same hosts"
-    text += "".join(f"\nnot asked: {problem}" for problem in lost)
+    text += f"\n{shown.note}" if shown.note else ""
+    text += "".join(f"\nnot asked: {problem}" for problem in shown.lost)
     listed = [
         {
-            "host": host.host.address,
+            "host": host,
             "path": each.path,
             "ends": datetime.fromtimestamp(each.ends, UTC).isoformat(),
-            "days_left": round(each.days_left(host.now), 3),
+            "days_left": round(days, 3),
             "authority": each.authority,
             "problem": each.problem,
-            "soon": _soon(each, host.now, within),
+            "soon": soon,
         }
-        for host in found
-        for each in host.certificates
+        for host, each, days, soon in shown.entries()
     ]
-    result(run, text, certificates=listed, soon=bad, lost=list(lost))
-    return END_SOON if bad or lost else 0
+    result(run, text, certificates=listed, soon=bad, lost=list(shown.lost))
+    return END_SOON if bad or shown.lost else 0
 
 
 def _soon(certificate: Certificate, now: float, within: float | None) -> bool:

@@ -14,7 +14,7 @@ from installer_stub.host.command import CommandResult
 from installer_stub.host.model import Host, Role
 from installer_stub.keep.document import PATH
 from installer_stub.keep.report import Failure, Report
-from installer_stub.verbs.certs import HostCertificates, look, renew_kubelet, renew_masters, table
+from installer_stub.verbs.certs import HostCertificates, Shown, look, renew_kubelet, renew_masters, table
 from tests.fakes.authority import Authority
 from tests.fakes.scripted import ScriptedConnection, failed
 from tests.unit.installer_stub.keep.documents import host_document, policy
@@ -40,13 +40,13 @@ def test_the_first_end_stands_first_and_what_ended_is_marked_and_counted() -> No
         HostCertificates(Host("10.0.0.2", Role.MASTER), NOW, (certificate("apiserver.crt", 700), certificate("ca.crt", 9000, authority=True))),
         HostCertificates(Host("10.0.0.5", Role.NODE), NOW, (certificate("kubelet.pem", -3), certificate("torn.crt", 0, problem="no certificate"))),
     )
-    text, bad = table(hosts, within=None)
+    text, bad = table(Shown(hosts))
     lines = text.splitlines()
     assert bad == 2
     assert [line.split()[-1] for line in lines[1:]] == ["certificate", "/etc/kubernetes/pki/kubelet.pem", "/etc/kubernetes/pki/apiserver.crt", "(CA)"]
     assert ["✗" in line for line in lines] == [False, True, True, False, False]
     assert "-3.00" in lines[2]
-    assert table(hosts, within=800 * DAY)[1] == 3
+    assert table(Shown(hosts, within=800 * DAY))[1] == 3
 
 
 def test_a_host_is_asked_for_public_parts_by_its_own_clock() -> None:
