@@ -12,7 +12,7 @@ from installer_stub.agent.words import Answer
 
 DIFFERS: Final = 10  # exit code of keep --check: something is not as it must be
 FAILED: Final = 4
-WORDS: Final = frozenset({"keep", "release", "certificates", "renew-certificates", "kubelet-request", "kubelet-sign", "kubelet-install"})
+WORDS: Final = frozenset({"keep", "release", "end-pods", "certificates", "renew-certificates", "kubelet-request", "kubelet-sign", "kubelet-install"})
 
 
 def define(words: _SubParsersAction[Any]) -> None:
@@ -23,6 +23,7 @@ def define(words: _SubParsersAction[Any]) -> None:
     keep.add_argument("--no-certificates", action="store_true", help="leave certificates for the next time")
     keep.add_argument("--wait", type=float, default=0.0, metavar="SECONDS", help="how long the node's address may take to come")
     words.add_parser("release", help="take away what keep made and no file holds: the route to services")
+    words.add_parser("end-pods", help="end all containers, if the host is being switched off; at any other time nothing")
     words.add_parser("certificates", help="print every certificate of Kubernetes and of airseal on this host as JSON")
     renew = words.add_parser("renew-certificates", help="renew the certificates of a master now")
     renew.add_argument("--only-due", action="store_true", help="only if one of them is past half of its life")
@@ -37,6 +38,8 @@ def run(arguments: Namespace) -> int:
     match arguments.word:
         case "release":
             return _release()
+        case "end-pods":
+            return _end_pods()
         case "renew-certificates":
             return _renew(only_due=arguments.only_due)
         case _:
@@ -62,6 +65,14 @@ def _release() -> int:
 
     with keeper.alone():
         keeper.release(keeper.load())
+    return 0
+
+
+def _end_pods() -> int:
+    from installer_stub.keep import pods
+
+    if pods.is_going_down():
+        print(f"airseal: {pods.end()} processes of pods did not end by themselves")
     return 0
 
 
