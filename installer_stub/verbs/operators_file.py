@@ -9,9 +9,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from cryptography.hazmat.primitives.serialization import Encoding
+
 from installer_stub.distro.kubeadm import KUBEADM
 from installer_stub.errors import ClusterError, InstallerError
-from installer_stub.facts.certificates import Certificate, embedded, read_certificate
+from installer_stub.facts.certificates import Certificate, read_certificate
 from installer_stub.host.connection import Connection
 from installer_stub.host.model import Role
 from installer_stub.kube.kubeconfig import LIMIT, AdminAccess
@@ -39,10 +41,11 @@ def look(path: Path, connections: Iterable[Connection]) -> OperatorsFile | None:
         authority = connection.read(KUBEADM.authority)
         if authority:
             try:
-                AdminAccess.parse(raw, str(path)).check_authority(authority, str(path))
+                access = AdminAccess.parse(raw, str(path))
+                access.check_authority(authority, str(path))
             except ClusterError:
                 return None
-            return OperatorsFile(str(path), read_certificate(str(path), embedded(raw)))
+            return OperatorsFile(str(path), read_certificate(str(path), access.certificate[0].public_bytes(Encoding.PEM)))
     return None
 
 

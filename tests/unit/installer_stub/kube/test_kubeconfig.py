@@ -19,8 +19,17 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from installer_stub.errors import ClusterError
-from installer_stub.kube.kubeconfig import LIMIT, AdminAccess
-from tests.fakes.admin_conf import admin_conf, authority, client, encoded, key, pem, renewed_authority
+from installer_stub.kube.kubeconfig import LIMIT, AdminAccess, replaces
+from tests.fakes.admin_conf import (
+    admin_conf,
+    authority,
+    certificate,
+    client,
+    encoded,
+    key,
+    pem,
+    renewed_authority,
+)
 
 WHERE = "/etc/kubernetes/admin.conf on 10.0.0.2"
 Change = Callable[[dict[str, Any]], Any]
@@ -190,3 +199,18 @@ def test_a_second_ca_beside_the_right_one_is_another_ca() -> None:
 def test_printing_it_shows_no_key() -> None:
     assert "Private" not in repr(parsed(admin_conf()))
     assert isinstance(parsed(admin_conf()).authority[0], x509.Certificate)
+
+
+def test_only_a_renewed_client_replaces_a_file_without_a_copy_of_it() -> None:
+    """Whatever else stands in it may be somebody's work: another address, another cluster, a context of theirs."""
+    old = rendered(admin_conf())
+    fresh = admin_conf()
+    user_of(fresh).update({"client-certificate-data": encoded(certificate("kubernetes-admin", key("next"), "kubernetes", key("cluster"))), "client-key-data": encoded(pem(key("next")))})
+    new = rendered(fresh)
+    assert new != old
+    assert replaces(new, old)
+    assert not replaces(new, parsed(admin_conf()).render("https://vip.example:6443", "shop"))
+    assert not replaces(new, parsed(admin_conf()).render("https://10.0.0.2:6443", "shop", {"m2": "https://10.0.0.3:6443"}))
+    assert not replaces(new, yaml.safe_dump({**yaml.safe_load(old), "preferences": {"colors": True}}).encode())
+    for text in (b"", b"{", b"[]", b"users: 3", b"users: [3]", b"x" * (LIMIT + 1)):
+        assert not replaces(new, text)
