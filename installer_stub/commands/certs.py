@@ -25,17 +25,19 @@ examples:
   ./{prog} certs show --master 10.0.0.2 --within 90 --json
   ./{prog} certs renew --master 10.0.0.2,10.0.0.3,10.0.0.4 --node 10.0.0.5
   ./{prog} certs kubeconfig --master 10.0.0.2 --kubeconfig ./site.conf
+  ./{prog} certs rotate-registry --master 10.0.0.2    any host of the site leads to all of it
 
 Masters renew certificates by themselves at half of their life, also after a long time without power. renew does it now,
 helps nodes that were without power until their certificate had ended, and writes the operator's kubeconfig anew.
 kubeconfig does that alone: it is a copy, and ends on its own day.
+rotate-registry gives the site's registries another CA while they run; cut, or with hosts that were off, run it again.
 Exit code of show: 0, or 11 when something has ended or ends soon, or a host did not answer."""
 
 
 def define(parser: ArgumentParser, verb: str) -> None:
     """Add the options."""
     del verb
-    parser.add_argument("action", nargs="?", choices=("show", "renew", "kubeconfig"), default="show", help="default: show")
+    parser.add_argument("action", nargs="?", choices=("show", "renew", "kubeconfig", "rotate-registry"), default="show", help="default: show")
     define_hosts(parser)
     define_login(parser)
     parser.add_argument("--kubeconfig", type=Path, default=Path("kubeconfig"), metavar="FILE", help="the operator's copy (default ./kubeconfig)")
@@ -56,6 +58,10 @@ def run(arguments: Namespace) -> int:
         return certs.renew(options)
     if arguments.action == "kubeconfig":
         return certs.kubeconfig(options)
+    if arguments.action == "rotate-registry":
+        from installer_stub.verbs import rotate_registry
+
+        return rotate_registry.main(options)
     return certs.show(options, within=_within(arguments.within))
 
 

@@ -23,13 +23,15 @@ from installer_stub.phases.registry_authority import (
     KEY,
     NAMES,
     SECOND_COPY,
+    STATEMENTS,
     Held,
     addresses,
     masters,
 )
 from installer_stub.plan.model import REGISTRY_AUTHORITY, REGISTRY_CA, HostPlan
 
-_MAKE_ROOM = 'mkdir -p "$1"; chmod 0700 "$1"; rm -f "$2"'  # a certificate stands beside its own key or not at all
+# A certificate stands beside its own key or not at all; and what was to follow another CA does not follow this one.
+_MAKE_ROOM = 'mkdir -p "$1"; chmod 0700 "$1"; rm -rf "$1/next"; rm -f "$2"'
 
 
 class CreateAuthority(Phase):
@@ -45,6 +47,8 @@ class CreateAuthority(Phase):
     def is_needed(self, context: Context) -> bool:
         """Look at the CA, at who trusts it, and at the registries' certificates: whose, for what, for how long."""
         held = registry_authority.survey(context)
+        if any(found.is_switching for found in held.values()):
+            return True
         authority = registry_authority.known(context, held)
         return (
             authority is None
@@ -56,7 +60,7 @@ class CreateAuthority(Phase):
 
     def run(self, context: Context) -> None:
         """Make what is missing, in the order in which one needs the other."""
-        held = registry_authority.survey(context)
+        held = _whole(context)
         authority = registry_authority.known(context, held)
         if authority is None:
             context.connection(masters(context)[0]).run(stub_verbs.new_authority())
@@ -64,7 +68,7 @@ class CreateAuthority(Phase):
             authority = registry_authority.known(context, held)
         if authority is None:
             raise HostError(masters(context)[0].address, f"{CERTIFICATE} was not made")
-        _trust(context, held, authority)
+        trust(context, held, authority)
         _share(context, held, authority)
         _issue(context, held, authority)
         for host in masters(context):
@@ -78,12 +82,24 @@ def pem(certificate: x509.Certificate) -> bytes:
     return certificate.public_bytes(Encoding.PEM)
 
 
-def _trust(context: Context, held: Mapping[str, Held], authority: x509.Certificate) -> None:
-    def trust(host: HostPlan, connection: Connection) -> None:
+def _whole(context: Context) -> dict[str, Held]:
+    """Return what hosts hold, after masters that were cut while they took the next CA have gone on."""
+    held = registry_authority.survey(context)
+    cut = [host for host in masters(context) if held[host.address].is_switching]
+    if not cut:
+        return held
+    context.each(cut, lambda _host, connection: connection.run(stub_verbs.switch_authority()))
+    return registry_authority.survey(context)
+
+
+def trust(context: Context, held: Mapping[str, Held], authority: x509.Certificate) -> None:
+    """Let every connected host believe registries of ``authority`` too, beside whom it believes already."""
+
+    def write_down(host: HostPlan, connection: Connection) -> None:
         others = [each for each in held[host.address].trusted if each != authority]
         write(connection, REGISTRY_CA, b"".join(map(pem, [authority, *others])))
 
-    context.each((host for host in context.reachable() if authority not in held[host.address].trusted), trust)
+    context.each((host for host in context.reachable() if authority not in held[host.address].trusted), write_down)
 
 
 def _share(context: Context, held: Mapping[str, Held], authority: x509.Certificate) -> None:
@@ -96,10 +112,12 @@ def _share(context: Context, held: Mapping[str, Held], authority: x509.Certifica
     context.secrets.append(key)
     if not _fit(key, authority):
         raise HostError(holder.host.address, f"{KEY} is not the key of {CERTIFICATE}", f"put {REGISTRY_AUTHORITY} back from another master")
+    statements = holder.read(STATEMENTS) or b""
 
     def give(_host: HostPlan, connection: Connection) -> None:
         connection.run(Command.shell(_MAKE_ROOM, REGISTRY_AUTHORITY, CERTIFICATE, changes="make room for the site registry's CA"))
-        for path, data, mode in ((KEY, key.reveal().encode(), 0o600), (CERTIFICATE, pem(authority), 0o644)):
+        public = ((STATEMENTS, statements, 0o644), (CERTIFICATE, pem(authority), 0o644))
+        for path, data, mode in ((KEY, key.reveal().encode(), 0o600), *(each for each in public if each[1])):
             connection.put(io.BytesIO(data), path, size=len(data), mode=mode)
 
     context.each(without, give)

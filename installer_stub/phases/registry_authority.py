@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import ipaddress
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -16,7 +16,7 @@ from installer_stub.host.command import Command
 from installer_stub.host.connection import Connection
 from installer_stub.host.model import Role
 from installer_stub.phases.base import Context
-from installer_stub.pki import authority
+from installer_stub.pki import authority, succession
 from installer_stub.pki.leaf import Leaf, public_key
 from installer_stub.plan.model import (
     API_NAME,
@@ -29,6 +29,8 @@ from installer_stub.plan.model import (
 )
 
 CERTIFICATE: Final = f"{REGISTRY_AUTHORITY}/{authority.CERTIFICATE}"
+STATEMENTS: Final = f"{REGISTRY_AUTHORITY}/{succession.STATEMENTS}"
+NEXT: Final = f"{REGISTRY_AUTHORITY}/{succession.NEXT}/{authority.CERTIFICATE}"
 KEY: Final = f"{REGISTRY_AUTHORITY}/{authority.KEY}"
 NAMES: Final = (API_NAME, "localhost")
 # Until there was a CA of the registry's own, the cluster's served for both, and its key was kept here a second time.
@@ -52,7 +54,13 @@ class Held:
     leaf: Leaf | None = None
     leaf_key: str = ""
     has_second_copy: bool = False  # of the cluster CA's key, equal to the one that Kubernetes has
+    has_next: bool = False  # a CA that is to follow the present one
     clock: int = 0  # seconds of Unix time
+
+    @property
+    def is_switching(self) -> bool:
+        """Whether it was cut while it took the next CA for the present one."""
+        return self.has_next and self.certificate is None
 
     def shows(self, host: HostPlan, issuer: x509.Certificate) -> bool:
         """Tell whether ``host`` has a certificate of ``issuer`` for itself alone, with most of its life before it."""
@@ -89,6 +97,9 @@ def known(context: Context, held: Mapping[str, Held]) -> x509.Certificate | None
         if (found := held[host.address]).certificate is not None and found.key
     }
     if len(whole) > 1:
+        last = _last(context, whole.values())
+        if last is not None:
+            return last
         raise InstallerError(
             f"{_masters_with_keys(context, held)} have different CAs of a site registry: they are masters of different sites",
             "name the masters of one site, and reset what is to leave the other one",
@@ -105,13 +116,21 @@ def known(context: Context, held: Mapping[str, Held]) -> x509.Certificate | None
     return None
 
 
+def _last(context: Context, authorities: Iterable[x509.Certificate]) -> x509.Certificate | None:
+    """Return the one of several CAs that all others handed over to, as the masters can prove; None where they cannot."""
+    read = context.each(masters(context), lambda _host, connection: succession.parse(connection.read(STATEMENTS)))
+    statements = [statement for each in read.values() for statement in each]
+    found = tuple(authorities)
+    return next((last for last in found if all(succession.leads(each, last, statements) for each in found)), None)
+
+
 def _look(host: HostPlan, connection: Connection) -> Held:
     trusted = _certificates(connection.read(REGISTRY_CA))
     if host.role is not Role.MASTER:
         return Held(trusted)
-    look = Command.shell(_LOOK, KEY, REGISTRY_KEY, f"{SECOND_COPY}/ca.key", CA_KEY)
+    look = Command.shell(_LOOK, KEY, REGISTRY_KEY, f"{SECOND_COPY}/ca.key", CA_KEY, NEXT)
     clock, *sums = connection.run(look).stdout.split()
-    key, leaf_key, second, cluster = ("" if each == "absent" else each for each in sums)
+    key, leaf_key, second, cluster, following = ("" if each == "absent" else each for each in sums)
     try:
         leaf = Leaf.parse(connection.read(REGISTRY_CERTIFICATE) or b"")
     except ValueError:
@@ -123,6 +142,7 @@ def _look(host: HostPlan, connection: Connection) -> Held:
         leaf,
         leaf_key,
         bool(second) and second == cluster,
+        bool(following),
         int(clock),
     )
 

@@ -24,6 +24,7 @@ from installer_stub.errors import InstallerError
 from installer_stub.hostside import keys
 
 NAME: Final = "airseal site registry CA"
+_STATEMENT: Final = "airseal site registry succession"
 CERTIFICATE: Final = "ca.crt"
 KEY: Final = "ca.key"
 LIFE: Final = dt.timedelta(days=3650)
@@ -82,6 +83,16 @@ class Authority:
             .add_extension(_usage(signs_certificates=False), critical=True)
             .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key()), critical=False)
         )
+        return builder.sign(self.key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+
+
+    def vouch(self, successor: x509.Certificate, now: dt.datetime) -> bytes:
+        """Return a statement in PEM that this CA hands over to ``successor``: its key, signed. No server can be shown with it."""
+        key = successor.public_key()
+        if not isinstance(key, ec.EllipticCurvePublicKey):
+            raise InstallerError("the next CA has a key of another kind", "remove it")
+        builder = _builder(_STATEMENT, self.certificate.subject, key, now - BACKDATED, now + LIFE)
+        builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         return builder.sign(self.key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
 
 

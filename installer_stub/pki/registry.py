@@ -65,6 +65,16 @@ def issue(files: RegistryFiles, addresses: Sequence[str], names: Sequence[str], 
         raise InstallerError(f"{files.certificate} cannot be written: {error.strerror}", "run this as root") from None
 
 
+def issue_again(files: RegistryFiles, now: dt.datetime) -> None:
+    """Write a certificate of the present CA for what the present certificate is for; nothing where there is none. Raises InstallerError."""
+    try:
+        leaf = Leaf.parse(files.certificate.read_bytes())
+    except (OSError, ValueError):
+        return  # the installer issues one, and knows for what
+    if not leaf.is_signed_by(Authority.load(files.authority).certificate):
+        issue(files, leaf.addresses, leaf.names, dt.timedelta(days=DAYS), now)
+
+
 def renew(
     files: RegistryFiles,
     now: dt.datetime,

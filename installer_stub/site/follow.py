@@ -23,7 +23,15 @@ class Followers(FromRecord):
     @classmethod
     def of(cls, found: Found, record: SiteRecord) -> Followers:
         """Return the masters, which keep the record, and the hosts that have not heard of the present masters yet."""
-        following = tuple(host for host in record.site.hosts if host.role is Role.MASTER or host.name in record.pending)
+        return cls._of(found, record, tuple(host for host in record.site.hosts if host.role is Role.MASTER or host.name in record.pending))
+
+    @classmethod
+    def everybody(cls, found: Found, record: SiteRecord) -> Followers:
+        """Return all hosts of the site."""
+        return cls._of(found, record, record.site.hosts)
+
+    @classmethod
+    def _of(cls, found: Found, record: SiteRecord, following: tuple[SiteHost, ...]) -> Followers:
         there = {host: connection for host in following if (connection := found.connected(host)) is not None}
         silent = tuple(host for host in following if host not in there)
         return cls(record, tuple(host.reach for host in there), {host.address: each for host, each in there.items()}, silent)
