@@ -72,7 +72,7 @@ def _end_pods() -> int:
     from installer_stub.keep import pods
 
     if pods.is_going_down():
-        print(f"airseal: {pods.end()} processes of pods did not end by themselves")
+        print(f"airseal: pods have ended; not by themselves: {', '.join(pods.end()) or 'none'}")
     return 0
 
 

@@ -20,6 +20,7 @@ _ANSWERS: Final[dict[str, Callable[[Namespace, bytes], Answer]]] = {
     "check-files": host_files.check_files,
     "new-credential": host_files.new_credential,
     "new-authority": host_registry.answer,
+    "switch-authority": host_registry.answer,
     "issue-registry": host_registry.answer,
     "renew-registry": host_registry.answer,
 }

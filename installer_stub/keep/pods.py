@@ -10,8 +10,9 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -21,6 +22,7 @@ GRACE: Final = 30.0  # seconds, as Kubernetes gives a pod where nothing else is 
 _KILLED: Final = 5.0  # seconds until the kernel has taken everything away
 _ASK_SECONDS: Final = 10.0
 _LIMIT: Final = 1 << 16
+_LAST: Final = "etcd"
 _TERM: Final = 1 << (signal.SIGTERM - 1)
 
 
@@ -29,32 +31,52 @@ def is_going_down() -> bool:
     return run(("systemctl", "is-system-running"), timeout=_ASK_SECONDS).output.strip() == "stopping"
 
 
-def processes(proc: str = "/proc") -> dict[int, bool]:
-    """Return the processes of all pods: by id, whether it acts upon TERM itself, and so will end in its own time."""
+@dataclass(frozen=True, slots=True)
+class Process:
+    """One process of a pod. ``listens``: it acts upon TERM itself, and so will end in its own time."""
+
+    name: str
+    listens: bool
+
+
+def processes(proc: str = "/proc") -> dict[int, Process]:
+    """Return the processes of all pods, by their id."""
     found = {}
     for directory in Path(proc).iterdir():
         if directory.name.isdigit() and b"kubepods" in _read(directory / "cgroup"):
-            found[int(directory.name)] = _caught(_read(directory / "status")) & _TERM != 0
+            name = _read(directory / "cmdline").split(b"\0")[0].rpartition(b"/")[2].decode(errors="replace")
+            found[int(directory.name)] = Process(name, _caught(_read(directory / "status")) & _TERM != 0)
     return found
 
 
 def end(
     *, grace: float = GRACE, proc: str = "/proc", clock: Callable[[], float] = time.monotonic, sleep: Callable[[float], None] = time.sleep
-) -> int:
-    """End every container: TERM, at most ``grace`` seconds for those that act upon it, then KILL. Return how many were killed."""
-    _send(signal.SIGTERM, processes(proc))
-    deadline = clock() + grace
-    while clock() < deadline and any(processes(proc).values()):
-        sleep(0.1)
-    left = processes(proc)
-    _send(signal.SIGKILL, left)
-    deadline = clock() + _KILLED
-    while clock() < deadline and processes(proc):
-        sleep(0.1)
-    return len(left)
+) -> tuple[str, ...]:
+    """End every container. Return the names of the processes that did not end by themselves.
+
+    TERM, at most ``grace`` seconds for those that act upon it, then KILL. etcd is last: an API server that finds none tries
+    for a minute to take its lease back.
+    """
+
+    def stop(chosen: Callable[[Process], bool]) -> list[str]:
+        def left() -> dict[int, Process]:
+            return {pid: each for pid, each in processes(proc).items() if chosen(each)}
+
+        _send(signal.SIGTERM, left())
+        deadline = clock() + grace
+        while clock() < deadline and any(each.listens for each in left().values()):
+            sleep(0.1)
+        late = left()
+        _send(signal.SIGKILL, late)
+        deadline = clock() + _KILLED
+        while clock() < deadline and left():
+            sleep(0.1)
+        return [each.name for each in late.values()]
+
+    return tuple(sorted({*stop(lambda each: each.name != _LAST), *stop(lambda _: True)}))
 
 
-def _send(what: signal.Signals, pids: dict[int, bool]) -> None:
+def _send(what: signal.Signals, pids: Iterable[int]) -> None:
     for pid in pids:
         with suppress(ProcessLookupError):
             os.kill(pid, what)

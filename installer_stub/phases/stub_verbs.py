@@ -50,17 +50,17 @@ def new_authority() -> Command:
 
 def next_authority() -> Command:
     """Make the CA that is to follow the site registry's present one, beside it, if it is not there."""
-    return Command.of(STUB, "host", "new-authority", "--next", changes="make the site registry's next certificate authority")
+    return Command.of_stub("new-authority", "--next", changes="make the site registry's next certificate authority")
 
 
 def switch_authority() -> Command:
     """Have a master use the next CA, and issue its registry's certificate by it."""
-    return Command.of(STUB, "host", "switch-authority", changes="use the site registry's next certificate authority")
+    return Command.of_stub("switch-authority", changes="use the site registry's next certificate authority")
 
 
 def renew_registry() -> Command:
     """Have a master's registry show the certificate that its file has."""
-    return Command.of(STUB, "host", "renew-registry", changes="let the registry show its certificate")
+    return Command.of_stub("renew-registry", changes="let the registry show its certificate")
 
 
 def issue_registry(addresses: tuple[str, ...], names: tuple[str, ...]) -> Command:

@@ -37,6 +37,15 @@ class HostStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class OperatorAccess:
+    """The operator's own kubeconfig for this cluster: how many days it still works."""
+
+    path: str
+    days: int
+    overdue: bool  # nothing on the hosts renews it
+
+
+@dataclass(frozen=True, slots=True)
 class SiteStatus:
     """All of it. ``api`` is the master that spoke; ``unheard`` says why the cluster itself could not be asked."""
 
@@ -46,6 +55,7 @@ class SiteStatus:
     api: str = ""
     unheard: str = ""
     strangers: tuple[str, ...] = ()  # nodes that the record does not know
+    access: OperatorAccess | None = None  # None: there is none where the verb was run
 
     @property
     def problems(self) -> tuple[str, ...]:
@@ -58,6 +68,8 @@ class SiteStatus:
         found += [problem for host in self.hosts for problem in host.problems]
         found += [f"{name}: has not heard of the present masters; run install or join again, naming any host" for name in self.record.pending]
         found += [f"node {name} is in the cluster and not in the record" for name in self.strangers]
+        if self.access is not None and self.access.overdue:
+            found.append(f"{self.access.path} ends in {self.access.days} days: certs kubeconfig, with --master, makes another one")
         found += [f"{each.title} is not installed completely" for each in self.record.site.bundles if each.state is not BundleState.INSTALLED]
         return tuple(found)
 
@@ -78,6 +90,8 @@ def status_text(status: SiteStatus) -> str:
         f"pods {record.site.networks.pods}, Services {record.site.networks.services}"
         + (f", endpoint {record.site.endpoint}" if record.site.endpoint else ""),
     ]
+    if status.access is not None:
+        head.append(f"kubeconfig {status.access.path}: {status.access.days} days")
     rows: list[tuple[str, ...]] = [("host", "role", "address", "answers", "node", "kubelet", "etcd", "registry", "certificates", "lease")]
     rows += [_row(host, status) for host in status.hosts]
     problems = [f"  - {problem}" for problem in status.problems]
@@ -103,6 +117,7 @@ def status_fields(status: SiteStatus) -> dict[str, object]:
         "api": status.api,
         "pending": list(record.pending),
         "strangers": list(status.strangers),
+        "kubeconfig": {"path": status.access.path, "days": status.access.days} if status.access is not None else None,
     }
 
 

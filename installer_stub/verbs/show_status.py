@@ -6,7 +6,7 @@ import contextlib
 import json
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from installer_stub.distro import units
@@ -19,8 +19,17 @@ from installer_stub.host.model import Role
 from installer_stub.kube.etcd import Etcd, EtcdMember
 from installer_stub.options import InstallOptions
 from installer_stub.plan.model import STUB
+from installer_stub.preflight.certificates import ends_soon
 from installer_stub.site.model import SiteHost
-from installer_stub.site.status import HostStatus, SiteStatus, status_fields, status_text, strangers
+from installer_stub.site.status import (
+    HostStatus,
+    OperatorAccess,
+    SiteStatus,
+    status_fields,
+    status_text,
+    strangers,
+)
+from installer_stub.verbs import operators_file
 from installer_stub.verbs.open_site import OpenSite, open_site
 from installer_stub.verbs.session import result, session
 
@@ -42,9 +51,21 @@ def main(options: InstallOptions) -> int:
     """Print how the site is. Return 0 where all is well, UNWELL where something is not. Raises InstallerError."""
     with session(options) as run:
         with open_site(run) as site:
-            status = gather_status(site)
+            status = replace(gather_status(site), access=_access(options, site))
         result(run, status_text(status), **status_fields(status))
     return 0 if status.healthy else UNWELL
+
+
+def _access(options: InstallOptions, site: OpenSite) -> OperatorAccess | None:
+    """Return what lies where an installation puts it. A host that does not tell whose it is leaves it out."""
+    now = time.time()
+    try:
+        mine = operators_file.look(options.kubeconfig, site.connections.values())
+    except HostError:
+        return None
+    if mine is None:
+        return None
+    return OperatorAccess(mine.path, int(mine.certificate.days_left(now) // 1), ends_soon(mine.certificate, now))
 
 
 def gather_status(site: OpenSite) -> SiteStatus:

@@ -1,4 +1,4 @@
-"""Certificates as they are after a long time without power: the same, but ended yesterday.
+"""Certificates as they are after a long time: the same, but with other dates.
 
 Hosts of a bed share the machine's clock, so the clock cannot be moved; what a clock that moved would make of certificates can.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import datetime as dt
 import re
+from dataclasses import dataclass
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -25,6 +26,26 @@ SIGNED_BY = {
 KUBECONFIGS = tuple(f"/etc/kubernetes/{name}.conf" for name in ("admin", "super-admin", "controller-manager", "scheduler"))
 
 
+@dataclass(frozen=True)
+class Life:
+    """From when to when certificates are valid."""
+
+    begins: dt.datetime
+    ends: dt.datetime
+
+    @classmethod
+    def ended(cls) -> Life:
+        """A year that ended yesterday."""
+        yesterday = dt.datetime.now(dt.UTC) - dt.timedelta(days=1)
+        return cls(yesterday - dt.timedelta(days=365), yesterday)
+
+    @classmethod
+    def past_half(cls, seconds: float) -> Life:
+        """One of so many seconds, of which a little more than half is over."""
+        now = dt.datetime.now(dt.UTC)
+        return cls(now - dt.timedelta(seconds=seconds * 0.51), now + dt.timedelta(seconds=seconds * 0.49))
+
+
 class Authority:
     """A CA that lies on a master, used as only a test may."""
 
@@ -34,18 +55,17 @@ class Authority:
         assert isinstance(key, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey)
         self._key = key
 
-    def ended(self, pem: bytes) -> bytes:
-        """Return the certificate as it is, of a year's life that ended yesterday."""
+    def lived(self, pem: bytes, life: Life) -> bytes:
+        """Return the certificate as it is, of that life."""
         old = x509.load_pem_x509_certificate(pem)
-        yesterday = dt.datetime.now(dt.UTC) - dt.timedelta(days=1)
         builder = (
             x509.CertificateBuilder()
             .subject_name(old.subject)
             .issuer_name(self._certificate.subject)
             .public_key(old.public_key())
             .serial_number(x509.random_serial_number())
-            .not_valid_before(yesterday - dt.timedelta(days=365))
-            .not_valid_after(yesterday)
+            .not_valid_before(life.begins)
+            .not_valid_after(life.ends)
         )
         for extension in old.extensions:
             builder = builder.add_extension(extension.value, extension.critical)
@@ -60,19 +80,28 @@ def write(host: BlankHost, path: str, data: bytes) -> None:
     host.run(f"base64 -d > {path} <<'E'\n{base64.b64encode(data).decode()}\nE")
 
 
-def let_all_end(master: BlankHost, hosts: tuple[BlankHost, ...]) -> None:
+def let_all_end(masters: tuple[BlankHost, ...], hosts: tuple[BlankHost, ...]) -> None:
     """Replace every certificate of Kubernetes by one that ended yesterday."""
-    for path, leaves in SIGNED_BY.items():
-        authority = Authority(master, path)
-        for leaf in leaves:
-            write(master, leaf, authority.ended(read(master, leaf)))
-    authority = Authority(master, f"{PKI}/ca")
-    for config in KUBECONFIGS:
-        text = read(master, config).decode()
-        (data,) = re.findall(r"client-certificate-data: (\S+)", text)
-        ended = base64.b64encode(authority.ended(base64.b64decode(data))).decode()
-        write(master, config, text.replace(data, ended).encode())
+    let_all_live(masters, hosts, Life.ended())
+
+
+def let_all_live(masters: tuple[BlankHost, ...], hosts: tuple[BlankHost, ...], life: Life) -> None:
+    """Replace every certificate of Kubernetes, on ``masters`` and kubelet's on ``hosts``, by one of that life."""
+    for master in masters:
+        for path, leaves in SIGNED_BY.items():
+            authority = Authority(master, path)
+            for leaf in leaves:
+                write(master, leaf, authority.lived(read(master, leaf), life))
+        authority = Authority(master, f"{PKI}/ca")
+        for config in KUBECONFIGS:
+            if master.run(f"test -e {config}", check=False).returncode != 0:
+                continue  # super-admin.conf is the first master's alone
+            text = read(master, config).decode()
+            (data,) = re.findall(r"client-certificate-data: (\S+)", text)
+            lived = base64.b64encode(authority.lived(base64.b64decode(data), life)).decode()
+            write(master, config, text.replace(data, lived).encode())
+    authority = Authority(masters[0], f"{PKI}/ca")
     for host in hosts:
         pem = read(host, KUBELET)
         key = pem[pem.index(b"-----BEGIN", pem.index(b"-----END CERTIFICATE-----")) :]
-        write(host, KUBELET, authority.ended(pem) + key)
+        write(host, KUBELET, authority.lived(pem, life) + key)

@@ -5,6 +5,7 @@ Nobody runs the installer here. Docker writes /etc/hosts anew at each start of a
 
 from __future__ import annotations
 
+import base64
 import json
 import subprocess
 import time
@@ -13,6 +14,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+import yaml
+from cryptography import x509
 
 from tests.cluster.aging import KUBELET, let_all_end
 from tests.cluster.conftest import OUTPUT, Site, install
@@ -97,8 +100,7 @@ def test_a_link_flap_a_hardening_baseline_and_a_rewritten_hosts_file_are_put_rig
 
 def certs(site: Site, *words: str) -> subprocess.CompletedProcess[str]:
     plain = install_command(site.run, site.bed, site.kubeconfig, "--yes")
-    at = plain.index("--kubeconfig")
-    command = [plain[0], "certs", *words, *plain[1:at], *plain[at + 2 :]]
+    command = [plain[0], "certs", *words, *plain[1:]]
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=300, env=operators_environment(), cwd=OUTPUT)
 
 
@@ -110,11 +112,16 @@ def ends(site: Site) -> dict[str, float]:
     return {f"{each['host']} {each['path']}": each["days_left"] for each in done["certificates"] if not each["authority"]}
 
 
+def client_certificate(kubeconfig: str) -> x509.Certificate:
+    return x509.load_pem_x509_certificate(base64.b64decode(yaml.safe_load(kubeconfig)["users"][0]["user"]["client-certificate-data"]))
+
+
 def test_a_cluster_that_slept_past_all_its_certificates_comes_back(site: Site) -> None:
     """The master by itself, at its boot; a node, which has no CA and whom nobody in the cluster knows any more, with one command."""
     master, node = site.bed.masters[0], site.bed.nodes[0]
     assert min(ends(site).values()) > 80
-    let_all_end(master, site.bed.hosts)
+    before = client_certificate(site.kubeconfig.read_text())
+    let_all_end(site.bed.masters, site.bed.hosts)
     for host in site.bed.hosts:
         host.run("sync")
         host.power_off()
@@ -126,4 +133,7 @@ def test_a_cluster_that_slept_past_all_its_certificates_comes_back(site: Site) -
     renewed = certs(site, "renew")
     assert renewed.returncode == 0, renewed.stdout + renewed.stderr
     assert min(ends(site).values()) > 80
+    renewed_one = client_certificate(site.kubeconfig.read_text())
+    assert renewed_one == client_certificate(master.run("cat /etc/kubernetes/admin.conf").stdout) != before, "the operator's copy is the master's of today"
+    assert not list(site.kubeconfig.parent.glob(f"{site.kubeconfig.name}.bak*"))
     whole(site.bed)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from tests.cluster.conftest import OUTPUT, install, registry_login
+from tests.cluster.watch import CURL_NOT_BELIEVED, Watch
+from tests.demo.__main__ import install_command, operators_environment
 from tests.demo.shop import ADMIN, order_something
 from tests.testbed.cache import Cache
 from tests.testbed.hosts import TestBed
@@ -57,6 +60,32 @@ def test_masters_find_the_api_at_themselves_and_the_application_answers(bed: Tes
         assert f"{master.address} api.airseal.internal" in " ".join(master.run("cat /etc/hosts").stdout.split())
     order = order_something(bed.masters[0], bed.nodes[0])
     assert order.stored == f"{order.placed['id']} coffee 2"
+
+
+def test_a_new_ca_of_the_registries_and_new_certificates_while_everybody_looks(bed: TestBed, shop_run: Path) -> None:
+    """No host ever meets a registry that it does not believe, and the API is there through the balancer of the node."""
+    with Watch(bed) as watch:
+        before = {host.run("cat /etc/airseal/ca.crt").stdout for host in bed.hosts}
+        rotated = certs(bed, shop_run, "rotate-registry")
+        assert rotated.returncode == 0, rotated.stdout + rotated.stderr
+        after = {host.run("cat /etc/airseal/ca.crt").stdout for host in bed.hosts}
+        assert len(before) == len(after) == 1
+        assert before != after
+        seen = watch.registries()
+        assert {name for name, _ in seen} == {f"{host.name} {master.address}" for host in bed.hosts for master in bed.masters}
+        assert CURL_NOT_BELIEVED not in {status for _, status in seen}
+        assert {status for _, status in watch.registries(last=1)} == {0}
+        renewed = certs(bed, shop_run, "renew")
+        assert renewed.returncode == 0, renewed.stdout + renewed.stderr
+    (OUTPUT / "three-certs.log").write_text(f"{rotated.stdout}\n{rotated.stderr}\n{renewed.stdout}\n{renewed.stderr}\n{watch.text()}")
+    assert watch.api_downs, "an API server that is not started again has not read its certificate"
+    assert watch.together() == [], "two masters were away at one moment"
+    assert order_something(bed.masters[0], bed.nodes[0]).placed
+
+
+def certs(bed: TestBed, run: Path, word: str) -> subprocess.CompletedProcess[str]:
+    plain = install_command(run, bed, OUTPUT / "kubeconfig-three", "--yes")
+    return subprocess.run([plain[0], "certs", word, *plain[1:]], capture_output=True, text=True, check=False, timeout=600, env=operators_environment(), cwd=OUTPUT)
 
 
 def test_no_join_secret_is_left(bed: TestBed) -> None:

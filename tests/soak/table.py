@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from fnmatch import fnmatchcase
 
-from tests.soak import clean, habits, interruptions, masters_off, mistakes, resets, restarts, torn
+from tests.soak import (
+    certificates,
+    clean,
+    habits,
+    interruptions,
+    masters_off,
+    mistakes,
+    resets,
+    restarts,
+    torn,
+)
 from tests.soak.scenario import Scenario
 
 SCENARIOS: tuple[Scenario, ...] = (
@@ -15,6 +25,7 @@ SCENARIOS: tuple[Scenario, ...] = (
     *habits.scenarios(),
     *masters_off.scenarios(),
     *torn.scenarios(),
+    *certificates.scenarios(),
     *interruptions.scenarios(),
 )
 ALL = (*SCENARIOS, *interruptions.singles())

@@ -7,7 +7,14 @@ import json
 import pytest
 
 from installer_stub.kube.etcd import EtcdMember
-from installer_stub.site.status import HostStatus, SiteStatus, status_fields, status_text, strangers
+from installer_stub.site.status import (
+    HostStatus,
+    OperatorAccess,
+    SiteStatus,
+    status_fields,
+    status_text,
+    strangers,
+)
 from installer_stub.verbs.show_status import parse_host
 from tests.fakes.sites import master, node, record
 
@@ -72,6 +79,7 @@ def test_a_healthy_site() -> None:
         ({"hosts": (HostStatus(node(5), units=(("kubelet.service", "failed"),)),)}, "n5: kubelet.service is failed"),
         ({"hosts": (HostStatus(node(5), units=(("kubelet.service", ""),)),)}, "n5: kubelet.service is unknown"),
         ({"hosts": (HostStatus(node(5), days=-3, overdue=True),)}, "n5: a certificate ended 3 days ago"),
+        ({"access": OperatorAccess("kubeconfig", 30, overdue=True)}, "kubeconfig ends in 30 days: certs kubeconfig, with --master, makes another one"),
     ],
 )
 def test_every_kind_of_problem_has_a_name(changes: dict[str, object], problem: str) -> None:
@@ -80,6 +88,14 @@ def test_every_kind_of_problem_has_a_name(changes: dict[str, object], problem: s
     assert problem in status.problems
     assert f"  - {problem}" in status_text(status)
     assert problem in status_fields(status)["problems"]  # type: ignore[operator]
+
+
+def test_the_operators_own_access_is_told_and_no_problem_while_it_lasts() -> None:
+    status = site(access=OperatorAccess("./site.conf", 1000, overdue=False))
+    assert status.healthy
+    assert "kubeconfig ./site.conf: 1000 days" in status_text(status)
+    assert status_fields(status)["kubeconfig"] == {"path": "./site.conf", "days": 1000}
+    assert status_fields(site())["kubeconfig"] is None
 
 
 def test_nodes_that_nobody_recorded() -> None:
