@@ -12,11 +12,13 @@ from pathlib import Path
 from installer_stub.errors import UsageError
 from installer_stub.host.model import Host, Role
 from installer_stub.plan.model import API_PORT, BY_ITSELF, Access, Endpoint
+from installer_stub.plan.settings import NOTHING_SAID, SiteWishes
 
 # Kubernetes' own defaults in kubeadm examples and flannel; both are changed by options.
 POD_CIDR = "10.244.0.0/16"
 SERVICE_CIDR = "10.96.0.0/16"
 SHORTEST_VALIDITY = 600  # seconds; hosts look at their certificates once a minute
+NONE = "none"  # --endpoint, --san: none any more
 LONGEST_VALIDITY = 3650 * 24 * 3600  # a third of the life of the CA
 
 _USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
@@ -47,6 +49,7 @@ class HostWishes:
 
     labels: tuple[tuple[str, str], ...] | None = None  # sorted by name
     taints: tuple[str, ...] | None = None  # "key=value:Effect"
+    env: tuple[tuple[str, str], ...] | None = None  # of containerd and kubelet, sorted by name
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +79,8 @@ class InstallOptions:
     lost: bool = False  # remove: the hosts do not answer, and will not come back
     force: bool = False  # remove: also where the cluster will stand still
     wishes: tuple[tuple[str, HostWishes], ...] = ()  # by the hosts' addresses
+    settings: SiteWishes = NOTHING_SAID
+    dropped: frozenset[str] = frozenset()  # what the site shall not have any more: "endpoint", "san"
     source: str = "command line"  # where this was written: a file's name for a Clusterfile
     host_keys: tuple[tuple[str, frozenset[str]], ...] = ()  # fingerprints that were given beforehand, by address
     output: Path | None = None  # logs, init: where the result goes
@@ -132,6 +137,20 @@ def parse_access(endpoint: str | None, names: Iterable[str]) -> Access:
         if not _is_address(name.removeprefix("*.")):
             raise UsageError(f"--san {name[:60]!r} is neither a name nor an address", remedy)
     return Access(found, tuple(dict.fromkeys(sans)))
+
+
+def parse_dropped(endpoint: str | None, names: Iterable[str]) -> tuple[str | None, tuple[str, ...], frozenset[str]]:
+    """Return endpoint and names as far as they are any, and which of both shall be given up: those written as ``none``.
+
+    Raises UsageError for ``none`` beside a name.
+    """
+    listed = tuple(names)
+    dropped = {"endpoint"} if endpoint is not None and endpoint.strip().lower() == NONE else set()
+    if any(NONE in map(str.strip, text.lower().split(",")) for text in listed):
+        if len(listed) > 1 or "," in listed[0]:
+            raise UsageError(f"--san {NONE} stands alone: it takes all further names away", "leave it out, or the other names")
+        dropped.add("san")
+    return None if "endpoint" in dropped else endpoint, () if "san" in dropped else listed, frozenset(dropped)
 
 
 def parse_port(text: str) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -16,6 +17,10 @@ _TAGS: Final = {
     "object": "tag:yaml.org,2002:map",
     "array": "tag:yaml.org,2002:seq",
 }
+_BOOLEAN: Final = "tag:yaml.org,2002:bool"
+_FLOAT: Final = "tag:yaml.org,2002:float"
+_PLAIN: Final = frozenset({*_TAGS.values(), _BOOLEAN, _FLOAT, "tag:yaml.org,2002:null"})
+_DECIMAL: Final = re.compile(r"-?[0-9]{1,15}\.[0-9]{1,15}")
 _WORDS: Final = {"string": "a text", "integer": "a whole number", "object": "a mapping", "array": "a list"}
 
 
@@ -34,10 +39,13 @@ def check(node: yaml.Node, schema: Mapping[str, Any], path: str = "") -> Iterato
     if later:
         yield Problem(_line(node), path, str(later))
         return
-    wanted = str(schema.get("type", ""))
-    if wanted and not _is_a(node, wanted):
-        hint = " (write it in quotes)" if wanted == "string" and isinstance(node, yaml.ScalarNode) and node.value else ""
-        yield Problem(_line(node), path, f"{_WORDS[wanted]} is wanted{hint}")
+    said = schema.get("type", [])
+    wanted = [said] if isinstance(said, str) else said
+    if wanted and not any(_is_a(node, each) for each in wanted):
+        hint = " (write it in quotes)" if wanted == ["string"] and isinstance(node, yaml.ScalarNode) and node.value else ""
+        yield Problem(_line(node), path, f"{' or '.join(_WORDS[each] for each in wanted)} is wanted{hint}")
+    elif schema.get("x-free"):
+        yield from _free(node, path)
     elif isinstance(node, yaml.MappingNode):
         yield from _mapping(node, schema, path)
     elif isinstance(node, yaml.SequenceNode):
@@ -87,6 +95,23 @@ def _sequence(node: yaml.SequenceNode, schema: Mapping[str, Any], path: str) -> 
         return
     for index, item in enumerate(node.value):
         yield from check(item, schema.get("items", {}), f"{path}[{index}]")
+
+
+def _free(node: yaml.Node, path: str) -> Iterator[Problem]:
+    """What is passed on to others has to be JSON, and to read the same for everybody."""
+    if isinstance(node, yaml.MappingNode):
+        yield from _mapping(node, {}, path)
+        for name, _, value in entries(node):
+            yield from _free(value, f"{path}.{name}")
+    elif isinstance(node, yaml.SequenceNode):
+        for index, item in enumerate(node.value):
+            yield from _free(item, f"{path}[{index}]")
+    elif isinstance(node, yaml.ScalarNode) and node.tag == _TAGS["integer"]:
+        yield from _scalar(node, {"type": "integer"}, path)
+    elif node.tag == _BOOLEAN and node.value not in {"true", "false"}:
+        yield Problem(_line(node), path, f"{node.value!r} means true or false to some and a text to others; write true, false, or quotes")
+    elif node.tag not in _PLAIN or (node.tag == _FLOAT and not _DECIMAL.fullmatch(node.value)):
+        yield Problem(_line(node), path, "a text is wanted here (write it in quotes)")
 
 
 def _scalar(node: yaml.ScalarNode, schema: Mapping[str, Any], path: str) -> Iterator[Problem]:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import ipaddress
+import posixpath
 import re
+import tomllib
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from installer_stub.distro.units import PROXIES
 from installer_stub.errors import UsageError
 from installer_stub.host.model import Role
 from installer_stub.options import parse_access, parse_host, parse_validity
@@ -14,6 +17,12 @@ from installer_stub.options import parse_access, parse_host, parse_validity
 _LABEL: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
 _PREFIX: Final = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*")
 _EFFECTS: Final = ("NoSchedule", "PreferNoSchedule", "NoExecute")
+_VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
+_SECRET: Final = re.compile(r"(?i)passw|secret|token|credential|private_?key|api_?key|passphrase")
+_PATH: Final = re.compile(r"(/[A-Za-z0-9._-]+){1,20}")
+# Nothing of ours may lie in them; and these others are full of what is not ours.
+_TAKEN: Final = ("/bin", "/boot", "/dev", "/etc", "/lib", "/lib64", "/opt/airseal", "/opt/cni", "/proc", "/root", "/run", "/sbin", "/sys", "/tmp", "/usr", "/var/lib/airseal", "/var/lib/cni", "/var/log", "/var/run", "/var/tmp")  # noqa: S108 - forbidden, not used
+_SHARED: Final = ("/home", "/media", "/mnt", "/opt", "/srv", "/var", "/var/cache", "/var/lib", "/var/opt", "/var/spool")
 _USER: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
 
 
@@ -85,6 +94,46 @@ def _label(text: str) -> str:
     return "" if not text or _LABEL.fullmatch(text) else "is no value of a label: up to 63 letters, digits, '-', '_', '.'"
 
 
+def _path(text: str) -> str:
+    if not _PATH.fullmatch(text) or text != posixpath.normpath(text):
+        return "is no directory: an absolute path of letters, digits, '.', '_', '-', without .. and without a / at its end"
+    if any(text == place or text.startswith(f"{place}/") for place in _TAKEN) or text in _SHARED:
+        return "is a directory of the system or of airseal; name one that is for this data alone"
+    return ""
+
+
+def _toml(text: str) -> str:
+    try:
+        found = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        return f"is no TOML: {error}"
+    if taken := sorted({"root", "state", "imports"} & set(found)):
+        return f"says {', '.join(taken)}, which airseal says; containerd's directory is dataDirectories.containerd"
+    return f"is of version {found.get('version')}; version = 3 is wanted" if found.get("version") != 3 else ""
+
+
+def _variable(text: str) -> str:
+    if not _VARIABLE.fullmatch(text):
+        return "is no name of a variable"
+    if _SECRET.search(text):
+        return "looks like a secret, and the site's record keeps what stands here; let the application read a Secret of the cluster"
+    return ""
+
+
+def _command_variable(text: str) -> str:
+    return "is said by airseal" if text == "KUBECONFIG" else _variable(text)
+
+
+def _host_variable(text: str) -> str:
+    if text == "PATH":
+        return "is said by airseal"
+    return "is kept away from containerd and kubelet: a proxy knows neither the site registry nor the API" if text in PROXIES else _variable(text)
+
+
+def _variable_value(text: str) -> str:
+    return "" if text.isprintable() else "is more than one line, or holds what cannot be printed"
+
+
 def _taint(text: str) -> str:
     left, colon, effect = text.rpartition(":")
     key, _, value = left.partition("=")
@@ -104,4 +153,10 @@ CHECKS: Final[Mapping[str, Callable[[str], str]]] = {
     "label-name": _label_name,
     "label": _label,
     "taint": _taint,
+    "path": _path,
+    "toml": _toml,
+    "environment-name": _host_variable,
+    "environment": _variable_value,
+    "command-environment-name": _command_variable,
+    "command-environment": _variable_value,
 }

@@ -9,6 +9,7 @@ from typing import Final
 from installer_stub.clusterfile.schema import API_VERSION, KIND
 from installer_stub.host.model import Host
 from installer_stub.options import POD_CIDR, SERVICE_CIDR, HostWishes
+from installer_stub.plan.settings import AS_USUAL, REGISTRY_PORT, Pairs, SiteSettings
 
 _HEAD: Final = """\
 # Clusterfile: a site as it is wanted. Change it and run {prog} apply -f {file}
@@ -25,6 +26,7 @@ def render(
     sans: Sequence[str] = (),
     validity: int | None = None,
     wishes: Mapping[str, HostWishes] | None = None,
+    settings: SiteSettings = AS_USUAL,
     prog: str = "./app.run",
     file: str = "Clusterfile",
 ) -> str:
@@ -39,6 +41,7 @@ def render(
         wished = (wishes or {}).get(host.address, HostWishes())
         lines += [f"    labels: {json.dumps(dict(wished.labels))}"] if wished.labels else []
         lines += [f"    taints: {json.dumps(list(wished.taints))}"] if wished.taints else []
+        lines += [f"    env: {json.dumps(dict(wished.env))}"] if wished.env else []
     lines += ["", "# The cluster's own address ranges. They stay for the life of the cluster."]
     if pods is None and services is None:
         lines += ["# networks:", f'#   pods: "{POD_CIDR}"', f'#   services: "{SERVICE_CIDR}"']
@@ -50,7 +53,24 @@ def render(
     lines += ["subjectAltNames:", *(f"  - {_quoted(name)}" for name in sans)] if sans else ["# subjectAltNames:", "#   - api.site.example"]
     lines += ["", "# How long certificates live; hosts renew them at half of it."]
     lines.append(f"certificateValidity: {_quoted(_validity(validity))}" if validity is not None else '# certificateValidity: "1095"')
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, *_settings(settings)]) + "\n"
+
+
+def _settings(settings: SiteSettings) -> list[str]:
+    """Return what most sites never say: comments where this one does not."""
+    lines = ["", "# Environment of the application's commands; another value runs them again. No passwords: the site's record keeps it."]
+    lines += ["env:", *_pairs(settings.env)] if settings.env else ["# env:", "#   SITE: north"]
+    lines += ["", "# The rest stays for the life of the cluster, but for containerd's patch."]
+    port = settings.registry_port
+    lines += ["registry:", f"  port: {port}"] if port != REGISTRY_PORT else ["# registry:", f"#   port: {port}"]
+    lines += ["dataDirectories:", *_pairs(settings.directories)] if settings.directories else ["# dataDirectories:", '#   etcd: "/data/etcd"']
+    if not settings.patches:
+        return [*lines, "# patches:", "#   kubelet: {maxPods: 200}"]
+    return [*lines, "patches:", *(f"  {name}: {text}" for name, text in settings.patches)]  # JSON is YAML
+
+
+def _pairs(pairs: Pairs) -> list[str]:
+    return [f"  {name}: {_quoted(value)}" for name, value in pairs]
 
 
 def _quoted(text: str) -> str:

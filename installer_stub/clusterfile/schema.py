@@ -1,7 +1,7 @@
 """The schema of a Clusterfile: JSON Schema 2020-12, which editors know, and what our own reader goes by.
 
-Beside the standard's words it has two of ours: ``format`` names a check in ``formats``; ``x-not-yet`` says that a field has
-its place and is not honoured by this version, so that writing it is an error and never silence.
+Beside the standard's words it has three of ours: ``format`` names a check in ``formats``; ``x-not-yet`` says that a field has
+its place and is not honoured by this version, so that writing it is an error and never silence; ``x-free`` is whatever JSON can say.
 """
 
 from __future__ import annotations
@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from installer_stub.plan.settings import STATIC_PODS
+
 API_VERSION: Final = "airseal/v1"
 KIND: Final = "Cluster"
-_LATER: Final = "this version of airseal does not do that yet; leave it out"
+_BUNDLES: Final = "bundles lie in /var/lib/airseal/bundles: units and ledger name that place; mount a file system there instead"
 
 
 def _text(description: str, **more: object) -> dict[str, object]:
@@ -24,6 +26,10 @@ def _list(description: str, items: Mapping[str, object], **more: object) -> dict
 
 def _texts(description: str, format_: str) -> dict[str, object]:
     return {"type": "object", "description": description, "propertyNames": {"format": f"{format_}-name"}, "additionalProperties": {"type": "string", "maxLength": 1024, "format": format_}}
+
+
+def _free(description: str, types: list[str]) -> dict[str, object]:
+    return {"type": types, "description": description, "x-free": True}
 
 
 _PORT: Final = {"type": "integer", "description": "SSH port; default: that of the command line, or 22", "minimum": 1, "maximum": 65535}
@@ -39,7 +45,7 @@ _HOST: Final[Mapping[str, object]] = {
         "port": _PORT,
         "labels": _texts("labels of the node; those that are not here any more are taken away again", "label"),
         "taints": _list("taints of the node, as kubectl spells them: key=value:Effect", _text("taint", format="taint", maxLength=512)),
-        "env": {**_texts("environment of containerd and kubelet on this host", "environment"), "x-not-yet": _LATER},
+        "env": _texts("environment of containerd and kubelet on this host; the record keeps it, so no passwords", "environment"),
     },
 }
 
@@ -63,33 +69,34 @@ SCHEMA: Final[Mapping[str, Any]] = {
                 "services": _text("network of Services, 10.96.0.0/16 by default", format="network"),
             },
         },
-        "endpoint": _text("HOST[:PORT] of a load balancer or virtual address in front of the masters", format="endpoint"),
+        "endpoint": _text("HOST[:PORT] of a load balancer or virtual address in front of the masters; none: not any more", format="endpoint"),
         "subjectAltNames": _list("more names and addresses that the API is reached by", _text("name or address", format="san")),
         "certificateValidity": _text("how long certificates live: days, or a number with d, h or m", format="validity"),
+        "env": _texts("environment of the application's commands, beside the bundle's; another value runs them again; the record keeps it, so no passwords", "command-environment"),
         "registry": {
             "type": "object",
             "description": "the site registry",
             "additionalProperties": False,
-            "properties": {"port": {"type": "integer", "minimum": 1, "maximum": 65535}},
-            "x-not-yet": _LATER,
+            "properties": {"port": {"type": "integer", "description": "5443 by default; it stays for the life of the cluster", "minimum": 1024, "maximum": 65535}},
         },
         "dataDirectories": {
             "type": "object",
-            "description": "where data lies on hosts",
+            "description": "where data lies on every host; it stays for the life of the cluster. Storage drivers that expect /var/lib/kubelet must be told",
             "additionalProperties": False,
-            "properties": {name: _text("a directory", format="path") for name in ("containerd", "kubelet", "etcd", "bundles")},
-            "x-not-yet": _LATER,
+            "properties": {
+                **{name: _text(f"an empty directory for the data of {name}, or one to be made", format="path") for name in ("containerd", "kubelet", "etcd")},
+                "bundles": {**_text("where masters keep bundles", format="path"), "x-not-yet": _BUNDLES},
+            },
         },
         "patches": {
             "type": "object",
             "description": "changes to what airseal writes",
             "additionalProperties": False,
             "properties": {
-                "kubeadm": _list("documents merged into kubeadm's configuration", {"type": "object"}),
-                "kubelet": _list("documents merged into KubeletConfiguration", {"type": "object"}),
-                "containerd": _list("TOML for /etc/containerd/conf.d", {"type": "string"}),
+                **{name: _free(f"of the static pod {name}: a strategic merge patch, or a list as in JSON Patch; for life", ["object", "array"]) for name in STATIC_PODS},
+                "kubelet": _free("merged into every host's KubeletConfiguration; for life", ["object"]),
+                "containerd": {"type": "string", "description": "TOML, read after containerd's configuration; may change at any time", "maxLength": 16384, "format": "toml"},
             },
-            "x-not-yet": _LATER,
         },
     },
 }

@@ -80,6 +80,8 @@ def options_of(arguments: Namespace) -> InstallOptions:
         access=wanted.access,
         certificate_validity=wanted.certificate_validity,
         wishes=wanted.wishes,
+        settings=wanted.settings,
+        dropped=wanted.dropped,
         source=str(arguments.file),
     )
 

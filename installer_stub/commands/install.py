@@ -16,6 +16,7 @@ from installer_stub.options import (
     check_hosts,
     check_networks,
     parse_access,
+    parse_dropped,
     parse_host_keys,
     parse_hosts,
     parse_port,
@@ -88,8 +89,8 @@ def define_hosts(parser: ArgumentParser) -> _ArgumentGroup:
 def define_cluster(parser: ArgumentParser) -> None:
     """Add what a cluster can be told when it begins."""
     cluster = parser.add_argument_group("cluster")
-    cluster.add_argument("--endpoint", metavar="HOST[:PORT]", help="load balancer or virtual address in front of the masters, if the site has one; default: each node balances by itself")
-    cluster.add_argument("--san", action="append", default=[], metavar="NAME[,ADDRESS]", help="more names and addresses that the API is reached by, for its certificates")
+    cluster.add_argument("--endpoint", metavar="HOST[:PORT]", help="load balancer or virtual address in front of the masters, if the site has one; default: as recorded, or each node balances by itself; none: not any more")
+    cluster.add_argument("--san", action="append", default=[], metavar="NAME[,ADDRESS]", help="more names and addresses that the API is reached by, for its certificates: all of them; default: as recorded; none: not any more")
     cluster.add_argument("--pod-cidr", metavar="CIDR", help=f"network of pods (default: as recorded at the site, or {POD_CIDR})")
     cluster.add_argument("--service-cidr", metavar="CIDR", help=f"network of services (default: as recorded at the site, or {SERVICE_CIDR})")
     days = CERTIFICATE_VALIDITY // 86400
@@ -149,6 +150,7 @@ def parse(arguments: Namespace) -> InstallOptions:
         getattr(arguments, "pod_cidr", None), getattr(arguments, "service_cidr", None)
     )
     validity = getattr(arguments, "certificate_validity", None)
+    endpoint, sans, dropped = parse_dropped(getattr(arguments, "endpoint", None), getattr(arguments, "san", ()))
     via = parse_hosts(getattr(arguments, "via", []), Role.MASTER, user=arguments.user, port=port)
     hosts = check_hosts(masters + nodes)
     if getattr(arguments, "require", True):
@@ -169,7 +171,8 @@ def parse(arguments: Namespace) -> InstallOptions:
         bundle=arguments.bundle,
         take=parse_take(getattr(arguments, "take", ()), (*(path for path, _ in KUBEADM.own_directories), containerd.CONFIG)),
         force_rejoin=frozenset(getattr(arguments, "force_rejoin", ())),
-        access=parse_access(getattr(arguments, "endpoint", None), getattr(arguments, "san", ())),
+        access=parse_access(endpoint, sans),
+        dropped=dropped,
         certificate_validity=parse_validity(validity) if validity is not None else None,
         via=tuple(host for host in via if host.address not in {each.address for each in hosts}),
         abandon=tuple(getattr(arguments, "abandon", ())),

@@ -13,6 +13,7 @@ from installer_stub.distro.datastore import Datastore
 from installer_stub.host.command import Command, Secret
 from installer_stub.membership.evidence import Traces
 from installer_stub.plan.model import HostPlan, Plan
+from installer_stub.plan.settings import AS_USUAL, SiteSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +102,7 @@ class Distro(Protocol):
     def join_script(self, config: str) -> str:
         """Return a script that joins the host it runs on."""
 
-    def leave_script(self) -> str:
+    def leave_script(self, settings: SiteSettings = AS_USUAL) -> str:
         """Return a script that takes a cluster, whole or half made, off the host it runs on; its word in the datastore stays.
 
         Never fails for what is not there.

@@ -14,6 +14,7 @@ SEAL: Final = "# Made by airseal, sha256 of what follows: "
 # Others' files: read after ours, so that they win, and never written or removed by us.
 DROPIN_DIRECTORY: Final = "/etc/containerd/conf.d"
 DROPINS: Final = f"{DROPIN_DIRECTORY}/*.toml"
+SITE_DROPIN: Final = f"{DROPIN_DIRECTORY}/50-airseal-site.toml"  # the one that is ours: what the Clusterfile adds
 REGISTRIES: Final = "/etc/containerd/certs.d"
 # "_default" answers for every registry that has no directory of its own: docs/hosts.md of containerd.
 HOSTS: Final = f"{REGISTRIES}/_default/hosts.toml"
@@ -23,11 +24,12 @@ SOCKET: Final = "/run/containerd/containerd.sock"
 _DIAL_TIMEOUT: Final = "2s"
 
 
-def config_toml(host: HostPlan, *, pause: str) -> str:
+def config_toml(host: HostPlan, *, pause: str, root: str = IMAGES) -> str:
     """Return config.toml (version 3, containerd 2.x). Its first line is the digest of the others: an edit can be seen."""
     lines = [
         f"# Put what you add into {DROPIN_DIRECTORY}: it wins over this file, and stays.",
         "version = 3",
+        *([] if root == IMAGES else [f"root = '{root}'"]),
         f"imports = ['{DROPINS}']",
         "",
         "[plugins.'io.containerd.cri.v1.images'.registry]",

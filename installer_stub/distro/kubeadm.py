@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Final
 from installer_stub.distro import containerd, kubeadm_config, paths, units
 from installer_stub.distro.base import Distro, HostFile, JoinGrant
 from installer_stub.distro.datastore import ETCD, Datastore
+from installer_stub.distro.site_files import site_files
 from installer_stub.host.command import Command, Secret
 from installer_stub.membership.evidence import Traces
 from installer_stub.plan.model import HostPlan, Plan
+from installer_stub.plan.settings import AS_USUAL, SiteSettings
 
 if TYPE_CHECKING:
     from cryptography import x509
@@ -22,12 +24,12 @@ _PATH = f"export PATH={units.PATH}; unset {' '.join(units.PROXIES)}\n"
 # for an etcd that does not answer; whose cluster lives on is taken out of it by the others.
 _LEAVE: Final = f"""\
 systemctl stop kubelet 2>/dev/null || true
-if [ -n "$(ls -A {paths.CONFIGURATION} 2>/dev/null)" ] || [ -e {paths.KUBELET_CONFIG} ] || [ -d {paths.ETCD}/member ]; then
+if [ -n "$(ls -A {paths.CONFIGURATION} 2>/dev/null)" ] || [ -e {paths.KUBELET_CONFIG} ] || [ -d "$ETCD_DATA/member" ]; then
   if command -v kubeadm >/dev/null; then
     kubeadm reset --force --cri-socket unix://{containerd.SOCKET} --skip-phases=remove-etcd-member || true
   fi
   rm -rf {paths.CONFIGURATION} {paths.KUBELET_CONFIG} {paths.KUBELET_FLAGS} {paths.KUBELET_PKI}
-  rm -rf {paths.ETCD}/member
+  rm -rf "$ETCD_DATA/member"
 fi
 """
 
@@ -82,7 +84,7 @@ class Kubeadm:
         """Return containerd's and kubelet's files. A cluster image's own templates would come in here."""
         endpoints = containerd.rotated(plan.images.endpoints, plan.position(host))
         files = [
-            HostFile(containerd.CONFIG, containerd.config_toml(host, pause=pause)),
+            HostFile(containerd.CONFIG, containerd.config_toml(host, pause=pause, root=plan.settings.directory("containerd", containerd.IMAGES))),
             HostFile(
                 containerd.HOSTS,
                 containerd.hosts_toml(endpoints, ca_path=plan.images.ca_path, authorization=authorization),
@@ -95,7 +97,7 @@ class Kubeadm:
         ]
         if host.resolv_conf is None:
             files.append(HostFile(kubeadm_config.NO_NAMESERVER, "# This site has no nameserver.\n"))
-        return tuple(files)
+        return (*files, *site_files(plan, host))
 
     def first_master_config(self, plan: Plan, host: HostPlan, grant: JoinGrant | None = None) -> str:
         """Return the documents for ``kubeadm init``."""
@@ -142,9 +144,9 @@ class Kubeadm:
         """Return the script around ``kubeadm join``."""
         return f"{_PATH}kubeadm join --config {config}\n"
 
-    def leave_script(self) -> str:
+    def leave_script(self, settings: SiteSettings = AS_USUAL) -> str:
         """Return the script around ``kubeadm reset``, and for what it leaves behind."""
-        return _PATH + _LEAVE
+        return f"{_PATH}ETCD_DATA={settings.directory('etcd', paths.ETCD)}\n{_LEAVE}"
 
 
 def _key_hash(certificate: x509.Certificate) -> str:

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import yaml
 
+from installer_stub.distro import paths
 from installer_stub.distro.base import JoinGrant
 from installer_stub.distro.containerd import SOCKET
 from installer_stub.host.model import Role
@@ -42,13 +43,16 @@ def node_registration(plan: Plan, host: HostPlan) -> Document:
     ignored = ["Swap", "FileContent--proc-sys-net-bridge-bridge-nf-call-iptables"]
     if host.cgroup_v1:
         ignored.append("SystemVerification")  # it refuses cgroup v1, which kubelet is told to accept
+    arguments = [("node-ip", host.internal)]
+    if (root := plan.settings.directory("kubelet", paths.KUBELET)) != paths.KUBELET:
+        arguments.append(("root-dir", root))  # its certificates and its configuration stay in /var/lib/kubelet
     registration: dict[str, Any] = {
         "name": host.name,
         "criSocket": f"unix://{SOCKET}",
         "imagePullPolicy": "IfNotPresent",
         "imagePullSerial": False,
         "ignorePreflightErrors": ignored,
-        "kubeletExtraArgs": [{"name": "node-ip", "value": host.internal}],
+        "kubeletExtraArgs": [{"name": name, "value": value} for name, value in arguments],
     }
     if not plan.site_nodes:
         registration["taints"] = []  # masters do all the work: an empty list, not a missing one, means no taint
@@ -82,6 +86,7 @@ def init_configuration(plan: Plan, host: HostPlan, grant: JoinGrant | None) -> D
 def cluster_configuration(plan: Plan) -> Document:
     """Return the ClusterConfiguration: the same for every master, whenever it joins."""
     names = [API_NAME, *(master.address for master in plan.site_masters), *(master.name for master in plan.site_masters), "127.0.0.1", *(master.reach for master in plan.site_masters if master.reach), *plan.access.sans]
+    etcd = plan.settings.directory("etcd", paths.ETCD)
     return {
         "apiVersion": _KUBEADM,
         "kind": "ClusterConfiguration",
@@ -89,6 +94,7 @@ def cluster_configuration(plan: Plan) -> Document:
         "kubernetesVersion": plan.bundle.kubernetes,
         "controlPlaneEndpoint": f"{API_NAME}:{API_PORT}",
         "networking": {"podSubnet": plan.pod_cidr, "serviceSubnet": plan.service_cidr, "dnsDomain": "cluster.local"},
+        **({} if etcd == paths.ETCD else {"etcd": {"local": {"dataDir": etcd}}}),
         "apiServer": {"certSANs": list(dict.fromkeys(names))},
         "certificateValidityPeriod": duration(plan.certificate_validity),
         "caCertificateValidityPeriod": duration(AUTHORITY_VALIDITY),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from installer_stub.plan.model import (
@@ -10,10 +11,10 @@ from installer_stub.plan.model import (
     REGISTRY_AUTHORITY,
     REGISTRY_CERTIFICATE,
     REGISTRY_KEY,
-    REGISTRY_PORT,
     STATE,
     STUB,
 )
+from installer_stub.plan.settings import REGISTRY_PORT
 
 CONTAINERD_UNIT: Final = "/etc/systemd/system/containerd.service"
 KUBELET_UNIT: Final = "/etc/systemd/system/kubelet.service"
@@ -156,8 +157,10 @@ _PREPARE: Final = (
 REGISTRY_UID: Final = 60713
 
 
-def registry(*, serves: str) -> str:
+def registry(*, serves: str, port: int = REGISTRY_PORT, hidden: Sequence[str] = ()) -> str:
     """Return the site registry's unit. ``serves`` names stub and bundle: another one is another text, hence a restart.
+
+    ``hidden`` are further directories that it shall not see.
 
     It begins as root, without any of root's powers but changing to another user, opens the files that root alone can
     read, and serves as a user that owns nothing. Not by User= and LoadCredential=: systemd knows those for a user that
@@ -165,7 +168,7 @@ def registry(*, serves: str) -> str:
 
     NotifyAccess=all because the program that says READY is a child of the frozen stub's bootloader.
     """
-    hidden = " ".join(f"-{path}" for path in ("/etc/kubernetes", "/var/lib/etcd", "/var/lib/kubelet", REGISTRY_AUTHORITY))
+    unseen = " ".join(f"-{path}" for path in ("/etc/kubernetes", "/var/lib/etcd", "/var/lib/kubelet", REGISTRY_AUTHORITY, *hidden))
     return f"""\
 # Made by airseal. Serves {serves}
 [Unit]
@@ -180,7 +183,7 @@ Environment=PATH={PATH}
 Environment=TMPDIR={_UNPACKED}
 RuntimeDirectory=airseal-registry
 ExecStartPre=/bin/sh -ec '{_PREPARE}'
-ExecStart={STUB} serve --store {STATE}/bundles --listen 0.0.0.0:{REGISTRY_PORT} --tls-cert {REGISTRY_CERTIFICATE} --tls-key {REGISTRY_KEY} --credential {CREDENTIAL} --become {REGISTRY_UID}
+ExecStart={STUB} serve --store {STATE}/bundles --listen 0.0.0.0:{port} --tls-cert {REGISTRY_CERTIFICATE} --tls-key {REGISTRY_KEY} --credential {CREDENTIAL} --become {REGISTRY_UID}
 Restart=always
 RestartSec=2
 LimitNOFILE=65536
@@ -191,8 +194,8 @@ PrivateDevices=yes
 ProtectSystem=full
 ProtectHome=yes
 # The first name is for systemd before 231.
-InaccessibleDirectories={hidden}
-InaccessiblePaths={hidden}
+InaccessibleDirectories={unseen}
+InaccessiblePaths={unseen}
 RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6
 ProtectKernelTunables=yes
 ProtectKernelModules=yes

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from installer_stub.distro import paths
@@ -81,8 +82,14 @@ def _unescaped(path: str) -> str:
     return re.sub(r"\\([0-7]{3})", lambda found: chr(int(found[1], 8)), path)
 
 
-_DISKS = (
-    f"for place in {' '.join(PLACES)}; do "
+
+
+def disks_script(places: Iterable[str]) -> str:
+    """Return the question whose answer ``parse_disks`` reads."""
+    return f"for place in {' '.join(places)}; do {_DISK}"
+
+
+_DISK = (
     'there=$place; while [ ! -d "$there" ]; do there=$(dirname "$there"); done; '
     'df -P -k "$there" | { read -r _; read -r row; printf "%s\\t%s\\n" "$place" "$row"; }; done'
 )
@@ -92,7 +99,7 @@ _ROOMY = tuple(Disk(place, "/", PLENTY, PLENTY) for place in PLACES)
 
 CPUS = Fact("cpus", "nproc", int, Otherwise(PLENTY, "whether it has processors enough"))
 MEMORY = Fact("memory", "cat /proc/meminfo", parse_memory, Otherwise(PLENTY, "whether it has memory enough"))
-DISKS = Fact("disks", _DISKS, parse_disks, Otherwise(_ROOMY, "whether there is room", needed=True))
+DISKS = Fact("disks", disks_script(PLACES), parse_disks, Otherwise(_ROOMY, "whether there is room", needed=True))
 MOUNTS: Fact[tuple[Mount, ...]] = Fact("mounts", "cat /proc/self/mounts", parse_mounts, Otherwise((), "whether programs may run where they are put"))
 CLOCK = Fact("clock", "date +%s", int, Otherwise(0, "whether its clock is right", needed=True))
 SWAPS = Fact("swaps", "cat /proc/swaps", lambda stdout: len(stdout.splitlines()) > 1, Otherwise(value=False, meaning="whether it swaps"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from installer_stub.distro.containerd import CONFIG, DROPINS, SEAL, is_edited
+from installer_stub.distro.containerd import CONFIG, DROPINS, SEAL, SITE_DROPIN, is_edited
 from installer_stub.facts.base import Fact, Otherwise
 
 _LIMIT: Final = 65536  # bytes of the file that are looked at; ours has one thousand
@@ -23,7 +23,7 @@ def parse_runtime_config(stdout: str) -> RuntimeConfig:
     """Return it from lines "addition PATH", then our file after a line "==> config"."""
     head, _, text = stdout.partition("==> config\n")
     additions = [line.partition(" ")[2] for line in head.splitlines() if line.startswith("addition ")]
-    return RuntimeConfig(is_edited(text), tuple(additions))
+    return RuntimeConfig(is_edited(text), tuple(path for path in additions if path != SITE_DROPIN))
 
 
 RUNTIME_CONFIG: Final = Fact(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 import time
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from installer_stub.changes.machine import Machine
@@ -46,11 +47,12 @@ MODULES: Final = re.compile(
 )
 
 
-def unmount(machine: Machine, before: Snapshot | None, *, patience: float = _PATIENCE) -> list[str]:
-    """Unmount what kubelet, containerd and CNI mounted. Raises NotPutBack with every mount that stays."""
+def unmount(machine: Machine, before: Snapshot | None, directories: Iterable[str] = (), *, patience: float = _PATIENCE) -> list[str]:
+    """Unmount what kubelet, containerd and CNI mounted; ``directories`` are where this site has their data. Raises NotPutBack with every mount that stays."""
     until = time.monotonic() + patience
     gone: list[str] = []
-    while mounted := cluster_mounts(machine, before):
+    places = tuple(directories)
+    while mounted := cluster_mounts(machine, before, places):
         problems = []
         for mount in mounted:
             done = machine.programs.run("umount", mount.target)
@@ -67,11 +69,11 @@ def unmount(machine: Machine, before: Snapshot | None, *, patience: float = _PAT
     return gone
 
 
-def cluster_mounts(machine: Machine, before: Snapshot | None) -> tuple[Mount, ...]:
+def cluster_mounts(machine: Machine, before: Snapshot | None, directories: Sequence[str] = ()) -> tuple[Mount, ...]:
     """Return what is mounted below the cluster's directories and was not before, deepest first."""
     mounts = machine.mounts()
     there = set(before.section("mount")) if before is not None else set()
-    found = [mount for directory in _MOUNTED for mount in below(mounts, directory)]
+    found = [mount for directory in (*_MOUNTED, *directories) for mount in below(mounts, directory)]
     return tuple(mount for mount in found if mount.target not in there and _is_clusters(mount.target))
 
 

@@ -16,6 +16,7 @@ from installer_stub.changes.block import without_block
 from installer_stub.changes.image import Form, Image
 from installer_stub.changes.mounts import below
 from installer_stub.changes.things import Kind, look, sysctl_path
+from installer_stub.distro.kubeadm import KUBEADM
 from installer_stub.errors import LedgerDamaged, NotPutBack
 from installer_stub.keep.hosts_file import HOSTS, SAFE
 from installer_stub.ledger.cluster_remains import FOREIGN_TASK
@@ -30,6 +31,12 @@ SHARED: Final = frozenset({"/etc/containerd", "/etc/systemd/system/kubelet.servi
 _STORES: Final = frozenset({"/var/lib/containerd"})
 _IN_PLACE: Final = PurePosixPath(SAFE).name
 _MOUNTED: Final = "see what uses it: findmnt; unmount it, then run reset again"
+
+
+def is_own_directory(entry: Entry) -> bool:
+    """Tell whether it is a directory that a site chose for containerd's, kubelet's or etcd's data."""
+    known = (*KUBEADM.data_directories, *SHARED)
+    return entry.thing.kind is Kind.DIRECTORY and entry.thing.name not in known and not entry.thing.name.startswith("/etc/")
 
 
 def put_back(ledger: Ledger, entry: Entry) -> str:
@@ -129,7 +136,8 @@ def _directory(ledger: Ledger, entry: Entry) -> str:
     if mounted := below(machine.mounts(), name):
         listed = ", ".join(mount.target for mount in mounted[:5])
         raise NotPutBack(f"{len(mounted)} file systems are mounted below it, and what is in those is not ours: {listed}", _MOUNTED)
-    if name in _STORES and (foreign := [mount.target for mount in machine.mounts() if FOREIGN_TASK.match(mount.target)]):
+    store = name in _STORES or is_own_directory(entry)
+    if store and (foreign := [mount.target for mount in machine.mounts() if FOREIGN_TASK.match(mount.target)]):
         raise NotPutBack(f"containers that are not the cluster's run from it: {', '.join(foreign[:3])}", "stop them, then run reset again")
     if name in SHARED:
         return _parent(ledger, entry) if before.form is Form.ABSENT else ""
@@ -142,7 +150,7 @@ def _directory(ledger: Ledger, entry: Entry) -> str:
                 machine.disk.dress(name, before)
             machine.disk.sync(name)
         return ""
-    if not before.sha256 or (name in _STORES and now.form is Form.DIRECTORY):
+    if not before.sha256 or (store and now.form is Form.DIRECTORY):
         if now.form is Form.ABSENT:
             raise LedgerDamaged("it was there before with data in it, and is gone", "put it back from a backup, then name it with --abandon")
         return "was there before with data in it: what is in it now stays"

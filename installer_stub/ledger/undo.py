@@ -25,7 +25,7 @@ from installer_stub.ledger.difference import OWN, compare
 from installer_stub.ledger.importing import import_journal, was_changed
 from installer_stub.ledger.ledger import Entry, Ledger
 from installer_stub.ledger.opening import beacon_of, before_snapshot
-from installer_stub.ledger.put_back import put_back
+from installer_stub.ledger.put_back import is_own_directory, put_back
 from installer_stub.ledger.record import Step
 from installer_stub.ledger.report import Left, Report
 from installer_stub.ledger.snapshot import Snapshot, take
@@ -56,7 +56,7 @@ class Undo:
         self._stage("units", self._stop_units)
         self._stage("containers", self._end_containers)
         alive = {left.name for left in self.report.left} & {"units", "containers"}
-        self._stage("mounts", lambda: cluster_remains.unmount(self.machine, before))
+        self._stage("mounts", lambda: cluster_remains.unmount(self.machine, before, self._own_directories()))
         self._stage("runtime", lambda: cluster_remains.remove_runtime(self.machine, before))
         self._stage("links", lambda: cluster_remains.remove_links(self.machine, before))
         self._entries(blocked=bool(alive))
@@ -70,7 +70,7 @@ class Undo:
         self._measure(before)
         if not self.report.left:
             self._stage("airseal", lambda: remove_ourselves(self.ledger))
-        elif not {left.name for left in self.report.left} & _MEMBERS:
+        elif not {left.name for left in self.report.left} & (_MEMBERS | self._own_directories()):
             self._stage("membership", self._forget_membership)
         self.report.complete = not self.report.left
         return self.report
@@ -86,6 +86,10 @@ class Undo:
         self._units_as_before()
         self._say_notes()
         return self.report
+
+    def _own_directories(self) -> frozenset[str]:
+        """Return where this site has its data, beside the usual places."""
+        return frozenset(entry.thing.name for entry in self.ledger.entries if is_own_directory(entry))
 
     def _before(self) -> Snapshot | None:
         try:

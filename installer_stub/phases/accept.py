@@ -48,7 +48,7 @@ _SYNC_TIMEOUT: Final = 600.0  # seconds; some gigabytes on an old disk
 
 def on_disk(context: Context) -> None:
     """Return once the images of every host are on its disk. Raises CommandFailed, HostsFailed."""
-    sync = Command.shell(_SYNC, IMAGES)
+    sync = Command.shell(_SYNC, context.plan.settings.directory("containerd", IMAGES))
     context.each(context.plan.hosts, lambda _host, connection: connection.run(sync, timeout=_SYNC_TIMEOUT))
 
 

@@ -87,6 +87,9 @@ def settle_in(context: Context, host: HostPlan, connection: Connection) -> None:
         connection.run(Command.shell(_STOP, changes="stop kubelet while its kubeconfig changes"))
         connection.run(api_servers.point(server, api_servers.KUBELET))
     connection.run(Command.shell(_START, changes="start kubelet"))
+    # Last: until kubelet has turned, this was its way to the API.
+    for path in [path for path, text in files(plan, host).items() if text is None and connection.read(path) is not None]:
+        connection.run(Command.of("rm", "-f", path, changes=f"remove {path}"))
     context.reporter.step(f"{host.address}: finds the API at {server.removeprefix('https://')}")
 
 
@@ -118,8 +121,6 @@ def _write(plan: Plan, host: HostPlan, connection: Connection) -> None:
     for path, text in files(plan, host).items():
         if text is not None:
             journal.write(path, text)
-        elif connection.read(path) is not None:
-            connection.run(Command.of("rm", "-f", path, changes=f"remove {path}"))
 
 
 def _wrong(plan: Plan, host: HostPlan, connection: Connection) -> tuple[str, ...]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import ClassVar, Final
 
 from installer_stub.changes.things import Kind, Thing
-from installer_stub.distro import containerd, units
+from installer_stub.distro import api_servers, containerd, site_files, units
 from installer_stub.distro.base import HostFile
 from installer_stub.distro.kubeadm import KUBEADM
 from installer_stub.distro.paths import PROGRAM
@@ -17,13 +18,14 @@ from installer_stub.phases.create_credential import authorization
 from installer_stub.phases.journal import Journal
 from installer_stub.plan.model import HostPlan, Plan
 
-# hosts.toml is read at every pull; these two are read at the start.
-_NEEDS_RESTART: Final = frozenset({containerd.CONFIG, "/etc/systemd/system/containerd.service"})
-_RUNTIME: Final = KUBEADM.services[0]
+# hosts.toml is read at every pull; these are read at the start.
+_NEEDS_RESTART: Final = frozenset({containerd.CONFIG, containerd.SITE_DROPIN, units.CONTAINERD_UNIT, site_files.CONTAINERD_ENV})
+_RUNTIME, _KUBELET = KUBEADM.services
 _UNIT_FILES: Final = (units.CONTAINERD_UNIT, units.KUBELET_UNIT)
 _OURS: Final = b"# Made by airseal"
 _DROPINS: Final = 'for d in "$@"; do for f in "$d"/*.conf; do if [ -e "$f" ] || [ -L "$f" ]; then echo "$f"; fi; done; done'
 _PAUSE: Final = 'systemctl stop "$1" 2>/dev/null || true'
+_AGAIN: Final = '[ ! -e "$1" ] || systemctl start "$2"'  # only a member's has something to do
 _ENABLE: Final = """\
 systemctl daemon-reload
 systemctl enable --quiet "$@"
@@ -47,6 +49,7 @@ class ConfigureRuntime(HostPhase):
             *(Thing(Kind.FILE, file.path) for file in written),
             *(Thing(Kind.UNIT, unit) for unit in KUBEADM.services),
             *(Thing(Kind.FILE, f"{path}.d/*") for path in _UNIT_FILES),
+            Thing(Kind.FILE, containerd.SITE_DROPIN),
         )
 
     def is_done(self, context: Context, host: HostPlan, connection: Connection) -> bool:
@@ -69,7 +72,8 @@ def _files(context: Context, host: HostPlan, connection: Connection) -> tuple[Ho
 def _is_ready(context: Context, host: HostPlan, connection: Connection) -> bool:
     if not connection.run(Command.of("test", "-x", PROGRAM), check=False).ok:
         return False
-    if _differing(connection, _files(context, host, connection)):
+    files = _files(context, host, connection)
+    if _differing(connection, files) or _passed(files, connection):
         return False
     enabled = connection.run(Command.of("systemctl", "is-enabled", *KUBEADM.services), check=False).ok
     return enabled and connection.run(Command.of("systemctl", "is-active", _RUNTIME), check=False).ok
@@ -78,6 +82,13 @@ def _is_ready(context: Context, host: HostPlan, connection: Connection) -> bool:
 def _differing(connection: Connection, files: tuple[HostFile, ...]) -> set[str]:
     there = read_all(connection, (file.path for file in files))
     return {file.path for file in files if there[file.path] != file.text.encode()}
+
+
+def _passed(files: Iterable[HostFile], connection: Connection) -> tuple[str, ...]:
+    """Return the files of an earlier Clusterfile that the present one does not want any more."""
+    unwanted = [path for path in site_files.PASSING if path not in {file.path for file in files}]
+    there = read_all(connection, unwanted)
+    return tuple(path for path in unwanted if there[path] is not None)
 
 
 def _set_aside_dropins(connection: Connection, journal: Journal) -> None:
@@ -99,10 +110,21 @@ def _configure(context: Context, host: HostPlan, connection: Connection) -> None
     journal = Journal(connection)
     _set_aside_dropins(connection, journal)
     journal.remember(*((Kind.FILE, file.path) for file in files), *((Kind.UNIT, unit) for unit in KUBEADM.services))
-    if _differing(connection, files) & _NEEDS_RESTART:
+    passed = _passed(files, connection)
+    changed = _differing(connection, files) | set(passed)
+    if changed & _NEEDS_RESTART:
         # Stopped first: if we are killed between writing and starting, the next run sees that something is to be done.
         # Containers go on without it (KillMode=process).
         connection.run(Command.shell(_PAUSE, _RUNTIME, changes="stop containerd, to start it with new files"))
+    if site_files.KUBELET_ENV in changed:
+        connection.run(Command.shell(_PAUSE, _KUBELET, changes="stop kubelet, to start it with another environment"))
     journal.write_all(files)
+    if passed:
+        journal.remember(*((Kind.FILE, path) for path in passed))
+        connection.run(Command.of("rm", "-f", "--", *passed, changes="remove what the Clusterfile does not want any more"))
+        journal.done(*((Kind.FILE, path) for path in passed))
     connection.run(Command.shell(_ENABLE, *KUBEADM.services, changes="enable containerd and kubelet"))
     connection.run(Command.shell(_START, _RUNTIME, containerd.SOCKET, changes="start containerd"))
+    if site_files.KUBELET_ENV in changed:
+        # Killed before this, Balance finds a member's kubelet stopped and starts it.
+        connection.run(Command.shell(_AGAIN, api_servers.KUBELET, _KUBELET, changes="start kubelet"))

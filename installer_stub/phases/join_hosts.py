@@ -67,7 +67,7 @@ def clear(context: Context, host: HostPlan, connection: Connection, found: Membe
     if host.role is Role.MASTER:
         forget_etcd_member(context, host)
     if found is Membership.BEGUN:
-        script = KUBEADM.leave_script()
+        script = KUBEADM.leave_script(context.plan.settings)
         connection.run(Command.shell(script, changes="take a half-made join off the host"))
     forget_node(context, host, machine_id)
 

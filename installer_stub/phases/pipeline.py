@@ -21,6 +21,7 @@ from installer_stub.phases.join_masters import JoinMasters
 from installer_stub.phases.join_nodes import EndJoining, JoinNodes
 from installer_stub.phases.keep_record import KeepRecord
 from installer_stub.phases.label_nodes import LabelNodes
+from installer_stub.phases.name_api import NameApi
 from installer_stub.phases.point_proxy import PointProxy
 from installer_stub.phases.prepare_hosts import PrepareHosts
 from installer_stub.phases.pull_images import PullImages
@@ -48,6 +49,7 @@ INSTALL: Final[tuple[Phase, ...]] = (
     ConfigureRuntime(),
     PullImages(),
     StartFirstMaster(),
+    NameApi(),
     PointProxy(),
     KeepRecord(BundleState.INSTALLING),
     JoinMasters(),

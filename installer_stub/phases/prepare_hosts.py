@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import PurePosixPath
 from typing import ClassVar, Final
 
 from installer_stub.changes.things import Kind, Thing
@@ -56,8 +58,8 @@ class PrepareHosts(HostPhase):
 
     def things(self, plan: Plan, host: HostPlan) -> tuple[Thing, ...]:
         """What the kernel has to be like, the units that keep it so, and where Kubernetes' data will be."""
-        del plan, host
-        return _THINGS
+        del host
+        return (*own_directories(plan), *_THINGS)
 
     def is_done(self, context: Context, host: HostPlan, connection: Connection) -> bool:
         """Compare document and units, and let the host look whether its kernel is what the document says."""
@@ -123,7 +125,7 @@ def _is_ready(plan: Plan, host: HostPlan, connection: Connection) -> bool:
 
 def _prepare(plan: Plan, host: HostPlan, connection: Connection) -> list[str]:
     journal = Journal(connection)
-    journal.remember(*((thing.kind, thing.name) for thing in _THINGS))
+    journal.remember(*((thing.kind, thing.name) for thing in (*own_directories(plan), *_THINGS)))
     connection.run(Command.shell(_RETIRE, _OLD_UNIT, *_OLD_FILES, changes="take away what host.json replaces"))
     wanted = host_document(plan, host, api_target(plan, host, connection))
     _write(connection, wanted)
@@ -137,6 +139,13 @@ def _prepare(plan: Plan, host: HostPlan, connection: Connection) -> list[str]:
         failed = "; ".join(map(str, report.failed))
         raise HostError(host.address, f"nothing works without this: {failed}", "let the host's administrator allow it")
     return [f"{name}: this kernel does not have it or does not let it be set; it stays as it is" for name in report.cannot]
+
+
+def own_directories(plan: Plan) -> Iterator[Thing]:
+    """Return the directories that the site wants for data, after those above them: who fills them makes those too."""
+    for _, path in plan.settings.directories:
+        yield from (Thing(Kind.PARENT, str(above)) for above in reversed(PurePosixPath(path).parents[:-1]))
+        yield Thing(Kind.DIRECTORY, path)
 
 
 def _write(connection: Connection, document: HostDocument) -> None:

@@ -125,4 +125,5 @@ def _authority(context: Context) -> bytes:
 
 def _unit(context: Context) -> str:
     serves = f"{context.plan.bundle.title} {identity(context)[:23]}, stub {context.artifact.stub_digest[:16]}"
-    return units.registry(serves=serves)
+    settings = context.plan.settings
+    return units.registry(serves=serves, port=settings.registry_port, hidden=[path for _, path in settings.directories])

@@ -62,7 +62,7 @@ class StartFirstMaster(Phase):
             begin(context.first)
             write_secret(context.first, _CONFIG, config)
             # Only what we began ourselves is taken off; a host that was never in a cluster has nothing of ours.
-            clean = KUBEADM.leave_script() if found is Membership.BEGUN else ""
+            clean = KUBEADM.leave_script(context.plan.settings) if found is Membership.BEGUN else ""
             script = "set -eu\n" + clean + KUBEADM.start_script(_CONFIG) + _INITIALISED
             run_task(context.first, Task(INIT_TASK, script, config), said=said)
         remove(context.first, _CONFIG)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import ipaddress
+import re
 import ssl
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,12 +12,14 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
+from installer_stub.distro.units import REGISTRY_UNIT
 from installer_stub.errors import InstallerError, UsageError
 from installer_stub.hostside import keys
 from installer_stub.keep.programs import run
 from installer_stub.pki.authority import Authority
 from installer_stub.pki.leaf import Leaf
-from installer_stub.plan.model import REGISTRY_AUTHORITY, REGISTRY_CERTIFICATE, REGISTRY_KEY, REGISTRY_PORT
+from installer_stub.plan.model import REGISTRY_AUTHORITY, REGISTRY_CERTIFICATE, REGISTRY_KEY
+from installer_stub.plan.settings import REGISTRY_PORT
 
 DAYS: Final = 90
 UNIT: Final = "airseal-registry.service"
@@ -119,9 +122,16 @@ def is_due(leaf: Leaf, authority: Authority, now: dt.datetime) -> bool:
 def _shown() -> bytes | None:
     """Ask the registry on this host. Whom to believe is not the question here: what it shows is compared."""
     try:
-        return ssl.PEM_cert_to_DER_cert(ssl.get_server_certificate(("127.0.0.1", REGISTRY_PORT), timeout=_SHOW_SECONDS))
+        return ssl.PEM_cert_to_DER_cert(ssl.get_server_certificate(("127.0.0.1", _port()), timeout=_SHOW_SECONDS))
     except OSError:
         return None  # systemd starts it again for ever, and what it starts with is the file
+
+
+def _port() -> int:
+    """Return the port that the registry's unit names: a site may have another one than ours. Raises OSError."""
+    unit = Path(REGISTRY_UNIT)
+    found = re.search(r"(?m)^ExecStart=.* --listen \S+:([0-9]{1,5}) ", unit.read_text(errors="replace")) if unit.exists() else None
+    return int(found[1]) if found else REGISTRY_PORT
 
 
 def _restart() -> None:

@@ -6,6 +6,7 @@ What forbids an installation is preflight's business; here every host gets what 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Protocol
 
 from installer_stub.bundle.model import BundleInfo
@@ -17,7 +18,6 @@ from installer_stub.plan.model import (
     CERTIFICATE_VALIDITY,
     CREDENTIAL,
     REGISTRY_CA,
-    REGISTRY_PORT,
     Access,
     HostPlan,
     ImageSource,
@@ -25,6 +25,7 @@ from installer_stub.plan.model import (
     Plan,
     in_url,
 )
+from installer_stub.plan.settings import AS_USUAL, REGISTRY_PORT, Pairs, SiteSettings
 
 
 class Choices(Protocol):
@@ -53,21 +54,25 @@ def build_plan(
     certificate_validity: int = CERTIFICATE_VALIDITY,
     access: Access = BY_ITSELF,
     members: tuple[Member, ...] = (),
+    settings: SiteSettings = AS_USUAL,
+    env: Mapping[str, Pairs] | None = None,
 ) -> Plan:
     """Return the plan for ``options.hosts``, whose facts are given by address. ``images`` None: the masters serve them.
 
-    ``members`` are all hosts of the site, where those are more than ``options.hosts``.
+    ``members`` are all hosts of the site, where those are more than ``options.hosts``; ``env`` is by the hosts' addresses. What a
+    site adds to the environment of the commands is in the plan's bundle: a command with another environment is another one.
     """
     return Plan(
-        bundle=bundle,
-        hosts=tuple(host_plan(host, facts[host.address]) for host in options.hosts),
+        bundle=replace(bundle, environment={**bundle.environment, **dict(settings.env)}) if settings.env else bundle,
+        hosts=tuple(replace(host_plan(host, facts[host.address]), env=(env or {}).get(host.address, ())) for host in options.hosts),
         pod_cidr=options.pod_cidr,
         service_cidr=options.service_cidr,
         recording=recording,
-        images=images or site_registry(members or options.hosts),
+        images=images or site_registry(members or options.hosts, settings.registry_port),
         certificate_validity=certificate_validity,
         access=access,
         members=members,
+        settings=settings,
     )
 
 
@@ -95,7 +100,7 @@ def node_name(hostname: str) -> str:
     return hostname.strip().lower()
 
 
-def site_registry(hosts: Iterable[Host | Member]) -> ImageSource:
+def site_registry(hosts: Iterable[Host | Member], port: int = REGISTRY_PORT) -> ImageSource:
     """Return the masters as where images come from."""
     masters = ((host.internal if isinstance(host, Host) else "") or host.address for host in hosts if host.role is Role.MASTER)
-    return ImageSource(tuple(f"https://{in_url(address)}:{REGISTRY_PORT}" for address in masters), REGISTRY_CA, CREDENTIAL)
+    return ImageSource(tuple(f"https://{in_url(address)}:{port}" for address in masters), REGISTRY_CA, CREDENTIAL)

@@ -7,13 +7,13 @@ from typing import Final
 
 from installer_stub.bundle.model import BundleInfo
 from installer_stub.host.model import Role
+from installer_stub.plan.settings import AS_USUAL, Pairs, SiteSettings
 
 # Under this name, through /etc/hosts, a host reaches the API while it joins. After that nothing needs it: docs/adr/0014.
 API_NAME: Final = "api.airseal.internal"
 API_PORT: Final = 6443
 # What components find the API under: on masters their own API server, on nodes the load balancer there.
 LOCAL_API: Final = f"https://127.0.0.1:{API_PORT}"
-REGISTRY_PORT: Final = 5443
 STATE: Final = "/var/lib/airseal"
 _DAY: Final = 24 * 3600
 # Renewed at half of its life (docs/adr/0015): a cluster that is switched off always has a year and a half left.
@@ -82,6 +82,7 @@ class HostPlan:
     default_route: bool
     swap: bool
     internal_address: str = ""  # as other hosts reach it, where that is another one
+    env: Pairs = ()  # environment of its containerd and kubelet
 
     @property
     def internal(self) -> str:
@@ -128,6 +129,7 @@ class Plan:
     certificate_validity: int = CERTIFICATE_VALIDITY  # seconds, of every certificate but the CAs'
     access: Access = BY_ITSELF
     members: tuple[Member, ...] = ()  # empty: ``hosts`` are all
+    settings: SiteSettings = AS_USUAL
 
     @property
     def node_api(self) -> str:

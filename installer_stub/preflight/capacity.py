@@ -68,8 +68,8 @@ def _needs(site: Site, host: Host) -> dict[str, int]:
     return {
         "/opt": site.bundle.files_size + OWN_FILES,
         "/var/lib/airseal": run,
-        "/var/lib/containerd": site.bundle.images_unpacked_size,
-        KUBELET: 0,
+        site.settings.directory("containerd", "/var/lib/containerd"): site.bundle.images_unpacked_size,
+        site.settings.directory("kubelet", KUBELET): 0,
     }
 
 

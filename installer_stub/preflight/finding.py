@@ -11,6 +11,7 @@ from installer_stub.facts.cluster import ClusterFacts
 from installer_stub.facts.gather import HostFacts
 from installer_stub.host.model import Host, Role
 from installer_stub.plan.model import Member
+from installer_stub.plan.settings import AS_USUAL, SiteSettings
 
 
 class Severity(StrEnum):
@@ -49,6 +50,7 @@ class Site:
     cluster: ClusterFacts | None = None  # of a site that has a cluster already
     links: frozenset[str] = frozenset()  # paths where programs of the bundle get a name on every host
     members: tuple[Member, ...] = ()  # all hosts of the site, also those that this run does not work on; empty: ``hosts``
+    settings: SiteSettings = AS_USUAL
 
     def each(self) -> Iterator[tuple[Host, HostFacts]]:
         """Return every host with its facts, each address once."""

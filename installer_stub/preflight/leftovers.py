@@ -6,12 +6,14 @@ import time
 from collections.abc import Iterator
 from typing import Final
 
+from installer_stub.distro.kubeadm import KUBEADM
 from installer_stub.facts.cluster import is_same_host
 from installer_stub.facts.leftovers import Leftover
 from installer_stub.plan.decide import node_name
 from installer_stub.preflight.finding import Finding, Site, fatal, note
 from installer_stub.ui.transfer import size
 
+KNOWN: Final = frozenset(path for path, _ in KUBEADM.own_directories)
 ASIDE: Final = ".before-airseal"
 
 
@@ -30,6 +32,8 @@ def _leftover(host: str, left: Leftover, *, now: float, taken: bool) -> Finding:
         return fatal(host, f"{what}; it is a file system of its own", f"move away what is in {left.path}, or mount an empty file system there")
     if taken:
         return note(host, f"{what}: it will be renamed to {left.path}{ASIDE}, and a reset renames it back")
+    if left.path not in KNOWN:
+        return fatal(host, what, "move it away if somebody needs it, or let the Clusterfile name another directory")
     return fatal(host, what, f"move it away if somebody needs it; or let the installation rename it: --take {left.path}")
 
 

@@ -7,16 +7,16 @@ from ipaddress import ip_address, ip_network
 
 from installer_stub.distro.balancer import HEALTH_PORT
 from installer_stub.host.model import Role
-from installer_stub.plan.model import API_PORT, REGISTRY_PORT
+from installer_stub.plan.model import API_PORT
 from installer_stub.preflight.finding import Finding, Site, fatal, note, warning
 
 KUBELET, ETCD_CLIENT, ETCD_PEER, CONTROLLER_MANAGER, SCHEDULER = 10250, 2379, 2380, 10257, 10259
 KUBELET_HEALTH, PROXY_METRICS, PROXY_HEALTH = 10248, 10249, 10256
 EVERYWHERE = frozenset({KUBELET, KUBELET_HEALTH, PROXY_METRICS, PROXY_HEALTH})
-ON_MASTERS = EVERYWHERE | {API_PORT, ETCD_CLIENT, ETCD_PEER, CONTROLLER_MANAGER, SCHEDULER, REGISTRY_PORT}
+ON_MASTERS = EVERYWHERE | {API_PORT, ETCD_CLIENT, ETCD_PEER, CONTROLLER_MANAGER, SCHEDULER}
 ON_BALANCED = frozenset({API_PORT, HEALTH_PORT})  # of a node: on the loopback address only
 # What other hosts must reach. VXLAN is flannel's and calico's way between hosts.
-OPEN_ON_MASTERS = f"tcp {API_PORT}, {ETCD_CLIENT}-{ETCD_PEER}, {REGISTRY_PORT}, {KUBELET}"
+OPEN_ON_MASTERS = f"tcp {API_PORT}, {ETCD_CLIENT}-{ETCD_PEER}, {KUBELET}"
 OPEN_EVERYWHERE = f"tcp {KUBELET}; udp 8472 and 4789 (pod network)"
 
 
@@ -25,7 +25,7 @@ def ports(site: Site) -> Iterator[Finding]:
     for host, facts in site.each():
         if facts.membership.ours:
             continue
-        wanted = ON_MASTERS if host.role is Role.MASTER else EVERYWHERE | (ON_BALANCED if site.bundle.balancer else frozenset())
+        wanted = ON_MASTERS | {site.settings.registry_port} if host.role is Role.MASTER else EVERYWHERE | (ON_BALANCED if site.bundle.balancer else frozenset())
         taken = sorted(wanted & facts.listening)
         if taken:
             listed = ", ".join(map(str, taken))
@@ -60,7 +60,7 @@ def firewalls(site: Site) -> Iterator[Finding]:
     for host, facts in site.each():
         names = [name for name, on in (("firewalld", facts.firewalls.firewalld), ("ufw", facts.firewalls.ufw)) if on]
         for name in names:
-            doors = f"{OPEN_ON_MASTERS}; {OPEN_EVERYWHERE}" if host.role is Role.MASTER else OPEN_EVERYWHERE
+            doors = f"{OPEN_ON_MASTERS}, {site.settings.registry_port}; {OPEN_EVERYWHERE}" if host.role is Role.MASTER else OPEN_EVERYWHERE
             allow = f"firewall-cmd --permanent --zone=trusted --add-source={site.pod_cidr}" if name == "firewalld" else f"ufw allow from {site.pod_cidr}"
             yield warning(
                 host.address,

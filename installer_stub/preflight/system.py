@@ -61,7 +61,7 @@ def programs(site: Site) -> Iterator[Finding]:
 def mounts(site: Site) -> Iterator[Finding]:
     """Programs must be allowed to run where they are put."""
     for host, facts in site.each():
-        for path in RUNS_PROGRAMS:
+        for path in (*RUNS_PROGRAMS, *(path for name, path in site.settings.directories if name != "etcd")):
             mount = facts.mount(path)
             if mount is not None and "noexec" in mount.options:
                 yield fatal(

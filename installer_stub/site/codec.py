@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from installer_stub.errors import RecordError
 from installer_stub.host.model import Role
+from installer_stub.plan.settings import AS_USUAL, MOST_PATCH, SiteSettings
 from installer_stub.site.fields import Fields, Malformed
 from installer_stub.site.model import (
     BundleState,
@@ -35,8 +36,10 @@ _FAMILY: Final = "airseal."
 def encode_record(record: SiteRecord) -> bytes:
     """Return the record's one spelling."""
     site = record.site
+    settings = {} if site.settings == AS_USUAL else {"settings": _settings_value(site.settings)}
     return _sealed(
         {
+            **settings,
             "format": RECORD_FORMAT,
             "cluster": record.cluster,
             "epoch": record.epoch,
@@ -117,6 +120,26 @@ def _host_value(host: SiteHost) -> dict[str, object]:
     }
 
 
+def _settings_value(settings: SiteSettings) -> dict[str, object]:
+    return {
+        "env": dict(settings.env),
+        "registryPort": settings.registry_port,
+        "directories": dict(settings.directories),
+        "patches": dict(settings.patches),
+    }
+
+
+def _settings(fields: Fields) -> SiteSettings:
+    """Return the settings; a record without them is that of a site that is as usual."""
+    if not fields.has("settings"):
+        return AS_USUAL
+    inner = fields.inner("settings")
+    port = inner.number("registryPort", 1, 65535)
+    settings = SiteSettings(inner.pairs("env"), port, inner.pairs("directories"), inner.pairs("patches", most=MOST_PATCH))
+    inner.done()
+    return settings
+
+
 def _record(fields: Fields) -> SiteRecord:
     versions, changed, networks = fields.inner("versions"), fields.inner("changed"), fields.inner("networks")
     record = SiteRecord(
@@ -133,6 +156,7 @@ def _record(fields: Fields) -> SiteRecord:
             endpoint=fields.text("endpoint"),
             sans=fields.texts("sans"),
             options=fields.pairs("options"),
+            settings=_settings(fields),
         ),
     )
     for part in (versions, changed, networks):

@@ -38,12 +38,16 @@ class Fields:
             raise Malformed(f"{self._path}.{name}: a whole number from {least} to {most} is wanted")
         return value
 
-    def pairs(self, name: str) -> tuple[tuple[str, str], ...]:
+    def has(self, name: str) -> bool:
+        """Tell whether there is such a member that nobody took yet."""
+        return name in self._left
+
+    def pairs(self, name: str, *, most: int = TEXT) -> tuple[tuple[str, str], ...]:
         """Take an object of texts, as pairs sorted by name."""
         path, value = f"{self._path}.{name}", self._take(name)
         if not isinstance(value, Mapping) or len(value) > MANY:
             raise Malformed(f"{path}: an object is wanted")
-        return tuple(sorted((_text(key, path, empty=False), _text(each, f"{path}.{key}")) for key, each in value.items()))
+        return tuple(sorted((_text(key, path, empty=False), _text(each, f"{path}.{key}", most=most)) for key, each in value.items()))
 
     def inner(self, name: str) -> Fields:
         """Take an object."""
@@ -65,9 +69,9 @@ class Fields:
         return self._left.pop(name)
 
 
-def _text(value: Any, path: str, *, empty: bool = True) -> str:
-    if not isinstance(value, str) or len(value) > TEXT or not value.isprintable() or not (value or empty):
-        raise Malformed(f"{path}: a text of one line is wanted, up to {TEXT} characters")
+def _text(value: Any, path: str, *, empty: bool = True, most: int = TEXT) -> str:
+    if not isinstance(value, str) or len(value) > most or not value.isprintable() or not (value or empty):
+        raise Malformed(f"{path}: a text of one line is wanted, up to {most} characters")
     return value
 
 

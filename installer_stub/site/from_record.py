@@ -7,6 +7,7 @@ from typing import Final
 
 from installer_stub.options import parse_access
 from installer_stub.plan.model import BY_ITSELF, CERTIFICATE_VALIDITY, Access, Member
+from installer_stub.plan.settings import Pairs, SiteSettings
 from installer_stub.site.model import Site, SiteRecord
 
 VALIDITY: Final = "certificate-validity"
@@ -43,6 +44,16 @@ class FromRecord:
         """How the API is reached from outside the masters."""
         found = parse_access(self.site.endpoint or None, self.site.sans)
         return found if found.endpoint or found.names else BY_ITSELF
+
+    @property
+    def settings(self) -> SiteSettings:
+        """What else the site wants of itself."""
+        return self.site.settings
+
+    @property
+    def env(self) -> dict[str, Pairs]:
+        """Environment of containerd and kubelet, by the hosts' addresses."""
+        return {host.address: host.env for host in self.site.hosts if host.env}
 
     @property
     def certificate_validity(self) -> int:

@@ -11,11 +11,11 @@ from dataclasses import dataclass, field, replace
 
 from installer_stub.errors import SiteContradiction
 from installer_stub.options import POD_CIDR, SERVICE_CIDR, HostWishes
+from installer_stub.plan.settings import AS_USUAL, CONTAINERD, NOTHING_SAID, Pairs, SiteSettings, SiteWishes
 from installer_stub.site.model import (
     BundleState,
     InstalledBundle,
     Networks,
-    Pairs,
     Site,
     SiteHost,
     SiteRecord,
@@ -35,6 +35,7 @@ class SiteRequest:
     sans: tuple[str, ...] | None = None
     options: Pairs = ()
     wishes: tuple[tuple[str, HostWishes], ...] = ()  # by the hosts' addresses
+    settings: SiteWishes = NOTHING_SAID
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +75,7 @@ def merge(record: SiteRecord | None, request: SiteRequest, source: str = "comman
     if record is None:
         networks = Networks(request.pods or POD_CIDR, request.services or SERVICE_CIDR)
         hosts = tuple(_wished(host, host, request) for host in request.hosts)
-        return Site(hosts, networks, (request.bundle,), request.endpoint or "", request.sans or (), request.options)
+        return Site(hosts, networks, (request.bundle,), request.endpoint or "", request.sans or (), request.options, AS_USUAL.with_wishes(request.settings))
     draft = _Draft(record)
     differences = (*_bundles(draft, request), *_settings(draft, request), *_hosts(draft, request))
     if differences:
@@ -119,8 +120,6 @@ def _settings(draft: _Draft, request: SiteRequest) -> Iterator[Difference]:
     told = (
         ("--pod-cidr", site.networks.pods, request.pods),
         ("--service-cidr", site.networks.services, request.services),
-        ("--endpoint", site.endpoint, request.endpoint),
-        ("--san", ",".join(site.sans), None if request.sans is None else ",".join(request.sans)),
     )
     for option, recorded, requested in told:
         if requested is not None and requested != recorded:
@@ -131,7 +130,26 @@ def _settings(draft: _Draft, request: SiteRequest) -> Iterator[Difference]:
             yield Difference(f"--{name}", options[name], value, f"leave --{name} out: what is recorded stays")
         else:
             options[name] = value
-    draft.site = replace(site, options=tuple(sorted(options.items())))
+    wanted = site.settings.with_wishes(request.settings)
+    yield from _kept(site.settings, wanted)
+    draft.site = replace(site, options=tuple(sorted(options.items())), settings=wanted)
+    # The certificates and the way to the API follow these two (phases/name_api.py, phases/balance.py).
+    endpoint = site.endpoint if request.endpoint is None else request.endpoint
+    draft.site = replace(draft.site, endpoint=endpoint, sans=site.sans if request.sans is None else request.sans)
+
+
+def _kept(recorded: SiteSettings, wanted: SiteSettings) -> Iterator[Difference]:
+    """Return what a cluster keeps for life. The commands' environment and containerd's additions may change at any time."""
+    told = [("registry.port", str(recorded.registry_port), str(wanted.registry_port))]
+    for section, before, after in (
+        ("dataDirectories", dict(recorded.directories), dict(wanted.directories)),
+        ("patches", dict(recorded.patches), dict(wanted.patches)),
+    ):
+        names = sorted({*before, *after} - ({CONTAINERD} if section == "patches" else set()))
+        told += [(f"{section}.{name}", before.get(name, ""), after.get(name, "")) for name in names]
+    for name, before_text, after_text in told:
+        if before_text != after_text:
+            yield Difference(name, before_text or "nothing", after_text or "nothing", f"leave {name} as it is recorded: a cluster keeps it for life")
 
 
 def _hosts(draft: _Draft, request: SiteRequest) -> Iterator[Difference]:
@@ -162,6 +180,7 @@ def _wished(known: SiteHost, host: SiteHost, request: SiteRequest) -> SiteHost:
         known,
         labels=known.labels if wishes.labels is None else wishes.labels,
         taints=known.taints if wishes.taints is None else wishes.taints,
+        env=known.env if wishes.env is None else wishes.env,
     )
 
 

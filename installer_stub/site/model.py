@@ -11,8 +11,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from installer_stub.host.model import Host, Role
-
-Pairs = tuple[tuple[str, str], ...]  # names and values, sorted by name
+from installer_stub.plan.settings import AS_USUAL, Pairs, SiteSettings
 
 
 class BundleState(StrEnum):
@@ -75,6 +74,7 @@ class Site:
     endpoint: str = ""  # "host:port" of an external balancer or VIP; empty: a balancer on every node
     sans: tuple[str, ...] = ()  # further names in the API server's certificate
     options: Pairs = ()  # what else was chosen, by the option's name without dashes
+    settings: SiteSettings = AS_USUAL
 
     @property
     def masters(self) -> tuple[SiteHost, ...]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from installer_stub.bundle.model import BundleInfo
 from installer_stub.errors import ClusterError, UsageError
+from installer_stub.facts.directories import with_directories
 from installer_stub.facts.gather import HostFacts, gather_all
 from installer_stub.host.connection import Connection
 from installer_stub.host.model import Host
@@ -56,6 +57,7 @@ def survey(options: InstallOptions, bundle: BundleInfo, digest: str, found: Foun
     if further:
         facts |= with_marks(gather_all({c.host.address: c for c in further.values()}), found)
         facts = {**facts, **{address: facts[connection.host.address] for address, connection in further.items()}}
+    facts = with_directories(facts, connections, site.settings)
     record = _record(found, site, bundle, options)
     return Surveyed(record, found.record, tuple(host.reach for host in hosts), connections, facts, absent)
 
@@ -72,11 +74,19 @@ def request_of(options: InstallOptions, facts: Mapping[str, HostFacts], bundle: 
         requested_bundle(bundle.name, bundle.version, digest),
         options.pod_cidr,
         options.service_cidr,
-        endpoint=str(options.access.endpoint) if options.access.endpoint is not None else None,
-        sans=options.access.names or None,
+        endpoint="" if "endpoint" in options.dropped else str(options.access.endpoint) if options.access.endpoint is not None else None,
+        sans=() if "san" in options.dropped else options.access.names or None,
         options=told,
         wishes=options.wishes,
+        settings=options.settings,
     )
+
+
+def all_follow(before: Site, site: Site) -> bool:
+    """Tell whether every host has something of what changed: lists of masters, the way to the API, containerd's configuration."""
+    if {host.name for host in site.masters} != {host.name for host in before.masters}:
+        return True
+    return (before.endpoint, before.sans, before.settings) != (site.endpoint, site.sans, site.settings)
 
 
 def _working(options: InstallOptions, site: Site, found: Found, reach: Reach) -> tuple[tuple[SiteHost, ...], tuple[SiteHost, ...]]:
@@ -91,7 +101,7 @@ def _working(options: InstallOptions, site: Site, found: Found, reach: Reach) ->
     if before is None:
         return tuple(working), ()
     recorded, waiting = {host.name for host in before.masters}, set(found.record.pending if found.record else ())
-    if {host.name for host in site.masters} != recorded:
+    if all_follow(before, site):
         waiting = {host.name for host in site.hosts}
     if waiting:
         others = tuple(host for host in site.hosts if host.name in waiting and host not in working)
@@ -122,6 +132,5 @@ def _record(found: Found, site: Site, bundle: BundleInfo, options: InstallOption
     versions = Versions(bundle.kubernetes, VERSION)
     if found.record is None:
         return SiteRecord(found.chosen.cluster or secrets.token_hex(8), 1, "", site, versions, change)
-    changed = {host.name for host in site.masters} != {host.name for host in found.record.site.masters}
-    pending = {host.name for host in site.hosts} if changed else found.record.pending
+    pending = {host.name for host in site.hosts} if all_follow(found.record.site, site) else found.record.pending
     return found.record.advanced(change, site=site, versions=versions, pending=pending)

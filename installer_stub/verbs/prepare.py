@@ -62,6 +62,8 @@ def prepare(run: Session, connections: dict[str, Connection]) -> tuple[Surveyed,
         certificate_validity=surveyed.certificate_validity,
         access=surveyed.access,
         members=surveyed.members,
+        settings=surveyed.settings,
+        env=surveyed.env,
     )
     site = Site(
         surveyed.hosts,
@@ -74,6 +76,7 @@ def prepare(run: Session, connections: dict[str, Connection]) -> tuple[Surveyed,
         _cluster(found),
         linked(run.bundle.cluster_files()),
         surveyed.members,
+        surveyed.settings,
     )
     findings = (*check_all(site), *silent(run.lost))
     if options.json:

@@ -234,6 +234,8 @@ def _tell_others(run: Session, site: OpenSite, record: SiteRecord) -> None:
         certificate_validity=followers.certificate_validity,
         access=followers.access,
         members=followers.members,
+        settings=followers.settings,
+        env=followers.env,
     )
     context = Context(plan, dict(followers.connections), artifact(run), run.screen, record=record, secrets=run.secrets)
     runner.run(FOLLOW, context)

@@ -43,7 +43,8 @@ def of_site(options: InstallOptions) -> str:
         endpoint=site.endpoint,
         sans=site.sans,
         validity=int(validity) if validity else None,
-        wishes={host.address: HostWishes(host.labels, host.taints) for host in site.hosts},
+        settings=site.settings,
+        wishes={host.address: HostWishes(host.labels, host.taints, host.env) for host in site.hosts},
         prog=_prog(),
         file=str(options.output or "Clusterfile"),
     )

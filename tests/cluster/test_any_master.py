@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import ssl
 import subprocess
 import time
 import urllib.error
@@ -21,7 +22,9 @@ from typing import Self
 import pytest
 import yaml
 
+from installer_stub.distro.api_certificate import names_in
 from tests.cluster.conftest import OUTPUT, install
+from tests.cluster.tcp_balancer import TcpBalancer
 from tests.demo.__main__ import operators_environment
 from tests.demo.shop import ADMIN, NODE_PORT, order_something
 from tests.testbed.blank_host import BlankHost
@@ -111,7 +114,7 @@ def etcd_is_whole(master: BlankHost, members: int = 3) -> bool:
 @pytest.fixture(scope="module")
 def bed(cache: Cache, shop_run: Path) -> Iterator[TestBed]:
     KUBECONFIG.unlink(missing_ok=True)
-    with TestBed(masters=3, nodes=1, name="any", cache=cache) as bed:
+    with TestBed(masters=3, nodes=1, name="wish-any", cache=cache) as bed:
         done = install(shop_run, bed, KUBECONFIG)
         (OUTPUT / "any.log").write_text(done.stdout + done.stderr)
         assert done.returncode == 0, f"{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
@@ -237,3 +240,50 @@ def test_the_first_master_leaves_for_good_while_all_are_well(bed: TestBed, shop_
     order = order_something(second, node)
     assert order.stored == f"{order.placed['id']} coffee 2"
     print(f"\nm1 taken out: the application was away for {longest_gap(traffic.answers):.1f} s")
+
+
+def shown_names(master: BlankHost) -> frozenset[str]:
+    """Return what the certificate is for that an API server really shows."""
+    return names_in(ssl.get_server_certificate((master.address, 6443), timeout=10).encode())
+
+
+def servers_of(node: BlankHost) -> set[str]:
+    return set(node.run("grep -h server: /etc/kubernetes/kubelet.conf").stdout.split()) - {"server:"}
+
+
+def heard_since(master: BlankHost, node: str) -> str:
+    return kubectl(master, f"-n kube-node-lease get lease {node} -o jsonpath='{{.spec.renewTime}}'", check=False)
+
+
+def test_a_balancer_of_the_site_comes_later_and_goes_again(bed: TestBed, shop_run: Path) -> None:
+    m1, m2, _ = bed.masters
+    (node,) = bed.nodes
+    ids = [master.run("pgrep -o -x kube-apiserver").stdout for master in bed.masters]
+    with TcpBalancer(bed.gateway, [master.address for master in bed.masters]) as balancer:
+        done = install(shop_run, bed, KUBECONFIG, "--endpoint", balancer.address, "--san", "api.shop.example")
+        (OUTPUT / "any-endpoint.log").write_text(done.stdout + done.stderr)
+        assert done.returncode == 0, f"{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+        assert all({bed.gateway, "api.shop.example"} <= shown_names(master) for master in bed.masters)
+        assert [master.run("pgrep -o -x kube-apiserver").stdout for master in bed.masters] == ids, "an API server reads its certificate anew by itself"
+        assert servers_of(node) == {f"https://{balancer.address}"}
+        assert node.run("ls /etc/kubernetes/manifests").stdout.split() == []
+        assert yaml.safe_load(KUBECONFIG.read_text())["clusters"][0]["cluster"]["server"] == f"https://{balancer.address}"
+        configuration = yaml.safe_load(kubectl(m1, "-n kube-system get configmap kubeadm-config -o jsonpath='{.data.ClusterConfiguration}'"))
+        assert {bed.gateway, "api.shop.example"} <= set(configuration["apiServer"]["certSANs"])
+        m1.power_off()
+        heard = heard_since(m2, "n1")
+        until("the node is heard through the endpoint", lambda: heard_since(m2, "n1") not in {heard, ""}, timeout=90)
+        assert ready(m2, "n1")
+        m1.power_on()
+        until("m1 is back", lambda: ready(m2, "m1") and etcd_is_whole(m2), timeout=180)
+        done = install(shop_run, bed, KUBECONFIG, "--endpoint", "none", "--san", "none")
+        (OUTPUT / "any-endpoint-gone.log").write_text(done.stdout + done.stderr)
+        assert done.returncode == 0, f"{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+    assert not [master.name for master in bed.masters if {bed.gateway, "api.shop.example"} & shown_names(master)]
+    assert servers_of(node) == {"https://127.0.0.1:6443"}
+    assert node.run("ls /etc/kubernetes/manifests").stdout.split() == ["airseal-balancer.yaml"]
+    heard = heard_since(m2, "n1")
+    until("the node is heard without the endpoint", lambda: heard_since(m2, "n1") not in {heard, ""}, timeout=90)
+    done = install(shop_run, bed, KUBECONFIG)
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert "Name the API in its certificates: nothing to do" in done.stdout + done.stderr

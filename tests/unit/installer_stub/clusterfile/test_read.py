@@ -16,6 +16,7 @@ from installer_stub.clusterfile.schema import SCHEMA
 from installer_stub.errors import UsageError
 from installer_stub.host.model import Host, Role
 from installer_stub.options import HostWishes, parse_access
+from installer_stub.plan.settings import AS_USUAL, NOTHING_SAID, SiteWishes
 
 GOOD = """\
 apiVersion: airseal/v1
@@ -81,22 +82,102 @@ subjectAltNames: api
     ]
 
 
+SETTINGS = """\
+env: {SITE: north, EMPTY: ''}
+registry: {port: 5444}
+dataDirectories: {etcd: /data/etcd, kubelet: /data/kubelet}
+patches:
+  kubelet: {maxPods: 77, evictionHard: {memory.available: 200Mi}}
+  kube-apiserver: [{op: add, path: /spec/containers/0/command/-, value: --event-ttl=2h}]
+  etcd: {spec: {priority: 7, hostNetwork: true}}
+  containerd: |
+    version = 3
+    [debug]
+      level = 'debug'
+"""
+
+
+def test_settings_of_the_site() -> None:
+    settings = parsed(GOOD + SETTINGS).settings
+    assert settings.env == (("EMPTY", ""), ("SITE", "north"))
+    assert settings.registry_port == 5444
+    assert settings.directories == (("etcd", "/data/etcd"), ("kubelet", "/data/kubelet"))
+    assert settings.patches == (
+        ("containerd", json.dumps("version = 3\n[debug]\n  level = 'debug'\n")),
+        ("etcd", '{"spec": {"hostNetwork": true, "priority": 7}}'),
+        ("kube-apiserver", '[{"op": "add", "path": "/spec/containers/0/command/-", "value": "--event-ttl=2h"}]'),
+        ("kubelet", '{"evictionHard": {"memory.available": "200Mi"}, "maxPods": 77}'),
+    )
+    assert parsed(GOOD).settings == NOTHING_SAID
+    assert parsed(GOOD + "env: {}\npatches: {kubelet: {}}\n").settings == SiteWishes(env=(), patches=())
+
+
+def test_what_init_writes_of_settings_is_read_back() -> None:
+    wanted = parsed(GOOD + SETTINGS)
+    again = parsed(render(wanted.hosts, settings=AS_USUAL.with_wishes(wanted.settings)))
+    assert again.settings == wanted.settings
+    assert parsed(render(wanted.hosts)).settings == NOTHING_SAID
+
+
 @pytest.mark.parametrize(
-    ("more", "line", "path"),
+    ("more", "problem"),
     [
-        ("registry: {port: 5000}\n", 12, "registry"),
-        ("dataDirectories: {etcd: /data}\n", 12, "dataDirectories"),
-        ("patches: {kubelet: []}\n", 12, "patches"),
+        ("env: {KUBECONFIG: /x}", "env.KUBECONFIG: 'KUBECONFIG' is said by airseal"),
+        ("env: {DB_PASSWORD: x}", "env.DB_PASSWORD: 'DB_PASSWORD' looks like a secret"),
+        ("env: {api-host: x}", "env.api-host: 'api-host' is no name of a variable"),
+        ("env: {A: 7}", "env.A: a text is wanted (write it in quotes)"),
+        ('env: {A: "a\\nb"}', "env.A: 'a\\nb' is more than one line"),
+        ("registry: {port: 2379}", "registry.port: 2379 is a port of Kubernetes"),
+        ("registry: {port: 443}", "registry.port: from 1024 to 65535 is wanted"),
+        ("registry: {host: x}", "registry.host: there is no such field"),
+        ("dataDirectories: {etcd: data}", "dataDirectories.etcd: 'data' is no directory"),
+        ("dataDirectories: {etcd: /data/../etc}", "dataDirectories.etcd: '/data/../etc' is no directory"),
+        ("dataDirectories: {etcd: /data/}", "dataDirectories.etcd: '/data/' is no directory"),
+        ("dataDirectories: {etcd: '/da ta'}", "dataDirectories.etcd: '/da ta' is no directory"),
+        ("dataDirectories: {etcd: /var/lib}", "dataDirectories.etcd: '/var/lib' is a directory of the system"),
+        ("dataDirectories: {kubelet: /usr/kubelet}", "dataDirectories.kubelet: '/usr/kubelet' is a directory of the system"),
+        ("dataDirectories: {etcd: /var/lib/kubelet/etcd}", "dataDirectories.etcd: /var/lib/kubelet/etcd and /var/lib/kubelet of kubelet lie in each other"),
+        ("dataDirectories: {bundles: /data}", "dataDirectories.bundles: bundles lie in /var/lib/airseal/bundles"),
+        ("patches: {kubelet: []}", "patches.kubelet: a mapping is wanted"),
+        ("patches: {etcd: x}", "patches.etcd: a mapping or a list is wanted"),
+        ("patches: {kubelet: {a: 022}}", "patches.kubelet.a: a whole number is wanted, in decimal"),
+        ("patches: {kubelet: {a: yes}}", "patches.kubelet.a: 'yes' means true or false to some"),
+        ("patches: {kubelet: {a: [2026-11-26]}}", "patches.kubelet.a[0]: a text is wanted here"),
+        ("patches: {kubelet: {a: .inf}}", "patches.kubelet.a: a text is wanted here"),
+        ("patches: {kubelet: {a: 1, a: 2}}", "patches.kubelet.a: written twice"),
+        ("patches: {containerd: 'a = '}", "patches.containerd: 'a = ' is no TOML"),
+        ("patches: {containerd: 'version = 2'}", "patches.containerd: 'version = 2' is of version 2; version = 3 is wanted"),
+        ("patches: {containerd: 'root = \"/x\"'}", "patches.containerd: 'root = \"/x\"' says root, which airseal says"),
+        (f"patches: {{kubelet: {{a: {'x' * 20000}}}}}", "patches.kubelet: is longer than"),
     ],
 )
-def test_what_is_not_honoured_yet_is_an_error_that_says_so(more: str, line: int, path: str) -> None:
-    assert problems(GOOD + more) == [f"site.yaml:{line}: {path}: this version of airseal does not do that yet; leave it out"]
+def test_settings_that_cannot_be(more: str, problem: str) -> None:
+    (found,) = problems(f"{GOOD}{more}\n")
+    assert found.startswith(f"site.yaml:12: {problem}")
 
 
-@pytest.mark.parametrize("field", ["env: {A: b}"])
-def test_fields_of_a_host_that_are_not_honoured_yet(field: str) -> None:
-    (problem,) = problems(GOOD.replace("    role: master\n", f"    role: master\n    {field}\n"))
-    assert problem.startswith(f"site.yaml:6: hosts[0].{field.partition(':')[0]}: this version")
+def test_two_directories_in_each_other_are_both_named() -> None:
+    found = problems(GOOD + "dataDirectories: {etcd: /data/a, kubelet: /data/a/b}\n")
+    assert [each.split(": ")[1] for each in found] == ["dataDirectories.etcd", "dataDirectories.kubelet"]
+
+
+def test_environment_of_a_host() -> None:
+    def host(field: str) -> str:
+        return GOOD.replace("    role: master\n", f"    role: master\n    {field}\n")
+
+    assert parsed(host("env: {GODEBUG: netdns=go}")).wishes == (("10.0.0.2", HostWishes(env=(("GODEBUG", "netdns=go"),))),)
+    again = render(parsed(host("env: {A: b}")).hosts, wishes=dict(parsed(host("env: {A: b}")).wishes))
+    assert parsed(again).wishes == (("10.0.0.2", HostWishes(env=(("A", "b"),))),)
+    for name in ("HTTPS_PROXY", "PATH", "MY_TOKEN"):
+        (problem,) = problems(host(f"env: {{{name}: x}}"))
+        assert problem.startswith(f"site.yaml:6: hosts[0].env.{name}: '{name}'")
+
+
+def test_an_endpoint_and_names_are_given_up_by_word() -> None:
+    gone = parsed(GOOD.replace("10.0.0.9:8443", "none").replace("[api.site.example]", "[]"))
+    assert gone.access == parse_access(None, ())
+    assert gone.dropped == {"endpoint", "san"}
+    assert parsed(GOOD).dropped == frozenset()
 
 
 @pytest.mark.parametrize(

@@ -115,6 +115,8 @@ def test_with_an_endpoint_of_the_site_no_balancer_stays() -> None:
     Balance().run(make_context(AT_ENDPOINT, hosts))
     assert balancer.MANIFEST not in hosts[N1].files
     assert balancer.CONFIG not in hosts[N1].files
+    changes = hosts[N1].changes
+    assert changes.index("start kubelet") < changes.index(f"remove {balancer.MANIFEST}"), "it was kubelet's way until it turned"
 
 
 def test_a_bundle_without_a_balancer_says_what_hangs_on_one_master() -> None:

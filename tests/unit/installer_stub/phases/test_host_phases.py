@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from installer_stub.distro import units
+from installer_stub.changes.things import Kind, Thing
+from installer_stub.distro import containerd, site_files, units
 from installer_stub.distro.containerd import HOSTS
+from installer_stub.distro.kubeadm_config import PATCHES
 from installer_stub.errors import HostError, HostsFailed
 from installer_stub.host.command import CommandResult
 from installer_stub.host.model import Role
@@ -14,9 +18,10 @@ from installer_stub.keep.report import Failure, Report
 from installer_stub.phases.base import Context
 from installer_stub.phases.configure_runtime import ConfigureRuntime
 from installer_stub.phases.install_files import InstallFiles
-from installer_stub.phases.prepare_hosts import PrepareHosts
+from installer_stub.phases.prepare_hosts import PrepareHosts, own_directories
 from installer_stub.plan import model as plan
 from installer_stub.plan.model import ImageSource
+from installer_stub.plan.settings import SiteSettings
 from registry_snapshot.serve.login import Credential
 from tests.fakes.membership import answers_membership, make_member
 from tests.fakes.plans import M1, M2, M3, N1, make_context, make_plan, masters, nodes, scripted_hosts
@@ -27,6 +32,17 @@ PLAN = make_plan(*masters(M1, M2), *nodes(N1))
 
 def in_journal(connection: ScriptedConnection) -> set[str]:
     return set(connection.noted())
+
+
+def test_directories_of_a_site_are_noted_after_those_above_them() -> None:
+    settings = SiteSettings(directories=(("etcd", "/data/deep/etcd"), ("kubelet", "/data/kubelet")))
+    assert list(own_directories(replace(PLAN, settings=settings))) == [
+        Thing(Kind.PARENT, "/data"),
+        Thing(Kind.PARENT, "/data/deep"),
+        Thing(Kind.DIRECTORY, "/data/deep/etcd"),
+        Thing(Kind.PARENT, "/data"),
+        Thing(Kind.DIRECTORY, "/data/kubelet"),
+    ]
 
 
 class TestPrepareHosts:
@@ -233,6 +249,31 @@ class TestConfigureRuntime:
         hosts[N1].files["/etc/containerd/certs.d/_default/hosts.toml"] = b"old"
         ConfigureRuntime().run(context)
         assert not hosts[N1].ran("service.d")
+
+    def test_what_a_clusterfile_adds_is_written_and_goes_with_it(self, hosts: dict[str, ScriptedConnection]) -> None:
+        settings = SiteSettings(patches=(("containerd", '"version = 3\\n"'), ("etcd", "{}"), ("kube-apiserver", "[]"), ("kubelet", '{"maxPods": 7}')))
+        wished = replace(PLAN, settings=settings, hosts=tuple(replace(host, env=(("A", 'a "b" 50% \\'),)) for host in PLAN.hosts))
+        for connection in hosts.values():
+            connection.on("kubelet.conf")
+        ConfigureRuntime().run(make_context(wished, hosts))
+        files = hosts[M1].files
+        assert files[containerd.SITE_DROPIN].endswith(b"Clusterfile.\nversion = 3\n")
+        assert b'Environment="A=a \\"b\\" 50%% \\\\"\n' in files[site_files.KUBELET_ENV]
+        added = {name for name in files if name.startswith(PATCHES) and "-site" in name}
+        assert added == {f"{PATCHES}/{name}" for name in ("etcd-site+strategic.json", "kube-apiserver-site+json.json", "kubeletconfiguration-site+merge.json")}
+        assert {name for name in hosts[N1].files if "-site+" in name} == {f"{PATCHES}/kubeletconfiguration-site+merge.json"}
+        assert {containerd.SITE_DROPIN, site_files.KUBELET_ENV} <= in_journal(hosts[M1])
+        for connection in hosts.values():
+            connection.on("^systemctl is-")
+        assert not ConfigureRuntime().is_needed(make_context(wished, hosts))
+        plain = make_context(replace(PLAN, settings=replace(settings, patches=settings.patches[1:])), hosts)
+        assert ConfigureRuntime().is_needed(plain)
+        hosts[M1].commands.clear()
+        ConfigureRuntime().run(plain)
+        assert hosts[M1].ran(f"^rm -f -- {' '.join(site_files.PASSING)}")
+        changes = hosts[M1].changes
+        gone = changes.index("remove what the Clusterfile does not want any more")
+        assert changes.index("stop containerd, to start it with new files") < gone < changes.index("start containerd") < changes.index("start kubelet")
 
     def test_no_proxy_of_the_site_reaches_containerd_or_kubelet(self, hosts: dict[str, ScriptedConnection]) -> None:
         ConfigureRuntime().run(make_context(PLAN, hosts))

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from installer_stub.errors import RecordError
 from installer_stub.host.model import Role
+from installer_stub.plan.settings import SiteSettings
 from installer_stub.site.codec import (
     MOST_BYTES,
     decode_identity,
@@ -27,6 +28,15 @@ FULL = record(
 )
 FULL = replace(FULL, site=replace(FULL.site, endpoint="10.0.0.9:6443", sans=("shop.example",), options=(("certificate-validity", "86400"),)))
 RAW = encode_record(FULL)
+
+
+SET = SiteSettings((("SITE", "é"),), 5444, (("etcd", "/data/etcd"),), (("containerd", json.dumps("a\nb" * 2000)), ("kubelet", "{}")))
+
+
+def test_settings_there_and_back() -> None:
+    full = replace(FULL, site=replace(FULL.site, settings=SET))
+    assert decode_record(encode_record(full)) == full
+    assert b"settings" not in RAW, "a record of a site that is as usual is that of an earlier release"
 
 
 def test_there_and_back() -> None:

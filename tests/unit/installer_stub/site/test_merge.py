@@ -9,6 +9,7 @@ import pytest
 
 from installer_stub.host.model import Role
 from installer_stub.options import HostWishes
+from installer_stub.plan.settings import SiteSettings, SiteWishes
 from installer_stub.site.merge import Contradiction, SiteRequest, merge, requested_bundle
 from installer_stub.site.model import BundleState, Networks, Site
 from tests.fakes.sites import SHOP, master, node, record, site
@@ -38,6 +39,38 @@ def test_fewer_words_change_nothing(named: tuple[Any, ...]) -> None:
     assert merged(record, ask(*named)) == record.site
 
 
+SET = SiteSettings((("SITE", "north"),), 5444, (("etcd", "/data"),), (("containerd", '"x"'), ("kubelet", "{}")))
+
+
+def test_settings_that_are_not_said_stay() -> None:
+    record = replace(THREE, site=replace(THREE.site, settings=SET, endpoint="e:6443", sans=("s",)))
+    assert merged(record, ask(node(5))) == record.site
+    assert merged(record, ask(node(5), settings=SiteWishes(registry_port=5444, directories=(("etcd", "/data"),)))) == record.site
+
+
+def test_environment_containerds_patch_endpoint_and_names_may_change_at_any_time() -> None:
+    record = replace(THREE, site=replace(THREE.site, settings=SET, endpoint="e:6443", sans=("s",)))
+    wishes = SiteWishes(env=(), patches=(("kubelet", "{}"),))
+    new = merged(record, ask(node(5), settings=wishes, endpoint="f:1", sans=("t", "u")))
+    assert new.settings == replace(SET, env=(), patches=(("kubelet", "{}"),))
+    assert (new.endpoint, new.sans) == ("f:1", ("t", "u"))
+    given_up = merged(record, ask(node(5), endpoint="", sans=()))
+    assert (given_up.endpoint, given_up.sans) == ("", ())
+
+
+def test_what_stays_for_life_cannot_be_taken_away_either() -> None:
+    record = replace(THREE, site=replace(THREE.site, settings=SET))
+    found = merge(record, ask(node(5), settings=SiteWishes(directories=(), patches=())))
+    assert isinstance(found, Contradiction)
+    assert [(each.option, each.requested) for each in found.differences] == [("dataDirectories.etcd", "nothing"), ("patches.kubelet", "nothing")]
+
+
+def test_a_hosts_environment_is_replaced_as_a_whole_or_stays() -> None:
+    record = replace(THREE, site=replace(THREE.site, hosts=(*THREE.site.hosts[:3], replace(node(5), env=(("A", "b"),)))))
+    assert merged(record, ask(node(5))).hosts[3].env == (("A", "b"),)
+    assert merged(record, ask(node(5), wishes=(("10.0.0.5", HostWishes(env=())),))).hosts[3].env == ()
+
+
 def test_a_new_host_comes_last_and_nobody_leaves() -> None:
     new = merged(THREE, ask(master(3), node(9)))
     assert [host.name for host in new.hosts] == ["m2", "m3", "m4", "n5", "n9"]
@@ -55,7 +88,9 @@ def test_how_a_host_is_reached_may_change() -> None:
     [
         (ask(services="10.9.0.0/16"), "--service-cidr", "10.96.0.0/16", "10.9.0.0/16"),
         (ask(pods="10.9.0.0/16"), "--pod-cidr", "10.244.0.0/16", "10.9.0.0/16"),
-        (ask(endpoint="10.0.0.9:6443"), "--endpoint", "nothing", "10.0.0.9:6443"),
+        (ask(settings=SiteWishes(registry_port=5444)), "registry.port", "5443", "5444"),
+        (ask(settings=SiteWishes(directories=(("etcd", "/data"),))), "dataDirectories.etcd", "nothing", "/data"),
+        (ask(settings=SiteWishes(patches=(("kubelet", "{}"),))), "patches.kubelet", "nothing", "{}"),
         (ask(replace(node(5), role=Role.MASTER)), "role of 10.0.0.5", "node", "master"),
         (ask(replace(node(5), name="renamed")), "name of 10.0.0.5", "n5", "renamed"),
         (ask(replace(node(9), name="n5")), "name n5", "10.0.0.5", "10.0.0.9"),

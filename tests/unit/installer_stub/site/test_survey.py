@@ -56,6 +56,18 @@ def run(known: SiteRecord | None, *words: str, up: tuple[str, ...] = tuple(NAMES
     return surveyed, build_plan(surveyed, surveyed.facts, BUNDLE, members=surveyed.members)
 
 
+@pytest.mark.parametrize("words", [("--san", "api.site"), ("--endpoint", "10.0.0.99"), ("--endpoint", "none"), ("--san", "none")])
+def test_every_host_follows_another_way_to_the_api(words: tuple[str, ...]) -> None:
+    known = replace(THREE, site=replace(THREE.site, endpoint="10.0.0.98:6443", sans=("old.site",)))
+    surveyed, plan = run(known, "--master", "10.0.0.2", *words)
+    assert [host.name for host in plan.hosts] == ["m2", "m3", "m4", "n5", "n6"]
+    assert surveyed.record.pending == ("m2", "m3", "m4", "n5", "n6")
+    assert surveyed.record.epoch == known.epoch + 1
+    same, _ = run(known, "--master", "10.0.0.2", "--endpoint", "10.0.0.98", "--san", "old.site")
+    assert same.record == known
+    assert [host.name for host in same.record.site.hosts if host.address in same.connections] == ["m2"]
+
+
 def test_a_new_site() -> None:
     surveyed, plan = run(None, "--master", "10.0.0.2", "--node", "10.0.0.5", "--service-cidr", "10.3.0.0/16")
     assert (surveyed.record.epoch, surveyed.before, len(surveyed.record.cluster)) == (1, None, 16)
