@@ -19,30 +19,29 @@ from tests.fakes.plans import M1, M2, M3, N1, make_context, make_plan, masters, 
 from tests.fakes.registry_hosts import RegistryHost
 from tests.fakes.scripted import ScriptedConnection
 
-PLAN = make_plan(*masters(M1, M2, M3), *nodes(N1))
 MASTERS = (M1, M2, M3)
 
 
 class Site:
     """Hosts that look, before each of their acts, whether every registry that runs is believed by every host."""
 
-    def __init__(self, root: Path) -> None:
-        self.hosts = scripted_hosts(PLAN)
+    def __init__(self, root: Path, names: tuple[str, ...] = MASTERS) -> None:
+        self.masters = names
+        self.plan = make_plan(*masters(*names), *nodes(N1))
+        self.hosts = scripted_hosts(self.plan)
         self.stubs = {address: RegistryHost(host, root / address) for address, host in self.hosts.items()}
         self.away: set[str] = set()
         self.acts = 0
         self.cut_at = -1
         CreateAuthority().run(self.context())
-        for address in MASTERS:
+        for address in names:
             self.restart(address)
-        for host in self.hosts.values():
-            host.before = self.look  # type: ignore[attr-defined]
 
     def restart(self, address: str) -> None:
         self.stubs[address].shown = Leaf.parse(self.hosts[address].files[REGISTRY_CERTIFICATE]).der
 
     def context(self) -> Context:
-        return make_context(PLAN, {address: host for address, host in self.hosts.items() if address not in self.away})
+        return make_context(self.plan, {address: host for address, host in self.hosts.items() if address not in self.away})
 
     def authority(self, address: str = M1) -> bytes:
         return self.hosts[address].files[CERTIFICATE]
@@ -50,7 +49,7 @@ class Site:
     def look(self) -> None:
         for address in {*self.hosts} - self.away:
             trusted = x509.load_pem_x509_certificates(self.hosts[address].files[REGISTRY_CA])
-            for master in {*MASTERS} - self.away:
+            for master in {*self.masters} - self.away:
                 shown = self.stubs[master].shown
                 assert shown is not None
                 assert any(Leaf(x509.load_der_x509_certificate(shown)).is_signed_by(each) for each in trusted), (address, master)
@@ -59,9 +58,9 @@ class Site:
         new = self.authority()
         assert new != old
         assert {host.files[REGISTRY_CA] for address, host in self.hosts.items()} == {new}
-        assert {self.authority(address) for address in MASTERS} == {new}
-        assert len({self.hosts[address].files[KEY] for address in MASTERS}) == 1
-        for address in MASTERS:
+        assert {self.authority(address) for address in self.masters} == {new}
+        assert len({self.hosts[address].files[KEY] for address in self.masters}) == 1
+        for address in self.masters:
             leaf = Leaf.parse(self.hosts[address].files[REGISTRY_CERTIFICATE])
             assert leaf.is_signed_by(x509.load_pem_x509_certificate(new))
             assert leaf.der == self.stubs[address].shown
@@ -121,10 +120,10 @@ def test_every_registry_is_believed_by_every_host_at_every_moment(site: Site) ->
 
 
 def test_cut_before_any_act_the_same_command_ends_the_same_with_one_new_ca(tmp_path: Path) -> None:
-    whole = Site(tmp_path / "whole")
+    whole = Site(tmp_path / "whole", (M1, M2))
     rotate(watched(whole), all_masters=True)
     for cut in range(whole.acts):
-        site = Site(tmp_path / str(cut))
+        site = Site(tmp_path / str(cut), (M1, M2))
         old = site.authority()
         site.cut_at = cut
         with pytest.raises(CutError):
