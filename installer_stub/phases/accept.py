@@ -42,7 +42,8 @@ def missing(plan: Plan, nodes: Sequence[Object], pods: Sequence[Object], left_ou
 
 # containerd unpacks layers without syncing them: after a power cut an image that counts as present may hold empty files.
 # Of one file system, not of all: on a dead NFS mount sync would never end. coreutils before 8.24 know no -f.
-_SYNC: Final = 'sync -f "$1" 2>/dev/null || sync'
+# Which one it is, is asked: a sync -f that fails has met a disk that does, and sync tells nobody of that.
+_SYNC: Final = 'case $(sync --help 2>/dev/null) in *--file-system*) sync -f "$1" ;; *) sync ;; esac'
 _SYNC_TIMEOUT: Final = 600.0  # seconds; some gigabytes on an old disk
 
 
