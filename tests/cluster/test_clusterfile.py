@@ -101,7 +101,7 @@ def test_a_file_from_options_installs_blank_hosts(operator: Operator) -> None:
         assert plugin["max_container_log_line_size"] == 8192
         assert plugin["containerd"]["runtimes"]["runc"]["options"]["SystemdCgroup"] == (kubelet(host)["cgroupDriver"] == "systemd")
         assert host.run("ls /data/kubelet/pods").stdout.strip()
-        assert host.run("ls -A /var/lib/containerd /var/lib/etcd 2>/dev/null || true").stdout.split("\n")[:1] in ([""], ["/var/lib/containerd:"])
+        assert host.run("find /var/lib/containerd /var/lib/etcd -mindepth 1").stdout == ""
     environ = n1.run("tr '\\0' '\\n' < /proc/$(pidof kubelet)/environ").stdout.splitlines()
     assert {"GODEBUG=netdns=go", 'QUOTED=a "b" 50% \\ c'} <= set(environ)
     assert m1.run("ls /data/etcd").stdout.strip() == "member"
