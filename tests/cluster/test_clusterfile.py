@@ -52,7 +52,7 @@ def both(host: BlankHost) -> str:
 def rewrite(change: dict[str, Any]) -> dict[str, Any]:
     """Change the file by its top level fields, as somebody with an editor does; return what it says now."""
     document: dict[str, Any] = {**yaml.safe_load(FILE.read_text()), **change}
-    FILE.write_text(yaml.safe_dump(document, sort_keys=False))
+    FILE.write_text(json.dumps(document, indent=2))  # which is YAML too, and has no aliases
     return document
 
 
