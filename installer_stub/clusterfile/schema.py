@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from installer_stub.distro.paths import KUBELET
 from installer_stub.plan.settings import STATIC_PODS
 
 API_VERSION: Final = "airseal/v1"
@@ -81,7 +82,7 @@ SCHEMA: Final[Mapping[str, Any]] = {
         },
         "dataDirectories": {
             "type": "object",
-            "description": "where data lies on every host; it stays for the life of the cluster. Storage drivers that expect /var/lib/kubelet must be told",
+            "description": f"where data lies on every host; it stays for the life of the cluster. Storage drivers that expect {KUBELET} must be told",
             "additionalProperties": False,
             "properties": {
                 **{name: _text(f"an empty directory for the data of {name}, or one to be made", format="path") for name in ("containerd", "kubelet", "etcd")},

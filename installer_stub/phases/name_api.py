@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Final
 
 from installer_stub.distro import api_certificate
 from installer_stub.distro.kubeadm_config import dump
+from installer_stub.distro.paths import CONFIG_MAP
 from installer_stub.errors import ClusterError, HostError
 from installer_stub.host.connection import Connection
 from installer_stub.kube.kubectl import Kubectl
@@ -105,7 +106,7 @@ def _is_pending(context: Context) -> bool:
 
 
 def _config_map(context: Context) -> Mapping[str, Any]:
-    return kubectl(context).get("configmap", "kubeadm-config", *_IN)
+    return kubectl(context).get("configmap", CONFIG_MAP, *_IN)
 
 
 def _changed(context: Context) -> Mapping[str, Any] | None:
