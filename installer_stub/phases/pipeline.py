@@ -16,6 +16,7 @@ from installer_stub.phases.copy_bundle import CopyBundle
 from installer_stub.phases.copy_stub import Claim, CopyStub
 from installer_stub.phases.create_authority import CreateAuthority
 from installer_stub.phases.create_credential import CreateCredential
+from installer_stub.phases.forget_tasks import ForgetTasks
 from installer_stub.phases.install_files import InstallFiles
 from installer_stub.phases.join_masters import JoinMasters
 from installer_stub.phases.join_nodes import EndJoining, JoinNodes
@@ -61,6 +62,7 @@ INSTALL: Final[tuple[Phase, ...]] = (
     SpreadDns(),
     Settle(),
     Accept(),
+    ForgetTasks(),
     KeepRecord(BundleState.INSTALLED, told=True),
     WriteKubeconfig(),
 )

@@ -92,6 +92,14 @@ size=$(stat -c %s "$2" 2>/dev/null || echo 0); echo "$size"
 """
 
 
+# $1 the directory of records: names of tasks that any of them is of.
+_NOTED: Final = """\
+[ -d "$1" ] || exit 0
+cd "$1"
+for f in *; do case $f in *.begun|*.result|*.result.new) echo "${f%%.*}" ;; esac; done
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class Task:
     """What to run. ``text`` is a ``/bin/sh`` script, which may hold no secret.
@@ -141,6 +149,12 @@ def stop_task(connection: Connection, name: str) -> None:
     """End a task that an earlier run left behind, with all its processes, and forget it. Nothing to do is fine."""
     task = Task(name, "")
     connection.run(Command.shell(_STOP, task.unit, task.script, task.record, changes=f"stop {task.unit} of an earlier run"))
+
+
+def noted(connection: Connection) -> tuple[str, ...]:
+    """Return the names of the tasks that were begun on this host and not forgotten, whether they run or have ended."""
+    said = connection.run(Command.shell(_NOTED, f"{STATE}/tasks")).stdout
+    return tuple(dict.fromkeys(said.split()))
 
 
 def look_at(connection: Connection, task: Task) -> TaskState:

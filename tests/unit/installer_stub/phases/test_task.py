@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 
 from installer_stub.errors import HostError
 from installer_stub.phases import task as task_module
+from installer_stub.phases.forget_tasks import ForgetTasks
 from installer_stub.phases.task import Task, TaskFailed, look_at, run_task, settle_task, stop_task
 from installer_stub.phases.task_state import TaskState
+from tests.fakes.plans import M1, make_context, make_plan, masters
 from tests.fakes.scripted import ScriptedConnection, failed
 
 TASK = Task("join", "kubeadm join\n")
@@ -222,3 +224,35 @@ def test_stopping_forgets_everything_of_it() -> None:
     (command,) = connection.commands
     for word in ("airseal-join.service", "/run/airseal/join.sh", "/var/lib/airseal/tasks/join"):
         assert word in command.text
+
+
+@pytest.mark.parametrize(
+    ("files", "names"),
+    [
+        ((), ()),
+        (("fetch-files.begun", "fetch-files.result"), ("fetch-files",)),
+        (("join.begun",), ("join",)),  # the power went
+        (("command-1.result",), ("command-1",)),  # the power went while it was forgotten
+        (("command-1.begun", "command-10.begun", "command-10.result.new"), ("command-1", "command-10")),
+        (("README",), ()),
+    ],
+)
+def test_every_task_that_left_any_note_is_named_once(tmp_path: Path, files: tuple[str, ...], names: tuple[str, ...]) -> None:
+    for file in files:
+        (tmp_path / file).touch()
+    said = subprocess.run(["/bin/sh", "-euc", task_module._NOTED, "sh", str(tmp_path)], capture_output=True, text=True, check=True).stdout
+    assert task_module.noted(ScriptedConnection().on(r"\*\.begun", said)) == names
+
+
+def test_a_host_without_notes_has_nothing_to_forget(tmp_path: Path) -> None:
+    said = subprocess.run(["/bin/sh", "-euc", task_module._NOTED, "sh", str(tmp_path / "none")], capture_output=True, text=True, check=True).stdout
+    assert said == ""
+
+
+def test_what_dead_runs_left_is_forgotten_host_by_host_and_nothing_is_done_where_there_is_none() -> None:
+    connection = ScriptedConnection().on(r"\*\.begun", "fetch-files\njoin\n").on("systemctl stop")
+    phase, here = ForgetTasks(), make_context(make_plan(*masters(M1)))
+    assert not phase.is_done(here, here.plan.masters[0], connection)
+    phase.do(here, here.plan.masters[0], connection)
+    assert [command.text.split()[-3] for command in connection.ran("systemctl stop")] == ["airseal-fetch-files.service", "airseal-join.service"]
+    assert phase.is_done(here, here.plan.masters[0], ScriptedConnection().on(r"\*\.begun", ""))
