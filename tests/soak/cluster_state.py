@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import datetime as dt
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,6 +14,7 @@ from tests.soak.facts import Facts
 from tests.testbed.cache import TestBedError
 from tests.testbed.hosts import BlankHost, TestBed
 
+TOKEN_LIVES = dt.timedelta(minutes=15)
 _ETCDCTL = (
     "etcdctl --endpoints https://127.0.0.1:2379 --cacert /etc/kubernetes/pki/etcd/ca.crt "
     "--cert /etc/kubernetes/pki/etcd/server.crt --key /etc/kubernetes/pki/etcd/server.key"
@@ -33,11 +36,17 @@ def cluster_state(bed: TestBed, names: dict[str, str]) -> Facts:
         "join secret": {
             secret["metadata"]["name"]: "left"
             for secret in kubectl(master, "-n kube-system get secrets")["items"]
-            if "bootstrap-token" in secret["metadata"]["name"] or secret["metadata"]["name"] == "kubeadm-certs"
+            if ("bootstrap-token" in secret["metadata"]["name"] and not ends_soon(secret)) or secret["metadata"]["name"] == "kubeadm-certs"
         },
         "workload": _workloads(kubectl(master, "get deployments,daemonsets,statefulsets -A")["items"]),
     }
     return Facts("cluster", kinds)
+
+
+def ends_soon(token: dict[str, Any]) -> bool:
+    """Tell whether a join token ends by itself within the quarter of an hour that a token of a run that died may live."""
+    said = base64.b64decode(token.get("data", {}).get("expiration", "")).decode()
+    return bool(said) and dt.datetime.fromisoformat(said) - dt.datetime.now(dt.UTC) <= TOKEN_LIVES
 
 
 def answering(bed: TestBed) -> BlankHost:

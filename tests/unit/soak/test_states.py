@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import base64
+import datetime as dt
 import subprocess
 from pathlib import Path
 
 import pytest
 
 from tests.soak import host_state, machine_state
-from tests.soak.cluster_state import Alive
+from tests.soak.cluster_state import Alive, ends_soon
 from tests.soak.facts import Difference, Facts
 from tests.testbed.cache import TestBedError
 
@@ -86,3 +88,15 @@ def test_harm_is_what_is_gone_or_another_one() -> None:
     later = Alive({"m1": "u1", "n1": "u3", "n2": "u9"}, {}, {"m1 etcd": "id 10:05"}, {"m1 kubelet": "6"})
     assert [line.split(":")[0] for line in was.harmed(later)] == ["node n1", "etcd member m1", "container m1 etcd", "unit m1 kubelet"]
     assert len(was.harmed(later, units=False)) == 3
+
+
+@pytest.mark.parametrize(("state", "told"), [("inactive", "inactive"), ("activating", "inactive"), ("failed", "failed")])
+def test_what_a_timer_is_doing_at_the_moment_is_no_difference_and_that_it_failed_is_one(state: str, told: str) -> None:
+    assert host_state.parse(f"unit\tairseal-keep.service\t{state}\n") == {"unit": {"airseal-keep.service": told}}
+    assert host_state.parse(f"unit\tkubelet.service\t{state}\n") == {"unit": {"kubelet.service": state}}
+
+
+@pytest.mark.parametrize(("minutes", "soon"), [(10, True), (60, False), (None, False)])
+def test_only_a_token_that_ends_by_itself_soon_is_passed_over(minutes: int | None, *, soon: bool) -> None:
+    ends = "" if minutes is None else (dt.datetime.now(dt.UTC) + dt.timedelta(minutes=minutes)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    assert ends_soon({"data": {"expiration": base64.b64encode(ends.encode()).decode()}}) is soon
