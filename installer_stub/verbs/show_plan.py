@@ -107,7 +107,7 @@ def planned_text(steps: Sequence[PlannedStep], schedule: Schedule[Context], phas
         return f"{table(rows)}\n\nNothing would be changed."
     things = Counter(thing.kind for each in steps if each.changes for found in each.step.things.values() for thing in found)
     kinds = ", ".join(f"{count} {_KINDS[kind]}" for kind, count in sorted(things.items()))
-    named = f"\nOn the hosts it touches at most {kinds}; a reset puts them back, and plan --json names each." if kinds else ""
+    named = f"\nOn the hosts it touches at most {kinds}; a reset puts them back. With --json each is named." if kinds else ""
     total = schedule.seconds(_BANDWIDTH, skip=frozenset(each.step.key for each in steps if each.needed is False))
     moved = sum(each.step.bytes for each in steps if each.needed is not False)
     return f"{table(rows)}\n\nIn all {size(moved)} to send, about {duration(total)}: hosts do not wait for each other. Nothing was changed.{named}"
