@@ -30,6 +30,7 @@ from installer_stub.plan.settings import MOST_PATCH, NOTHING_SAID, SiteWishes
 from installer_stub.preflight.network import ON_BALANCED, ON_MASTERS
 
 TAKEN_PORTS: Final = ON_MASTERS | ON_BALANCED
+MOST_LEVELS: Final = 50  # a patch is a text; the parser's time grows with the square of the levels
 MOST_BYTES: Final = 1 << 20  # five thousand hosts are half of it
 
 
@@ -78,9 +79,13 @@ def _compose(raw: bytes, name: str) -> yaml.Node:
     if len(raw) > MOST_BYTES:
         raise UsageError(f"{name} is larger than {MOST_BYTES} bytes", "is it a Clusterfile?")
     try:
+        depth = 0
         for event in yaml.parse(raw, Loader=yaml.SafeLoader):
+            line = event.start_mark.line + 1 if event.start_mark is not None else 1
+            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            if depth > MOST_LEVELS:
+                raise UsageError(f"{name}:{line}: nested deeper than {MOST_LEVELS} levels", "correct the file")
             if isinstance(event, yaml.AliasEvent):
-                line = event.start_mark.line + 1 if event.start_mark is not None else 1
                 raise UsageError(f"{name}:{line}: a Clusterfile has no anchors and aliases", "write it out")
         node = yaml.compose(raw, Loader=yaml.SafeLoader)
     except yaml.MarkedYAMLError as error:

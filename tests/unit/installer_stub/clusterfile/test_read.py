@@ -193,8 +193,9 @@ def test_an_endpoint_and_names_are_given_up_by_word() -> None:
         ("hosts: &a []\nx: *a\n", "site.yaml:2: a Clusterfile has no anchors and aliases"),
         ("a: b: c\n", "site.yaml:1: this is no YAML: mapping values are not allowed here"),
         ("", "site.yaml is empty"),
-        ("[" * 3000, "site.yaml:1: this is no YAML"),
-        ("[" * 3000 + "]" * 3000, "site.yaml: this is no YAML"),
+        ("[" * 3000, "site.yaml:1: nested deeper than 50 levels"),
+        ("[" * 500_000 + "]" * 500_000, "site.yaml:1: nested deeper than 50 levels"),
+        ("hosts:\n" + "".join(f"{' ' * level}a:\n" for level in range(60)), "site.yaml:52: nested deeper than 50 levels"),
     ],
 )
 def test_what_is_wrong_together_or_is_no_clusterfile(changed: str, problem: str) -> None:
