@@ -220,28 +220,6 @@ def test_with_all_of_them_back_the_same_command_has_nothing_to_do_but_say_so(bed
     assert "joined as" not in said
 
 
-def test_the_first_master_leaves_for_good_while_all_are_well(bed: TestBed, shop_run: Path) -> None:
-    """The one that the cluster began with is a master like the others: nothing of the rest needs it."""
-    first, second, third = bed.masters
-    (node,) = bed.nodes
-    login = ["--identity", str(bed.ssh_key), "--known-hosts", str(bed.known_hosts), "--yes"]
-    with Traffic.at(node) as traffic:
-        command = [str(shop_run), "remove", "m1", "--via", third.address, *login]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False, env=operators_environment(), cwd=OUTPUT)
-    (OUTPUT / "any-remove-m1.log").write_text(done.stdout + done.stderr)
-    assert done.returncode == 0, f"{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
-    assert first.run("ls -d /etc/kubernetes /opt/airseal /var/lib/airseal /var/lib/etcd/member 2>/dev/null || true").stdout == ""
-    assert kubectl(second, "get nodes -o name").split() == ["node/m2", "node/m3", "node/n1"]
-    assert etcd_is_whole(second, 2)
-    for host in (second, third, node):
-        assert first.address not in host.run("cat /etc/containerd/certs.d/_default/hosts.toml /var/lib/airseal/cluster.json").stdout
-    assert f"{first.address}:" not in node.run("cat /etc/airseal/balancer/haproxy.cfg").stdout
-    assert first.address not in second.run("cat /var/lib/airseal/site.json").stdout
-    order = order_something(second, node)
-    assert order.stored == f"{order.placed['id']} coffee 2"
-    print(f"\nm1 taken out: the application was away for {longest_gap(traffic.answers):.1f} s")
-
-
 def shown_names(master: BlankHost) -> frozenset[str]:
     """Return what the certificate is for that an API server really shows."""
     return names_in(ssl.get_server_certificate((master.address, 6443), timeout=10).encode())
@@ -287,3 +265,25 @@ def test_a_balancer_of_the_site_comes_later_and_goes_again(bed: TestBed, shop_ru
     done = install(shop_run, bed, KUBECONFIG)
     assert done.returncode == 0, done.stdout[-3000:]
     assert "Name the API in its certificates: nothing to do" in done.stdout + done.stderr
+
+
+def test_the_first_master_leaves_for_good_while_all_are_well(bed: TestBed, shop_run: Path) -> None:
+    """The one that the cluster began with is a master like the others: nothing of the rest needs it. Last: it does not come back."""
+    first, second, third = bed.masters
+    (node,) = bed.nodes
+    login = ["--identity", str(bed.ssh_key), "--known-hosts", str(bed.known_hosts), "--yes"]
+    with Traffic.at(node) as traffic:
+        command = [str(shop_run), "remove", "m1", "--via", third.address, *login]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False, env=operators_environment(), cwd=OUTPUT)
+    (OUTPUT / "any-remove-m1.log").write_text(done.stdout + done.stderr)
+    assert done.returncode == 0, f"{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+    assert first.run("ls -d /etc/kubernetes /opt/airseal /var/lib/airseal /var/lib/etcd/member 2>/dev/null || true").stdout == ""
+    assert kubectl(second, "get nodes -o name").split() == ["node/m2", "node/m3", "node/n1"]
+    assert etcd_is_whole(second, 2)
+    for host in (second, third, node):
+        assert first.address not in host.run("cat /etc/containerd/certs.d/_default/hosts.toml /var/lib/airseal/cluster.json").stdout
+    assert f"{first.address}:" not in node.run("cat /etc/airseal/balancer/haproxy.cfg").stdout
+    assert first.address not in second.run("cat /var/lib/airseal/site.json").stdout
+    order = order_something(second, node)
+    assert order.stored == f"{order.placed['id']} coffee 2"
+    print(f"\nm1 taken out: the application was away for {longest_gap(traffic.answers):.1f} s")
