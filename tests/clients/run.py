@@ -115,6 +115,8 @@ def pull_all(
             if scenario.name in client.manners.scenarios:
                 began = time.time()
                 digests, words = _pull(session, scenario, offer.images)
+                if scenario.name in client.manners.refuses:
+                    tap.wait_until_quiet()  # or what it left under way would be noted as the next scenario's
                 outcomes[scenario.name] = Outcome(digests, words, tap.take(), new_pulls(), began, time.time())
     return outcomes
 

@@ -11,6 +11,7 @@ import ctypes
 import os
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
@@ -21,6 +22,7 @@ from tests.clients.trace import Exchange
 
 _CLONE_NEWNET = 0x40000000
 _CHUNK = 1 << 16
+_QUIET, _QUIET_LIMIT = 1.0, 20.0  # seconds
 _HEAD_END = b"\r\n\r\n"
 _METHODS = (b"GET ", b"HEAD ", b"POST ", b"PUT ", b"PATCH ", b"DELETE ", b"OPTIONS ")
 
@@ -32,6 +34,7 @@ class Tap:
         self._netns, self.listen, self._target = netns, listen, target
         self._lock = threading.Lock()
         self._noted: list[Exchange] = []
+        self._last = 0.0
         self._open: set[socket.socket] = set()
         self._threads: list[threading.Thread] = []
         self._ready = threading.Event()
@@ -47,6 +50,16 @@ class Tap:
     def note(self, exchange: Exchange) -> None:
         with self._lock:
             self._noted.append(exchange)
+            self._last = time.monotonic()
+
+    def wait_until_quiet(self) -> None:
+        """Return once nothing has been answered for a while: a client that gives up in the middle leaves requests under way."""
+        deadline = time.monotonic() + _QUIET_LIMIT
+        while time.monotonic() < deadline:
+            with self._lock:
+                if time.monotonic() - max(self._last, deadline - _QUIET_LIMIT) > _QUIET:
+                    return
+            time.sleep(_QUIET / 10)
 
     def __enter__(self) -> Self:
         self._accepting.start()
