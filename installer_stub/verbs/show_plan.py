@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Final
 
 from installer_stub.changes.things import Kind
 from installer_stub.errors import InstallerError
-from installer_stub.host.fanout import for_each
 from installer_stub.phases.base import Context, Phase
 from installer_stub.phases.pipeline import INSTALL
 from installer_stub.phases.runner import view_of
 from installer_stub.phases.schedule import PhaseStep, schedule_of
-from installer_stub.plan.step import Schedule
+from installer_stub.plan.executor import Executor
+from installer_stub.plan.step import Key, Schedule
 from installer_stub.ui.summary import plan_text, table
 from installer_stub.ui.transfer import duration, size
 from installer_stub.verbs.prepare import connected, context_of, prepare
@@ -33,6 +34,7 @@ _KINDS: Final = {
     Kind.UNIT: "unit(s)",
     Kind.BLOCK: "block(s) in files of others",
 }
+_log = logging.getLogger("airseal.plan")
 _MOST_HOSTS: Final = 6  # that a line of the table names
 
 
@@ -43,11 +45,6 @@ class PlannedStep:
     step: PhaseStep
     needed: bool | None
     hosts: tuple[str, ...]  # their names
-
-    @property
-    def address(self) -> str:
-        """What tells it from others: steps look at their hosts side by side."""
-        return str(self.step.key)
 
     @property
     def changes(self) -> bool:
@@ -88,9 +85,10 @@ def show_plan(run: Session) -> None:
 def planned(context: Context, schedule: Schedule[Context]) -> tuple[PlannedStep, ...]:
     """Return every step with what it would do. One that cannot tell before an earlier one ran is left to that one."""
     names = {host.address: host.name for host in context.plan.hosts}
-    steps = tuple(PlannedStep(step, None, tuple(names[host] for host in step.hosts)) for step in schedule.steps)
-    needed = for_each(steps, lambda each: _needed(context, each.step))
-    return tuple(PlannedStep(each.step, needed[each.address], each.hosts) for each in steps)
+    crew = _Looking(context)
+    # By the executor too: hosts side by side, but one look at a time on each. sshd lets a connection have ten sessions (MaxSessions).
+    Executor(schedule, crew).run()
+    return tuple(PlannedStep(step, crew.needed[step.key], tuple(names[host] for host in step.hosts)) for step in schedule.steps)
 
 
 def planned_text(steps: Sequence[PlannedStep], schedule: Schedule[Context], phases: Sequence[Phase]) -> str:
@@ -126,10 +124,30 @@ def _seconds(active: Sequence[PlannedStep], *, one_by_one: bool) -> float:
     return sum(each) if one_by_one else max(each, default=0.0)
 
 
-def _needed(context: Context, step: PhaseStep) -> bool | None:
-    if step.looks:
-        return True
-    try:
-        return not step.work.is_done(view_of(context, step, looking=True))
-    except InstallerError:
-        return None
+class _Looking:
+    """A crew that only looks. What cannot be told now is no failure: an earlier step decides it."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self.needed: dict[Key, bool | None] = {}
+
+    def work(self, step: PhaseStep) -> None:
+        """Look whether there is anything to do."""
+        try:
+            self.needed[step.key] = step.looks or not step.work.is_done(view_of(self._context, step, looking=True))
+        except InstallerError as error:
+            _log.info("%s %s cannot tell yet: %s", step.title, step.key, error.problem)
+            self.needed[step.key] = None
+
+    def is_out(self, host: str) -> bool:
+        """Every host of the plan is looked at."""
+        del host
+        return False
+
+    def failed(self, step: PhaseStep, error: BaseException) -> bool:
+        """Any other error is a mistake of ours, or Ctrl-C."""
+        del step
+        raise error
+
+    def waiting(self, running: Iterable[PhaseStep]) -> None:
+        """Nothing is waited for."""
