@@ -168,4 +168,4 @@ def test_a_reset_knows_the_directories(operator: Operator) -> None:
     m1, nodes = operator.bed.masters[0], operator.bed.nodes
     operator.types("reset", "--master", m1.address, "--node", ",".join(node.address for node in nodes))
     for host in operator.bed.hosts:
-        assert host.run("ls -A /data 2>/dev/null; mount | grep -c ' /data' || true").stdout.split() == ["0"]
+        assert host.run("ls -A /data 2>/dev/null; mount | grep -c ' on /data/' || true").stdout.split() == ["0"]
