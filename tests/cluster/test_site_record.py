@@ -211,7 +211,7 @@ def test_only_force_breaks_the_majority_and_a_dead_master_is_replaced(operator: 
     operator.types("join", "--master", n2.address, "--via", n1.address)
     status = operator.asks("status", "--via", n1.address)
     assert status["healthy"] is True, status["problems"]
-    assert [each["name"] for each in status["hosts"]] == ["m2", "n1", "m3", "n2"]  # type: ignore[attr-defined,index]
+    assert [each["name"] for each in status["hosts"]] == ["n1", "m2", "m3", "n2"]  # type: ignore[attr-defined,index]
     assert len(status["etcd"]) == 3  # type: ignore[arg-type]
     wanted = {f"https://{master.address}:5443" for master in (m2, m3, n2)}
     assert all(registries(host) == wanted for host in (m2, m3, n1, n2))
