@@ -47,6 +47,8 @@ _PID_FILES = {
     Path("/var/run/docker/containerd/containerd.pid"): "containerd",
 }
 
+_STARTED: list[subprocess.Popen[bytes]] = []
+
 
 def require_packages(cache: Cache) -> None:
     """Install those of DEBIAN_PACKAGES that are missing. Raises TestBedError where that cannot be done."""
@@ -170,8 +172,9 @@ def _start_engine(cache: Cache) -> None:
         say(f"starting dockerd, log {log}")
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("ab") as output:
-            subprocess.Popen(
-                ["dockerd"], stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
+            # It outlives us; kept, for a process that is forgotten while it runs is a warning, and that an error of whichever test comes next.
+            _STARTED.append(
+                subprocess.Popen(["dockerd"], stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True)
             )
     deadline = time.monotonic() + 60
     while _connect() is None and time.monotonic() < deadline:
