@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from tests.demo.shop import ROOT
 from tests.soak.results import newest
 from tests.soak.scenario import Result, Scenario
 
@@ -47,7 +48,8 @@ def _outcome(one: Result) -> str:
 
 
 def _said(one: Result, most: int) -> list[str]:
-    return ["", "```", one.said.strip()[:most].replace("```", "'''"), "```"]
+    # Where the project lies on the machine that ran it is nobody's affair.
+    return ["", "```", one.said.strip().replace(f"{ROOT}/", "")[:most].replace("```", "'''"), "```"]
 
 
 def _figures(one: Result) -> str:
