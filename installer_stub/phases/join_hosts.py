@@ -30,31 +30,17 @@ _CONFIG: Final = "/run/airseal/join.yaml"
 _FORGET_CONFIG: Final = f"trap 'rm -f {_CONFIG}' EXIT\ntrap 'exit 143' TERM INT HUP\n"
 
 
-def missing(context: Context, hosts: tuple[HostPlan, ...]) -> tuple[HostPlan, ...]:
-    """Return those of ``hosts`` that take part and are not, or not completely, in the cluster. Raises HostInDoubt."""
-    members = context.each(hosts, lambda host, _connection: membership(context, host)) if hosts else {}
-    return tuple(host for host in hosts if members.get(host.address, Membership.MEMBER) is not Membership.MEMBER)
-
-
-def outstanding(context: Context, hosts: tuple[HostPlan, ...]) -> tuple[HostPlan, ...]:
-    """Return the ``missing`` of ``hosts`` once no join of an earlier run goes on there. Raises HostInDoubt, HostError.
+def is_outstanding(context: Context, host: HostPlan, connection: Connection) -> bool:
+    """Tell whether ``host`` is to join, once no join of an earlier run goes on there. Raises HostInDoubt, HostError.
 
     One with this very configuration is waited for: it has a grant of its own, valid for longer than a join takes, and minutes
     of its work are not thrown away. Another one is stopped. Before a new grant is made: that of masters replaces the
     certificates that an older one still wants to read.
     """
-    waiting = missing(context, hosts)
-    if not waiting:
-        return ()
-    authority = authority_hash(context)
-
-    def settle(host: HostPlan, connection: Connection) -> bool:
-        return settle_task(connection, _task(context, host, authority), said=context.reporter.step)
-
-    settled = context.each(waiting, settle)
-    waited = tuple(host for host in waiting if settled.get(host.address))
-    joined = {host.address for host in waited} - {host.address for host in missing(context, waited)}
-    return tuple(host for host in waiting if host.address not in joined)
+    if membership(context, host) is Membership.MEMBER:
+        return False
+    waited = settle_task(connection, _task(context, host, authority_hash(context)), said=context.reporter.step)
+    return not waited or membership(context, host) is not Membership.MEMBER
 
 
 def clear(context: Context, host: HostPlan, connection: Connection, found: Membership, machine_id: str) -> None:
@@ -73,7 +59,7 @@ def clear(context: Context, host: HostPlan, connection: Connection, found: Membe
 
 
 def join(context: Context, host: HostPlan, connection: Connection, grant: JoinGrant) -> None:
-    """Join ``host``, one of those ``outstanding``; afterwards it is a member.
+    """Join ``host``, which ``is_outstanding``; afterwards it is a member.
 
     Raises TaskFailed with the end of what the join said, HostInDoubt, ClusterError.
     """

@@ -9,7 +9,7 @@ from installer_stub.host.connection import Connection
 from installer_stub.phases import hosts_entry
 from installer_stub.phases.base import Context, HostPhase
 from installer_stub.phases.cluster_access import join_grant, speaker, wait_for_api
-from installer_stub.phases.join_hosts import join, outstanding
+from installer_stub.phases.join_hosts import is_outstanding, join
 from installer_stub.phases.keep_record import KeepRecord
 from installer_stub.phases.member import is_settled
 from installer_stub.plan.model import HostPlan, Plan
@@ -40,7 +40,7 @@ class JoinMasters(HostPhase):
     def do(self, context: Context, host: HostPlan, connection: Connection) -> None:
         """Join it with a grant of its own: certificates lie in the cluster for one join only."""
         wait_for_api(context)
-        if outstanding(context, (host,)):
+        if is_outstanding(context, host, connection):
             # Killed after an earlier join had already turned it: it would look for the API on itself.
             hosts_entry.point(connection, speaker(context).host.internal)
             with join_grant(context, masters=True) as grant:

@@ -9,7 +9,7 @@ from installer_stub.host.connection import Connection
 from installer_stub.phases import hosts_entry
 from installer_stub.phases.base import Context, HostPhase, Phase
 from installer_stub.phases.cluster_access import speaker, wait_for_api
-from installer_stub.phases.join_hosts import join, outstanding
+from installer_stub.phases.join_hosts import is_outstanding, join
 from installer_stub.phases.join_masters import JoinMasters
 from installer_stub.phases.keep_record import KeepRecord
 from installer_stub.phases.member import is_settled
@@ -41,7 +41,7 @@ class JoinNodes(HostPhase):
     def do(self, context: Context, host: HostPlan, connection: Connection) -> None:
         """Join it."""
         wait_for_api(context)
-        if not outstanding(context, (host,)):
+        if not is_outstanding(context, host, connection):
             return  # its record was lost and is there again, or an earlier run's join has ended well
         grant = context.grant.lend(context)
         hosts_entry.point(connection, speaker(context).host.internal)

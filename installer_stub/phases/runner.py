@@ -71,11 +71,14 @@ class _Crew:
         """Look, and do. What nodes report of themselves reaches the others through the context that all steps share."""
         if step.looks or not step.work.is_done(view_of(self._context, step, looking=True)):
             self._begins(step)
-            view, began = view_of(self._context, step, looking=step.looks), self._context.record
+            view = view_of(self._context, step, looking=step.looks)
+            record, speaking = view.record, view.speaking
             step.work.do(view)
-            if view.record is not began:
+            # Only what this step came to know: another one may have ended meanwhile, and known better.
+            if view.record is not record:
                 self._context.record = view.record
-            self._context.speaking = view.speaking
+            if view.speaking is not speaking:
+                self._context.speaking = view.speaking
         self._ends(step)
 
     def is_out(self, host: str) -> bool:

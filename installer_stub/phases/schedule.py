@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from installer_stub.changes.things import Thing
 from installer_stub.phases.base import Artifact, Context, HostPhase, Phase
 from installer_stub.plan.model import HostPlan, Plan
 from installer_stub.plan.step import Key, Schedule, Step
@@ -54,21 +53,29 @@ def schedule_of(phases: Iterable[Phase], plan: Plan, artifact: Artifact) -> Sche
         hosts = phase.hosts(plan)
         through = masters if phase.acts_on_cluster else frozenset()
         made: list[PhaseStep] = []
-        if isinstance(phase, HostPhase):
-            for host in hosts:
-                needs = before | {made[-1].key} if phase.one_by_one and made else before
-                touches = through | {host.address}
-                moves, seconds = phase.moves(plan, host, artifact), phase.duration(plan)
-                made.append(Step(Key(number, host.address), phase.title, (host.address,), touches, needs, OnHost(phase, host), moves, seconds, phase.looks, _things(phase, plan, (host,))))
-        elif hosts:
-            addresses = tuple(host.address for host in hosts)
-            moves = sum(phase.moves(plan, host, artifact) for host in hosts)
-            touches = through.union(addresses)
-            made.append(Step(Key(number), phase.title, addresses, touches, before, Whole(phase), moves, phase.duration(plan), phase.looks, _things(phase, plan, hosts)))
+        for some in _groups(phase, hosts):
+            addresses = tuple(host.address for host in some)
+            work = OnHost(phase, some[0]) if isinstance(phase, HostPhase) else Whole(phase)
+            step = Step(
+                Key(number, some[0].address if isinstance(phase, HostPhase) else ""),
+                phase.title,
+                addresses,
+                through.union(addresses),
+                before | {made[-1].key} if made and isinstance(phase, HostPhase) and phase.one_by_one else before,
+                work,
+                sum(phase.moves(plan, host, artifact) for host in some),
+                phase.duration(plan),
+                phase.looks,
+                {host.address: frozenset(phase.things(plan, host)) for host in some},
+            )
+            made.append(step)
         steps += made
         keys.append((phase, tuple(step.key for step in made)))
     return Schedule(steps)
 
 
-def _things(phase: Phase, plan: Plan, hosts: Iterable[HostPlan]) -> dict[str, frozenset[Thing]]:
-    return {host.address: frozenset(phase.things(plan, host)) for host in hosts}
+def _groups(phase: Phase, hosts: tuple[HostPlan, ...]) -> list[tuple[HostPlan, ...]]:
+    """Return the hosts of each step: every host's own, or all in one; none where there is no host."""
+    if isinstance(phase, HostPhase):
+        return [(host,) for host in hosts]
+    return [hosts] if hosts else []

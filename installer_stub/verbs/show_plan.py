@@ -11,7 +11,7 @@ from typing import Final
 
 from installer_stub.changes.things import Kind
 from installer_stub.errors import InstallerError
-from installer_stub.phases.base import Context, Phase
+from installer_stub.phases.base import Context
 from installer_stub.phases.pipeline import INSTALL
 from installer_stub.phases.runner import view_of
 from installer_stub.phases.schedule import PhaseStep, schedule_of
@@ -76,7 +76,7 @@ def show_plan(run: Session) -> None:
         context = context_of(run, surveyed, plan, sha256)
         schedule = schedule_of(INSTALL, plan, context.artifact)
         steps = planned(context, schedule)
-    text = f"{plan_text(plan)}\n\n{planned_text(steps, schedule, INSTALL)}"
+    text = f"{plan_text(plan)}\n\n{planned_text(steps, schedule)}"
     before = surveyed.before
     epoch = {"cluster": surveyed.record.cluster, "epoch": surveyed.record.epoch, "recorded": before.epoch if before else None}
     result(run, text, steps=[each.to_json() for each in steps], record=epoch, hosts=len(plan.hosts))
@@ -91,7 +91,7 @@ def planned(context: Context, schedule: Schedule[Context]) -> tuple[PlannedStep,
     return tuple(PlannedStep(step, crew.needed[step.key], tuple(names[host] for host in step.hosts)) for step in schedule.steps)
 
 
-def planned_text(steps: Sequence[PlannedStep], schedule: Schedule[Context], phases: Sequence[Phase]) -> str:
+def planned_text(steps: Sequence[PlannedStep], schedule: Schedule[Context]) -> str:
     """Return a table of all phases with the hosts on which something is to be done, and the sums."""
     rows = [("#", "phase", "does", "hosts", "bytes", "about")]
     for number, group in groupby(steps, key=lambda each: each.step.key.phase):
@@ -99,7 +99,7 @@ def planned_text(steps: Sequence[PlannedStep], schedule: Schedule[Context], phas
         active = [each for each in own if each.needed is not False]
         hosts = list(dict.fromkeys(name for each in active for name in each.hosts))
         shown = ", ".join(hosts[:_MOST_HOSTS]) + (f" and {len(hosts) - _MOST_HOSTS} more" if len(hosts) > _MOST_HOSTS else "")
-        moved, seconds = sum(each.step.bytes for each in active), _seconds(active, one_by_one=getattr(phases[number - 1], "one_by_one", False))
+        moved, seconds = sum(each.step.bytes for each in active), _seconds(active)
         rows.append((str(number), own[0].step.title, _does(active), shown, size(moved) if moved else "", f"{seconds:.0f} s" if seconds >= 1 else ""))
     if not any(each.changes for each in steps):
         return f"{table(rows)}\n\nNothing would be changed."
@@ -119,7 +119,10 @@ def _does(active: Sequence[PlannedStep]) -> str:
     return "yes" if any(each.needed for each in active) else "if earlier phases change anything"
 
 
-def _seconds(active: Sequence[PlannedStep], *, one_by_one: bool) -> float:
+def _seconds(active: Sequence[PlannedStep]) -> float:
+    """Return about how long a phase takes: its steps side by side, or one after the other where they need each other."""
+    keys = {one.step.key for one in active}
+    one_by_one = any(one.step.needs & keys for one in active)
     each = [one.step.seconds + one.step.bytes / _BANDWIDTH for one in active]
     return sum(each) if one_by_one else max(each, default=0.0)
 

@@ -44,7 +44,7 @@ def context() -> Context:
 def plan_of(known: Context, *phases: Phase) -> tuple[tuple[PlannedStep, ...], str]:
     schedule = schedule_of(phases, known.plan, known.artifact)
     steps = planned(known, schedule)
-    return steps, planned_text(steps, schedule, phases)
+    return steps, planned_text(steps, schedule)
 
 
 def test_a_phase_is_needed_or_not_or_waits_for_others() -> None:
