@@ -7,7 +7,6 @@ CA's public key, signed by the key before it. Whoever was away meanwhile is told
 from __future__ import annotations
 
 import datetime as dt
-import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
@@ -54,12 +53,12 @@ def switch(directory: Path) -> bool:
     if (following / KEY).exists():
         Authority.load(following)
         (directory / CERTIFICATE).unlink(missing_ok=True)
-        _sync(directory)
+        keys.sync_directory(directory)
         (following / KEY).replace(directory / KEY)
     if (following / STATEMENTS).exists():
         (following / STATEMENTS).replace(directory / STATEMENTS)
     (following / CERTIFICATE).replace(directory / CERTIFICATE)
-    _sync(directory)
+    keys.sync_directory(directory)
     following.rmdir()
     Authority.load(directory)
     return True
@@ -101,11 +100,3 @@ def _read(path: Path) -> bytes:
         return path.read_bytes()
     except FileNotFoundError:
         return b""
-
-
-def _sync(directory: Path) -> None:
-    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
