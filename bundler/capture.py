@@ -20,6 +20,7 @@ from bundler.engine import Engine
 from bundler.errors import ClusterFailed, Interrupted, RecordingIncomplete
 from bundler.image_lock import lock_of
 from installer_stub.bundle.model import BundleInfo, ImageLock
+from installer_stub.bundle.reasons import Listed, in_order
 from installer_stub.errors import InstallerError, NotAccepted
 from installer_stub.errors import Interrupted as PhasesInterrupted
 from installer_stub.facts.gather import gather_all
@@ -108,6 +109,8 @@ def record(
             events: tuple[Object, ...] = kubectl.items("events", "--all-namespaces")
         used = usage(pods, events)
         _add_listed(recorder, [*listed, *unasked(used, recorder.finish())], reporter)
+        for where, reference in listed:
+            used.add(str(reference), Listed(where))
         pull_failures(recorder)
         snapshot = recorder.finish()
         lock = lock_of(snapshot, blobs, settings.platforms, used.reasons)
@@ -130,7 +133,7 @@ def unasked(used: Usage, snapshot: Snapshot) -> list[tuple[str, Reference]]:
 def check_coverage(objects: Sequence[Object], used: Usage, lock: ImageLock) -> None:
     """Raise RecordingIncomplete if a pod names or runs an image that was not recorded: a bug of ours, never the user's."""
     known = {image.reference for image in lock.images}
-    problems = [f"{reference}: {', '.join(sorted(why))}" for reference, why in used.reasons.items() if reference not in known]
+    problems = [f"{reference}: {', '.join(map(str, in_order(why)))}" for reference, why in used.reasons.items() if reference not in known]
     problems += [f"{image!r} of a pod is no image reference" for image in used.unreadable]
     try:
         accept([item for item in objects if item.get("kind") == "Pod"], lock)

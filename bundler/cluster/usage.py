@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from installer_stub.bundle.reasons import Gone, Reason, Recorded
 from installer_stub.kube.owners import KINDS, Object, by_uid, owner_name, steady
 from registry_snapshot.errors import RegistryError
 from registry_snapshot.oci.reference import Reference
@@ -21,12 +22,12 @@ _PULL = re.compile(r'^(?:Pulling image|Successfully pulled image|Container image
 
 @dataclass(slots=True)
 class Usage:
-    """Image → who uses it, in words. ``unreadable`` are image names of pods that are no references."""
+    """Image → who uses it. ``unreadable`` are image names of pods that are no references."""
 
-    reasons: dict[Reference, set[str]] = field(default_factory=dict)
+    reasons: dict[Reference, set[Reason]] = field(default_factory=dict)
     unreadable: list[str] = field(default_factory=list)
 
-    def add(self, image: str, reason: str) -> None:
+    def add(self, image: str, reason: Reason) -> None:
         """Note one use; a tag beside a digest is dropped, as the recorder does: clients never send it."""
         try:
             self.reasons.setdefault(recorded_name(image), set()).add(reason)
@@ -50,12 +51,12 @@ def usage(objects: Sequence[Object], events: Iterable[Object]) -> Usage:
             continue
         owner = owner_name(item, known)
         for container, image in _containers(item):
-            found.add(image, f"{owner}, container {container}")
+            found.add(image, Recorded(owner, container))
     for event in events:
         match = _PULL.match(str(event.get("message") or ""))
         about = event.get("involvedObject") or {}
         if match and about.get("kind") == "Pod" and about.get("name") not in pods:
-            found.add(match["image"], f"a pod that is gone, {about.get('namespace', '')}/{steady(str(about.get('name')))}")
+            found.add(match["image"], Gone(str(about.get("namespace", "")), steady(str(about.get("name")))))
     return found
 
 
@@ -64,3 +65,6 @@ def _containers(pod: Object) -> Iterable[tuple[str, str]]:
     for kind in ("initContainers", "containers", "ephemeralContainers"):
         for container in spec.get(kind) or []:
             yield str(container.get("name")), str(container.get("image") or "")
+    for volume in spec.get("volumes") or []:
+        if source := volume.get("image"):  # an image volume: kubelet pulls it as it pulls a container's
+            yield f"volume {volume.get('name')}", str(source.get("reference") or "")

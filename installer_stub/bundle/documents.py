@@ -14,6 +14,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from installer_stub.bundle.model import BundleInfo, ClusterCommand, ImageLock, LockedImage
+from installer_stub.bundle.reasons import in_order, reason_from_json, reason_of_text, reason_to_json
 from installer_stub.bundle.zip_format import Entry, alignment_of
 from installer_stub.errors import BundleError
 from registry_snapshot.errors import RegistryError
@@ -22,7 +23,8 @@ from registry_snapshot.oci.digest import Digest
 from registry_snapshot.oci.reference import Reference
 
 FORMAT: Final = "airseal.bundle/1"
-LOCK_FORMAT: Final = "airseal.images.lock/1"
+LOCK_FORMAT: Final = "airseal.images.lock/2"
+_LOCK_IN_WORDS: Final = "airseal.images.lock/1"  # before reasons were typed; still at sites, so it is read
 
 OCI_LAYOUT: Final = "oci-layout"
 INDEX: Final = "index.json"
@@ -139,13 +141,14 @@ def decode_bundle(raw: bytes) -> BundleDocument:
 
 
 def encode_lock(lock: ImageLock) -> bytes:
-    """Return ``airseal/images.lock.json``, sorted by reference."""
+    """Return ``airseal/images.lock.json``: the same bytes for the same images and reasons, in whatever order they come."""
     images = [
         {
             "reference": str(image.reference),
             "descriptor": image.descriptor.to_json(),
             "digests": sorted(str(digest) for digest in image.digests),
-            "reasons": list(image.reasons),
+            "size": image.size,
+            "reasons": [reason_to_json(reason) for reason in in_order(image.reasons)],
         }
         for image in sorted(lock.images, key=lambda image: str(image.reference))
     ]
@@ -153,12 +156,17 @@ def encode_lock(lock: ImageLock) -> bytes:
 
 
 def decode_lock(raw: bytes) -> ImageLock:
-    """Return what ``airseal/images.lock.json`` says. Raises BundleError."""
-    value = _decode(raw, LOCK, LOCK_FORMAT)
+    """Return what ``airseal/images.lock.json`` says; bytes that ``encode_lock`` would not write are refused. Raises BundleError."""
+    value = _decode(raw, LOCK, LOCK_FORMAT, _LOCK_IN_WORDS)
     try:
-        return ImageLock(tuple(_locked(image) for image in value["images"]))
-    except (KeyError, TypeError, AttributeError, RegistryError) as error:
+        if value["format"] == _LOCK_IN_WORDS:
+            return ImageLock(tuple(_locked_in_words(image) for image in value["images"]))
+        lock = ImageLock(tuple(_locked(image) for image in value["images"]))
+    except (KeyError, TypeError, AttributeError, ValueError, RegistryError) as error:
         raise BundleError(f"{LOCK} is malformed: {_why(error)}", _UPDATE) from None
+    if encode_lock(lock) != raw:
+        raise BundleError(f"{LOCK} says more, or in another order, than it has to", "get the file again from who sealed it")
+    return lock
 
 
 def _info(value: dict[str, Any]) -> BundleInfo:
@@ -183,7 +191,17 @@ def _locked(value: dict[str, Any]) -> LockedImage:
         Reference.parse(value["reference"]),
         Descriptor.from_json(value["descriptor"]),
         tuple(Digest.parse(digest) for digest in value["digests"]),
-        _texts(value["reasons"]),
+        tuple(reason_from_json(reason) for reason in value["reasons"]),
+        int(value["size"]),
+    )
+
+
+def _locked_in_words(value: dict[str, Any]) -> LockedImage:
+    return LockedImage(
+        Reference.parse(value["reference"]),
+        Descriptor.from_json(value["descriptor"]),
+        tuple(Digest.parse(digest) for digest in value["digests"]),
+        in_order(reason_of_text(text) for text in _texts(value["reasons"])),
     )
 
 
@@ -195,14 +213,14 @@ def _encode(value: object) -> bytes:
     return json.dumps(value, indent=1, ensure_ascii=False).encode() + b"\n"
 
 
-def _decode(raw: bytes, name: str, wanted: str) -> dict[str, Any]:
+def _decode(raw: bytes, name: str, *wanted: str) -> dict[str, Any]:
     try:
         value = json.loads(raw)
     except (ValueError, RecursionError):
         raise BundleError(f"{name} is not JSON", "copy the file again and compare its SHA-256 with the sender's") from None
     found = value.get("format") if isinstance(value, dict) else None
-    if found != wanted:
-        raise BundleError(f"{name} has the format {str(found)[:60]!r}, this program reads {wanted!r}", _UPDATE)
+    if found not in wanted:
+        raise BundleError(f"{name} has the format {str(found)[:60]!r}, this program reads {wanted[0]!r}", _UPDATE)
     return dict(value)
 
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from installer_stub.bundle.reasons import Reason
 from registry_snapshot.oci.descriptor import Descriptor
 from registry_snapshot.oci.digest import Digest
 from registry_snapshot.oci.reference import Reference, Repository
@@ -103,7 +104,8 @@ class LockedImage:
     reference: Reference
     descriptor: Descriptor
     digests: tuple[Digest, ...]  # every digest a runtime may report for it: index, manifests, configs
-    reasons: tuple[str, ...]  # who pulled it, and why
+    reasons: tuple[Reason, ...]  # why it is here, in the order of ``reasons.in_order``
+    size: int = 0  # bytes of everything it needs, as stored, what it shares included; 0 where an older lock does not say
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 
 from installer_stub.bundle.reader import Bundle
+from installer_stub.bundle.reasons import reason_to_json
 from installer_stub.commands.bundle_option import add_bundle_option
 from installer_stub.ui.printable import json_text, printable, say
 
@@ -27,7 +28,8 @@ def run(arguments: Namespace) -> int:
                 "reference": str(image.reference),
                 "digest": str(image.descriptor.digest),
                 "mediaType": image.descriptor.media_type,
-                "reasons": list(image.reasons),
+                "size": image.size,
+                "reasons": [reason_to_json(reason) for reason in image.reasons],
             }
             for image in images
         ]
@@ -36,5 +38,5 @@ def run(arguments: Namespace) -> int:
     for image in images:
         say(f"{image.reference}\n  {image.descriptor.digest}")
         for reason in image.reasons:
-            say(f"  {printable(reason, lines=False)}")
+            say(f"  {printable(str(reason), lines=False)}")
     return 0

@@ -12,14 +12,13 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from installer_stub.bundle.model import ImageLock
+from installer_stub.bundle.reasons import Gone, Recorded, Scanned
 from installer_stub.kube.owners import STATIC_POD, by_uid, owner_name
 from installer_stub.kube.pods import pod_reason, pods_of
 from installer_stub.kube.workloads import Unready, node_reason
 
 Object = Mapping[str, Any]
-# As bundler.cluster.usage writes them: "Deployment shop/api, container api", "a pod that is gone, shop/helper-…".
-_USER: Final = re.compile(rf"(?P<owner>(?:{STATIC_POD}|\S+) (?P<namespace>[^\s/]+)/[^\s,]+), container ")
-_GONE: Final = re.compile(r"a pod that is gone, (?P<namespace>[^\s/]+)/")
+_OWNER: Final = re.compile(rf"(?:{STATIC_POD}|\S+) (?P<namespace>[^\s/]+)/[^\s,]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +32,11 @@ class Ownership:
     def of(cls, lock: ImageLock) -> Ownership:
         """Return what the reasons of a lock name."""
         reasons = [reason for image in lock.images for reason in image.reasons]
-        users = [found for reason in reasons if (found := _USER.match(reason)) is not None]
-        gone = [found for reason in reasons if (found := _GONE.match(reason)) is not None]
-        return cls(frozenset(each["owner"] for each in users), frozenset(each["namespace"] for each in (*users, *gone)))
+        named = [reason.owner for reason in reasons if isinstance(reason, Recorded)]
+        named += [reason.object for reason in reasons if isinstance(reason, Scanned)]  # what ran zero times is the bundle's too
+        users = [found for name in named if (found := _OWNER.fullmatch(name)) is not None]
+        namespaces = {found["namespace"] for found in users} | {reason.namespace for reason in reasons if isinstance(reason, Gone)}
+        return cls(frozenset(found[0] for found in users), frozenset(namespaces))
 
     def owns(self, item: Object, known: Mapping[object, Object]) -> bool:
         """Tell whether a thing is the bundle's: named in the lock, or looked after by something in a namespace that is.

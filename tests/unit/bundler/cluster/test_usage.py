@@ -25,7 +25,7 @@ def controller(kind: str, name: str, uid: str, owner: tuple[str, str, str] | Non
 
 
 def said(*objects: dict[str, Any], events: tuple[dict[str, Any], ...] = ()) -> dict[str, list[str]]:
-    return {str(reference): sorted(why) for reference, why in usage(objects, events).reasons.items()}
+    return {str(reference): sorted(map(str, why)) for reference, why in usage(objects, events).reasons.items()}
 
 
 def test_a_deployment_stands_for_its_pods() -> None:
@@ -73,6 +73,12 @@ def test_pods_that_are_gone_left_events() -> None:
         "docker.io/library/redis:latest": ["Pod shop/alone, container c0"],
         "docker.io/library/busybox:latest": ["a pod that is gone, storage/helper-pod-create-pvc-…"],
     }
+
+
+def test_an_image_volume_is_pulled_like_a_container() -> None:
+    item = pod("alone", None, "busybox")
+    item["spec"]["volumes"] = [{"name": "model", "image": {"reference": "quay.io/models/x:1"}}, {"name": "empty", "emptyDir": {}}]
+    assert said(item)["quay.io/models/x:1"] == ["Pod shop/alone, container volume model"]
 
 
 def test_names_that_are_no_references() -> None:

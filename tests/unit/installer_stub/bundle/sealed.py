@@ -21,6 +21,7 @@ from installer_stub.bundle.model import (
     ImageLock,
     LockedImage,
 )
+from installer_stub.bundle.reasons import Recorded
 from registry_snapshot.oci import media_types
 from registry_snapshot.oci.descriptor import Descriptor
 from registry_snapshot.oci.digest import Digest
@@ -111,7 +112,7 @@ def ingredients(
         files_size=sum(file.size for file in listed),
         airseal="0.1.0",
     )
-    locked = [LockedImage(name, root, (root.digest,), ("pod default/web",)) for name, root in named]
+    locked = [LockedImage(name, root, (root.digest,), (Recorded("Pod default/web", "web"),), root.size) for name, root in named]
     lock = ImageLock(tuple(sorted(locked, key=lambda image: str(image.reference))))
     return Ingredients(store, info, lock, named, listed, fake_runtime(root))
 

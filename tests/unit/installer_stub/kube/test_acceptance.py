@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from installer_stub.bundle.model import ImageLock, LockedImage
+from installer_stub.bundle.reasons import Recorded
 from installer_stub.errors import NotAccepted
 from installer_stub.kube.acceptance import Accepted, accept, running_images
 from registry_snapshot.oci.descriptor import Descriptor
@@ -20,7 +21,7 @@ MEDIA = "application/vnd.oci.image.index.v1+json"
 
 
 def locked(reference: str, *digests: Digest) -> LockedImage:
-    return LockedImage(Reference.parse(reference), Descriptor(MEDIA, digests[0], 1), digests, ("pod shop/web",))
+    return LockedImage(Reference.parse(reference), Descriptor(MEDIA, digests[0], 1), digests, (Recorded("Deployment shop/web", "web"),))
 
 
 LOCK = ImageLock((locked("docker.io/library/web:1", INDEX, MANIFEST, CONFIG), locked("quay.io/team/tool:2", OTHER)))

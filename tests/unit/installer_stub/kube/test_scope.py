@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from installer_stub.bundle.model import ImageLock, LockedImage
+from installer_stub.bundle.reasons import Gone, Listed, Pulled, Recorded
 from installer_stub.errors import NotAccepted
 from installer_stub.kube.acceptance import accept
 from installer_stub.kube.scope import Ownership, Scope
@@ -17,13 +18,13 @@ from registry_snapshot.oci.reference import Reference
 
 SEALED, OTHER = Digest.of(b"sealed"), Digest.of(b"other")
 REASONS = (
-    "Deployment shop/api, container api",
-    "Job shop/schema, container schema",
-    "DaemonSet kube-flannel/kube-flannel-ds, container kube-flannel",
-    "static pod kube-system/etcd, container etcd",
-    "a pod that is gone, local-path-storage/helper-pod-create-…",
-    "images.txt:3",
-    "pulled by the cluster",
+    Recorded("Deployment shop/api", "api"),
+    Recorded("Job shop/schema", "schema"),
+    Recorded("DaemonSet kube-flannel/kube-flannel-ds", "kube-flannel"),
+    Recorded("static pod kube-system/etcd", "etcd"),
+    Gone("local-path-storage", "helper-pod-create-…"),
+    Listed("images.txt:3"),
+    Pulled(),
 )
 LOCK = ImageLock((LockedImage(Reference.parse("docker.io/library/app:1"), Descriptor("x", SEALED, 1), (SEALED,), REASONS),))
 OWNERSHIP = Ownership.of(LOCK)

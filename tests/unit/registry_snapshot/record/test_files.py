@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from registry_snapshot.errors import RegistryError, StoreError
+from registry_snapshot.errors import StoreError
 from registry_snapshot.oci.descriptor import Descriptor
 from registry_snapshot.oci.digest import Digest
 from registry_snapshot.oci.media_types import OCI_INDEX, OCI_MANIFEST
@@ -17,8 +17,6 @@ from registry_snapshot.oci.reference import Reference
 from registry_snapshot.record.frozen import FrozenReferences, FrozenReferrers
 from registry_snapshot.record.journal import Fetched, Journal, Pull, read_history
 from registry_snapshot.record.retry import retry_after
-from registry_snapshot.record.snapshot import Reason, RecordedImage, Snapshot
-from tests.unit.registry_snapshot.images import AMD64, ARM64
 
 DIGEST = Digest.of(b"x")
 PULL = Pull(1.5, "10.0.0.2", Reference.parse("quay.io/team/app:1"), DIGEST, "HEAD", "quay.io", 7, 2)
@@ -115,35 +113,6 @@ def test_damaged_references_are_named(tmp_path: Path, line: str) -> None:
     (tmp_path / "references.jsonl").write_text(line + "\n")
     with pytest.raises(StoreError, match=r"references\.jsonl:1 is damaged"):
         FrozenReferences(tmp_path / "references.jsonl")
-
-
-IMAGES = (
-    RecordedImage(Reference.parse("quay.io/team/app:1"), FIRST, (Reason("10.0.0.2", "HEAD"),), (AMD64, ARM64), 900),
-    RecordedImage(Reference.parse(f"team/app@{SECOND.digest}"), SECOND, (Reason("images.txt", "LISTED"),), (), 5),
-)
-
-
-def test_the_lock_file_there_and_back_in_any_order() -> None:
-    lock = Snapshot(IMAGES).lock_json()
-    assert json.dumps(lock) == json.dumps(Snapshot(IMAGES[::-1]).lock_json())
-    assert Snapshot.from_lock(json.loads(json.dumps(lock))) == Snapshot(IMAGES)
-    assert lock["images"]["quay.io/team/app:1"] == {  # type: ignore[index]
-        "digest": str(DIGEST),
-        "mediaType": OCI_INDEX,
-        "size": 1,
-        "totalSize": 900,
-        "platforms": ["linux/amd64", "linux/arm64"],
-        "askedBy": [{"by": "10.0.0.2", "how": "HEAD"}],
-    }
-
-
-@pytest.mark.parametrize(
-    "value",
-    [None, {}, {"version": 2, "images": {}}, {"version": 1, "images": []}, {"version": 1, "images": {"busybox": {}}}, {"version": 1, "images": {"busybox": []}}],
-)
-def test_what_is_no_lock_file(value: object) -> None:
-    with pytest.raises(RegistryError):
-        Snapshot.from_lock(value)
 
 
 @pytest.mark.parametrize(
