@@ -32,12 +32,14 @@ NAMESPACE: Final = "kube-system"
 _KEY: Final = "site.json"
 _TAKEN: Final = 11
 
-# link(2) makes the name only where there is none, so of two installers one is first and the other one sees it.
+# mv -n makes the name only where there is none, so of two installers one is first and the other one sees it. One that is killed
+# leaves its part only where the name was not made, so whoever makes it next comes past here and sweeps: after link(2) nobody would.
 _CREATE: Final = FLUSH + """\
 umask 077; directory=${1%/*}; mkdir -p "$directory"
-new=$(mktemp "$directory/.new.XXXXXX"); trap 'rm -f "$new"' EXIT
-cat > "$new"; flush "$new"
-ln -T "$new" "$1" 2>/dev/null || { [ -e "$1" ] && exit 11; echo "$1 cannot be made" >&2; exit 1; }
+for old in "$1".*.part; do pid=${old#"$1".}; kill -0 "${pid%.part}" 2>/dev/null || rm -f "$old"; done
+new=$1.$$.part; cat > "$new"; flush "$new"
+mv -nT "$new" "$1" 2>/dev/null || [ -e "$1" ] || { rm -f "$new"; echo "$1 cannot be made" >&2; exit 1; }
+if [ -e "$new" ]; then rm -f "$new"; exit 11; fi
 flush "$directory"
 """
 
