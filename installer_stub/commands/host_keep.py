@@ -12,7 +12,9 @@ from installer_stub.agent.words import Answer
 
 DIFFERS: Final = 10  # exit code of keep --check: something is not as it must be
 FAILED: Final = 4
-WORDS: Final = frozenset({"keep", "release", "end-pods", "certificates", "renew-certificates", "kubelet-request", "kubelet-sign", "kubelet-install"})
+WORDS: Final = frozenset(
+    {"keep", "release", "end-pods", "certificates", "renew-certificates", "place-certificate", "kubelet-request", "kubelet-sign", "kubelet-install"}
+)
 
 
 def define(words: _SubParsersAction[Any]) -> None:
@@ -27,6 +29,8 @@ def define(words: _SubParsersAction[Any]) -> None:
     words.add_parser("certificates", help="print every certificate of Kubernetes and of airseal on this host as JSON")
     renew = words.add_parser("renew-certificates", help="renew the certificates of a master now")
     renew.add_argument("--only-due", action="store_true", help="only if one of them is past half of its life")
+    place = words.add_parser("place-certificate", help="put the API server's certificate and key from a directory in their places, both or none")
+    place.add_argument("directory", metavar="DIR", help="holds apiserver.crt and apiserver.key; it is removed")
     words.add_parser("kubelet-request", help="make a key for kubelet's client certificate, and print the request")
     sign = words.add_parser("kubelet-sign", help="sign such a request from stdin with the cluster's CA, and print the certificate")
     sign.add_argument("--name", required=True, metavar="NODE")
@@ -42,6 +46,8 @@ def run(arguments: Namespace) -> int:
             return _end_pods()
         case "renew-certificates":
             return _renew(only_due=arguments.only_due)
+        case "place-certificate":
+            return _place(Path(arguments.directory))
         case _:
             return _kubelet(arguments)
 
@@ -92,16 +98,34 @@ def _renew(*, only_due: bool) -> int:
 
     from installer_stub.keep import keeper, renewal
     from installer_stub.keep.certificates import host_certificates
-    from installer_stub.keep.renew import kubernetes, renew
+    from installer_stub.keep.renew import kubernetes, put_back, renew
     from installer_stub.keep.report import Report
 
     report = Report()
     with keeper.alone():
+        put_back(report)
         certificates = kubernetes(host_certificates())
         leaves = tuple(each for each in certificates if not each.authority and not each.problem)
         renew(keeper.load(), renewal.due(certificates, time.time()) if only_due else leaves, report)
     print(report.encode())
     return FAILED if report.failed else 0
+
+
+def _place(directory: Path) -> int:
+    import shutil
+
+    from installer_stub.keep import keeper
+    from installer_stub.keep.api_pair import place
+    from installer_stub.keep.renew import put_back
+    from installer_stub.keep.report import Report
+
+    try:
+        with keeper.alone():
+            put_back(Report())
+            place(directory)
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+    return 0
 
 
 def _kubelet(arguments: Namespace) -> int:

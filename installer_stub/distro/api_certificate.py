@@ -1,7 +1,8 @@
 """The names in an API server's certificate, and how kubeadm makes one with others.
 
-kubeadm leaves a certificate alone that is there, so the new one is made in memory beside a copy of the CA, and then takes its
-place: kube-apiserver reads its own pair again whenever the files change (k8s.io/apiserver, dynamiccertificates).
+kubeadm leaves a certificate alone that is there, so the new one is made in memory beside a copy of the CA, and then ``airseal host
+place-certificate`` puts it in its place: kube-apiserver reads its own pair again whenever the files change (k8s.io/apiserver,
+dynamiccertificates).
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ from typing import Any, Final
 from installer_stub.distro import units
 from installer_stub.distro.kubeadm_config import cluster_configuration, dump
 from installer_stub.host.command import Command
-from installer_stub.host.flush import FLUSH
 from installer_stub.plan.model import API_NAME, API_PORT, HostPlan, Plan
 
 CERTIFICATE: Final = "/etc/kubernetes/pki/apiserver.crt"
@@ -22,17 +22,11 @@ _MADE: Final = "/run/airseal/api-certificate"  # in memory, for root alone: a co
 # What kubeadm adds by itself: cmd/kubeadm/app/util/pkiutil, GetAPIServerAltNames.
 _ALWAYS: Final = ("kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local", API_NAME)
 
-# Both halves lie beside their targets and on the disk before the first takes its place.
 _MAKE: Final = f"""\
-{FLUSH}PATH={units.PATH}; export PATH; unset {' '.join(units.PROXIES)}; umask 077
-rm -rf "$1"; mkdir -p "$1"; trap 'rm -rf "$1" "$2"' EXIT
+PATH={units.PATH}; export PATH; unset {' '.join(units.PROXIES)}; umask 077
+rm -rf "$1"; mkdir -p "$1"; trap 'rm -f "$1/ca.crt" "$1/ca.key" "$2"' EXIT
 cp /etc/kubernetes/pki/ca.crt /etc/kubernetes/pki/ca.key "$1"
 kubeadm init phase certs apiserver --config "$2" >/dev/null
-cd /etc/kubernetes/pki
-cat "$1/apiserver.key" > apiserver.key.airseal; cat "$1/apiserver.crt" > apiserver.crt.airseal; chmod 0644 apiserver.crt.airseal
-flush apiserver.key.airseal apiserver.crt.airseal
-mv -f apiserver.key.airseal apiserver.key; mv -f apiserver.crt.airseal apiserver.crt
-flush .
 """
 
 
@@ -76,8 +70,13 @@ def config(cluster: Mapping[str, Any], host: HostPlan) -> str:
 
 
 def make() -> Command:
-    """Return a command that makes the certificate from CONFIG and puts it in its place, whole or not at all."""
+    """Return a command that makes the certificate from CONFIG, beside the one that is in use."""
     return Command.shell(_MAKE, _MADE, CONFIG, changes=f"make {CERTIFICATE} anew")
+
+
+def place() -> Command:
+    """Return a command that puts what ``make`` made in its place, certificate and key or neither."""
+    return Command.of_stub("place-certificate", _MADE, changes=f"put the new {CERTIFICATE} in its place")
 
 
 def _plain(name: str) -> str:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import fcntl
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Final
 
+from installer_stub.errors import InstallerError
 from installer_stub.keep import document as documents
 from installer_stub.keep import hosts_file
 from installer_stub.keep.document import DocumentError, HostDocument
@@ -16,6 +18,7 @@ from installer_stub.keep.report import Failure, Report
 from installer_stub.keep.route import keep_route, release_route
 
 _LOCK: Final = "/run/airseal-keep/lock"  # not among tasks and secrets: what lies in /run/airseal is for minutes
+_TURN: Final = 400.0  # seconds; the longest renewal takes less, and systemd ends a keep after 600
 
 
 def load(path: str = documents.PATH) -> HostDocument:
@@ -58,10 +61,28 @@ def release(document: HostDocument) -> None:
 
 
 @contextmanager
-def alone(path: str = _LOCK) -> Iterator[None]:
-    """Wait until no other keep runs on this host. Where nothing can be locked, go on: each single act is atomic."""
+def alone(
+    path: str = _LOCK, *, within: float = _TURN, clock: Callable[[], float] = time.monotonic, sleep: Callable[[float], None] = time.sleep
+) -> Iterator[None]:
+    """Wait until no other keep runs on this host. Raises InstallerError when that one does not end, or nothing can be locked."""
+    deadline = clock() + within
     with ExitStack() as stack:
-        with suppress(OSError):
+        try:
             Path(path).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            fcntl.flock(stack.enter_context(Path(path).open("w")), fcntl.LOCK_EX)
+            lock = stack.enter_context(Path(path).open("w"))
+            while not _locked(lock.fileno()):
+                if clock() >= deadline:
+                    problem = f"another airseal host keep has been at work for more than {within:.0f} s"
+                    raise InstallerError(problem, "systemctl status airseal-keep; a disk or a mount that hangs holds it up")
+                sleep(0.1)
+        except OSError as error:
+            raise InstallerError(f"{path}: {error.strerror}", "/run has to be writable") from None
         yield
+
+
+def _locked(fd: int) -> bool:
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

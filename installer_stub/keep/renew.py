@@ -16,7 +16,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from installer_stub.changes.disk import Disk
 from installer_stub.distro.certificates import (
+    CA_KEY,
     KUBELET_CLIENT,
     KUBELET_CONFIG,
     RESTARTED,
@@ -26,13 +28,14 @@ from installer_stub.distro.certificates import (
 from installer_stub.distro.paths import CONFIGURATION
 from installer_stub.errors import InstallerError
 from installer_stub.facts.certificates import Certificate
-from installer_stub.keep import kubelet_client, kubelet_request, renewal, static_pods
+from installer_stub.keep import before, kubelet_client, kubelet_request, renewal, static_pods
 from installer_stub.keep.certificates import host_certificates
 from installer_stub.keep.document import HostDocument
 from installer_stub.keep.programs import run
 from installer_stub.keep.report import Failure, Report
 from installer_stub.keep.script import NEXT
 
+_DISK: Final = Disk()
 _CONFIG: Final = "/run/airseal/renew.yaml"
 _KUBEADM_TIMEOUT: Final = 120.0
 _SYSTEMCTL_TIMEOUT: Final = 60.0
@@ -42,6 +45,7 @@ _AFTER_FAILURE: Final = 3600.0  # seconds until the next attempt: what failed wa
 def keep_certificates(document: HostDocument, report: Report, *, clock: Callable[[], float] = time.time) -> None:
     """Renew what is due and note when to look again. Reads and writes files of this host only."""
     now = clock()
+    put_back(report)
     certificates = kubernetes(host_certificates())
     report.failed += [Failure(each.path, each.problem) for each in certificates if each.problem]
     failures = len(report.failed)
@@ -55,6 +59,19 @@ def keep_certificates(document: HostDocument, report: Report, *, clock: Callable
     if len(report.failed) > failures:
         look = clock() + _AFTER_FAILURE
     _note(look)
+
+
+def put_back(report: Report) -> None:
+    """Finish a renewal that was cut, by the certificates from before it; at boot kubelet waits until we have."""
+    what = "certificates from before a renewal that was cut"
+    try:
+        changed = before.put_back(_DISK)
+    except (InstallerError, OSError) as error:
+        report.failed.append(Failure(what, error.problem if isinstance(error, InstallerError) else str(error)))
+    else:
+        if changed:
+            static_pods.end(RESTARTED)
+            report.changed.append(f"{what}: put back {', '.join(changed)}")
 
 
 def kubernetes(certificates: Sequence[Certificate]) -> tuple[Certificate, ...]:
@@ -106,19 +123,27 @@ def _renew_with_kubeadm(document: HostDocument, report: Report) -> None:
     except OSError as error:
         report.failed.append(Failure(what, f"{_CONFIG}: {error.strerror}"))
         return
-    before = host_certificates()
-    done = run(("kubeadm", "certs", "renew", "all", "--config", _CONFIG), timeout=_KUBEADM_TIMEOUT)
-    config.unlink(missing_ok=True)
-    if not done.ok:
-        report.failed.append(Failure(what, f"kubeadm certs renew all: {done.output[-400:]}"))
+    present = host_certificates()
+    try:
+        with before.kept(before.files_of(present), _DISK):
+            _run_kubeadm(present)
+    except (InstallerError, OSError) as error:
+        report.failed.append(Failure(what, error.problem if isinstance(error, InstallerError) else str(error)))
         return
-    if host_certificates() == before:
-        # kubeadm says yes and does nothing where the CA's key is not on the host.
-        report.failed.append(Failure(what, "kubeadm renewed nothing: is the CA's key on this master?"))
-        return
-    _put_on_disk(CONFIGURATION)
+    finally:
+        config.unlink(missing_ok=True)
     restarted = static_pods.end(RESTARTED)
     report.changed.append(f"{what}; started anew: {', '.join(restarted) or 'nothing ran'}")
+
+
+def _run_kubeadm(present: Sequence[Certificate]) -> None:
+    done = run(("kubeadm", "certs", "renew", "all", "--config", _CONFIG), timeout=_KUBEADM_TIMEOUT)
+    if not done.ok:
+        raise InstallerError(f"kubeadm certs renew all: {done.output[-400:]}", "see what it says, then certs renew")
+    if host_certificates() == present:
+        # kubeadm says yes and does nothing where the CA's key is not on the host.
+        raise InstallerError("kubeadm renewed nothing: is the CA's key on this master?", f"bring it to {CA_KEY} for as long as certs renew takes")
+    _put_on_disk(CONFIGURATION)
 
 
 def _put_on_disk(root: str) -> None:

@@ -52,6 +52,7 @@ class NameApi(Phase):
             connection = context.connection(host)
             write_secret(connection, api_certificate.CONFIG, api_certificate.config(cluster, host))
             connection.run(api_certificate.make())
+            connection.run(api_certificate.place())
             wait_until_shown(context, host, connection)
 
 

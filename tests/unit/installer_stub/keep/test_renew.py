@@ -14,6 +14,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from installer_stub.changes.disk import Disk
 from installer_stub.errors import InstallerError
 from installer_stub.facts.certificates import read_certificate
 from installer_stub.keep import certificates, kubelet_client, renew
@@ -47,6 +48,7 @@ class Master:
         monkeypatch.setattr(registry, "renew", lambda files, now, *, my_turn: self.registry(now) if my_turn else registry.Renewal.WAITS)
         self.registry: Callable[[dt.datetime], registry.Renewal] = lambda _now: registry.Renewal.NO_REGISTRY
         monkeypatch.setattr(renew, "KUBELET_CONFIG", str(root / "etc/kubernetes/kubelet.conf"))
+        monkeypatch.setattr(renew, "_DISK", Disk(root))
         monkeypatch.setattr(renew, "_CONFIG", str(root / "run/renew.yaml"))
         monkeypatch.setattr(renew, "NEXT", str(root / "run/next-look"))
         monkeypatch.setattr(renew.static_pods, "end", lambda names: self.calls.append(("end", *names)) or names)
@@ -167,6 +169,41 @@ def test_a_certificate_that_cannot_be_read_is_a_failure_and_not_a_young_one(mast
     master.issue(days=900)
     (master.pki / "apiserver.crt").write_bytes(b"-----BEGIN CERTIFICATE-----\nAA")
     assert "apiserver.crt: no certificate" in str(master.keep().failed[0])
+
+
+def test_a_renewal_that_was_cut_is_put_back_at_the_next_look_and_what_runs_reads_it(master: Master) -> None:
+    master.issue(days=500)
+    before, key = (master.pki / "apiserver.crt").read_bytes(), master.pki / "apiserver.key"
+    key.write_bytes(b"old key")
+
+    def cut() -> None:
+        with renew.before.kept(["/etc/kubernetes/pki/apiserver.crt", "/etc/kubernetes/pki/apiserver.key"], Disk(master.root)):
+            key.write_bytes(b"new key")
+            raise KeyboardInterrupt  # as a power cut
+
+    with pytest.raises(KeyboardInterrupt):
+        cut()
+    report = master.keep()
+    assert ((master.pki / "apiserver.crt").read_bytes(), (master.pki / "apiserver.key").read_bytes()) == (before, b"old key")
+    assert any("put back /etc/kubernetes/pki/apiserver.key" in said for said in report.changed)
+    assert ("end", *renew.RESTARTED) in master.calls
+
+
+def test_a_renewal_that_fails_half_way_leaves_what_was_there(master: Master, monkeypatch: pytest.MonkeyPatch) -> None:
+    master.issue(days=-1)
+    before = (master.pki / "apiserver.crt").read_bytes()
+    master.kubeadm = Done(1, "disk full")
+    run = master.run
+
+    def half(argv: Sequence[str], *, timeout: float) -> Done:
+        if argv[0] == "kubeadm":
+            (master.pki / "apiserver.crt").write_bytes(b"half")
+        return run(argv, timeout=timeout)
+
+    monkeypatch.setattr(renew, "run", half)
+    report = master.keep()
+    assert (master.pki / "apiserver.crt").read_bytes() == before
+    assert any("disk full" in failure.why for failure in report.failed)
 
 
 def test_the_site_registrys_certificate_has_a_rule_of_its_own_and_is_asked_for_at_every_look(master: Master) -> None:

@@ -1,0 +1,42 @@
+"""The API server's certificate and its key take their places together: kube-apiserver reads both again when either changes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from installer_stub.changes.disk import Disk
+from installer_stub.changes.image import Form, Image
+from installer_stub.distro.certificates import PKI
+from installer_stub.errors import InstallerError
+from installer_stub.keep import before
+
+CERTIFICATE: Final = f"{PKI}/apiserver.crt"
+KEY: Final = f"{PKI}/apiserver.key"
+_LIMIT: Final = 64 << 10  # bytes of either
+
+
+def place(directory: Path, disk: Disk | None = None, home: str = before.HOME) -> None:
+    """Put ``apiserver.crt`` and ``apiserver.key`` of ``directory`` in their places. A cut in between leaves the old ones.
+
+    Raises InstallerError when they do not belong together, OSError.
+    """
+    from cryptography import x509
+    from cryptography.hazmat.primitives import serialization
+
+    on = disk or Disk()
+    certificate, key = (_read(directory / name) for name in ("apiserver.crt", "apiserver.key"))
+    try:
+        fits = x509.load_pem_x509_certificate(certificate).public_key() == serialization.load_pem_private_key(key, None).public_key()
+    except (ValueError, TypeError):
+        fits = False
+    if not fits:
+        raise InstallerError(f"{directory} holds no certificate with its key", "run the same command again")
+    with before.kept((KEY, CERTIFICATE), on, home):
+        on.replace(KEY, key, Image(Form.FILE, mode=0o600))
+        on.replace(CERTIFICATE, certificate, Image(Form.FILE, mode=0o644))
+
+
+def _read(path: Path) -> bytes:
+    with path.open("rb") as stream:
+        return stream.read(_LIMIT)
