@@ -85,7 +85,7 @@ def render(admin: tuple[str, bytes | None], authorities: Iterable[bytes | None],
 
     ``admin`` is the administrator's file on a master, and that master's address; ``authorities`` are the cluster's CA as every
     master has it: not only as this one has it, which may be the one that lies. Current is the site's endpoint, or this
-    master; every master has a context of its own beside it. Raises ClusterError.
+    master; every master has a context of its own beside it, by the address that the operator reaches it at. Raises ClusterError.
     """
     address, raw = admin
     if raw is None:
@@ -95,7 +95,7 @@ def render(admin: tuple[str, bytes | None], authorities: Iterable[bytes | None],
     for authority in [each for each in authorities if each is not None] or [b""]:
         access.check_authority(authority, where)
     server = plan.access.endpoint.url if plan.access.endpoint is not None else _url(address)
-    others = {member.name: _url(member.address) for member in plan.masters} if len(plan.masters) > 1 else {}
+    others = {member.name: _url(member.reach or member.address) for member in plan.masters} if len(plan.masters) > 1 else {}
     return access.render(server, plan.cluster, others)
 
 

@@ -55,6 +55,19 @@ def all_at_once(desk: Desk, *, masters: int, nodes: int, minutes: float) -> None
         trial.install().expect(0)
 
 
+def one_away(desk: Desk, *, minutes: float) -> None:
+    """Each host off for ten minutes while the others go on, the first master before all: then it is one of them again."""
+    with desk.trial(3, 1) as trial:
+        trial.install().expect(0)
+        for host in (trial.bed.masters[0], trial.bed.nodes[0]):
+            host.power_off()
+            time.sleep(minutes * 60)
+            answering(trial.bed)  # the others answer meanwhile
+            host.power_on()
+            desk.figures[host.name] = f"whole {whole(trial.bed):.0f} s after it came back"
+        trial.install().expect(0)
+
+
 def link_flap(desk: Desk) -> None:
     """The network of every host goes down and up, as netplan and nmcli do: routes of ours are there again by themselves."""
     with desk.trial(1, 1) as trial:
@@ -90,4 +103,5 @@ def scenarios() -> tuple[Scenario, ...]:
         found.append(Scenario(f"restart-each-{name}", 30, functools.partial(each, **where)))
         found.append(Scenario(f"restart-all-{name}", 20, functools.partial(all_at_once, minutes=0.2, **where)))
     found.append(Scenario("restart-all-after-ten-minutes", 35, functools.partial(all_at_once, masters=1, nodes=1, minutes=10)))
+    found.append(Scenario("restart-one-after-ten-minutes", 60, functools.partial(one_away, minutes=10)))
     return tuple(found)

@@ -329,6 +329,15 @@ class TestWriteKubeconfig:
         through = {each["name"]: servers[each["context"]["cluster"]] for each in value["contexts"]}
         assert through == {value["current-context"]: f"https://{M1}:6443", "m2": f"https://{M1}:6443", "m3": f"https://{M2}:6443"}
 
+    def test_a_context_has_the_address_that_the_operator_reaches_its_master_at(self, context: Context) -> None:
+        members = tuple(Member(host.internal, host.name, host.role, f"{host.name}.outside" if host.name != "m2" else "") for host in context.plan.hosts)
+        context.plan = replace(context.plan, members=members)
+        WriteKubeconfig().run(context)
+        value = yaml.safe_load(Path(context.kubeconfig).read_text())
+        servers = {each["name"]: each["cluster"]["server"] for each in value["clusters"]}
+        through = {each["name"]: servers[each["context"]["cluster"]] for each in value["contexts"]}
+        assert (through["m2"], through["m3"]) == (f"https://{M1}:6443", "https://m3.outside:6443")
+
     def test_a_master_that_this_run_does_not_reach_keeps_its_context(self, context: Context) -> None:
         first, *rest = context.plan.hosts
         context.plan = replace(context.plan, hosts=tuple(rest), members=tuple(Member(host.address, host.name, host.role) for host in (first, *rest)))
