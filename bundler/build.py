@@ -111,7 +111,7 @@ def build(options: BuildOptions, engine: Engine, reporter: Reporter) -> Built:
 
 def cluster_image(options: BuildOptions, engine: Engine, source: Source, mirrors: Mirrors, reporter: Reporter) -> ImageInfo:
     """Return the Kubefile's image, its bases built first where they are recipes."""
-    downloader = Downloader(options.cache / "downloads", reporter, rewrite=mirrors.rewrite, ca_files=mirrors.ca_files)
+    downloader = Downloader(options.cache / "downloads", reporter, rewrite=mirrors.rewrite, ca_files=mirrors.ca_files, destinations=mirrors.destinations)
     builder = BaseBuilder(engine, downloader, options.cache, reporter, given_pins(options.pins))
     bases: dict[str, str] = {}
     for name in source.bases:

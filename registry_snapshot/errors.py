@@ -13,13 +13,12 @@
     ├── StoreError                the disk under a store failed: full, read only, torn
     └── UpstreamError             a remote registry did not give what was asked
         ├── UpstreamUnauthorized  401 or 403 after every credential we have
+        ├── DestinationRefused    it is at an address that nobody named: loopback, private, a cloud's metadata
         ├── UpstreamUnreachable   no answer: DNS, connect, timeout
         │   └── UpstreamNotTrusted  its TLS certificate is signed by nobody we know
         ├── TransferStopped       we ended the transfer ourselves; what is whole is kept
         └── UpstreamCorrupt       it sent other bytes than it was asked for (also a DigestMismatch)
 """
-
-
 
 
 class RegistryError(Exception):
@@ -76,6 +75,10 @@ class UpstreamError(RegistryError):
 
 class UpstreamUnauthorized(UpstreamError):
     """Every credential we have was refused."""
+
+
+class DestinationRefused(UpstreamError):
+    """It is at an address that is not of the internet, and that no person has named. Nothing was sent there."""
 
 
 class UpstreamUnreachable(UpstreamError):

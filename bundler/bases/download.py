@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urljoin
+from urllib.parse import urljoin, urlsplit
 
 from bundler.errors import ChecksumMismatch, DownloadFailed
 from installer_stub.phases.base import Reporter
@@ -22,6 +22,8 @@ from registry_snapshot.errors import UpstreamError
 
 if TYPE_CHECKING:
     import urllib3
+
+    from registry_snapshot.record.destinations import Destinations
 
 _CHUNK = 1 << 20
 _HOPS = 5
@@ -31,7 +33,10 @@ _FINAL_REFUSALS: Final = frozenset({400, 401, 403, 404, 405, 410})
 
 
 class Downloader:
-    """Fetches URLs through a company's mirrors. ``rewrite`` says where a URL is really asked for."""
+    """Fetches URLs through a company's mirrors. ``rewrite`` says where a URL is really asked for.
+
+    ``destinations`` are whom it may connect to besides the internet.
+    """
 
     def __init__(
         self,
@@ -40,6 +45,7 @@ class Downloader:
         *,
         rewrite: Callable[[str], str] = str,
         ca_files: Iterable[Path] = (),
+        destinations: Destinations | None = None,
         tries: int = 5,
         pause: float = 1.0,
     ) -> None:
@@ -48,7 +54,7 @@ class Downloader:
         self._directory = directory
         self._reporter = reporter
         self._rewrite = rewrite
-        self._transport = Transport(tuple(ca_files))
+        self._transport = Transport(tuple(ca_files), destinations=destinations)
         self._tries = tries
         self._pause = pause
 
@@ -166,7 +172,7 @@ class Downloader:
                 try:
                     location = response.headers.get("Location")
                     if response.status in _REDIRECTS and location:
-                        asked = urljoin(asked, location)
+                        asked = self._redirected(url, target, urljoin(asked, location))
                         continue
                     _check_status(url, target, response.status)
                     yield response
@@ -178,6 +184,17 @@ class Downloader:
         except HTTPError as error:
             raise DownloadFailed(f"{url}: the connection broke: {error}"[:500], "run again: it goes on where it broke off") from None
         raise _Refused(f"{url}: more than {_HOPS} redirects", "look at what answers there")
+
+
+    def _redirected(self, url: str, target: str, location: str) -> str:
+        """Return where a redirect of ``target`` leads to. In clear anybody could answer, also for a checksum file."""
+        if target.startswith("https:") and not self._rewrite(location).startswith("https:"):
+            raise _Refused(f"{url}: redirected to {_host(location)} without encryption", "look at what answers there, or use a mirror")
+        return location
+
+
+def _host(url: str) -> str:
+    return urlsplit(url).hostname or url[:100]
 
 
 def _hash(path: Path) -> str:

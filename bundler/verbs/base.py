@@ -113,7 +113,7 @@ def _downloader(arguments: Namespace) -> Downloader:
 
     mirrors = mirrors_of(arguments)
     cache = cache_root(arguments.cache) / "downloads"
-    return Downloader(cache, _reporter(arguments), rewrite=mirrors.rewrite, ca_files=mirrors.ca_files)
+    return Downloader(cache, _reporter(arguments), rewrite=mirrors.rewrite, ca_files=mirrors.ca_files, destinations=mirrors.destinations)
 
 
 def _reporter(arguments: Namespace) -> Console:

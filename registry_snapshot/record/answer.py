@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from urllib.parse import urlsplit
 
 import urllib3
 from urllib3.exceptions import HTTPError
@@ -12,17 +11,7 @@ from registry_snapshot.errors import UpstreamError
 from registry_snapshot.record.retry import TransientError
 from registry_snapshot.record.transport import host_of, unreachable
 
-Origin = tuple[str, str, int]  # scheme, host, port
-
 ERROR_BYTES = 64 * 1024  # of a body that is no content: an error, a token
-_PORTS = {"http": 80, "https": 443}
-
-
-def origin_of(url: str) -> Origin:
-    """Return who answers ``url``; a default port is filled in. Raises ValueError for what is no URL."""
-    parts = urlsplit(url)
-    return parts.scheme, (parts.hostname or "").rstrip("."), parts.port or _PORTS.get(parts.scheme, 0)
-
 
 class Answer:
     """An answer whose body is still on its way. ``what`` names what was asked for, ``received`` counts bytes of the body."""

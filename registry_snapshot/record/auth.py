@@ -1,5 +1,7 @@
 """Answers to ``401``: which Authorization header a registry wants.
 
+To whom logins may go stands in ``login_rules``.
+
 Source: distribution's ``spec/auth/token`` and ``spec/auth/oauth`` (Bearer), RFC 7617 (Basic). Which statuses of a token
 server mean "ask me the other way" is containerd's list (``core/remotes/docker/authorizer.go``).
 """
@@ -19,6 +21,7 @@ from urllib.parse import urlencode, urlsplit
 from registry_snapshot.errors import UpstreamError, UpstreamUnauthorized
 from registry_snapshot.record.challenge import Challenge
 from registry_snapshot.record.credentials import Credentials
+from registry_snapshot.record.login_rules import is_confidential, is_of_site
 from registry_snapshot.record.transport import host_of
 
 _DEFAULT_SECONDS = 60  # the token specification: an answer without expires_in lives that long
@@ -46,9 +49,9 @@ class TokenTransport(Protocol):
 
 
 class Authorizer:
-    """Authorization headers for one registry: tokens by scope, kept until they expire. Safe for threads.
+    """Authorization headers for one registry, asked at ``base``: tokens by scope, kept until they expire. Safe for threads.
 
-    ``secure`` says that the registry itself is asked over TLS; then logins go nowhere without it.
+    ``registry`` is what its login is called. ``token_servers`` are hosts of other sites that may have it too.
     """
 
     def __init__(
@@ -58,13 +61,15 @@ class Authorizer:
         transport: TokenTransport,
         clock: Callable[[], float],
         *,
-        secure: bool,
+        base: str,
+        token_servers: tuple[str, ...] = (),
     ) -> None:
         self._registry = registry
         self._credentials = credentials
         self._transport = transport
         self._clock = clock
-        self._secure = secure
+        self._base = base
+        self._homes = (urlsplit(base).hostname or "", urlsplit(f"//{registry}").hostname or "", *token_servers)
         self._tokens: dict[str, tuple[str, float]] = {}
         self._lock = threading.Lock()
         self._asking = threading.Lock()
@@ -95,6 +100,7 @@ class Authorizer:
             credentials = self._credentials()
             basic = any(challenge.scheme == "basic" for challenge in challenges)
             if basic and credentials is not None and credentials.username:
+                self._check_way(self._base)
                 return self._keep(scope, credentials.basic(), math.inf)
             return None
 
@@ -105,7 +111,7 @@ class Authorizer:
 
     def _token(self, challenge: Challenge, scope: str) -> tuple[str, float]:
         realm, host = challenge.get("realm"), _host(challenge.get("realm"))
-        if urlsplit(realm).scheme not in ({"https"} if self._secure else {"http", "https"}):
+        if urlsplit(realm).scheme not in ({"https"} if urlsplit(self._base).scheme == "https" else {"http", "https"}):
             raise UpstreamError(
                 f"{self._registry} sends logins to {host}, which is not encrypted", "ask its operator to use https there"
             )
@@ -128,6 +134,9 @@ class Authorizer:
         credentials = self._credentials()
         if credentials is None:
             return self._get(realm, service, scope, None)
+        self._check_way(self._base)  # who can change the challenge on its way chooses where the login goes
+        self._check_way(realm)
+        self._check_site(realm)
         if credentials.identity_token:
             grant = {"grant_type": "refresh_token", "refresh_token": credentials.identity_token}
             answer = self._post(realm, service, scope, grant)
@@ -139,6 +148,21 @@ class Authorizer:
             grant = {"grant_type": "password", "username": credentials.username, "password": credentials.password}
             return self._post(realm, service, scope, grant)
         return answer
+
+    def _check_way(self, url: str) -> None:
+        if not is_confidential(url):
+            raise UpstreamUnauthorized(
+                f"{self._registry} wants a login, and {_host(url)} is asked without encryption, where anybody could read it",
+                f"ask it over https; if it answers without a login too, run: docker logout {self._registry}",
+            )
+
+    def _check_site(self, realm: str) -> None:
+        host = urlsplit(realm).hostname or ""
+        if not is_of_site(host, self._homes):
+            raise UpstreamUnauthorized(
+                f"{self._registry} wants its login sent to {host}, which is of another site",
+                f"if {host} is known to be its token server, write into the file of mirrors: token_servers: [{host}]",
+            )
 
     def _get(self, realm: str, service: str, scope: str, credentials: Credentials | None) -> TokenAnswer:
         query = [("service", service)] if service else []

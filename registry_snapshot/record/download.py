@@ -54,7 +54,7 @@ class Download:
         while True:
             try:
                 self._rest(url, is_ours=is_ours)
-                self._sink.commit()
+                self._commit()
             except TransientError as failure:
                 moved = self._sink.size - mark >= enough  # patience is for standing still, not for size
                 mark = self._sink.size if moved else mark
@@ -72,6 +72,13 @@ class Download:
                 self.retries += 1
             else:
                 return
+
+    def _commit(self) -> None:
+        try:
+            self._sink.commit()
+        except DigestMismatch as error:
+            # Not what they hash to: a redirect may have led to bytes that are a secret, of which a hash proves a guess.
+            raise DigestMismatch(f"{self._sink.size} bytes of another digest", error.remedy) from None
 
     def _rest(self, url: str, *, is_ours: bool) -> None:
         sink, wanted = self._sink, self._wanted

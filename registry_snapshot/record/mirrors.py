@@ -11,6 +11,15 @@ The file::
     proxies:
       quay.io: http://proxy.example.com:3128                    # for this registry; its login comes from HTTPS_PROXY
       registry.corp.example.com: direct                         # none, whatever HTTPS_PROXY says
+    private: [.corp.example.com, 10.20.0.0/16]                  # may be asked though they are at addresses of a private network
+    token_servers: [login.example.net]                          # may be sent logins though they are of another site
+
+A mirror gets its own login (``docker login mirror.example.com``) and no other. One that wants the registry's is written with
+``url`` and ``login``, and must be https::
+
+      docker.io: {url: https://mirror.example.com, login: docker.io}
+
+The hosts of mirrors and download sites may be private without being named again. What ``private`` holds is written as in NO_PROXY.
 
 A base URL that has ``/v2`` in its path is taken as the whole prefix (containerd's ``override_path``); any other gets
 ``/v2`` appended, as containerd does.
@@ -22,18 +31,21 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 from urllib.parse import urlsplit
 
 import yaml
 
 from registry_snapshot.errors import RegistryError
 from registry_snapshot.oci.reference import DOCKER_HUB, looks_like_registry
+from registry_snapshot.record.destinations import Destinations
+from registry_snapshot.record.login_rules import is_confidential, is_loopback
 from registry_snapshot.record.proxies import DIRECT
+from registry_snapshot.record.transport import origin_of
 
 _Pairs = tuple[tuple[str, str], ...]
 _HUB_HOST = "registry-1.docker.io"
-_LOOPBACK = re.compile(r"localhost|::1|127(\.\d{1,3}){3}")
+_PLACE = re.compile(r"[a-z0-9.:/\[\]_-]{1,255}")
 _EXAMPLE = "write for example registry.k8s.io: https://mirror.example.com"
 
 
@@ -41,13 +53,17 @@ _EXAMPLE = "write for example registry.k8s.io: https://mirror.example.com"
 class Mirrors:
     """``registries`` are (name, base URL), ``downloads`` (URL prefix, URL prefix), without a slash at the end.
 
-    ``proxies`` are (registry name, URL or "direct"); see registry_snapshot.record.proxies for what they mean.
+    ``proxies`` are (registry name, URL or "direct"); see registry_snapshot.record.proxies for what they mean. ``logins`` are
+    (registry name, name of the login that its mirror gets).
     """
 
     registries: tuple[tuple[str, str], ...] = ()
     downloads: tuple[tuple[str, str], ...] = ()
     ca_files: tuple[Path, ...] = ()
     proxies: tuple[tuple[str, str], ...] = ()
+    logins: tuple[tuple[str, str], ...] = ()
+    private: tuple[str, ...] = ()
+    token_servers: tuple[str, ...] = ()
 
     @classmethod
     def load(cls, path: Path) -> Self:
@@ -63,7 +79,7 @@ class Mirrors:
             raise RegistryError(f"{path}{line}: this is no YAML: {why}", _EXAMPLE) from None
         if root is None:
             return cls()
-        return cls(*_FileReader(path).read(root))
+        return cls(**_FileReader(path).read(root))
 
     @classmethod
     def given(cls, file: Path | None, registries: Iterable[str], ca: Iterable[Path | str]) -> Self:
@@ -75,7 +91,7 @@ class Mirrors:
 
         A NAME that begins with ``http://`` or ``https://`` is a download prefix. Raises RegistryError.
         """
-        names, prefixes = dict(self.registries), dict(self.downloads)
+        names, prefixes, logins = dict(self.registries), dict(self.downloads), dict(self.logins)
         for text in registries:
             # The name may hold "=" only in a download URL's query, which a prefix has no use for.
             name, equals, url = text.partition("=")
@@ -86,9 +102,14 @@ class Mirrors:
                 prefixes[_base_url(name, where)] = _base_url(url, where)
             else:
                 names[_registry(name, where)] = _base_url(url, where)
+                logins.pop(_registry(name, where), None)  # it was for the other mirror
         files = (*self.ca_files, *(_ca_file(Path(file), "the option for a CA") for file in ca))
         return replace(
-            self, registries=tuple(names.items()), downloads=tuple(prefixes.items()), ca_files=tuple(dict.fromkeys(files))
+            self,
+            registries=tuple(names.items()),
+            downloads=tuple(prefixes.items()),
+            ca_files=tuple(dict.fromkeys(files)),
+            logins=tuple(logins.items()),
         )
 
     def mirror_of(self, registry: str) -> str | None:
@@ -98,6 +119,16 @@ class Mirrors:
     def proxy_of(self, registry: str) -> str | None:
         """Return the URL of the proxy for ``registry``, "direct" for none, None if the environment decides."""
         return dict(self.proxies).get(registry)
+
+    def login_of(self, registry: str) -> str | None:
+        """Return whose login the mirror of ``registry`` gets, None for its own."""
+        return dict(self.logins).get(registry)
+
+    @property
+    def destinations(self) -> Destinations:
+        """Whom the file lets us connect to besides the internet."""
+        origins = (origin_of(url) for _, url in (*self.registries, *self.downloads))
+        return Destinations(frozenset((host.lower(), port) for _, host, port in origins), self.private)
 
     def base_url(self, registry: str) -> str:
         """Return the URL before ``/<repository>/manifests/…``: a mirror's, or the registry's own with ``/v2``."""
@@ -118,7 +149,7 @@ def _own_url(registry: str) -> str:
         return f"https://{_HUB_HOST}"
     host = urlsplit(f"//{registry}").hostname or ""
     # The only names that docker and containerd, too, ask in cleartext without being told.
-    scheme = "http" if _LOOPBACK.fullmatch(host) else "https"
+    scheme = "http" if is_loopback(host) else "https"
     return f"{scheme}://{registry}"
 
 
@@ -128,24 +159,49 @@ class _FileReader:
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    def read(self, root: yaml.Node) -> tuple[_Pairs, _Pairs, tuple[Path, ...], _Pairs]:
-        registries: list[tuple[str, str]] = []
-        downloads: list[tuple[str, str]] = []
-        files: list[Path] = []
-        proxies: list[tuple[str, str]] = []
+    def read(self, root: yaml.Node) -> dict[str, Any]:
+        """Return the fields of Mirrors."""
+        fields: dict[str, Any] = {}
         for key, node in self._pairs(root):
             if key == "registries":
-                registries += [(_registry(name, self._at(child)), self._url(child)) for name, child in self._pairs(node)]
+                mirrors = [(_registry(name, self._at(child)), *self._mirror(child)) for name, child in self._pairs(node)]
+                fields[key] = tuple((name, url) for name, url, _ in mirrors)
+                fields["logins"] = tuple((name, login) for name, _, login in mirrors if login)
             elif key == "downloads":
-                downloads += [(_base_url(name, self._at(child)), self._url(child)) for name, child in self._pairs(node)]
+                fields[key] = tuple((_base_url(name, self._at(child)), self._url(child)) for name, child in self._pairs(node))
             elif key == "ca":
-                files += [_ca_file(self._path.parent / self._text(item), self._at(item)) for item in self._items(node)]
+                files = [_ca_file(self._path.parent / self._text(item), self._at(item)) for item in self._items(node)]
+                fields["ca_files"] = tuple(files)
             elif key == "proxies":
-                proxies += [(_registry(name, self._at(child)), self._proxy(child)) for name, child in self._pairs(node)]
+                fields[key] = tuple((_registry(name, self._at(child)), self._proxy(child)) for name, child in self._pairs(node))
+            elif key in {"private", "token_servers"}:
+                fields[key] = tuple(self._place(item) for item in self._items(node))
             else:
-                remedy = "use registries, downloads, ca or proxies"
+                remedy = "use registries, downloads, ca, proxies, private or token_servers"
                 raise RegistryError(f"{self._at(node)}: {key!r} is no setting of mirrors", remedy)
-        return tuple(registries), tuple(downloads), tuple(files), tuple(proxies)
+        return fields
+
+    def _mirror(self, node: yaml.Node) -> tuple[str, str]:
+        """Return a mirror's URL and whose login it gets, empty for its own."""
+        if not isinstance(node, yaml.MappingNode):
+            return self._url(node), ""
+        parts = dict(self._pairs(node))
+        if "url" not in parts or not parts.keys() <= {"url", "login"}:
+            raise RegistryError(f"{self._at(node)}: a mirror has url and login, and nothing else", _EXAMPLE)
+        url, login = self._url(parts["url"]), parts.get("login")
+        if login is None:
+            return url, ""
+        if not is_confidential(url):
+            remedy = "write an https URL, or leave login out"
+            raise RegistryError(f"{self._at(node)}: a login is not sent to {url}, where anybody on the way could read it", remedy)
+        return url, _registry(self._text(login), self._at(login))
+
+    def _place(self, node: yaml.Node) -> str:
+        text = self._text(node).lower()
+        if not _PLACE.fullmatch(text):
+            remedy = "write for example .corp.example.com or 10.20.0.0/16"
+            raise RegistryError(f"{self._at(node)}: {text[:200]!r} is no host, suffix or network", remedy)
+        return text
 
     def _url(self, node: yaml.Node) -> str:
         return _base_url(self._text(node), self._at(node))

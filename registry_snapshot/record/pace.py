@@ -14,9 +14,6 @@ import ssl
 import time
 from typing import Any
 
-from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
-
 PACE_BYTES = 16 * 1024  # at least so many within one read timeout of waiting: 273 bytes a second at 60 s, less than any modem
 HEAD_BYTES = 512 * 1024  # of status line and headers; registries send under 4 KiB
 _SECONDS = 60.0
@@ -97,22 +94,3 @@ class PacedResponse(http.client.HTTPResponse):
         """Read the head. Raises what http.client raises, TimeoutError, OSError."""
         super().begin()
         self._stream.head_is_whole()
-
-
-class _Connection(HTTPConnection):
-    response_class = PacedResponse
-
-
-class _SecureConnection(HTTPSConnection):
-    response_class = PacedResponse
-
-
-class _Pool(HTTPConnectionPool):
-    ConnectionCls = _Connection
-
-
-class _SecurePool(HTTPSConnectionPool):
-    ConnectionCls = _SecureConnection
-
-
-PACED_POOLS = {"http": _Pool, "https": _SecurePool}

@@ -20,6 +20,7 @@ from typing import Self
 from urllib.parse import urlsplit
 
 from registry_snapshot.errors import RegistryError
+from registry_snapshot.record.login_rules import is_loopback
 
 DIRECT = "direct"  # in the file of mirrors: no proxy, whatever the environment says
 
@@ -51,7 +52,7 @@ class Proxies:
         parts = urlsplit(url)
         proxy = {"http": self.http, "https": self.https}.get(parts.scheme, "")
         host = (parts.hostname or "").rstrip(".")
-        if not proxy or _is_loopback(host) or any(_matches(item, host, parts.port) for item in self.bypass):
+        if not proxy or is_loopback(host) or any(matches(item, host, parts.port) for item in self.bypass):
             return ""
         return proxy
 
@@ -90,13 +91,8 @@ def _place(url: str) -> tuple[str, int]:
     return parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
 
 
-def _is_loopback(host: str) -> bool:
-    with contextlib.suppress(ValueError):
-        return ipaddress.ip_address(host).is_loopback
-    return host == "localhost"
-
-
-def _matches(item: str, host: str, port: int | None) -> bool:
+def matches(item: str, host: str, port: int | None) -> bool:
+    """Tell whether ``item``, as it stands in NO_PROXY, means ``host``: a name, a suffix, an address, a network, ``*``."""
     if item == "*":
         return True
     with contextlib.suppress(ValueError):

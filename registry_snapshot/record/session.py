@@ -24,12 +24,12 @@ from registry_snapshot.errors import (
     UpstreamUnreachable,
 )
 from registry_snapshot.oci.reference import Repository
-from registry_snapshot.record.answer import ERROR_BYTES, Answer, named, origin_of
+from registry_snapshot.record.answer import ERROR_BYTES, Answer, named
 from registry_snapshot.record.auth import Authorizer, TokenAnswer
 from registry_snapshot.record.challenge import parse_challenges
 from registry_snapshot.record.credentials import Credentials
 from registry_snapshot.record.retry import Attempts, Patience, TransientError, retry_after
-from registry_snapshot.record.transport import Transport, host_of
+from registry_snapshot.record.transport import Transport, host_of, origin_of
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _MAX_REDIRECTS = 10
@@ -65,14 +65,16 @@ class Session:
         *,
         patience: Patience,
         clock: Callable[[], float],
+        token_servers: tuple[str, ...] = (),
     ) -> None:
         self._name = name
         self._base = base_url
         self._origin = origin_of(base_url)
         self._transport = transport
         self._patience = patience
-        secure = urlsplit(base_url).scheme == "https"
-        self._authorizer = Authorizer(self._login_name, credentials, self._ask_token_server, clock, secure=secure)
+        self._authorizer = Authorizer(
+            self._login_name, credentials, self._ask_token_server, clock, base=base_url, token_servers=token_servers
+        )
 
     @property
     def _login_name(self) -> str:
@@ -190,7 +192,9 @@ class Session:
     def _refused(self, answer: Answer, what: str) -> Exception:
         """Return what to raise for an answer that is no success: transient or final."""
         status = answer.status
-        said = f"{self} answered HTTP {status} for {what}{answer.reason()}"
+        # What others say goes no further: a redirect may have led to a place whose words are not for those who asked.
+        reason = answer.reason() if origin_of(answer.url) == self._origin else ""
+        said = f"{self} answered HTTP {status} for {what}{reason}"
         login = f"docker login {self._login_name}"
         wait = retry_after(answer.header("Retry-After"))
         if status in {401, 403}:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ssl
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import urllib3
 from urllib3.exceptions import (
@@ -19,13 +20,17 @@ from urllib3.exceptions import (
 )
 
 from registry_snapshot.errors import RegistryError, UpstreamError, UpstreamNotTrusted, UpstreamUnreachable
-from registry_snapshot.record.pace import PACED_POOLS
+from registry_snapshot.record.destinations import Destinations
+from registry_snapshot.record.pools import pools
 from registry_snapshot.record.proxies import Proxies, without_login
+
+Origin = tuple[str, str, int]  # scheme, host, port
 
 CONNECT_SECONDS = 15
 READ_SECONDS = 60  # without a single byte, or with fewer than PACE_BYTES of them
 CHUNK_BYTES = 256 * 1024
 _USER_AGENT = "airseal"
+_PORTS = {"http": 80, "https": 443}
 _POOLS = 32  # hosts whose connections are kept
 _CONNECTIONS = 16  # kept for one host
 _HOSTNAME, _EXPIRED, _NOT_YET = 62, 10, 9  # X509_V_ERR_… of openssl's x509_vfy.h
@@ -35,26 +40,39 @@ class Transport:
     """Connections to any host, kept and used again. Safe for threads.
 
     ``ca_files`` are trusted besides the system's authorities. ``proxies`` None is what the environment says.
+    ``destinations`` None connects to public addresses alone.
     Raises RegistryError for a CA file that is none, and for a proxy that cannot be used.
     """
 
     def __init__(
-        self, ca_files: tuple[Path, ...] = (), proxies: Proxies | None = None, read_seconds: float = READ_SECONDS
+        self,
+        ca_files: tuple[Path, ...] = (),
+        proxies: Proxies | None = None,
+        read_seconds: float = READ_SECONDS,
+        destinations: Destinations | None = None,
     ) -> None:
         self._context = _trust(ca_files)
         self._timeout = urllib3.Timeout(connect=CONNECT_SECONDS, read=read_seconds)
         self._proxies = Proxies.of() if proxies is None else proxies
-        self._direct = self._paced(
-            urllib3.PoolManager(num_pools=_POOLS, maxsize=_CONNECTIONS, ssl_context=self._context, timeout=self._timeout)
+        self._destinations = destinations or Destinations()
+        self._direct = urllib3.PoolManager(
+            num_pools=_POOLS, maxsize=_CONNECTIONS, ssl_context=self._context, timeout=self._timeout
         )
-        self._proxied = {url: self._paced(self._proxy(url)) for url in self._proxies.all()}
+        self._direct.pool_classes_by_scheme = pools(self._destinations)
+        self._proxied = {url: self._proxy(url) for url in self._proxies.all()}
 
     def send(
         self, method: str, url: str, headers: Mapping[str, str], body: bytes | None = None
     ) -> urllib3.BaseHTTPResponse:
-        """Return the answer with its body unread and undecoded. Raises UpstreamError: UpstreamUnreachable, UpstreamNotTrusted."""
+        """Return the answer with its body unread and undecoded.
+
+        Raises UpstreamError: UpstreamUnreachable, UpstreamNotTrusted, DestinationRefused.
+        """
         try:
             proxy = self._proxies.for_url(url)
+            if proxy:
+                _, host, port = origin_of(url)
+                self._destinations.check_literal(host, port)
             return (self._proxied[proxy] if proxy else self._direct).request(
                 method,
                 url,
@@ -75,14 +93,9 @@ class Transport:
         for pool in (self._direct, *self._proxied.values()):
             pool.clear()
 
-    @staticmethod
-    def _paced(manager: urllib3.PoolManager) -> urllib3.PoolManager:
-        manager.pool_classes_by_scheme = PACED_POOLS
-        return manager
-
     def _proxy(self, url: str) -> urllib3.ProxyManager:
         auth = urllib3.util.parse_url(url).auth
-        return urllib3.ProxyManager(
+        manager = urllib3.ProxyManager(
             without_login(url),
             num_pools=_POOLS,
             maxsize=_CONNECTIONS,
@@ -91,6 +104,14 @@ class Transport:
             proxy_ssl_context=self._context,
             timeout=self._timeout,
         )
+        manager.pool_classes_by_scheme = pools(None)
+        return manager
+
+
+def origin_of(url: str) -> Origin:
+    """Return who answers ``url``; a default port is filled in. Raises ValueError for what is no URL."""
+    parts = urlsplit(url)
+    return parts.scheme, (parts.hostname or "").rstrip("."), parts.port or _PORTS.get(parts.scheme, 0)
 
 
 def host_of(url: str) -> str:

@@ -17,12 +17,12 @@ from registry_snapshot.oci.descriptor import Descriptor
 from registry_snapshot.oci.digest import Digest
 from registry_snapshot.oci.manifest import MAX_MANIFEST_BYTES, Index, Manifest, parse_manifest
 from registry_snapshot.oci.reference import Repository
-from registry_snapshot.record.answer import Answer, origin_of
+from registry_snapshot.record.answer import Answer
 from registry_snapshot.record.credentials import Credentials
 from registry_snapshot.record.download import Download, Progress, no_progress
 from registry_snapshot.record.retry import Patience, TransientError
 from registry_snapshot.record.session import Ask, Session
-from registry_snapshot.record.transport import Transport
+from registry_snapshot.record.transport import Transport, origin_of
 from registry_snapshot.store.base import BlobSink
 
 __all__ = ["FetchedManifest", "Progress", "Traffic", "Upstream", "no_progress"]
@@ -56,7 +56,7 @@ class FetchedManifest:
 class Upstream:
     """The registry ``name``, asked at ``base_url`` (which ends in ``/v2`` or a mirror's own prefix). Safe for threads.
 
-    ``sleep`` and ``clock`` as for Patience; ``rewrite`` says where a foreign layer's URL is really fetched.
+    ``sleep`` and ``clock`` as for Patience, ``token_servers`` as for Authorizer; ``rewrite`` says where a foreign layer's URL is really fetched.
     """
 
     def __init__(
@@ -69,9 +69,12 @@ class Upstream:
         sleep: Callable[[float], object] = time.sleep,
         clock: Callable[[], float] = time.monotonic,
         rewrite: Callable[[str], str] = str,
+        token_servers: tuple[str, ...] = (),
     ) -> None:
         self.name = name
-        self._session = Session(name, base_url, transport, credentials, patience=Patience(sleep, clock), clock=clock)
+        self._session = Session(
+            name, base_url, transport, credentials, patience=Patience(sleep, clock), clock=clock, token_servers=token_servers
+        )
         self._rewrite = rewrite
 
     def __str__(self) -> str:

@@ -42,7 +42,8 @@ class Upstreams:
         self._clock = clock
         self._proxies = Proxies.of(proxies)
         self._read_seconds = read_seconds
-        self._transports = {self._proxies: Transport(mirrors.ca_files, self._proxies, read_seconds)}
+        self._transports: dict[Proxies, Transport] = {}
+        self._transport(self._proxies)  # a bad CA file is found now
         self._upstreams: dict[str, Upstream] = {}
         self._lock = threading.Lock()
 
@@ -50,6 +51,8 @@ class Upstreams:
         """Return the upstream that stands for the registry ``name``."""
         with self._lock:
             if name not in self._upstreams:
+                login = self._mirrors.login_of(name)
+                homes = (urlsplit(f"//{login}").hostname or "",) if login else ()
                 self._upstreams[name] = Upstream(
                     name,
                     self._mirrors.base_url(name),
@@ -58,6 +61,7 @@ class Upstreams:
                     sleep=self._sleep,
                     clock=self._clock,
                     rewrite=self._mirrors.rewrite,
+                    token_servers=(*self._mirrors.token_servers, *homes),
                 )
             return self._upstreams[name]
 
@@ -77,11 +81,16 @@ class Upstreams:
     def _transport_for(self, name: str) -> Transport:
         setting = self._mirrors.proxy_of(name)
         proxies = self._proxies.only(setting) if setting else self._proxies
+        return self._transport(proxies)
+
+    def _transport(self, proxies: Proxies) -> Transport:
         if proxies not in self._transports:
-            self._transports[proxies] = Transport(self._mirrors.ca_files, proxies, self._read_seconds)
+            mirrors = self._mirrors
+            self._transports[proxies] = Transport(mirrors.ca_files, proxies, self._read_seconds, mirrors.destinations)
         return self._transports[proxies]
 
     def _login(self, name: str) -> Credentials | None:
+        """Return the login of who is really asked: a mirror has its own, or the one that the file of mirrors says is for it."""
         mirror = self._mirrors.mirror_of(name)
-        own = self._credentials.for_registry(urlsplit(mirror).netloc) if mirror else None
-        return own or self._credentials.for_registry(name)
+        asked = urlsplit(mirror).netloc if mirror else name
+        return self._credentials.for_registry(self._mirrors.login_of(name) or asked)

@@ -113,8 +113,9 @@ class Settings:
         authority.issue(self.files_tls, [*SITES, FILES_ADDRESS])
         write_whole(self.files_tls / "nginx.conf", _NGINX_CONFIG)
         write_whole(self.cache.mirrors, yaml.safe_dump(mirrors(self.cache.ca.name, real=self.real), sort_keys=False))
-        _write_docker_config(self.cache.docker_config, "name", password)
-        _write_docker_config(self.push_config, "endpoint", password)
+        # A login belongs to whom it was made for: the product asks the mirror, and gets the login of the mirror's own host.
+        _write_docker_config(self.cache.docker_config, ("name", "endpoint"), password)
+        _write_docker_config(self.push_config, ("endpoint",), password)
 
     def _write_registry(self, upstream: Upstream, authority: Authority, password: str) -> None:
         directory = self.directory(upstream)
@@ -144,7 +145,8 @@ def mirrors(ca: str, *, real: bool = False) -> dict[str, object]:
     }
 
 
-def _write_docker_config(directory: Path, attribute: str, password: str) -> None:
+def _write_docker_config(directory: Path, attributes: tuple[str, ...], password: str) -> None:
     login = base64.b64encode(f"{CORP_USER}:{password}".encode()).decode()
-    auths = {getattr(upstream, attribute): {"auth": login} for upstream in UPSTREAMS if upstream.login}
+    hosts = [getattr(upstream, attribute) for upstream in UPSTREAMS if upstream.login for attribute in attributes]
+    auths = {host: {"auth": login} for host in hosts}
     write_secret(directory / "config.json", json.dumps({"auths": auths}, indent=2).encode())

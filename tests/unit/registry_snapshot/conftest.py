@@ -30,6 +30,9 @@ settings.register_profile("airseal", deadline=None)
 settings.load_profile("airseal")
 
 
+LOOPBACK = ("localhost", "registry.test", "127.0.0.0/8")  # what the file of mirrors of a test has to name
+
+
 class Naps:
     """A sleep that takes no time and a clock that believes it did."""
 
@@ -75,7 +78,7 @@ def blobs(tmp_path: Path) -> DiskBlobStore:
 
 
 def mirrors_for(upstream: FakeUpstream, *registries: str) -> Mirrors:
-    return Mirrors(tuple((name, upstream.base_for(name)) for name in (*registries, "docker.io")))
+    return Mirrors(tuple((name, upstream.base_for(name)) for name in (*registries, "docker.io")), private=LOOPBACK)
 
 
 @pytest.fixture

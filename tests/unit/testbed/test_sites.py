@@ -28,12 +28,12 @@ def test_settings_are_the_same_the_second_time(tmp_path: Path) -> None:
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == first
 
 
-def test_the_product_gets_mirrors_and_a_login_by_name(tmp_path: Path) -> None:
+def test_the_product_gets_mirrors_and_a_login_for_the_name_and_for_its_mirror(tmp_path: Path) -> None:
     cache = Cache(tmp_path)
     Settings(cache).write()
     assert yaml.safe_load(cache.mirrors.read_text()) == mirrors("ca.crt")
     auths = json.loads((cache.docker_config / "config.json").read_text())["auths"]
-    assert list(auths) == ["registry.corp.example:8443"]
+    assert list(auths) == ["registry.corp.example:8443", "10.77.0.14:8443"]
 
 
 def test_secrets_are_for_their_owner_only(tmp_path: Path) -> None:

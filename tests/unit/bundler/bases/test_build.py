@@ -17,6 +17,7 @@ from bundler.bases.recipe import Recipe, find_recipe
 from bundler.engine import ImageInfo
 from bundler.errors import ChecksumMismatch, RecipeError
 from registry_snapshot.oci.descriptor import Platform
+from registry_snapshot.record.destinations import Destinations
 from tests.unit.bundler.bases.file_server import Site, serving
 from tests.unit.bundler.reporter import Remembering
 
@@ -66,7 +67,7 @@ def recipe(tmp_path: Path, site: Site) -> Recipe:
 
 @pytest.fixture
 def downloader(tmp_path: Path) -> Downloader:
-    return Downloader(tmp_path / "cache" / "downloads", Remembering(), tries=1)
+    return Downloader(tmp_path / "cache" / "downloads", Remembering(), tries=1, destinations=Destinations(private=("localhost", "127.0.0.0/8")))
 
 
 def builder(engine: FakeEngine, downloader: Downloader, tmp_path: Path, reporter: Remembering | None = None) -> BaseBuilder:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from bundler.bases.download import Downloader
 from bundler.errors import ChecksumMismatch, DownloadFailed
+from registry_snapshot.record.destinations import Destinations
 from tests.unit.bundler.bases.file_server import Site, serving
 from tests.unit.bundler.reporter import Remembering
 
+HERE = Destinations(private=("localhost", "127.0.0.0/8"))
 DATA = bytes(range(256)) * 12_000
 DIGEST = hashlib.sha256(DATA).hexdigest()
 
@@ -26,12 +28,12 @@ def site() -> Iterator[Site]:
 
 @pytest.fixture
 def downloader(tmp_path: Path) -> Downloader:
-    return Downloader(tmp_path, Remembering(), pause=0.001)
+    return Downloader(tmp_path, Remembering(), destinations=HERE, pause=0.001)
 
 
 def test_a_file_is_kept_under_its_hash_and_fetched_once(site: Site, tmp_path: Path) -> None:
     reporter = Remembering()
-    downloader = Downloader(tmp_path, reporter)
+    downloader = Downloader(tmp_path, reporter, destinations=HERE)
     path = downloader.file((f"{site.url}/kubeadm",), DIGEST)
     assert path == tmp_path / DIGEST
     assert path.read_bytes() == DATA
@@ -99,12 +101,12 @@ def test_a_server_in_trouble_is_asked_again(site: Site, downloader: Downloader) 
 def test_a_server_in_trouble_for_good(site: Site, tmp_path: Path) -> None:
     site.statuses = [503] * 5
     with pytest.raises(DownloadFailed, match="503 Service Unavailable"):
-        Downloader(tmp_path, Remembering(), tries=2, pause=0.001).file((f"{site.url}/kubeadm",), DIGEST)
+        Downloader(tmp_path, Remembering(), destinations=HERE, tries=2, pause=0.001).file((f"{site.url}/kubeadm",), DIGEST)
     assert len(site.seen) == 2
 
 
 def test_nobody_answers(tmp_path: Path) -> None:
-    downloader = Downloader(tmp_path, Remembering(), tries=2, pause=0.001)
+    downloader = Downloader(tmp_path, Remembering(), destinations=HERE, tries=2, pause=0.001)
     with pytest.raises(DownloadFailed) as caught:
         downloader.file(("http://127.0.0.1:1/kubeadm",), DIGEST)
     assert "127.0.0.1:1" in str(caught.value)
@@ -122,8 +124,28 @@ def test_mirrors_are_asked_instead_for_redirects_too(site: Site, tmp_path: Path)
 
     site.redirects["/v1/kubeadm"] = "https://cdn.dl.k8s.io/kubeadm"
     site.files["/cdn/kubeadm"] = DATA
-    downloader = Downloader(tmp_path, Remembering(), rewrite=rewrite)
+    downloader = Downloader(tmp_path, Remembering(), destinations=HERE, rewrite=rewrite)
     assert downloader.file(("https://dl.k8s.io/v1/kubeadm",), DIGEST).read_bytes() == DATA
+
+
+@pytest.mark.parametrize("ask", [lambda loader, url: loader.file((url,), DIGEST), lambda loader, url: loader.text(url)])
+def test_no_redirect_leads_from_https_to_http(site: Site, tmp_path: Path, ask: Callable[[Downloader, str], object]) -> None:
+    """A checksum decides what is believed; whoever answers in clear could be anybody."""
+    with serving(tls=tmp_path) as secure:
+        secure.redirects["/kubeadm"] = f"{site.url}/kubeadm"
+        downloader = Downloader(tmp_path, Remembering(), destinations=HERE, ca_files=[tmp_path / "ca.pem"], tries=1)
+        with pytest.raises(DownloadFailed, match="without encryption") as caught:
+            ask(downloader, f"{secure.url}/kubeadm")
+        assert caught.value.remedy
+        assert site.seen == []
+
+
+@pytest.mark.parametrize("place", ["localhost", "127.0.0.1"])
+def test_no_redirect_leads_to_an_address_that_nobody_named(site: Site, tmp_path: Path, place: str) -> None:
+    site.redirects["/kubeadm"] = f"http://{place}:9/latest/meta-data"
+    named = Destinations(frozenset({("127.0.0.1", int(site.url.rpartition(":")[2]))}))
+    with pytest.raises(DownloadFailed, match=f"{place} is at an address that is not of the internet"):
+        Downloader(tmp_path, Remembering(), destinations=named, tries=1).file((f"{site.url}/kubeadm",), DIGEST)
 
 
 def test_a_ring_of_redirects_ends(site: Site, downloader: Downloader) -> None:
@@ -137,9 +159,9 @@ def test_a_company_s_authority_is_trusted_if_named(tmp_path: Path) -> None:
         site.files["/kubeadm"] = DATA
         url = f"{site.url}/kubeadm"
         with pytest.raises(DownloadFailed, match="cannot be verified") as caught:
-            Downloader(tmp_path, Remembering(), tries=1).file((url,), DIGEST)
+            Downloader(tmp_path, Remembering(), destinations=HERE, tries=1).file((url,), DIGEST)
         assert "--ca" in caught.value.remedy
-        trusting = Downloader(tmp_path, Remembering(), ca_files=[tmp_path / "ca.pem"])
+        trusting = Downloader(tmp_path, Remembering(), destinations=HERE, ca_files=[tmp_path / "ca.pem"])
         assert trusting.file((url,), DIGEST).read_bytes() == DATA
 
 

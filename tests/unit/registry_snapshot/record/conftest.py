@@ -8,6 +8,7 @@ import pytest
 
 from registry_snapshot.oci.reference import Reference
 from registry_snapshot.record.credentials import Credentials
+from registry_snapshot.record.destinations import Destinations
 from registry_snapshot.record.proxies import Proxies
 from registry_snapshot.record.transport import Transport
 from registry_snapshot.record.upstream import Upstream
@@ -15,7 +16,7 @@ from registry_snapshot.serve.app import RegistryApp
 from registry_snapshot.store.disk import DiskBlobStore
 from registry_snapshot.store.image_set import ImageSet
 from tests.fakes.raw_upstream import RawUpstream
-from tests.unit.registry_snapshot.conftest import Naps
+from tests.unit.registry_snapshot.conftest import LOOPBACK, Naps
 from tests.unit.registry_snapshot.images import make_image
 from tests.unit.registry_snapshot.record.faults import BLOB, Fault, Site
 
@@ -50,7 +51,7 @@ def transports() -> Iterator[Callable[[float], Transport]]:
 
     def made(read_seconds: float) -> Transport:
         if read_seconds not in known:
-            known[read_seconds] = Transport((), Proxies(), read_seconds)
+            known[read_seconds] = Transport((), Proxies(), read_seconds, Destinations(private=LOOPBACK))
         return known[read_seconds]
 
     yield made

@@ -18,6 +18,7 @@ from registry_snapshot.record.credentials import Credentials
 from tests.unit.registry_snapshot.conftest import Naps
 
 SCOPE = "repository:team/app:pull"
+BASE = "https://registry.example.com/v2"
 REALM = "https://auth.example.com/token"
 DATE = "Mon, 02 Mar 2026 10:00:00 GMT"
 
@@ -38,8 +39,8 @@ class TokenServer:
         return [method for method, *_ in self.asked]
 
 
-def authorizer(server: TokenServer, login: Credentials | None = None, naps: Naps | None = None, *, secure: bool = True) -> Authorizer:
-    return Authorizer("registry.example.com", lambda: login, server, (naps or Naps()).clock, secure=secure)
+def authorizer(server: TokenServer, login: Credentials | None = None, naps: Naps | None = None, *, base: str = BASE, token_servers: tuple[str, ...] = ()) -> Authorizer:
+    return Authorizer("registry.example.com", lambda: login, server, (naps or Naps()).clock, base=base, token_servers=token_servers)
 
 
 def bearer(realm: str = REALM, scope: str = SCOPE, service: str = "registry") -> tuple[Challenge, ...]:
@@ -182,7 +183,50 @@ def test_a_login_goes_to_no_realm_but_https(realm: str, words: str) -> None:
 
 
 def test_a_registry_without_tls_may_have_a_token_server_without() -> None:
-    assert authorizer(TokenServer(GOOD), secure=False).answer(bearer("http://auth/token"), SCOPE, None) == "Bearer t"
+    assert authorizer(TokenServer(GOOD), base="http://registry.example.com/v2").answer(bearer("http://auth/token"), SCOPE, None) == "Bearer t"
+
+
+BASIC = (Challenge("basic", (("realm", "x"),)),)
+
+
+@pytest.mark.parametrize(
+    ("base", "challenges", "words"),
+    [
+        ("http://registry.example.com/v2", BASIC, "registry.example.com is asked without encryption"),
+        ("http://registry.example.com/v2", bearer(), "registry.example.com is asked without encryption"),  # the realm may be a thief's
+        ("http://localhost:5000/v2", bearer("http://auth.example.com/token"), "auth.example.com is asked without encryption"),
+        (BASE, bearer("https://example.com.evil.example/token"), "example.com.evil.example, which is of another site"),
+        (BASE, bearer("https://auth.example.org/token"), "auth.example.org, which is of another site"),
+        ("https://registry.co.uk/v2", bearer("https://evil.co.uk/token"), "another site"),
+        ("https://10.0.0.5/v2", bearer("https://10.0.0.6/token"), "another site"),
+        ("https://registry/v2", bearer("https://auth/token"), "another site"),
+    ],
+)
+def test_a_login_goes_to_its_own_site_and_never_in_clear(base: str, challenges: tuple[Challenge, ...], words: str) -> None:
+    server = TokenServer(GOOD)
+    for login in (PASSWORD, REFRESH) if challenges is not BASIC else (PASSWORD,):
+        with pytest.raises(UpstreamUnauthorized, match=words) as caught:
+            authorizer(server, login, base=base).answer(challenges, SCOPE, None)
+        assert caught.value.remedy
+    assert server.asked == []
+    if urlsplit(base).scheme == "https":  # without a login there is nothing to guard
+        assert authorizer(server, base=base).answer(challenges, SCOPE, None) == "Bearer t"
+
+
+@pytest.mark.parametrize(
+    ("base", "challenges", "token_servers", "answer"),
+    [
+        (BASE, BASIC, (), "Basic bWU6czNjcmV0"),
+        ("http://localhost:5000/v2", BASIC, (), "Basic bWU6czNjcmV0"),
+        ("http://127.0.0.1:5000/v2", bearer("http://127.0.0.1:5001/token"), (), "Bearer t"),
+        (BASE, bearer("https://registry.example.com:8443/token"), (), "Bearer t"),
+        ("https://registry-1.docker.io/v2", bearer("https://auth.docker.io/token"), (), "Bearer t"),
+        (BASE, bearer("https://login.example.net/token"), ("login.example.net",), "Bearer t"),
+    ],
+)
+def test_where_a_login_goes(base: str, challenges: tuple[Challenge, ...], token_servers: tuple[str, ...], answer: str) -> None:
+    logins = authorizer(TokenServer(GOOD), PASSWORD, base=base, token_servers=token_servers)
+    assert logins.answer(challenges, SCOPE, None) == answer
 
 
 def test_many_requests_whose_token_expired_at_once_share_one_new_token() -> None:

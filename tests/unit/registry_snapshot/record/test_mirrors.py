@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from registry_snapshot.errors import RegistryError
+from registry_snapshot.record.destinations import Destinations
 from registry_snapshot.record.mirrors import Mirrors
 
 FILE = """\
@@ -101,7 +102,12 @@ def test_overrides_come_last(tmp_path: Path) -> None:
         ("registries:\n  a.io: ftp://me:secret@x\n", 2, "no base URL"),
         ("registries:\n\n  busybox: https://x\n", 3, "no registry name"),
         ("registries: x\n", 1, "NAME: VALUE"),
-        ("registries:\n  a.io: {b: c}\n", 2, "must be a text"),
+        ("registries:\n  a.io: [b]\n", 2, "must be a text"),
+        ("registries:\n  a.io: {b: c}\n", 2, "has url and login"),
+        ("registries:\n  a.io:\n    url: http://x.example\n    login: a.io\n", 3, "anybody on the way could read"),
+        ("registries:\n  a.io:\n    url: https://x\n    login: me\n", 4, "no registry name"),
+        ("private:\n- a.io\n- 'a io'\n", 3, "no host, suffix or network"),
+        ("token_servers: a.io\n", 1, "must be a list"),
         ("registries:\n  a.io: https://x\n  a.io: https://y\n", 3, "twice"),
         ("downloads:\n  dl.k8s.io: https://x\n", 2, "no base URL"),
         ("ca: x.pem\n", 1, "must be a list"),
@@ -151,6 +157,25 @@ def test_a_rewritten_url_is_one_prefix_replaced_and_nothing_else(downloads: dict
         return
     longest = max(matching, key=len)
     assert mirrors.rewrite(url) == downloads[longest] + url[len(longest) :]
+
+
+def test_who_gets_whose_login_and_who_may_be_private(tmp_path: Path) -> None:
+    text = (
+        "registries:\n"
+        "  docker.io: {url: https://Mirror.Example.com/v2/hub, login: docker.io}\n"
+        "  quay.io: http://10.0.0.7:5000\n"
+        "downloads:\n"
+        "  https://dl.k8s.io: https://files.example.com:8443/dl\n"
+        "private: [.corp.example.com, 10.20.0.0/16]\n"
+        "token_servers: [login.example.net]\n"
+    )
+    mirrors = Mirrors.load(write(tmp_path, text))
+    assert (mirrors.login_of("docker.io"), mirrors.login_of("quay.io")) == ("docker.io", None)
+    named = {("mirror.example.com", 443), ("10.0.0.7", 5000), ("files.example.com", 8443)}
+    assert mirrors.destinations == Destinations(frozenset(named), (".corp.example.com", "10.20.0.0/16"))
+    assert mirrors.token_servers == ("login.example.net",)
+    # A mirror from the command line is another one, and has not been said to be worth that login.
+    assert mirrors.with_overrides(["docker.io=https://other.example.com"]).login_of("docker.io") is None
 
 
 @given(st.text(max_size=60), st.text(max_size=60))

@@ -19,7 +19,7 @@ from registry_snapshot.record.upstreams import Upstreams
 from registry_snapshot.serve.messages import Request
 from tests.fakes.connect_proxy import ConnectProxy
 from tests.fakes.raw_upstream import RawUpstream
-from tests.unit.registry_snapshot.conftest import Authority, Naps
+from tests.unit.registry_snapshot.conftest import LOOPBACK, Authority, Naps
 from tests.unit.registry_snapshot.images import make_image
 from tests.unit.registry_snapshot.record.faults import Site
 from tests.unit.registry_snapshot.upstream_fake import FakeUpstream
@@ -134,7 +134,7 @@ def port(server: FakeUpstream) -> int:
 
 
 def test_tls_goes_through_a_tunnel_and_is_verified_to_its_end(secure: FakeUpstream, authority: Authority, naps: Naps) -> None:
-    mirrors = Mirrors((("docker.io", "https://registry.test"),), ca_files=(authority.ca_file,))
+    mirrors = Mirrors((("docker.io", "https://registry.test"),), ca_files=(authority.ca_file,), private=LOOPBACK)
     with ConnectProxy(port(secure)) as proxy, upstreams(naps, mirrors, {"https": f"http://me:s3cret@{proxy.host}"}) as remotes:
         assert remotes.for_registry("docker.io").manifest(APP, "1").raw
     assert proxy.asked == [("registry.test:443", LOGIN)]
@@ -155,7 +155,7 @@ def test_a_proxy_that_puts_its_own_certificate_in_is_told_with_the_way_to_trust_
 
 
 def test_a_certificate_for_another_name_is_no_matter_of_trust(secure: FakeUpstream, authority: Authority, naps: Naps) -> None:
-    mirrors = Mirrors((("docker.io", "https://other.test"),), ca_files=(authority.ca_file,))
+    mirrors = Mirrors((("docker.io", "https://other.test"),), ca_files=(authority.ca_file,), private=LOOPBACK)
     with (
         ConnectProxy(port(secure)) as proxy,
         upstreams(naps, mirrors, {"https": f"http://{proxy.host}"}) as remotes,

@@ -13,14 +13,14 @@ import pytest
 from registry_snapshot.errors import RegistryError, UpstreamError, UpstreamUnauthorized, UpstreamUnreachable
 from registry_snapshot.oci.digest import Digest
 from registry_snapshot.oci.reference import Repository
-from registry_snapshot.record.answer import origin_of
 from registry_snapshot.record.credentials import Credentials, DockerCredentials
 from registry_snapshot.record.mirrors import Mirrors
+from registry_snapshot.record.transport import origin_of
 from registry_snapshot.record.upstreams import Upstreams
 from registry_snapshot.serve.messages import Request, Response
 from registry_snapshot.store.disk import DiskBlobStore
 from tests.fakes.raw_upstream import End, Piece, head, whole
-from tests.unit.registry_snapshot.conftest import Authority, Naps
+from tests.unit.registry_snapshot.conftest import LOOPBACK, Authority, Naps
 from tests.unit.registry_snapshot.images import make_image, noise
 from tests.unit.registry_snapshot.record.conftest import SECRET, Dial
 from tests.unit.registry_snapshot.record.faults import BLOB, QUICK, Fault, Site, ends_at, for_ever, raw, says
@@ -195,7 +195,7 @@ def secure(start_upstream: Callable[..., FakeUpstream], authority: Authority) ->
 
 
 def over_tls(secure: FakeUpstream, authority: Authority, naps: Naps) -> Upstreams:
-    mirrors = Mirrors((("docker.io", secure.url),), ca_files=(authority.ca_file,))
+    mirrors = Mirrors((("docker.io", secure.url),), ca_files=(authority.ca_file,), private=LOOPBACK)
     logins = DockerCredentials(((secure.host, Credentials("me", SECRET)),))
     return Upstreams(mirrors, logins, sleep=naps.sleep, clock=naps.clock, proxies={})
 

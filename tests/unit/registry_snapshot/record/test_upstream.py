@@ -8,6 +8,7 @@ import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -31,7 +32,7 @@ from registry_snapshot.record.upstream import Upstream
 from registry_snapshot.record.upstreams import Upstreams
 from registry_snapshot.serve.messages import Request, Response
 from registry_snapshot.store.disk import DiskBlobStore
-from tests.unit.registry_snapshot.conftest import Authority, Naps
+from tests.unit.registry_snapshot.conftest import LOOPBACK, Authority, Naps
 from tests.unit.registry_snapshot.images import Image, make_image, noise
 from tests.unit.registry_snapshot.upstream_fake import FakeUpstream, cut_short, plain
 
@@ -45,7 +46,7 @@ def dial(naps: Naps) -> Iterator[Dial]:
     with ExitStack() as stack:
 
         def make(base: str, credentials: DockerCredentials | None = None, ca_files: tuple[Path, ...] = ()) -> Upstream:
-            mirrors = Mirrors((("docker.io", base),), (), ca_files)
+            mirrors = Mirrors((("docker.io", base),), (), ca_files, private=LOOPBACK)
             upstreams = Upstreams(
                 mirrors, credentials or DockerCredentials(), sleep=naps.sleep, clock=naps.clock, proxies={}, read_seconds=1
             )
@@ -169,11 +170,23 @@ def test_basic_flow(upstream: FakeUpstream, dial: Dial, image: Image) -> None:
         dial(upstream.url).manifest(APP, "1")
 
 
-def test_a_mirror_without_its_own_login_gets_that_of_the_registry(upstream: FakeUpstream, dial: Dial, image: Image) -> None:
+def test_a_mirror_gets_no_login_but_its_own_and_one_that_is_said_to_be_for_it(
+    upstream: FakeUpstream, image: Image, naps: Naps
+) -> None:
     good = "Basic " + base64.b64encode(b"hub:secret").decode()
     challenge = plain(401, b"", {"WWW-Authenticate": "Basic"})
     upstream.fault = lambda request: None if request.headers.get("Authorization") == good else challenge
-    dial(upstream.url, logins("docker.io", "hub", password="secret")).manifest(APP, "1")
+    hub = logins("docker.io", "hub", password="secret")
+
+    def ask(**fields: Any) -> None:
+        mirrors = Mirrors((("docker.io", upstream.url),), private=LOOPBACK, **fields)
+        with Upstreams(mirrors, hub, sleep=naps.sleep, clock=naps.clock, proxies={}) as upstreams:
+            upstreams.for_registry("docker.io").manifest(APP, "1")
+
+    with pytest.raises(UpstreamUnauthorized, match=f"mirror {upstream.host}"):
+        ask()
+    assert {request.headers.get("Authorization") for request in upstream.requests} == {None}
+    ask(logins=(("docker.io", "docker.io"),))
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
