@@ -63,7 +63,12 @@ class Command:
         return cls(shlex.join(("/bin/sh", "-ec", script, "sh", *arguments)), changes, stdin)
 
     def __str__(self) -> str:
-        return self.text if len(self.text) <= 400 else f"{self.text[:400]}…"
+        """What a person is told: a script by what it changes, since two dozen lines of shell tell nobody anything."""
+        if "\n" in self.text and self.changes:
+            return self.changes
+        line = " ".join(self.text.split()) if "\n" in self.text else self.text
+        most = 160 if "\n" in self.text else 400
+        return line if len(line) <= most else f"{line[:most]}…"
 
 
 READ_SECONDS = 300.0  # a command that only looks; the longest hashes gigabytes

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Final
+from typing import ClassVar
 
 from installer_stub.host.connection import Connection
 from installer_stub.phases.base import Artifact, Context, HostPhase, Phase
 from installer_stub.phases.claim import claim, is_claimed
 from installer_stub.phases.journal import Journal
 from installer_stub.phases.put_stub import has_stub, put_stub
-from installer_stub.plan.model import STATE, HostPlan, Plan
-
-_LOG: Final = f"{STATE}/ledger/log"
+from installer_stub.plan.model import HostPlan, Plan
 
 
 class Claim(Phase):
@@ -48,9 +46,11 @@ class CopyStub(HostPhase):
         """Copy, and let the host note how it is."""
         del host
         put_stub(connection, context.artifact, context.reporter)
-        if connection.read(_LOG) is None:
-            Journal(connection).begin(measure=not context.plan.recording)
+        journal = Journal(connection)
+        if not journal.is_begun():
+            journal.begin(measure=not context.plan.recording)
 
 
 def _is_ready(context: Context, connection: Connection) -> bool:
-    return has_stub(connection, context.artifact.stub_digest) and connection.read(_LOG) is not None
+    # A log alone says nothing: a power cut may come between its making and the record that the host was measured.
+    return has_stub(connection, context.artifact.stub_digest) and Journal(connection).is_begun()

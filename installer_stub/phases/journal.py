@@ -20,7 +20,7 @@ from installer_stub.host.connection import Connection, read_all
 from installer_stub.ledger.ledger import Entry as LedgerEntry
 from installer_stub.ledger.ledger import entries_of, facts_of
 from installer_stub.ledger.log import parse
-from installer_stub.ledger.record import Record
+from installer_stub.ledger.record import Record, Step
 from installer_stub.ledger.report import Report
 from installer_stub.plan.guard import Guarded
 from installer_stub.plan.model import STATE
@@ -72,6 +72,10 @@ class Journal:
     def entries(self) -> tuple[Entry, ...]:
         """Return what is noted and not undone. Raises LedgerDamaged."""
         return tuple(Entry(entry.thing.kind, entry.thing.name, self._previous(entry.before)) for entry in self._open())
+
+    def is_begun(self) -> bool:
+        """Tell whether the host has noted how it was. Raises LedgerDamaged."""
+        return any(record.step is Step.OPENED for record in self._records())
 
     def begin(self, *, measure: bool) -> None:
         """Begin the ledger before anything is changed; ``measure``: with a snapshot of the host. Safe to call again."""

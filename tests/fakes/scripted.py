@@ -118,7 +118,7 @@ class ScriptedConnection:
             return succeeded(json.dumps({"changed": [file["path"] for file in files]}))
 
         def begin(_command: Command) -> CommandResult:
-            if log not in self.files:
+            if not any(record.step is Step.OPENED for record in parse(self.files.get(log, b""), log)[0]):
                 self.files[log] = encode(Record(1, Step.OPENED))
             return succeeded('{"begun": true}')
 
@@ -146,7 +146,7 @@ class ScriptedConnection:
             self.files[path], self.modes[path] = command.stdin, 0o600
             return succeeded()
 
-        return self.on(r"ln -T ", create)
+        return self.on(r"mv -nT ", create)
 
     def tasks(self, *ends: tuple[int, str]) -> ScriptedConnection:
         """Let every task that is started have ended when it is looked at: with the next status and output, or well."""
