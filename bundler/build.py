@@ -11,7 +11,6 @@ from typing import Final
 from bundler.bases.build import BaseBuilder
 from bundler.bases.download import Downloader
 from bundler.bases.pins import given_pins
-from bundler.bases.recipe import find_recipe
 from bundler.capture import Recording, Settings, record
 from bundler.cluster.container import remove_orphans
 from bundler.cluster.host_image import host_image
@@ -24,6 +23,8 @@ from bundler.image import Source, build_image, commands_of, read_source
 from bundler.image_list import balancer_image, listed_images
 from bundler.image_lock import all_blobs
 from bundler.kubefile.dockerfile import KUBERNETES_LABEL, PINS_LABEL
+from bundler.kubefile.from_images import from_images
+from bundler.kubefile.recipes import recipes_of
 from bundler.layer_sizes import is_layer, unpacked_size
 from bundler.options import BuildOptions
 from bundler.pack.artifact import seal
@@ -74,7 +75,10 @@ def build(options: BuildOptions, engine: Engine, reporter: Reporter) -> Built:
     """Build ``options.tag`` from its context into ``options.output``. Raises BuildError, RegistryError."""
     began = time.monotonic()
     cache, owner = options.cache, Owner.current()
-    source = read_source(options.context, options.kubefile, options.build_args)
+    source = read_source(
+        options.context, options.kubefile, options.build_args,
+        platform=options.platforms[0], target=options.image.target, output=options.output,
+    )  # fmt: skip
     mirrors = Mirrors.given(options.mirrors, options.mirror, options.ca)
     credentials = DockerCredentials.load(options.docker_config / "config.json" if options.docker_config else None)
     if removed := remove_orphans(engine, owner):
@@ -113,15 +117,17 @@ def cluster_image(options: BuildOptions, engine: Engine, source: Source, mirrors
     """Return the Kubefile's image, its bases built first where they are recipes."""
     downloader = Downloader(options.cache / "downloads", reporter, rewrite=mirrors.rewrite, ca_files=mirrors.ca_files, destinations=mirrors.destinations)
     builder = BaseBuilder(engine, downloader, options.cache, reporter, given_pins(options.pins))
-    bases: dict[str, str] = {}
-    for name in source.bases:
-        recipe = find_recipe(name, options.platforms[0])
-        if recipe is not None:
-            reporter.step(f"base {recipe.title}")
-            bases[name] = builder.tag(recipe)
-    reporter.step(f"building the cluster image from {source.kubefile.file}")
-    tag = f"{INTERNAL_REGISTRY}/image/{options.name}:{options.version}"
-    return build_image(engine, source, tag=tag, bases=bases, platform=str(options.platforms[0]), reporter=reporter)
+    platform = options.platforms[0]
+    recipes = recipes_of(source.stages, platform, source.file.parent / "bases")
+    with from_images(engine, source.stages, recipes, platform=platform, options=options.image, reporter=reporter) as images:
+        bases = dict(images)
+        for named in source.stages.images():
+            if recipe := recipes.get(named.image):
+                reporter.step(f"base {recipe.title}")
+                bases[named.image, named.platform] = builder.tag(recipe)
+        reporter.step(f"building the cluster image from {source.file}")
+        tag = f"{INTERNAL_REGISTRY}/image/{options.name}:{options.version}"
+        return build_image(engine, source, tag=tag, bases=bases, platform=str(platform), reporter=reporter, options=options.image)
 
 
 def bundle_info(options: BuildOptions, image: ImageInfo, files: ClusterFiles, blobs: DiskBlobStore) -> BundleInfo:

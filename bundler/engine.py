@@ -9,10 +9,13 @@ import re
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bundler.errors import BuildFailed, DockerError, DockerMissing
 from bundler.kubefile.context import RENDERED
+from registry_snapshot.oci.reference import Reference
+from registry_snapshot.record.credentials import DockerCredentials
 
 if TYPE_CHECKING:
     import docker
@@ -31,6 +34,7 @@ class ImageInfo:
     environment: Mapping[str, str]
     platform: str
     size: int
+    digests: tuple[str, ...] = ()  # "name@sha256:…": under which registries have it
 
 
 class Engine:
@@ -38,6 +42,20 @@ class Engine:
 
     def __init__(self, client: docker.DockerClient) -> None:
         self.client = client
+
+    @property
+    def platform(self) -> str:
+        """The engine's own platform, ``linux/amd64``."""
+        with docker_errors("docker does not say what it is"):
+            value = self.client.api.version(api_version=False)
+        return f"{value['Os']}/{value['Arch']}"
+
+    @property
+    def knows_heredocs(self) -> bool:
+        """Whether its builder knows here-documents without a "# syntax=" line: BuildKit 0.10, which came with API 1.42 (docker 23)."""
+        with docker_errors("docker does not say what it is"):
+            value = self.client.api.version(api_version=False)
+        return tuple(map(int, str(value["ApiVersion"]).split("."))) >= (1, 42)
 
     @classmethod
     def connect(cls) -> Engine:
@@ -75,7 +93,43 @@ class Engine:
             environment={name: text for name, _, text in pairs},
             platform=f"{value['Os']}/{value['Architecture']}{variant}",
             size=int(value["Size"]),
+            digests=tuple(value.get("RepoDigests") or ()),
         )
+
+    def pull(self, name: str, platform: str, output: Callable[[str], None], logins: Path | None = None) -> None:
+        """Let the engine fetch an image. ``logins`` is docker's configuration directory, None for the user's own. Raises DockerError."""
+        reference = Reference.parse(name)
+        repository = str(reference.repository)
+        auth = _login(logins, reference.repository.registry) if logins is not None else None
+        try:
+            with docker_errors(f"docker cannot pull {name}"):
+                events = self.client.api.pull(
+                    repository,
+                    tag=str(reference.digest or reference.tag or "latest"),
+                    platform=platform or None,
+                    auth_config=auth,
+                    stream=True,
+                    decode=True,
+                )
+                failed = _follow_pull(events, output)
+        except DockerError as error:
+            raise DockerError(error.problem, _pull_remedy(error.problem)) from None
+        if failed:
+            raise DockerError(f"docker cannot pull {name}: {failed}", _pull_remedy(failed))
+
+    def tag(self, image: str, name: str) -> None:
+        """Give an image one more name. Raises DockerError."""
+        repository, _, tag = name.rpartition(":")
+        with docker_errors(f"docker cannot name {image}"):
+            self.client.api.tag(image, repository, tag, force=True)
+
+    def untag(self, name: str) -> None:
+        """Take a name away again; the image stays as long as anything else holds it. What does not work is left."""
+        import docker.errors
+        import requests
+
+        with suppress(docker.errors.DockerException, requests.RequestException):
+            self.client.api.remove_image(name, noprune=True)
 
     def build(
         self,
@@ -84,14 +138,17 @@ class Engine:
         tag: str,
         output: Callable[[str], None],
         build_args: Mapping[str, str] | None = None,
+        labels: Mapping[str, str] | None = None,
         platform: str = "",
+        target: str = "",
+        no_cache: bool = False,
     ) -> ImageInfo:
-        """Build a streamed context with docker's own builder; ``output`` gets its lines as they come.
+        """Build a streamed context with docker's classic builder; ``output`` gets its lines as they come.
 
         Raises BuildFailed with docker's last word.
         """
-        # The classic builder's API: every engine since 1.8 has it, and BuildKit's needs a session protocol that the SDK
-        # does not speak. ``context`` is a generator, so requests sends it in chunks and nothing holds it whole.
+        # For engines and clients without BuildKit. ``context`` is a generator, so requests sends it in chunks and nothing
+        # holds it whole.
         with docker_errors("docker build broke off"):
             events = self.client.api.build(
                 fileobj=context,  # type: ignore[arg-type]
@@ -102,7 +159,10 @@ class Engine:
                 forcerm=True,
                 decode=True,
                 buildargs=dict(build_args or {}),
+                labels=dict(labels or {}),
                 platform=platform or None,
+                target=target or None,
+                nocache=no_cache,
             )
             made = tag
             for event in events:
@@ -145,6 +205,33 @@ class Engine:
                     stream.close()
                 with suppress(docker.errors.DockerException, requests.RequestException):
                     self.client.api.remove_container(container, force=True, v=True)
+
+
+def _login(directory: Path, registry: str) -> dict[str, str]:
+    """Return the login that a docker configuration has for a registry as the engine's API wants it, empty for none."""
+    found = DockerCredentials.load(directory / "config.json").for_registry(registry)
+    if found is None:
+        return {}
+    return {"identitytoken": found.identity_token} if found.identity_token else {"username": found.username, "password": found.password}
+
+
+def _follow_pull(events: Iterator[dict[str, Any]], output: Callable[[str], None]) -> str:
+    """Pass on what is not about a single layer; return why the pull failed, or an empty text."""
+    for event in events:
+        if "error" in event:
+            return str(event["error"]).strip()
+        if "id" not in event and event.get("status"):
+            output(str(event["status"]))
+    return ""
+
+
+def _pull_remedy(said: str) -> str:
+    text = said.lower()
+    if "unauthorized" in text or "denied" in text or "authentication required" in text:
+        return "log in with docker login, or check the image's name"
+    if "not found" in text or "manifest unknown" in text:
+        return "check the image's name, or run: airseal base list"
+    return "see that the engine reaches that registry: its network, its proxy, its registry-mirrors and certificates"
 
 
 @contextmanager

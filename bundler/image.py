@@ -1,68 +1,70 @@
-"""The cluster image: a Kubefile and its context through docker's own builder."""
+"""The cluster image: a Kubefile and its context through docker's builder."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import functools
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from bundler.engine import Engine, ImageInfo
 from bundler.errors import BuildFailed, KubefileError
-from bundler.kubefile.context import check_copies, context_paths, context_tar
-from bundler.kubefile.dockerfile import (
-    COMMANDS_LABEL,
-    LABEL_PREFIX,
-    LineFinder,
-    base_name,
-    commands_from_json,
-    render,
-    stage_names,
-)
-from bundler.kubefile.parse import Kubefile, parse
+from bundler.kubefile.buildkit import BuildKit, BuildKitFailed, Order
+from bundler.kubefile.commands import MOST_LABEL, commands_from_json, commands_to_json
+from bundler.kubefile.context import check_sources, context_paths, context_tar, ignore_lines
+from bundler.kubefile.dockerfile import COMMANDS_LABEL, Bases, render
+from bundler.kubefile.parse import parse
+from bundler.kubefile.position import Positions
+from bundler.kubefile.stages import SCRATCH, Stages, stages_of
+from bundler.options import ImageOptions
 from installer_stub.bundle.model import ClusterCommand
 from installer_stub.phases.base import Reporter
+from registry_snapshot.oci.descriptor import Platform
+
+_AS_USUAL: Final = ImageOptions()
+_HERE: Final = Platform("linux", "amd64")
+_ONLY_CLASSIC: Final = "no docker client here builds with BuildKit: docker's classic builder does it, without RUN --mount, COPY --chmod and ADD --checksum"
+find_buildkit = functools.cache(BuildKit.find)
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
     """A Kubefile with its context, read and checked before docker is asked for anything."""
 
-    kubefile: Kubefile
+    stages: Stages
     directory: Path
-    paths: tuple[str, ...]
+    file: Path
+    ignore: tuple[str, ...]
     build_args: Mapping[str, str]
 
-    @property
-    def base(self) -> str:
-        """The image that the last stage begins with; a stage's name is followed to its own."""
-        froms = {item: base_name(self.kubefile, self.build_args, item) for item in self.kubefile.named("FROM")}
-        stages = {words[2].lower(): image for item, image in froms.items() if len(words := item.without_flags().split()) == 3}
-        image = list(froms.values())[-1]
-        for _ in froms:
-            image = stages.get(image.lower(), image)
-        return image
 
-    @property
-    def bases(self) -> tuple[str, ...]:
-        """Every image that a FROM names, without names of stages."""
-        stages = stage_names(self.kubefile)
-        names = (base_name(self.kubefile, self.build_args, item) for item in self.kubefile.named("FROM"))
-        return tuple(dict.fromkeys(name for name in names if name.lower() not in stages))
+def read_source(
+    directory: Path,
+    file: Path | None = None,
+    build_args: Mapping[str, str] | None = None,
+    *,
+    platform: Platform = _HERE,
+    target: str = "",
+    output: Path | None = None,
+) -> Source:
+    """Return the checked Kubefile of a context directory, from which ``output`` is left out.
 
-
-def read_source(directory: Path, file: Path | None = None, build_args: Mapping[str, str] | None = None) -> Source:
-    """Return the checked Kubefile of a context directory. Raises KubefileError with file and line, UsageError."""
+    Raises KubefileError with file and line, UsageError.
+    """
     path = file or directory / "Kubefile"
     arguments = dict(build_args or {})
-    paths = context_paths(directory, path.name)
+    if not directory.is_dir():
+        raise KubefileError(str(directory), 0, "is not a directory", "name the directory that holds the Kubefile and what it copies")
     try:
-        kubefile = parse(path.read_text(encoding="utf-8"), str(path))
+        kubefile = parse(path.read_bytes().decode(), str(path))
     except FileNotFoundError:
         raise KubefileError(str(path), 0, "there is no such file", "name it with -f, or name the directory that has it") from None
     except (OSError, UnicodeDecodeError) as error:
         raise KubefileError(str(path), 0, f"cannot be read: {error}", "it must be a text file in UTF-8") from None
-    check_copies(kubefile, directory, paths, arguments)
-    return Source(kubefile, directory, paths, arguments)
+    stages = stages_of(kubefile, arguments, platform, target)
+    check_sources(stages, directory)
+    return Source(stages, directory, path, ignore_lines(directory, path, output), arguments)
 
 
 def build_image(
@@ -70,48 +72,95 @@ def build_image(
     source: Source,
     *,
     tag: str,
-    bases: Mapping[str, str],
+    bases: Bases,
     platform: str,
     reporter: Reporter,
     labels: Mapping[str, str] | None = None,
+    options: ImageOptions = _AS_USUAL,
 ) -> ImageInfo:
-    """Build a source and return its image. ``bases`` says by which image docker knows a recipe's name.
+    """Build a source and return its image. ``bases`` says under which name docker has what the Kubefile names.
 
     Raises KubefileError with the line that docker was at when it failed.
     """
-    inherited = commands_of(engine.image(bases.get(source.base, source.base)) if source.base != "scratch" else None)
-    dockerfile = render(source.kubefile, source.build_args, bases, inherited, labels)
-    finder = LineFinder(source.kubefile)
+    stages = source.stages
+    root = stages.chain[0]
+    inherited = commands_of(engine.image(bases.get((root.base, root.platform), root.base))) if root.base != SCRATCH else ()
+    commands = commands_to_json(stages.commands(inherited))
+    if len(commands) > MOST_LABEL:
+        hint = "put long here-documents into files, COPY them, and let CMD name the files"
+        raise stages.kubefile.error(0, f"its CMDs are {len(commands)} bytes long; {MOST_LABEL} is the most", hint)
+    buildkit = find_buildkit(options.docker_config)
+    order = Order(
+        source.directory,
+        render(stages, bases, heredocs=bool(buildkit and (stages.kubefile.syntax or engine.knows_heredocs))),
+        source.ignore,
+        source.file.name,
+        tag,
+        platform,
+        {**(labels or {}), COMMANDS_LABEL: commands},
+        source.build_args,
+        options.secrets,
+        options.ssh,
+        options.target,
+        options.no_cache,
+    )
+    positions = Positions(stages, order.name)
 
     def output(line: str) -> None:
-        finder.follow(line)
-        if f": LABEL {LABEL_PREFIX}" not in line:  # ours, and long
+        positions.follow(line)
+        for (image, _), name in bases.items():
+            line = line.replace(name, image)
+        if f"LABEL {COMMANDS_LABEL}" not in line:  # ours, and long
             reporter.step(f"docker: {line}")
 
     try:
-        return engine.build(
-            context_tar(source.directory, source.paths, dockerfile),
-            tag=tag,
-            output=output,
-            build_args=source.build_args,
-            platform=platform,
-        )
+        if buildkit is not None:
+            return _with_buildkit(engine, buildkit, order, output)
+        reporter.step(_ONLY_CLASSIC)
+        return _classic(engine, order, output)
     except BuildFailed as error:
-        line = finder.line_of(error.problem)
-        raise KubefileError(source.kubefile.file, line, f"docker build failed: {error.problem}", error.remedy or _remedy(error.problem)) from None
+        said = error.said if isinstance(error, BuildKitFailed) else error.problem
+        problem = f"docker build failed: {error.problem}"
+        raise KubefileError(stages.kubefile.file, positions.line_of(said), problem, error.remedy or _remedy(said)) from None
 
 
 def commands_of(image: ImageInfo | None) -> tuple[ClusterCommand, ...]:
     """Return the commands that an image carries; an ordinary image, or none, carries none."""
     text = image.labels.get(COMMANDS_LABEL, "") if image else ""
-    return commands_from_json(text) if text else ()
+    return commands_from_json(text, COMMANDS_LABEL) if text else ()
+
+
+def _with_buildkit(engine: Engine, buildkit: BuildKit, order: Order, output: Callable[[str], None]) -> ImageInfo:
+    made = buildkit.build(order, output)
+    found = engine.image(made)
+    if found is None:
+        raise BuildFailed(f"docker build ended and there is no image {made}", "look at the engine's log")
+    return found
+
+
+def _classic(engine: Engine, order: Order, output: Callable[[str], None]) -> ImageInfo:
+    if order.secrets or order.ssh:
+        raise BuildFailed("--secret and --ssh need BuildKit", "install docker's buildx plug-in (package docker-buildx or docker-buildx-plugin)")
+    paths = context_paths(order.context, order.ignore, order.name)
+    return engine.build(
+        context_tar(order.context, paths, order.dockerfile),
+        tag=order.tag,
+        output=output,
+        build_args=order.build_args,
+        labels=order.labels,
+        platform=order.platform,
+        target=order.target,
+        no_cache=order.no_cache,
+    )
 
 
 def _remedy(problem: str) -> str:
-    if "returned a non-zero code" in problem:
+    if "returned a non-zero code" in problem or "did not complete successfully" in problem or "executor failed running" in problem:
         return "the command's own output is above; correct that line and build again: earlier layers are kept"
-    if "pull access denied" in problem or "not found" in problem or "manifest unknown" in problem:
+    if "pull access denied" in problem or "manifest unknown" in problem:
         return "check the image's name, or run: airseal base list; log in with docker login if it is private"
     if "no such host" in problem or "dial tcp" in problem or "timeout" in problem.lower():
         return "docker could not reach a registry: check the engine's network, its proxy and its registry-mirrors"
+    if "not found" in problem:
+        return "check the file's spelling, and that no line of .dockerignore leaves it out (*.run is left out of every context)"
     return "correct that line and build again: earlier layers are kept"

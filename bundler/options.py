@@ -20,6 +20,18 @@ _NAME = re.compile(r"[a-z0-9]+([._-]+[a-z0-9]+)*")
 
 
 @dataclass(frozen=True, slots=True)
+class ImageOptions:
+    """How docker builds the cluster image. ``secrets`` and ``ssh`` are as docker's options of these names have them."""
+
+    secrets: tuple[str, ...] = ()
+    ssh: tuple[str, ...] = ()
+    target: str = ""  # a stage's name or number; empty: the last one
+    pull: bool = False  # ask registries also for images that docker has
+    no_cache: bool = False
+    docker_config: Path | None = None  # None: $DOCKER_CONFIG or ~/.docker
+
+
+@dataclass(frozen=True, slots=True)
 class BuildOptions:
     """Everything ``airseal build`` is told. Times in seconds."""
 
@@ -41,6 +53,7 @@ class BuildOptions:
     runtime: Choice
     keep: bool
     cache: Path
+    image: ImageOptions = ImageOptions()
 
 
 def cache_directory(option: Path | None) -> Path:

@@ -1,53 +1,67 @@
-"""The build context: which files docker gets, and whether every COPY has its source among them."""
+"""The build context: what is left out of it, and the tar of it that docker's classic builder gets."""
 
 from __future__ import annotations
 
-import fnmatch
 import os
-import posixpath
+import re
 import tarfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
 from bundler.errors import UsageError
-from bundler.kubefile.parse import Instruction, Kubefile, copy_words, expand
+from bundler.kubefile.parse import Kubefile
+from bundler.kubefile.stages import Stages
 
-RENDERED = ".airseal.Dockerfile"  # the name of the rendered file inside the context
-_CHUNK = 1 << 20
+RENDERED: Final = ".airseal.Dockerfile"  # the name of the rendered file inside the tar
+ARTIFACTS: Final = "**/*.run"  # artifacts are gigabytes, and an artifact within an artifact doubles with every build
+_CHUNK: Final = 1 << 20
+_PLAIN: Final = re.compile(r"[\w./@+-]+")
 
 
-def context_paths(directory: Path, keep: str) -> tuple[str, ...]:
-    """Return the context's files and directories, relative and sorted, without what ``.dockerignore`` leaves out.
+def ignore_lines(directory: Path, kubefile: Path, output: Path | None) -> tuple[str, ...]:
+    """Return the context's ignore file: ours first, so that a user's exception wins, and the output last, so that none does.
+
+    The user's is ``KUBEFILE.dockerignore`` beside the Kubefile, or else ``.dockerignore`` of the context, as docker has it.
+    Raises UsageError for one that cannot be read.
+    """
+    own = kubefile.with_name(f"{kubefile.name}.dockerignore")
+    file = own if own.is_file() else directory / ".dockerignore"
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{file} cannot be read: {error}", "it must be a text file in UTF-8") from None
+    return (ARTIFACTS, "**/.*.run.part", *lines, *_of_output(directory, output))
+
+
+def check_sources(stages: Stages, directory: Path) -> None:
+    """Raise KubefileError for the first COPY or ADD of a plainly named file that certainly is not there.
+
+    It spares people the download of a base before docker finds the same. Whatever is quoted, globbed or has a variable is
+    docker's to find.
+    """
+    kubefile = stages.kubefile
+    for stage in stages.all:
+        for instruction in stage.instructions:
+            words = instruction.without_flags().split()
+            if instruction.name not in {"COPY", "ADD"} or instruction.heredocs or "from" in instruction.flags() or words[0].startswith("["):
+                continue
+            for source in words[:-1]:
+                if _PLAIN.fullmatch(source):
+                    _check_source(kubefile, instruction.line, instruction.name, source, directory)
+
+
+def context_paths(directory: Path, ignore: tuple[str, ...], keep: str) -> tuple[str, ...]:
+    """Return the context's files and directories, relative and sorted, without what ``ignore`` leaves out.
 
     ``keep`` is the Kubefile's own path in the context. Raises UsageError when there is no such directory.
     """
     # docker's own matching rules, from its SDK: patterns, exceptions and ``**`` mean what they mean to docker.
     from docker.utils.build import exclude_paths
 
-    if not directory.is_dir():
-        raise UsageError(f"{directory} is not a directory", "name the directory that holds the Kubefile and what it copies")
-    ignore = directory / ".dockerignore"
-    patterns = []
-    if ignore.is_file():
-        lines = (line.strip() for line in ignore.read_text().splitlines())
-        patterns = [line for line in lines if line and not line.startswith("#")]
+    patterns = [line.strip() for line in ignore if line.strip() and not line.strip().startswith("#")]
     found = exclude_paths(str(directory), patterns, dockerfile=keep)
     return tuple(sorted(path.replace(os.sep, "/") for path in found))
-
-
-def check_copies(kubefile: Kubefile, directory: Path, paths: tuple[str, ...], build_args: Mapping[str, str]) -> None:
-    """Raise KubefileError for the first COPY whose source is not in the context, before docker is asked."""
-    variables: dict[str, str] = {}
-    for instruction in kubefile.instructions:
-        if instruction.name in {"ARG", "ENV"}:
-            _learn(instruction, variables, build_args)
-        if instruction.name != "COPY":
-            continue
-        words = copy_words(kubefile.file, instruction)
-        if "from" in instruction.flags():
-            continue
-        for source in words[:-1]:
-            _check_source(kubefile, instruction, expand(source, variables), directory, paths)
 
 
 def context_tar(directory: Path, paths: tuple[str, ...], dockerfile: str) -> Iterator[bytes]:
@@ -76,42 +90,34 @@ def context_tar(directory: Path, paths: tuple[str, ...], dockerfile: str) -> Ite
     yield b"\0" * 2 * tarfile.BLOCKSIZE
 
 
-def _learn(instruction: Instruction, variables: dict[str, str], build_args: Mapping[str, str]) -> None:
-    """Remember what an ARG or ENV sets, as far as COPY sources may use it."""
-    words = instruction.text.split()
-    if instruction.name == "ENV" and words and "=" not in words[0]:  # the old form: ENV name value
-        variables[words[0]] = expand(" ".join(words[1:]), variables)
+def _of_output(directory: Path, output: Path | None) -> Iterator[str]:
+    """Return the output, its unfinished self and its log, where they lie in the context."""
+    if output is None:
         return
-    for word in words:
-        name, given, value = word.partition("=")
-        if instruction.name == "ARG" and name in build_args:
-            variables[name] = build_args[name]
-        elif given:
-            variables[name] = expand(value.strip("\"'"), variables)
+    try:
+        place = output.resolve().relative_to(directory.resolve())
+    except ValueError:
+        return
+    for name in (place.name, f".{place.name}.part", f"{place.name}.log"):
+        yield _literal((place.parent / name).as_posix())
 
 
-def _check_source(kubefile: Kubefile, instruction: Instruction, source: str, directory: Path, paths: tuple[str, ...]) -> None:
+def _literal(path: str) -> str:
+    """Return a pattern for this path. ``?`` stands for what would mean something: docker and its SDK escape differently."""
+    return re.sub(r"[*?\[\]\\!]", "?", path)
+
+
+def _check_source(kubefile: Kubefile, line: int, name: str, source: str, directory: Path) -> None:
     # Docker roots sources at the context and cannot leave it: "/x" is "x", and so is "../x" to its newer builder.
-    cleaned = posixpath.normpath("/" + source).lstrip("/")
-    if "$" in source or not cleaned:
+    if "://" in source or source.startswith("git@") or (directory / os.path.normpath("/" + source).lstrip("/")).exists():
         return
-    if source.startswith("../") or "/../" in source:
+    if ".." in source.split("/"):
         hint = "copy it into the context directory, or build from the directory above"
-        raise kubefile.error(instruction.line, f"COPY {source} leaves the context {directory}", hint)
-    segments = cleaned.count("/") + 1
-    heads = {"/".join(path.split("/")[:segments]) for path in paths if path.count("/") + 1 >= segments}
-    if cleaned in heads or any(_glob(cleaned, head) for head in heads):
+        raise kubefile.error(line, f"{name} {source} leaves the context {directory}", hint)
+    if name == "ADD" and ":" in source:
         return
-    if (directory / cleaned).exists():
-        hint = "take the line out of .dockerignore, or add an exception: !" + cleaned
-        raise kubefile.error(instruction.line, f"COPY {source}: .dockerignore leaves it out of the context", hint)
     hint = "check its spelling; paths are relative to the context directory"
-    raise kubefile.error(instruction.line, f"COPY {source}: there is no such file in {directory}", hint)
-
-
-def _glob(pattern: str, path: str) -> bool:
-    """Match segment by segment: ``*`` does not cross a slash (Go's filepath.Match)."""
-    return all(fnmatch.fnmatchcase(*pair) for pair in zip(path.split("/"), pattern.split("/"), strict=True))
+    raise kubefile.error(line, f"{name} {source}: there is no such file in {directory}", hint)
 
 
 def _entry(full: Path, path: str) -> tarfile.TarInfo:

@@ -17,7 +17,7 @@ examples:
   airseal build -t shop:1.4.0 -o shop.run -f deploy/Kubefile --build-arg TAG=1.4.0 .
   airseal build -t shop:1.4.0 -o shop.run --mirrors mirrors.yaml --ca corporate-root.pem --json .
 
-Docker's own builder makes the cluster image; a temporary cluster in one privileged container runs the application, and
+BuildKit makes the cluster image, by the docker client that is there; a temporary cluster in one privileged container runs the application, and
 every image that it pulls is recorded. The registries' logins are docker's own."""
 
 
@@ -29,6 +29,11 @@ def define(parser: ArgumentParser) -> None:
     parser.add_argument("-o", "--output", required=True, type=Path, metavar="FILE", help="where the artifact goes, for example shop.run")
     parser.add_argument("-f", "--file", type=Path, metavar="KUBEFILE", help="the Kubefile (default CONTEXT_DIR/Kubefile)")
     parser.add_argument("--build-arg", action="append", default=[], metavar="K=V", help="a value for an ARG of the Kubefile; may be repeated")
+    parser.add_argument("--secret", action="append", default=[], metavar="id=ID,src=FILE", help="a file for RUN --mount=type=secret, which no layer keeps, as docker build has it; may be repeated")
+    parser.add_argument("--ssh", action="append", default=[], metavar="default|ID=SOCKET", help="an agent or key for RUN --mount=type=ssh, as docker build has it; may be repeated")
+    parser.add_argument("--target", default="", metavar="STAGE", help="the stage of the Kubefile that is built (default: the last one)")
+    parser.add_argument("--pull", action="store_true", help="ask registries also for images of FROM that docker has already")
+    parser.add_argument("--no-cache", action="store_true", help="let docker run every RUN again")
     parser.add_argument("--platform", default="linux/amd64", metavar="OS/ARCH", help="what hosts are (default linux/amd64)")
     add_downloads(parser)
     record = parser.add_argument_group("recording")
@@ -77,6 +82,7 @@ def parse_build(arguments: Namespace) -> BuildOptions:
     """Return the options that the arguments mean. Raises UsageError."""
     from bundler.options import (
         BuildOptions,
+        ImageOptions,
         cache_root,
         check_output,
         check_seconds,
@@ -105,4 +111,7 @@ def parse_build(arguments: Namespace) -> BuildOptions:
         runtime=arguments.runtime,
         keep=arguments.keep_cluster,
         cache=cache_root(arguments.cache),
+        image=ImageOptions(
+            tuple(arguments.secret), tuple(arguments.ssh), arguments.target, arguments.pull, arguments.no_cache, arguments.docker_config
+        ),
     )

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final
 
-from installer_stub.bundle.model import BundleInfo, ClusterCommand, ImageLock, LockedImage
+from installer_stub.bundle.model import COMMAND_SECONDS, BundleInfo, ClusterCommand, ImageLock, LockedImage
 from installer_stub.bundle.reasons import in_order, reason_from_json, reason_of_text, reason_to_json
 from installer_stub.bundle.zip_format import Entry, alignment_of
 from installer_stub.errors import BundleError
@@ -108,7 +108,7 @@ def encode_bundle(document: BundleDocument) -> bytes:
                 "kubernetes": info.kubernetes,
                 "platforms": list(info.platforms),
                 "cluster": info.cluster.to_json(),
-                "commands": [{"argv": list(command.argv), "line": command.line} for command in info.commands],
+                "commands": [_command_value(command) for command in info.commands],
                 "environment": dict(info.environment),  # in the Kubefile's order
                 "labels": dict(sorted(info.labels.items())),
                 "imagesSize": info.images_size,
@@ -176,7 +176,7 @@ def _info(value: dict[str, Any]) -> BundleInfo:
         kubernetes=str(value["kubernetes"]),
         platforms=_texts(value["platforms"]),
         cluster=Descriptor.from_json(value["cluster"]),
-        commands=tuple(ClusterCommand(_texts(command["argv"]), int(command["line"])) for command in value["commands"]),
+        commands=tuple(_command(command) for command in value["commands"]),
         environment=MappingProxyType({str(key): str(text) for key, text in value["environment"].items()}),
         labels=MappingProxyType({str(key): str(text) for key, text in value["labels"].items()}),
         images_size=int(value["imagesSize"]),
@@ -184,6 +184,15 @@ def _info(value: dict[str, Any]) -> BundleInfo:
         files_size=int(value["filesSize"]),
         airseal=str(value["airseal"]),
     )
+
+
+def _command_value(command: ClusterCommand) -> dict[str, object]:
+    timeout = {} if command.timeout == COMMAND_SECONDS else {"timeout": command.timeout}
+    return {"argv": list(command.argv), "line": command.line, **timeout}
+
+
+def _command(value: dict[str, Any]) -> ClusterCommand:
+    return ClusterCommand(_texts(value["argv"]), int(value["line"]), int(value.get("timeout", COMMAND_SECONDS)))
 
 
 def _locked(value: dict[str, Any]) -> LockedImage:

@@ -28,6 +28,7 @@ MODE: Final = "internal.airseal.mode"  # four octal digits, "0755"
 PROGRAM: Final = 0o755  # the two modes that files are sealed with
 PLAIN: Final = 0o644
 CONTENT_DIGEST: Final = "internal.airseal.content-digest"  # of the file as it stands on a host
+COMMAND_SECONDS: Final = 600  # for a CMD that says nothing: twice what helm --wait takes by itself
 CONTENT_SIZE: Final = "internal.airseal.content-size"  # bytes, decimal
 
 
@@ -35,11 +36,13 @@ CONTENT_SIZE: Final = "internal.airseal.content-size"  # bytes, decimal
 class ClusterCommand:
     """One CMD of the Kubefile: what runs on the first master once the cluster is up.
 
-    ``argv`` is the exec form; the shell form arrives as ``("/bin/sh", "-ec", text)``. ``line`` is where it stands.
+    ``argv`` is the exec form; the shell form arrives as ``("/bin/sh", "-ec", text)``. ``line`` is where it stands, 0 for one
+    of a base. ``timeout`` is how many seconds it may take.
     """
 
     argv: tuple[str, ...]
     line: int = 0
+    timeout: int = COMMAND_SECONDS
 
     def text(self) -> str:
         """Return the command as a person wrote it."""

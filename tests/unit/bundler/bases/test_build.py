@@ -31,12 +31,14 @@ class FakeEngine:
     def __init__(self) -> None:
         self.images: dict[str, ImageInfo] = {}
         self.contexts: list[bytes] = []
+        self.labels: list[dict[str, str]] = []
 
     def image(self, name: str) -> ImageInfo | None:
         return self.images.get(name)
 
-    def build(self, context: Iterator[bytes], *, tag: str, **_: Any) -> ImageInfo:
+    def build(self, context: Iterator[bytes], *, tag: str, labels: dict[str, str], **_: Any) -> ImageInfo:
         self.contexts.append(b"".join(context))
+        self.labels.append(labels)
         self.images[tag] = ImageInfo("sha256:1", {}, {}, "linux/amd64", 1)
         return self.images[tag]
 
@@ -83,8 +85,8 @@ def test_without_a_pin_the_publisher_is_asked_once_and_frozen(
     assert load_pins(frozen_file(recipe, tmp_path / "cache")) == {f"{site.url}/v1/tool": HASH}
     assert any("taking its publisher's checksum" in step for step in reporter.steps)
     assert TOOL in engine.contexts[0]
-    assert b"internal.airseal.pins='publisher, frozen at the first download'" in engine.contexts[0]
-    assert b"internal.airseal.kubernetes='v1'" in engine.contexts[0]
+    assert engine.labels[0]["internal.airseal.pins"] == "publisher, frozen at the first download"
+    assert engine.labels[0]["internal.airseal.kubernetes"] == "v1"
     assert builder(engine, downloader, tmp_path).tag(recipe) == tag
     assert len(engine.contexts) == 1
     assert [path for path, _ in site.seen] == ["/v1/tool.sha256", "/v1/tool"]
@@ -141,8 +143,8 @@ def test_the_image_says_which_balancer_its_nodes_run(tmp_path: Path, recipe: Rec
     engine = FakeEngine()
     builder(engine, downloader, tmp_path).tag(replace(recipe, balancer="docker.io/library/haproxy:3.0.11"))
     builder(engine, downloader, tmp_path).tag(recipe)
-    assert b"internal.airseal.balancer='docker.io/library/haproxy:3.0.11'" in engine.contexts[0]
-    assert b"internal.airseal.balancer" not in engine.contexts[1]
+    assert engine.labels[0]["internal.airseal.balancer"] == "docker.io/library/haproxy:3.0.11"
+    assert "internal.airseal.balancer" not in engine.labels[1]
 
 
 def test_nothing_is_left_of_the_unpacked_files(tmp_path: Path, recipe: Recipe, downloader: Downloader) -> None:

@@ -10,6 +10,7 @@ from bundler.bases.pins import load_pins
 from bundler.bases.recipe import find_recipe, known_bases
 from bundler.errors import RecipeError
 from bundler.kubefile.parse import parse
+from bundler.kubefile.stages import stages_of
 from registry_snapshot.oci.descriptor import Platform
 
 AMD64 = Platform("linux", "amd64")
@@ -24,7 +25,7 @@ def test_ours_has_what_a_cluster_needs() -> None:
     assert {"cluster/cni/bridge", "cluster/cni/host-local", "cluster/cni/loopback", "cluster/cni/portmap"} <= set(targets)
     assert targets["cluster/manifests/flannel.yaml"] == 0o644
     assert all("{" not in download.url + download.checksum_url for download in recipe.downloads)
-    parse((recipe.directory / "Kubefile").read_text()).commands()
+    stages_of(parse((recipe.directory / "Kubefile").read_text()), {}, recipe.platform)
     assert recipe.balancer == f"docker.io/library/haproxy:{recipe.parts['haproxy']}"
 
 

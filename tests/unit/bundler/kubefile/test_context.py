@@ -1,4 +1,4 @@
-"""A COPY without its source is refused before docker is asked, and the context is a tar that streams."""
+"""What is left out of the context, a COPY that certainly has no source, and a tar that streams."""
 
 from __future__ import annotations
 
@@ -10,22 +10,23 @@ from pathlib import Path
 import pytest
 
 from bundler.errors import KubefileError, UsageError
-from bundler.kubefile.context import RENDERED, check_copies, context_paths, context_tar
+from bundler.kubefile.context import RENDERED, check_sources, context_paths, context_tar, ignore_lines
 from bundler.kubefile.parse import parse
+from bundler.kubefile.stages import stages_of
+from registry_snapshot.oci.descriptor import Platform
 
 
 @pytest.fixture
 def directory(tmp_path: Path) -> Path:
-    for name in ("Kubefile", "manifests/a.yaml", "manifests/b.yaml", "charts/web/values.yaml", "secret.key", "with space.txt"):
+    for name in ("Kubefile", "manifests/a.yaml", "manifests/b.yaml", "charts/web/values.yaml", "secret.key", "with space.txt", "old.run"):
         file = tmp_path / name
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(name)
     return tmp_path
 
 
-def check(directory: Path, text: str, arguments: dict[str, str] | None = None) -> None:
-    kubefile = parse(f"FROM x\n{text}\n")
-    check_copies(kubefile, directory, context_paths(directory, "Kubefile"), arguments or {})
+def check(directory: Path, text: str) -> None:
+    check_sources(stages_of(parse(f"FROM x\n{text}\n"), {}, Platform("linux", "amd64")), directory)
 
 
 @pytest.mark.parametrize(
@@ -34,18 +35,17 @@ def check(directory: Path, text: str, arguments: dict[str, str] | None = None) -
         "COPY manifests /cluster/manifests",
         "COPY manifests/ ./charts/ /cluster/",
         "COPY . /cluster",
-        "COPY /manifests/a.yaml /x",
-        "COPY manifests/*.yaml /x/",
-        "COPY char?s/*/values.yaml /x/",
+        "COPY /manifests/a.yaml ../manifests/a.yaml /x/",
+        "COPY absent*.yaml /x/",
         'COPY ["with space.txt", "/x/"]',
+        'COPY "with space.txt" /x/',
         "COPY --from=other nothing /x",
-        "ARG D=manifests\nCOPY $D/a.yaml /x",
-        "ENV D=charts\nCOPY ${D} /x",
-        "ENV D charts\nCOPY ${D} /x",
         "COPY $UNKNOWN /x",
+        "COPY <<EOF /x\nabsent\nEOF",
+        "ADD https://example.com/a.tgz git@example.com:a/b.git /x/",
     ],
 )
-def test_sources_that_are_there(directory: Path, text: str) -> None:
+def test_what_may_be_there_is_left_to_docker(directory: Path, text: str) -> None:
     check(directory, text)
 
 
@@ -53,38 +53,44 @@ def test_sources_that_are_there(directory: Path, text: str) -> None:
     ("text", "line", "words"),
     [
         ("COPY manifest /x", 2, "there is no such file"),
-        ("RUN a\nCOPY manifests/c.yaml /x", 3, "there is no such file"),
-        ("COPY manifests/*.json /x", 2, "there is no such file"),
-        ("COPY *.yaml /x", 2, "there is no such file"),
+        ("RUN a\nADD manifests/c.yaml /x", 3, "ADD manifests/c.yaml: there is no such file"),
         ("COPY ../other /x", 2, "leaves the context"),
         ("COPY manifests/../../other /x", 2, "leaves the context"),
-        ("ARG D=none\nCOPY $D /x", 3, "COPY none"),
-        ("COPY manifests", 2, "needs a source and a target"),
-        ('COPY "manifests /x', 2, "cannot be read"),
     ],
 )
-def test_sources_that_are_not(directory: Path, text: str, line: int, words: str) -> None:
+def test_what_certainly_is_not(directory: Path, text: str, line: int, words: str) -> None:
     with pytest.raises(KubefileError, match=words) as caught:
         check(directory, text)
     assert caught.value.line == line
 
 
-def test_a_build_argument_decides(directory: Path) -> None:
-    check(directory, "ARG D=none\nCOPY $D /x", {"D": "manifests"})
+def paths(directory: Path, output: Path | None = None, kubefile: str = "Kubefile") -> tuple[str, ...]:
+    return context_paths(directory, ignore_lines(directory, directory / kubefile, output), kubefile)
 
 
-def test_what_dockerignore_leaves_out_is_said_to_be(directory: Path) -> None:
+def test_artifacts_the_output_and_its_log_are_never_in_the_context(directory: Path) -> None:
+    for name in ("shop", ".shop.part", "shop.log", "build/other.run", "build/.other.run.part", "x[1].bin", "x1.bin"):
+        (directory / name).parent.mkdir(exist_ok=True)
+        (directory / name).touch()
+    (directory / ".dockerignore").write_text("!shop\n!build/other.run\n")
+    there = paths(directory, directory / "shop")
+    assert {"shop", ".shop.part", "shop.log", "old.run", "build/.other.run.part"} & set(there) == set()
+    assert "build/other.run" in there  # a user may want one; the output itself, never
+    there = paths(directory, directory / "x[1].bin")
+    assert ("x[1].bin" in there, "x1.bin" in there) == (False, True)
+    assert "shop.log" in paths(directory, Path("/elsewhere/shop"))
+
+
+def test_the_kubefile_s_own_ignore_file_stands_for_the_context_s(directory: Path) -> None:
     (directory / ".dockerignore").write_text("# keys\n*.key\nmanifests\n!manifests/a.yaml\n")
-    assert "secret.key" not in context_paths(directory, "Kubefile")
-    check(directory, "COPY manifests/a.yaml /x")
-    with pytest.raises(KubefileError, match=r"\.dockerignore leaves it out") as caught:
-        check(directory, "COPY secret.key /x")
-    assert "!secret.key" in caught.value.remedy
-
-
-def test_a_context_that_is_none(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="not a directory"):
-        context_paths(tmp_path / "nowhere", "Kubefile")
+    assert {"secret.key", "manifests/b.yaml"} & set(paths(directory)) == set()
+    assert "manifests/a.yaml" in paths(directory)
+    (directory / "Kubefile.dockerignore").write_text("charts\n")
+    there = paths(directory)
+    assert ("secret.key" in there, "charts/web/values.yaml" in there) == (True, False)
+    (directory / "Kubefile.dockerignore").write_bytes(b"\xff")
+    with pytest.raises(UsageError, match="cannot be read"):
+        paths(directory)
 
 
 def test_the_tar_holds_what_stands_there(directory: Path) -> None:
@@ -92,7 +98,7 @@ def test_the_tar_holds_what_stands_there(directory: Path) -> None:
     (directory / "run.sh").write_text("#!/bin/sh\n")
     (directory / "run.sh").chmod(0o755)
     (directory / ("long" * 40)).write_bytes(b"x" * 3_000_000)
-    data = b"".join(context_tar(directory, context_paths(directory, "Kubefile"), "FROM x\n"))
+    data = b"".join(context_tar(directory, paths(directory), "FROM x\n"))
     with tarfile.open(fileobj=io.BytesIO(data)) as tar:
         entries = {entry.name: entry for entry in tar}
         assert tar.extractfile(RENDERED).read() == b"FROM x\n"  # type: ignore[union-attr]

@@ -1,30 +1,19 @@
-"""What docker gets has the Kubefile's lines at the Kubefile's numbers, and the commands in a label."""
+"""What docker gets has the Kubefile's lines at the Kubefile's numbers, without our CMDs and with the images that were resolved."""
 
 from __future__ import annotations
 
-import json
-import re
-import string
-
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from bundler.errors import BuildFailed
-from bundler.kubefile.dockerfile import (
-    LineFinder,
-    base_name,
-    commands_from_json,
-    commands_to_json,
-    render,
-    stage_names,
-)
+from bundler.errors import KubefileError
+from bundler.kubefile.dockerfile import render
 from bundler.kubefile.parse import parse
-from installer_stub.bundle.model import ClusterCommand
+from bundler.kubefile.position import Positions
+from bundler.kubefile.stages import Stages, stages_of
+from registry_snapshot.oci.descriptor import Platform
 
 KUBEFILE = """\
 ARG VERSION=v1.36.3
-FROM kubernetes:${VERSION} AS base
+FROM --platform=linux/amd64 kubernetes:${VERSION} AS base
 COPY a /cluster/a
 CMD echo "it's $HOME" \\
     again
@@ -32,17 +21,29 @@ RUN <<EOF
 set -e
 echo "hi"
 EOF
-LABEL x=y
-CMD ["true"]
+FROM golang AS tool
+RUN make
+FROM base
+COPY --from=tool --chmod=0755 /a /b
+COPY --from=alpine:3 /c \\
+  /d
+RUN --mount=type=bind,from=alpine:3,target=/x --mount=from=0,target=/y true
+CMD <<EOF
+true
+EOF
 """
-BASES = {"kubernetes:v1.36.3": "airseal.internal/base/kubernetes:v1.36.3-abc"}
+BASES = {("kubernetes:v1.36.3", "linux/amd64"): "base:1", ("golang", ""): "from:2", ("alpine:3", ""): "from:3", ("tool", ""): "never"}
+
+
+def staged(text: str) -> Stages:
+    return stages_of(parse(text), {}, Platform("linux", "amd64"))
 
 
 def test_lines_keep_their_numbers() -> None:
-    lines = render(parse(KUBEFILE), {}, BASES, []).splitlines()
-    assert lines[:11] == [
+    lines = render(staged(KUBEFILE), BASES, heredocs=False).splitlines()
+    assert lines == [
         "ARG VERSION=v1.36.3",
-        "FROM airseal.internal/base/kubernetes:v1.36.3-abc AS base",
+        "FROM --platform=linux/amd64 base:1 AS base",
         "COPY a /cluster/a",
         '# CMD echo "it\'s $HOME" \\',
         "#     again",
@@ -50,82 +51,62 @@ def test_lines_keep_their_numbers() -> None:
         "#",
         "#",
         "#",
-        "LABEL x=y",
-        '# CMD ["true"]',
+        "FROM from:2 AS tool",
+        "RUN make",
+        "FROM base",
+        "COPY --from=tool --chmod=0755 /a /b",
+        "COPY --from=from:3 /c \\",
+        "  /d",
+        "RUN --mount=type=bind,from=from:3,target=/x --mount=from=0,target=/y true",
+        "# CMD <<EOF",
+        "# true",
+        "# EOF",
     ]
-    assert len(lines) == 12
-    assert lines[11].startswith("LABEL internal.airseal.commands='")
 
 
-def test_commands_of_the_base_come_first_and_lose_their_line() -> None:
-    inherited = [ClusterCommand(("kubectl", "apply"), 9)]
-    label = render(parse(KUBEFILE), {}, {}, inherited).splitlines()[-1]
-    commands = commands_from_json(re.search("'(.*)'", label)[1])  # type: ignore[index]
-    assert [(command.argv[0], command.line) for command in commands] == [("kubectl", 0), ("/bin/sh", 4), ("true", 11)]
-    assert commands[1].text() == "echo \"it's $HOME\"     again"
-
-
-@given(st.text(st.characters(codec="utf-8", exclude_categories=["Cs"]), min_size=1))
-def test_no_text_breaks_out_of_the_label(text: str) -> None:
-    """Between single quotes docker takes everything as it is, and nothing else may end them."""
-    label = render(parse("FROM x\n"), {}, {}, [ClusterCommand((text,), 0)]).splitlines()[-1]
-    quoted = label.removeprefix("LABEL internal.airseal.commands=")
-    assert quoted[0] == quoted[-1] == "'"
-    assert "'" not in quoted[1:-1]
-    assert set(quoted) <= set(string.printable) - set("\n\r\t\v\f")
-    assert json.loads(quoted[1:-1]) == [{"argv": [text], "line": 0}]
-
-
-def test_further_labels_of_a_recipe() -> None:
-    last = render(parse("FROM scratch\n"), {}, {}, [], {"internal.airseal.kubernetes": "v1.36.3"}).splitlines()[-1]
-    assert last == "LABEL internal.airseal.commands='[]' internal.airseal.kubernetes='v1.36.3'"
-
-
-def test_an_image_that_is_no_recipe_is_left_to_docker() -> None:
-    first = render(parse("FROM --platform=linux/amd64 alpine:3\n"), {}, BASES, []).splitlines()[0]
-    assert first == "FROM --platform=linux/amd64 alpine:3"
-
-
-def test_the_base_of_a_from_with_arguments() -> None:
-    kubefile = parse("ARG V=v1\nARG NAME=kubernetes:$V\nFROM --platform=linux/amd64 ${NAME} AS Base\n")
-    first = kubefile.named("FROM")[0]
-    assert base_name(kubefile, {}, first) == "kubernetes:v1"
-    assert base_name(kubefile, {"V": "v2"}, first) == "kubernetes:v2"
-    assert stage_names(kubefile) == {"base"}
-
-
-def test_flags_of_a_recipe_s_from_survive() -> None:
-    text = "FROM --platform=linux/amd64 kubernetes:v1.36.3\n"
-    assert render(parse(text), {}, BASES, []).startswith(f"FROM --platform=linux/amd64 {BASES['kubernetes:v1.36.3']}\n")
+def test_here_documents_pass_where_the_builder_knows_them() -> None:
+    text = 'FROM x\nRUN <<EOF\n#!/usr/bin/python3\nEOF\nCOPY <<A <<"B C" /x/\na\nA\nb\nB C\n'
+    assert render(staged(text), {}, heredocs=True) == text
+    for line, only in ((2, text), (2, "FROM x\nCOPY <<A /x\na\nA\n"), (2, "FROM x\nRUN cat <<A <<B\nA\nB\n")):
+        with pytest.raises(KubefileError, match="knows no here-documents") as caught:
+            render(staged(only), {}, heredocs=False)
+        assert caught.value.line == line
 
 
 def test_an_interpreter_s_here_document_goes_through_the_shell() -> None:
-    rendered = render(parse("FROM x\nRUN python3 <<EOF\nprint(1)\nEOF\n"), {}, {}, [])
-    assert rendered.splitlines()[1] == r'RUN ["/bin/sh", "-c", "python3 <<EOF\nprint(1)\nEOF\n"]'
+    rendered = render(staged("FROM x\nRUN --mount=type=cache,target=/c python3 <<-EOF\n\tprint(1)\n\tEOF\n"), {}, heredocs=False)
+    assert rendered.splitlines()[1] == r'RUN --mount=type=cache,target=/c ["/bin/sh", "-c", "python3 <<-EOF\n\tprint(1)\nEOF\n"]'
 
 
-def test_commands_survive_the_label() -> None:
-    commands = (ClusterCommand(("a", 'b "c"'), 3), ClusterCommand(("ü",), 0))
-    assert commands_from_json(commands_to_json(commands)) == commands
+def test_the_classic_builder_s_steps_are_found_in_the_kubefile() -> None:
+    positions = Positions(staged(KUBEFILE), "Kubefile")
+    assert positions.line_of("anything") == 0
+    positions.follow("Step 3/9 : COPY a /cluster/a")
+    assert positions.line_of("COPY failed: no such file") == 3
+    positions.follow('Step 4/9 : RUN ["/bin/sh"…')
+    assert positions.line_of("returned a non-zero code: 1") == 6
+    positions.follow("Step 30/30 : LABEL ours")
+    assert positions.line_of("no space left on device") == 0
 
 
-@pytest.mark.parametrize("text", ["", "[1]", '[{"argv": 1}]', '[{"line": 1}]'])
-def test_a_label_that_we_did_not_write(text: str) -> None:
-    with pytest.raises(BuildFailed, match="cannot be read"):
-        commands_from_json(text)
+@pytest.mark.parametrize(
+    ("said", "line"),
+    [
+        # As docker 20.10 said it, and buildx 0.28 with BuildKit 0.24.
+        (" > [tool 2/2] RUN make:\n------\nexecutor failed running [/bin/sh -c make]: exit code: 3", 11),
+        (' > [stage-2 2/3] COPY --from=alpine:3 /c   /d:\nfailed to compute cache key: "/c" not found: not found', 14),
+        ('Kubefile:16\n--------------------\n  15 |     \nERROR: failed to build: failed to solve: process "/bin/sh -c true" did not complete', 16),
+        (" > [linux/amd64 base 2/3] COPY a /cluster/a:", 3),
+        ("dockerfile parse error line 10: LABEL must have two arguments", 10),
+        ("ERROR: failed to solve: dockerfile parse error on line 10: unknown flag: chmod", 10),
+        (" > [tool 2/7] RUN of another count:", 0),
+        ("other.sh:16\nsomething else", 0),
+        ("Kubefile:160", 0),
+    ],
+)
+def test_buildkit_s_words_are_found_in_the_kubefile(said: str, line: int) -> None:
+    assert Positions(staged(KUBEFILE), "Kubefile").line_of(said) == line
 
 
-def test_docker_s_steps_are_found_in_the_kubefile() -> None:
-    finder = LineFinder(parse(KUBEFILE))
-    assert finder.line_of("anything") == 0
-    finder.follow("Step 3/6 : COPY a /cluster/a\n ---> 123")
-    assert finder.line_of("COPY failed: no such file") == 3
-    finder.follow('Step 4/6 : RUN ["/bin/sh"…')
-    assert finder.line_of("returned a non-zero code: 1") == 6
-    finder.follow("Step 6/6 : LABEL internal.airseal.commands=…")
-    assert finder.line_of("no space left on device") == 0
-
-
-def test_docker_s_own_parse_errors_name_a_line() -> None:
-    finder = LineFinder(parse(KUBEFILE))
-    assert finder.line_of("dockerfile parse error line 10: LABEL must have two arguments") == 10
+def test_from_scratch_is_no_step_of_buildkit() -> None:
+    assert Positions(staged("FROM scratch\nCOPY a /\nCOPY b /\n"), "Kubefile").line_of(" > [2/2] COPY b /:") == 3
