@@ -45,7 +45,7 @@ def proxy(address: tuple[str, int], directory: Path, mirrors: Mirrors, platform:
     logins = directory.with_name("no-logins")
     logins.mkdir()
     (logins / "config.json").write_text("{}")
-    words += ["--docker-config", str(logins), "--platform", str(platform)]
+    words += ["--docker-config", str(logins), "--platform", str(platform), "--open"]
     with Airseal("record", "--listen", _text(address), "--into", directory, *words, wait_for="recording") as process:
         yield Proxy(directory, process)
 

@@ -116,6 +116,8 @@ def test_a_pull_that_was_refused_is_named_at_the_end(upstream: FakeUpstream, ima
     ("words", "code", "said"),
     [
         (["--listen", "5000"], 2, "is not an address"),
+        (["--listen", "0.0.0.0:0"], 2, "whoever reaches it would pull with this user's logins"),
+        (["--listen", "0.0.0.0:0", "--credential", "LOGIN"], 2, "without TLS: everybody on the way could read the login"),
         (["--platform", "amd64"], 2, "is not a platform"),
         (["--mirror", "quay.io"], 1, "is not NAME=URL"),
         (["--ca", "/none.pem"], 1, "there is no file"),
@@ -123,11 +125,26 @@ def test_a_pull_that_was_refused_is_named_at_the_end(upstream: FakeUpstream, ima
     ],
 )
 def test_what_is_wrong_on_the_command_line_is_said_before_anything_is_made(words: list[str], code: int, said: str, tmp_path: Path) -> None:
-    into = tmp_path / "recording"
-    ended = airseal("record", "--into", into, *words)
+    into, login = tmp_path / "recording", tmp_path / "login"
+    login.touch(0o600)
+    login.write_text("me:secret\n")
+    ended = airseal("record", "--into", into, *(str(login) if word == "LOGIN" else word for word in words))
     assert (ended.code, said in ended.err) == (code, True), ended.err
     assert "what to do:" in ended.err
     assert not into.exists()
+
+
+def test_whoever_has_no_login_is_not_let_in(upstream: FakeUpstream, image: Image, tmp_path: Path) -> None:
+    login = tmp_path / "login"
+    login.touch(0o600)
+    login.write_text("me:secret\n")
+    asked = len(upstream.requests)
+    words = ("--mirror", f"quay.io={upstream.base_for('quay.io')}", "--credential", login)
+    with Airseal("record", "--listen", "127.0.0.1:0", "--into", tmp_path / "recording", *words, wait_for="recording") as recorder:
+        assert recorder.get("/v2/team/app/manifests/1?ns=quay.io")[0] == 401
+        assert recorder.end().code == 0
+    assert len(upstream.requests) == asked
+    assert (tmp_path / "recording" / "references.jsonl").read_bytes() == b""
 
 
 def test_a_directory_that_is_no_recording_is_named(tmp_path: Path) -> None:
