@@ -12,6 +12,7 @@ from bundler.bases.build import BaseBuilder
 from bundler.bases.download import Downloader
 from bundler.bases.pins import given_pins
 from bundler.capture import Recording, Settings, record
+from bundler.cluster.conditions import check_conditions
 from bundler.cluster.container import remove_orphans
 from bundler.cluster.host_image import host_image
 from bundler.cluster.ownership import LABEL, Owner
@@ -60,6 +61,7 @@ class Built:
     images: int
     blobs: int
     seconds: float
+    quiet: tuple[str, ...] = ()  # for how long nothing happened before the recording ended, and what was watched
 
     def lines(self) -> tuple[str, ...]:
         """Return the closing summary."""
@@ -67,6 +69,7 @@ class Built:
             f"sealed {self.info.title} into {self.path}: {size(self.size)} in {duration(self.seconds)}",
             f"  {self.images} images: {size(self.info.images_size)} as stored, {size(self.info.images_unpacked_size)} unpacked",
             f"  cluster files: {size(self.info.files_size)} on a host; blobs in all: {self.blobs}",
+            *(f"  {line}" for line in self.quiet),
             f"next: copy it to the site, then ./{self.path.name} --master ADDRESS --node ADDRESS",
         )
 
@@ -90,6 +93,7 @@ def build(options: BuildOptions, engine: Engine, reporter: Reporter) -> Built:
     with engine.archive(image.id, "/cluster", {LABEL: str(owner)}) as archive:
         files = collect(archive, FileStore(blobs, cache / "compressed"), reporter)
     stub = stub_runtime(cache, options.runtime, reporter)
+    check_conditions(files.files, blobs)
     info = bundle_info(options, image, files, blobs)
 
     settings = Settings(
@@ -185,7 +189,7 @@ def _seal(
         reporter=reporter,
     )
     size = options.output.stat().st_size
-    return Built(options.output, info, size, len(recording.snapshot.images), len(digests), time.monotonic() - began)
+    return Built(options.output, info, size, len(recording.snapshot.images), len(digests), time.monotonic() - began, recording.quiet)
 
 
 def _environment(environment: Mapping[str, str]) -> dict[str, str]:

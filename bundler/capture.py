@@ -7,7 +7,7 @@ network; containerd has no other place to ask, so nothing is pulled that was not
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
@@ -28,14 +28,17 @@ from installer_stub.host.connection import Connection
 from installer_stub.host.model import Host
 from installer_stub.kube.acceptance import accept
 from installer_stub.kube.kubectl import Kubectl
-from installer_stub.kube.settle import settle
 from installer_stub.options import POD_CIDR, SERVICE_CIDR
 from installer_stub.phases.base import Artifact, Context, Reporter
 from installer_stub.phases.pipeline import RECORD
 from installer_stub.phases.runner import AGAIN, run
+from installer_stub.phases.settle import declared_on, runner_of
 from installer_stub.phases.start_agents import start_agents, working
 from installer_stub.plan.decide import build_plan
-from installer_stub.plan.model import ImageSource
+from installer_stub.plan.model import ImageSource, Plan
+from installer_stub.quiet.diagnosis import diagnosed
+from installer_stub.quiet.judge import Wishes
+from installer_stub.quiet.settle import Settled, Settling, settle
 from registry_snapshot.errors import RegistryError, StoreError
 from registry_snapshot.oci.descriptor import Platform
 from registry_snapshot.oci.reference import Reference
@@ -66,6 +69,7 @@ class Recording:
 
     snapshot: Snapshot
     lock: ImageLock
+    quiet: tuple[str, ...] = ()  # for how long nothing happened, and what was watched: closing lines
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,12 +103,12 @@ def record(
         with PullWatch(recorder, connection.close) as watch, _phases_failures(watch, recorder):
             connections: dict[str, Connection] = {connection.host.address: connection}
             plan = build_plan(_Choices((connection.host,)), gather_all(connections), info, recording=True, images=source)
-            with working(Context(plan=plan, connections=connections, artifact=stub, reporter=reporter, verb="build")) as context:
-                start_agents(context)
-                run(RECORD, context)
             kubectl = Kubectl(connection)
-            reporter.step("waiting until every workload is ready and nothing is pulled any more")
-            settle(kubectl, timeout=settings.settle_timeout, quiet=_quiet(recorder, settings.quiet_period), reporter=reporter)
+            with diagnosed(lambda: kubectl, lambda: (connection,)):
+                with working(Context(plan=plan, connections=connections, artifact=stub, reporter=reporter, verb="build")) as context:
+                    start_agents(context)
+                    run(RECORD, context)
+                settled = _settle(connection, plan, recorder, settings, reporter)
             pods = kubectl.items(KINDS, "--all-namespaces")
             events: tuple[Object, ...] = kubectl.items("events", "--all-namespaces")
         used = usage(pods, events)
@@ -116,7 +120,7 @@ def record(
         lock = lock_of(snapshot, blobs, settings.platforms, used.reasons)
         check_coverage(pods, used, lock)
         reporter.step(f"recorded {len(snapshot.images)} images; removing the temporary cluster")
-    return Recording(snapshot, lock)
+    return Recording(snapshot, lock, settled.lines())
 
 
 def unasked(used: Usage, snapshot: Snapshot) -> list[tuple[str, Reference]]:
@@ -145,9 +149,22 @@ def check_coverage(objects: Sequence[Object], used: Usage, lock: ImageLock) -> N
         raise RecordingIncomplete(f"the cluster used images that were not recorded:\n{lines}", hint)
 
 
-def _quiet(recorder: Recorder, period: float) -> Callable[[], bool]:
-    """Return what tells whether no pull was going on for ``period`` seconds."""
-    return lambda: recorder.in_flight == 0 and time.monotonic() - recorder.last_activity >= period
+def _settle(connection: Connection, plan: Plan, recorder: Recorder, settings: Settings, reporter: Reporter) -> Settled:
+    """Wait until everything is ready and nothing happens any more: what a site waits for, and that nothing is pulled."""
+
+    def since_last_pull() -> float:
+        return 0.0 if recorder.in_flight else time.monotonic() - recorder.last_activity
+
+    reporter.step("waiting until everything is ready and nothing happens any more")
+    declared = declared_on(connection, plan)
+    wishes = Wishes(settings.quiet_period, excused=declared.excused)
+    runs = runner_of(connection, plan)
+    settled = settle(Settling(Kubectl(connection), settings.settle_timeout, wishes, reporter, declared, runs, since_last_pull))
+    for each in settled.outside:
+        reporter.step(f"not ready, and not waited for: {each}")
+    for line in settled.lines():
+        reporter.step(line)
+    return settled
 
 
 def _add_listed(recorder: Recorder, listed: Sequence[tuple[str, Reference]], reporter: Reporter) -> None:

@@ -22,10 +22,12 @@ from installer_stub.ledger.report import Report
 from installer_stub.options import InstallOptions, Verb
 from installer_stub.phases import runner
 from installer_stub.phases.base import Context
+from installer_stub.phases.cluster_access import kubectl
 from installer_stub.phases.pipeline import INSTALL
 from installer_stub.phases.reset_hosts import require_complete, reset_hosts
 from installer_stub.phases.start_agents import nobody_works, start_agents, working
 from installer_stub.plan.decide import build_plan
+from installer_stub.quiet.diagnosis import diagnosed
 from installer_stub.site.find import with_marks
 from installer_stub.site.whose import ResetChoices, agree, ours_only, whose
 from installer_stub.ui.summary import closing, plan_text
@@ -53,7 +55,8 @@ def _install(run: Session) -> None:
         context.alone, context.left_out, context.verb = True, dict(run.lost), run.options.verb.value
         with working(context):
             start_agents(context)
-            runner.run(INSTALL, context)
+            with diagnosed(lambda: kubectl(context), lambda: [context.connection(host) for host in context.reachable()]):
+                runner.run(INSTALL, context)
     seconds = time.monotonic() - run.begun
     notes = [*context.notes, f"site registry: {', '.join(plan.images.endpoints)}, serving {len(run.bundle.lock.images)} images"]
     notes.append(f"its login: {plan.images.credential_path} on every host, for root")
@@ -110,11 +113,11 @@ def _reset(run: Session) -> None:
 def _volumes_left(context: Context) -> list[str]:
     """Return where the application's data lies on the hosts. The cluster may be half made or dead: then nobody knows."""
     masters = context.reachable(context.plan.masters)
-    kubectl = Kubectl(context.connection(masters[0])) if masters else None
-    if kubectl is None or not kubectl.api_ready():
+    master = Kubectl(context.connection(masters[0])) if masters else None
+    if master is None or not master.api_ready():
         return ["the cluster does not answer: volumes on the hosts' disks, if there are any, cannot be listed; they stay"]
     try:
-        return [f"the application's data stays on {volume}" for volume in host_volumes(kubectl.items("persistentvolumes"))]
+        return [f"the application's data stays on {volume}" for volume in host_volumes(master.items("persistentvolumes"))]
     except InstallerError as error:
         return [f"volumes on the hosts' disks stay; they cannot be listed: {error.problem}"]
 

@@ -10,6 +10,7 @@ _STATUSES = ("initContainerStatuses", "containerStatuses", "ephemeralContainerSt
 # While one of these is the reason nothing is wrong yet.
 _STARTING = frozenset({"ContainerCreating", "PodInitializing"})
 _PULLING = frozenset({"ErrImagePull", "ImagePullBackOff"})
+_NEVER = frozenset({"InvalidImageName", "ErrImageNeverPull"})  # kubelet does not even ask a registry
 
 
 def container_statuses(pod: Object) -> Iterator[Object]:
@@ -80,13 +81,22 @@ def pod_reason(pod: Object) -> str:
 
 def cannot_pull(pod: Object) -> bool:
     """Tell whether a container waits for an image that is not there: no registry of the site has it, so none ever will."""
-    for status in container_statuses(pod):
-        waiting = (status.get("state") or {}).get("waiting") or {}
-        if waiting.get("reason") == "InvalidImageName":
-            return True
-        if waiting.get("reason") in _PULLING and "code = NotFound" in str(waiting.get("message") or ""):
-            return True
-    return False
+    return any(map(_is_lacking, container_statuses(pod)))
+
+
+def lacking_images(pod: Object) -> tuple[str, ...]:
+    """Return the images that ``cannot_pull`` is about, as the pod names them."""
+    names = {str(status.get("name")) for status in container_statuses(pod) if _is_lacking(status)}
+    spec = pod.get("spec") or {}
+    containers = [each for field in ("initContainers", "containers", "ephemeralContainers") for each in spec.get(field) or []]
+    return tuple(str(each.get("image")) for each in containers if str(each.get("name")) in names)
+
+
+def _is_lacking(status: Object) -> bool:
+    waiting = (status.get("state") or {}).get("waiting") or {}
+    if waiting.get("reason") in _NEVER:
+        return True
+    return waiting.get("reason") in _PULLING and "code = NotFound" in str(waiting.get("message") or "")
 
 
 def latest_warning(events: Iterable[Object], kind: str, namespace: str, name: str) -> str:

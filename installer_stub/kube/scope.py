@@ -50,6 +50,10 @@ class Ownership:
             return False
         return item.get("kind") not in {"Pod", "Job"} or bool(item["metadata"].get("ownerReferences"))
 
+    def lives_in(self, namespace: str) -> bool:
+        """Tell whether the bundle has something in a namespace; without any name in the lock, all are its own."""
+        return not self.owners or namespace in self.namespaces
+
 
 EVERYTHING: Final = Ownership(frozenset(), frozenset())
 

@@ -161,21 +161,31 @@ def node_reason(item: Object) -> str:
     return "" if condition.get("status") == "True" else str(condition.get("message") or condition.get("reason") or "not ready")
 
 
-def bare_pod_reason(pod: Object) -> tuple[str, bool]:
-    """Return why a pod that no controller looks after is not ready, and whether it has failed for good."""
+def bare_pod_reason(pod: Object) -> str:
+    """Return why a pod that no controller looks after is not ready, or an empty text. One that has ended stays as it is."""
     owner = _controller(pod)
     if owner is not None and owner.get("kind") in _CONTROLLERS:
-        return "", False
+        return ""
     phase = _status(pod).get("phase")
-    if phase == "Succeeded":
-        return "", False
+    if phase == "Succeeded" or has_failed(pod):
+        return ""
     if phase == "Failed":
-        return pod_reason(pod) or "failed", owner is None and _spec(pod).get("restartPolicy") == "Never"
+        return pod_reason(pod) or "failed"  # whose owner makes it anew
     if pod["metadata"].get("deletionTimestamp"):
-        return "is being deleted", False
+        return "is being deleted"
     condition = ready_condition(pod)
     ready = condition is not None and condition.get("status") == "True"
-    return ("", False) if ready else (pod_reason(pod) or "not ready", False)
+    return "" if ready else pod_reason(pod) or "not ready"
+
+
+def has_failed(pod: Object) -> bool:
+    """Tell whether a pod has failed that belongs to nobody: a test's, a command's. Nothing will change it, and nothing waits for it."""
+    return pod.get("kind") == "Pod" and _status(pod).get("phase") == "Failed" and _controller(pod) is None
+
+
+def failed_pods(objects: Iterable[Object]) -> tuple[Unready, ...]:
+    """Return the pods that have failed and belong to nobody, to be told."""
+    return tuple(Unready("Pod", _namespace(pod), _name(pod), pod_reason(pod) or "failed", _name(pod)) for pod in objects if has_failed(pod))
 
 
 def claim_reason(claim: Object, pods: Sequence[Object], classes: Iterable[Object]) -> tuple[str, bool]:
@@ -205,6 +215,7 @@ _SIMPLE: Final[Mapping[str, Callable[[Object], str]]] = {
     "DaemonSet": daemon_set_reason,
     "ReplicaSet": replica_set_reason,
     "Node": node_reason,
+    "Pod": bare_pod_reason,
 }
 
 
@@ -221,8 +232,6 @@ def unready(objects: Iterable[Object], events: Iterable[Object] = ()) -> tuple[U
             reason = _SIMPLE[kind](item)
         elif kind == "Job":
             reason, failed = job_reason(item)
-        elif kind == "Pod":
-            reason, failed = bare_pod_reason(item)
         elif kind == "PersistentVolumeClaim":
             reason, failed = claim_reason(item, pods, classes)
         if reason:

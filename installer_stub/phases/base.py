@@ -62,6 +62,7 @@ class Context:
     verb: str = "install"  # what others are told who want the site meanwhile
     agents: list[AgentConnection] = field(default_factory=list)  # of this run: ended with it, also those left out
     grant: NodeGrant = field(default_factory=NodeGrant)  # lets nodes join; taken back by the end of the run
+    worked: list[str] = field(default_factory=list)  # titles of the steps of this run that had something to do
     speaking: HostPlan | None = None  # the master that spoke for the cluster last; cluster_access chooses it
 
     def connection(self, host: HostPlan) -> Connection:

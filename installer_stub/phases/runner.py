@@ -71,6 +71,8 @@ class _Crew:
         """Look, and do. What nodes report of themselves reaches the others through the context that all steps share."""
         if step.looks or not step.work.is_done(view_of(self._context, step, looking=True)):
             self._begins(step)
+            if not step.looks:
+                self._context.worked.append(step.title)
             view = view_of(self._context, step, looking=step.looks)
             record, speaking = view.record, view.speaking
             step.work.do(view)

@@ -81,8 +81,8 @@ def test_what_the_bundle_owns_has_to_become_ready(mine: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     "theirs",
     [
-        pod("shop", "debug", phase="Failed"),  # kubectl run, in the application's own namespace
-        pod("default", "debug", phase="Failed"),
+        pod("shop", "debug", phase="Pending"),  # kubectl run, in the application's own namespace
+        pod("default", "debug", phase="Pending"),
         failed_job("shop", "backup-by-hand"),
         failed_job("crm", "report"),
         deployment("crm", "server"),
@@ -107,7 +107,7 @@ def test_a_pod_goes_by_its_topmost_owner() -> None:
 def test_a_lock_without_reasons_makes_everything_the_bundle_s() -> None:
     silent = Ownership.of(ImageLock(()))
     assert silent.owns(pod("default", "debug"), {})
-    assert split(pod("default", "debug", phase="Failed"), scope=Scope(silent))[1] == []
+    assert split(pod("default", "debug", phase="Pending"), scope=Scope(silent)) == (["Pod debug"], [])
 
 
 THREE = Scope(OWNERSHIP, frozenset({"m2", "m3", "n5"}))

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from installer_stub.kube.pods import latest_warning, pod_reason
-from installer_stub.kube.workloads import KINDS, Unready, unready
+from installer_stub.kube.workloads import KINDS, Unready, failed_pods, unready
 
 RECORDED = Path(__file__).parent / "recorded"
 CLUSTER = json.loads((RECORDED / "cluster.json").read_text())["items"]
@@ -36,7 +36,7 @@ def broken() -> dict[str, Unready]:
 
 class TestRecordedCluster:
     def test_only_what_was_broken_is_unready(self, broken: dict[str, Unready]) -> None:
-        assert sorted(broken) == ["broken", "data", "db", "failing", "lonely"]
+        assert sorted(broken) == ["broken", "data", "db", "failing"]
 
     def test_a_missing_image_names_the_pod_the_image_and_the_event_and_is_final(self, broken: dict[str, Unready]) -> None:
         text = str(broken["broken"])
@@ -57,9 +57,11 @@ class TestRecordedCluster:
         assert "BackoffLimitExceeded" in broken["failing"].reason
         assert "good" not in broken
 
-    def test_a_bare_pod_that_never_restarts_is_final(self, broken: dict[str, Unready]) -> None:
-        assert broken["lonely"].failed
-        assert "ended with" in broken["lonely"].reason
+    def test_a_failed_pod_of_nobody_is_told_and_not_waited_for(self, broken: dict[str, Unready]) -> None:
+        assert "lonely" not in broken
+        (told,) = failed_pods(CLUSTER)
+        assert (told.name, told.failed) == ("lonely", False)
+        assert "ended with" in told.reason
 
     def test_a_claim_without_its_storage_class_says_so(self, broken: dict[str, Unready]) -> None:
         assert broken["data"].reason == "storage class fast does not exist"
@@ -186,7 +188,7 @@ def pod(phase: str = "Running", *, ready: str = "True", owner: str | None = None
         (pod(ready="False", owner="Job"), [], False),
         (pod(ready="False", owner="Node"), ["phase Running"], False),  # a static pod: nobody else speaks for it
         (pod(ready="False", owner="PostgresCluster"), ["phase Running"], False),  # an operator's own kind
-        (pod("Failed", ready="False", restart="Never"), ["phase Failed"], True),
+        (pod("Failed", ready="False", restart="Never"), [], False),  # nothing will change it: test_a_failed_pod_of_nobody
         (pod("Failed", ready="False", owner="Node", restart="Never"), ["phase Failed"], False),
         (pod("Pending", ready="False"), ["its containers are being made"], False),
     ],

@@ -1,0 +1,83 @@
+"""Crash loops: which of them nothing will end. Pure.
+
+An application that begins before its database crashes a few times and is right to: kubelet starts it again. What is final is a
+container that crashed again although everything else was there already.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from installer_stub.kube.pods import container_statuses, ready_condition
+from installer_stub.quiet.times import seconds
+
+Object = Mapping[str, Any]
+RESTARTS: Final = 3  # kubelet waits 10, 20, 40 s between them
+GRACE: Final = 120.0  # seconds after which fewer are enough
+MOST: Final = 300.0  # seconds: kubelet's longest wait; past it, whatever else waits will not help
+_REACHED: Final = 5.0  # seconds until a service that is ready is known on every host
+
+
+@dataclass(frozen=True, slots=True)
+class Crash:
+    """A container that nothing will keep from crashing."""
+
+    namespace: str
+    pod: str
+    container: str
+    restarts: int
+    status: int
+
+    def __str__(self) -> str:
+        return f"container {self.container} crashed {self.restarts + 1} times, with status {self.status} at last, and nothing it could wait for is missing"
+
+
+def final_crashes(objects: Iterable[Object], now: float, *, coming: bool) -> tuple[Crash, ...]:
+    """Return the containers whose crashes are final. ``coming``: something else is on its way that may be what they miss."""
+    items = tuple(objects)
+    pods = [item for item in items if item.get("kind") == "Pod"]
+    looping = [pod for pod in pods if any(_loops(pod, now))]
+    others = [pod for pod in pods if pod not in looping]
+    settled = max((since for pod in others if (since := _ready_since(pod)) is not None), default=0.0)
+    works = any(item.get("kind") == "Job" and (item.get("status") or {}).get("active") for item in items)
+    found = []
+    for pod in looping:
+        age = now - (_started(pod) or now)
+        for status in _loops(pod, now):
+            ended = (status.get("lastState") or {}).get("terminated") or {}
+            after = (seconds(ended.get("startedAt")) or 0.0) >= settled + _REACHED
+            if (after and not coming) or (age >= MOST and not works):
+                metadata = pod["metadata"]
+                found.append(
+                    Crash(str(metadata.get("namespace", "")), str(metadata["name"]), str(status.get("name")), int(status.get("restartCount") or 0), int(ended.get("exitCode") or 0))
+                )
+    return tuple(found)
+
+
+def _loops(pod: Object, now: float) -> Iterator[Object]:
+    """Return the containers that are in a loop. A Job counts its own failures, and ends by itself."""
+    if any(owner.get("kind") == "Job" for owner in pod["metadata"].get("ownerReferences") or []):
+        return
+    for status in container_statuses(pod):
+        waiting = (status.get("state") or {}).get("waiting") or {}
+        restarts, started = int(status.get("restartCount") or 0), _started(pod)
+        enough = restarts >= RESTARTS or (restarts > 0 and started is not None and now - started >= GRACE)
+        if waiting.get("reason") == "CrashLoopBackOff" and enough:
+            yield status
+
+
+def _started(pod: Object) -> float | None:
+    return seconds((pod.get("status") or {}).get("startTime"))
+
+
+def _ready_since(pod: Object) -> float | None:
+    condition = ready_condition(pod)
+    return seconds(condition.get("lastTransitionTime")) if condition is not None and condition.get("status") == "True" else None
+
+
+def crash_of(crashes: Sequence[Crash], pods: Iterable[Object]) -> Crash | None:
+    """Return the first crash in one of ``pods``."""
+    names = {(str(pod["metadata"].get("namespace", "")), str(pod["metadata"]["name"])) for pod in pods}
+    return next((each for each in crashes if (each.namespace, each.pod) in names), None)

@@ -1,0 +1,120 @@
+"""Diagnosis: what a cluster that did not come up says of itself, collected before anybody takes it down. Everything is bounded."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Final
+
+from installer_stub.errors import (
+    ClusterError,
+    CommandFailed,
+    HostsFailed,
+    InstallerError,
+    NotAccepted,
+    NotSettled,
+)
+from installer_stub.host.command import Command
+from installer_stub.host.connection import Connection
+from installer_stub.kube.kubectl import Kubectl
+from installer_stub.kube.workloads import KINDS, Unready, unready
+
+_LOG: Final = logging.getLogger("airseal.diagnosis")
+_LINES: Final = 15  # of a log, in an error
+_CHARACTERS: Final = 2000
+_LOGS: Final = 3  # in an error
+_PODS: Final = 12  # of which logs are collected
+_MOST: Final = 96 * 1024  # bytes of each part
+_SECONDS: Final = 60.0  # for each host
+
+# The run before the present one says why it ended; where there was none, the present one has to do.
+_TAIL: Final = """\
+space=$1 pod=$2 lines=$3; shift 3
+for which in --previous=true --previous=false; do
+    said=$(timeout 20 kubectl "$@" --namespace="$space" logs "$pod" --all-containers --prefix --ignore-errors --tail="$lines" $which 2>/dev/null | grep -v '^error: ')
+    [ -z "$said" ] || { printf '%s\\n' "$said"; break; }
+done
+"""
+_CLUSTER: Final = """\
+most=$1 pods=$2; shift 2
+part() { echo "== $1"; shift; timeout 20 "$@" 2>&1 | tail -c "$most"; echo; }
+part nodes kubectl "$@" get nodes --output=wide
+part "pods, states" kubectl "$@" get pods --all-namespaces --output=wide
+part "everything else" kubectl "$@" get deployments,statefulsets,daemonsets,jobs,persistentvolumeclaims,leases --all-namespaces
+part events kubectl "$@" get events --all-namespaces --sort-by=.metadata.creationTimestamp
+kubectl "$@" get pods --all-namespaces --no-headers 2>/dev/null | awk '
+    { split($3, ready, "/") }
+    $4 != "Completed" && ($4 != "Running" || ready[1] != ready[2]) { print $1, $2 }' | head -n "$pods" |
+while read -r space pod; do
+    part "describe pod $space/$pod" kubectl "$@" --namespace="$space" describe pod "$pod"
+    part "log of $space/$pod, the run before" kubectl "$@" --namespace="$space" logs "$pod" --all-containers --prefix --ignore-errors --tail=100 --previous
+    part "log of $space/$pod" kubectl "$@" --namespace="$space" logs "$pod" --all-containers --prefix --ignore-errors --tail=100
+done
+"""
+_JOURNALS: Final = """\
+for unit in kubelet containerd; do
+    echo "== journal of $unit"
+    timeout 20 journalctl --unit="$unit" --lines=300 --no-pager --output=short-iso 2>&1 | tail -c "$1"
+done
+"""
+
+
+@contextmanager
+def diagnosed(kubectl: Callable[[], Kubectl], hosts: Callable[[], Iterable[Connection]]) -> Iterator[None]:
+    """Collect what cluster and hosts say when the block fails in them, before anybody takes them down; and say in the error what is not ready."""
+    try:
+        yield
+    except (ClusterError, CommandFailed, HostsFailed) as error:
+        try:
+            asked: Kubectl | None = kubectl()
+        except InstallerError:
+            asked = None
+        if asked is not None and isinstance(error, ClusterError) and not isinstance(error, (NotSettled, NotAccepted)):
+            error.problem += causes(asked)
+        collect(asked, hosts())
+        raise
+
+
+def causes(kubectl: Kubectl) -> str:
+    """Return what is not ready at this moment, for the text of an error that is about something else; nothing where nobody answers."""
+    try:
+        found = unready(kubectl.items(KINDS, "--all-namespaces"))
+    except InstallerError:
+        return ""
+    return f"\nnot ready at that moment:\n{listed(kubectl, found[:_PODS])}" if found else ""
+
+
+def listed(kubectl: Kubectl, found: Sequence[Unready]) -> str:
+    """Return a line for each, the first few with the end of their logs."""
+    return "\n".join(f"  - {each}{logs_of(kubectl, each) if number < _LOGS else ''}" for number, each in enumerate(found))
+
+
+def logs_of(kubectl: Kubectl, unready: Unready) -> str:
+    """Return the last lines of the log of an unready thing's pod, indented for an error's text; nothing where there is none."""
+    if not unready.pod:
+        return ""
+    try:
+        said = kubectl.script(_TAIL, unready.namespace, unready.pod, str(_LINES)).stdout
+    except InstallerError as error:
+        return f"\n      its log cannot be read: {error.problem}"
+    lines = [line[:300] for line in said.strip()[-_CHARACTERS:].splitlines()]
+    return "".join(f"\n      | {line}" for line in lines)
+
+
+def collect(kubectl: Kubectl | None, hosts: Iterable[Connection]) -> None:
+    """Write into the run's log what cluster and hosts say: states, events, logs of what is not ready, journals.
+
+    What cannot be asked is said there; nothing is raised, because this runs while an error is on its way.
+    """
+    if kubectl is not None:
+        try:
+            _LOG.error("the cluster when it failed:\n%s", kubectl.script(_CLUSTER, str(_MOST), str(_PODS)).stdout)
+        except InstallerError as error:
+            _LOG.error("the cluster could not be asked when it failed: %s", error.problem)
+    for connection in hosts:
+        try:
+            result = connection.run(Command.shell(_JOURNALS, str(_MOST)), check=False, timeout=_SECONDS)
+            _LOG.error("%s when it failed:\n%s", connection.host.address, result.stdout)
+        except InstallerError as error:
+            _LOG.error("%s could not be asked when it failed: %s", connection.host.address, error.problem)

@@ -1,0 +1,66 @@
+"""conditions.yaml: read, or refused with everything that is wrong in it, by line."""
+
+from __future__ import annotations
+
+import pytest
+
+from installer_stub.errors import UsageError
+from installer_stub.quiet.declared import NOTHING, TIMEOUT, Condition, Declared, parse
+
+GOOD = """\
+conditions:
+  - name: the database takes writes
+    of: {kind: clusters.postgresql.example.org, namespace: db, name: main}
+    jsonpath: "{.status.phase}"
+    is: Running
+    timeout: 30
+  - name: the shop answers
+    command: [scripts/probe.sh, --once]
+may-stay-unready:
+  - {kind: DaemonSet, namespace: gpu, name: plugin, because: no host of the build has a GPU}
+"""
+
+
+def test_conditions_and_what_may_stay_unready_are_read() -> None:
+    assert parse(GOOD.encode()) == Declared(
+        (
+            Condition("the database takes writes", 30.0, (), "clusters.postgresql.example.org", "db", "main", "{.status.phase}", "Running"),
+            Condition("the shop answers", TIMEOUT, ("scripts/probe.sh", "--once")),
+        ),
+        frozenset({("DaemonSet", "gpu", "plugin")}),
+    )
+    assert parse(b"") == parse(b"# nothing yet\n") == NOTHING
+
+
+@pytest.mark.parametrize(
+    ("text", "problems"),
+    [
+        ("conditions:\n  - name: a\n    cel: self.status.ready\n", ["conditions.yaml:3: conditions[0].cel: CEL is not supported"]),
+        ("conditions:\n  - name: a\n", ["conditions.yaml:2: conditions[0]: needs a jsonpath with of and is, or a command"]),
+        ("conditions:\n  - name: a\n    jsonpath: '{.x}'\n", ["conditions.yaml:2: conditions[0]: needs is, of too"]),
+        ("conditions:\n  - {name: a, command: [x], is: y}\n", ["conditions.yaml:2: conditions[0]: is a jsonpath or a command, not both"]),
+        ("conditions:\n  - {name: a, command: [x]}\n  - {name: a, command: [y]}\n", ["conditions.yaml:3: conditions[1].name: another condition has this name"]),
+        (
+            "conditions:\n  - command: x\n    timeout: 5m\nmay-stay-unready:\n  - {kind: Job, name: y}\nothers: 1\n",
+            [
+                "conditions.yaml:2: conditions[0].command: a list is wanted",
+                "conditions.yaml:2: conditions[0].name: is missing",
+                "conditions.yaml:3: conditions[0].timeout: a whole number is wanted",
+                "conditions.yaml:5: may-stay-unready[0].because: is missing",
+                "conditions.yaml:6: others: there is no such field",
+            ],
+        ),
+        ("- a\n", ["conditions.yaml:1: (the whole file): a mapping is wanted"]),
+        ("conditions: [\n", ["conditions.yaml:2: this is no YAML"]),
+        ("a: &b 1\nc: *b\n", ["conditions.yaml has anchors"]),
+        ("#" * (1 << 19), ["is larger than"]),
+        ("a: \x00", ["this is no YAML"]),
+    ],
+)
+def test_everything_that_is_wrong_is_said_at_once_with_its_line(text: str, problems: list[str]) -> None:
+    with pytest.raises(UsageError) as caught:
+        parse(text.encode())
+    at = -1
+    for problem in problems:
+        assert problem in caught.value.problem
+        at = caught.value.problem.index(problem, at + 1)
