@@ -7,7 +7,7 @@ network; containerd has no other place to ask, so nothing is pulled that was not
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
@@ -100,7 +100,7 @@ def record(
     """
     recorder.serve_also(ImageSet(blobs, [(info.cluster_reference, info.cluster)]), info.cluster_reference.repository.registry)
     with _cluster(engine, owner, recorder, settings, reporter) as (connection, source):
-        with PullWatch(recorder, connection.close) as watch, _phases_failures(watch, recorder):
+        with PullWatch(recorder, connection.close, wanted=lambda: _wanted(connection)) as watch, _phases_failures(watch, recorder):
             connections: dict[str, Connection] = {connection.host.address: connection}
             plan = build_plan(_Choices((connection.host,)), gather_all(connections), info, recording=True, images=source)
             kubectl = Kubectl(connection)
@@ -115,7 +115,8 @@ def record(
         _add_listed(recorder, [*listed, *unasked(used, recorder.finish())], reporter)
         for where, reference in listed:
             used.add(str(reference), Listed(where))
-        pull_failures(recorder)
+        for line in pull_failures(recorder, wanted=used.reasons):
+            reporter.step(line)
         snapshot = recorder.finish()
         lock = lock_of(snapshot, blobs, settings.platforms, used.reasons)
         check_coverage(pods, used, lock)
@@ -147,6 +148,11 @@ def check_coverage(objects: Sequence[Object], used: Usage, lock: ImageLock) -> N
         lines = "\n".join(f"  - {problem}" for problem in sorted(problems))
         hint = "report this: it is a bug of airseal. Until it is repaired, name the images in images.txt"
         raise RecordingIncomplete(f"the cluster used images that were not recorded:\n{lines}", hint)
+
+
+def _wanted(connection: Connection) -> Collection[Reference]:
+    """Return the images that pods want now. Raises CommandFailed, ClusterError where nobody can tell."""
+    return usage(Kubectl(connection).items(KINDS, "--all-namespaces"), ()).reasons
 
 
 def _settle(connection: Connection, plan: Plan, recorder: Recorder, settings: Settings, reporter: Reporter) -> Settled:

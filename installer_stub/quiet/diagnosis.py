@@ -109,12 +109,12 @@ def collect(kubectl: Kubectl | None, hosts: Iterable[Connection]) -> None:
     """
     if kubectl is not None:
         try:
-            _LOG.error("the cluster when it failed:\n%s", kubectl.script(_CLUSTER, str(_MOST), str(_PODS)).stdout)
+            _LOG.info("the cluster when it failed:\n%s", kubectl.script(_CLUSTER, str(_MOST), str(_PODS)).stdout)
         except InstallerError as error:
-            _LOG.error("the cluster could not be asked when it failed: %s", error.problem)
+            _LOG.info("the cluster could not be asked when it failed: %s", error.problem)
     for connection in hosts:
         try:
             result = connection.run(Command.shell(_JOURNALS, str(_MOST)), check=False, timeout=_SECONDS)
-            _LOG.error("%s when it failed:\n%s", connection.host.address, result.stdout)
+            _LOG.info("%s when it failed:\n%s", connection.host.address, result.stdout)
         except InstallerError as error:
-            _LOG.error("%s could not be asked when it failed: %s", connection.host.address, error.problem)
+            _LOG.info("%s could not be asked when it failed: %s", connection.host.address, error.problem)

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 import pytest
 
 from bundler.cluster import pull_watch
-from bundler.cluster.pull_watch import OTHER_SECONDS, REFUSED_SECONDS, PullWatch, pull_failures
+from bundler.cluster.pull_watch import OTHER_SECONDS, REFUSED_SECONDS, PullWatch, Wanted, pull_failures
 from bundler.errors import DiskFull, RecordingIncomplete
+from installer_stub.errors import ClusterError
 from registry_snapshot.errors import (
     ManifestUnknown,
     RegistryError,
@@ -97,6 +98,35 @@ def test_every_failure_is_named_with_what_the_registry_said() -> None:
     ):
         assert words in text
     assert caught.value.exit_code == 8
+
+
+def cannot_tell() -> list[Reference]:
+    raise ClusterError("the API does not answer")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "stops"),
+    [(lambda: [Reference.parse("quay.io/shop/api:1")], True), (lambda: [Reference.parse("quay.io/shop/api:2")], False), (cannot_tell, False)],
+)
+def test_what_nobody_wants_any_more_stops_nothing(wanted: Wanted, *, stops: bool) -> None:
+    now = [0.0]
+    watch = PullWatch(Recorder([failure(not_found())]), lambda: None, lambda: now[0], wanted=wanted)
+    watch.look()
+    now[0] = REFUSED_SECONDS
+    assert watch.look() is stops
+
+
+def test_our_own_full_disk_stops_whatever_is_wanted() -> None:
+    assert PullWatch(Recorder([failure(StoreError("full"))]), lambda: None, lambda: 0.0, wanted=cannot_tell).look()
+
+
+def test_what_nobody_wants_any_more_is_told() -> None:
+    both = Recorder([failure(not_found()), failure(not_found(), "quay.io/shop/old:1")])
+    (told,) = pull_failures(Recorder(both.found[1:]), wanted=[both.found[0].reference])
+    assert told.startswith("quay.io/shop/old:1 could not be pulled, and nothing names it any more")
+    with pytest.raises(RecordingIncomplete) as caught:
+        pull_failures(both, wanted=[both.found[0].reference])
+    assert "old" not in caught.value.problem
 
 
 def test_no_failure_is_no_error() -> None:
