@@ -20,6 +20,7 @@ from bundler.kubefile.stages import SCRATCH, Stages, stages_of
 from bundler.options import ImageOptions
 from installer_stub.bundle.model import ClusterCommand
 from installer_stub.phases.base import Reporter
+from installer_stub.ui.output import pass_on
 from registry_snapshot.oci.descriptor import Platform
 
 _AS_USUAL: Final = ImageOptions()
@@ -111,7 +112,7 @@ def build_image(
         for (image, _), name in bases.items():
             line = line.replace(name, image)
         if f"LABEL {COMMANDS_LABEL}" not in line:  # ours, and long
-            reporter.step(f"docker: {line}")
+            pass_on(reporter, "docker", line)
 
     try:
         if buildkit is not None:

@@ -17,6 +17,7 @@ from bundler.kubefile.stages import Named, Stages
 from bundler.options import ImageOptions
 from installer_stub.bundle.model import INTERNAL_REGISTRY
 from installer_stub.phases.base import Reporter
+from installer_stub.ui.output import pass_on
 from registry_snapshot.errors import RegistryError
 from registry_snapshot.oci.descriptor import Platform
 from registry_snapshot.oci.reference import Reference
@@ -65,7 +66,7 @@ def _resolved(
         how = "in docker already"
         if found is None or not Platform.parse(found.platform).satisfies(Platform(wanted.os, wanted.architecture)):
             reporter.step(f"FROM {named.image}: docker fetches it for {wanted}")
-            engine.pull(named.image, str(wanted), lambda line: reporter.step(f"docker: {line}"), options.docker_config)
+            engine.pull(named.image, str(wanted), lambda line: pass_on(reporter, "docker", line), options.docker_config)
             found, how = engine.image(named.image), "fetched"
     except (DockerError, RegistryError) as error:
         raise stages.kubefile.error(named.line, error.problem, error.remedy) from None

@@ -48,18 +48,32 @@ def define(parser: ArgumentParser) -> None:
 
 def run(arguments: Namespace) -> int:
     """Build, and say what was built."""
+    import logging
     from contextlib import closing
     from tempfile import gettempdir
 
     from bundler.build import build
     from bundler.disk import full_disk_named
     from bundler.engine import Engine
+    from bundler.errors import BuildError
+    from installer_stub.errors import InstallerError
     from installer_stub.ui.console import console
+    from installer_stub.ui.logfile import log_file
+    from registry_snapshot.errors import RegistryError
 
     options = parse_build(arguments)
     reporter = console(json_events=arguments.json)
-    with full_disk_named(options.cache, options.output.parent, Path(gettempdir())), closing(Engine.connect()) as engine:
-        built = build(options, engine, reporter)
+    place = options.output.parent
+    with full_disk_named(options.cache, place, Path(gettempdir())), log_file(options.output.name, directory=place, only=True) as log:
+        try:
+            with closing(Engine.connect()) as engine:
+                built = build(options, engine, reporter)
+        except (BuildError, InstallerError, RegistryError) as error:
+            logging.getLogger("airseal").exception("the build failed")
+            error.remedy = f"{error.remedy}\n  full log: {log}".lstrip()
+            raise
+        finally:
+            reporter.close()
     info = built.info
     reporter.event(
         "built",

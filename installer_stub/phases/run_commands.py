@@ -14,18 +14,21 @@ from installer_stub.bundle.model import BundleInfo, ClusterCommand
 from installer_stub.distro.kubeadm import KUBEADM
 from installer_stub.distro.units import PATH
 from installer_stub.errors import ClusterError
-from installer_stub.host.command import Command
+from installer_stub.host.command import Command, masked
 from installer_stub.host.connection import Connection
 from installer_stub.kube.helm import pending_since, take_away
 from installer_stub.kube.workloads import unready
 from installer_stub.phases.base import Context, Phase
 from installer_stub.phases.cluster_access import kubectl, speaker, wait_for_api
+from installer_stub.phases.command_environment import plan_environment
 from installer_stub.phases.journal import Journal
 from installer_stub.phases.task import Task, TaskFailed, look_at, run_task, stop_task
 from installer_stub.plan.model import HOME, STATE, HostPlan, Plan
+from installer_stub.ui.output import pass_on
 
 OLDER: Final = f"{STATE}/commands.json"  # where an older airseal wrote down what is a fact in the ledger now
 _FACT: Final = "command:"  # and the key: done for the cluster whose CA is the value
+_SHOWN: Final = 120  # characters of a command
 _NODES_TIMEOUT: Final = 120.0  # seconds
 
 
@@ -36,11 +39,13 @@ def key(bundle: BundleInfo, index: int) -> str:
     return hashlib.sha256(json.dumps(identity).encode()).hexdigest()
 
 
-def script(bundle: BundleInfo, command: ClusterCommand, directory: str) -> str:
+def script(plan: Plan, command: ClusterCommand) -> str:
     """Return the shell text that runs ``command`` as the build ran it."""
+    bundle, directory = plan.bundle, plan.cluster_directory
     environment = {
         "HOME": HOME,
         **bundle.environment,
+        **plan_environment(plan),
         "KUBECONFIG": KUBEADM.kubeconfig,
     }
     path = [f"{directory}/bin", *bundle.environment.get("PATH", "").split(":"), *PATH.split(":")]
@@ -115,27 +120,35 @@ def wait_for_nodes(
 
 
 def _short(command: ClusterCommand) -> str:
-    return " ".join(command.text().split())[:120]
+    text = " ".join(command.text().split())
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
 
 
 def _run(context: Context, index: int, command: ClusterCommand, authority: str) -> None:
     """Run one, or go on with what an earlier run began: on whichever master that was."""
-    text = script(context.plan.bundle, command, context.plan.cluster_directory)
-    task = Task(f"command-{index + 1}", text, f"{authority} {key(context.plan.bundle, index)}")
+    text = script(context.plan, command)
+    task = Task(f"command-{index + 1}", text, f"{authority} {key(context.plan.bundle, index)}", command.timeout)
     states = context.each(context.reachable(context.plan.masters), lambda _host, connection: look_at(connection, task))
     there = [address for address, state in states.items() if state.concerns(task.digest)]
     master = context.connections[there[0]] if there else speaker(context).connection
     cut = [since for state in states.values() if (since := state.interrupted(task.digest)) is not None]
     if cut and not there:
         _recover(context, min(cut))
+
+    def said(line: str) -> None:
+        pass_on(context.reporter, f"command {index + 1}", masked(line, context.secrets))
+
     try:
-        run_task(master, task, once=True, said=lambda line: context.reporter.step(f"  {line}"))
+        run_task(master, task, once=True, said=said)
     except TaskFailed as error:
         where = f"line {command.line} of the Kubefile" if command.line else f"command {index + 1} of the bundle"
-        raise ClusterError(
-            f"{where}: {_short(command)}\nended with status {error.status}:\n{error.tail}",
-            f"{error.remedy} (on {master.host.address})",
-        ) from error
+        remedy = f"{error.remedy} (on {master.host.address})"
+        if context.plan.recording:  # the host is gone in a moment, and everything it said was shown
+            remedy = "correct the command or what it names and build again; the build's log has all that it said"
+        if error.how.startswith("did not end"):
+            remedy = f"CMD --timeout={2 * command.timeout // 60 or 1}m gives it longer; {remedy}"
+        tail = masked(error.tail, context.secrets)
+        raise ClusterError(f"{where}: {_short(command)}\n{error.how}:\n{tail}", remedy) from error
 
 
 def _recover(context: Context, since: float) -> None:

@@ -25,6 +25,7 @@ from installer_stub.host.connection import Connection
 from installer_stub.host.flush import FLUSH
 from installer_stub.phases.task_state import TaskState
 from installer_stub.plan.model import STATE
+from installer_stub.ui.transfer import duration
 
 _log = logging.getLogger("airseal.task")
 _SCRIPTS: Final = "/run/airseal"
@@ -40,7 +41,7 @@ systemctl reset-failed "$1" 2>/dev/null || true
 rm -f "$2" "$3.begun" "$3.result" "$3.result.new"
 """
 
-# $1 script, $2 log, $3 digest, $4 record, $5 its directory. No ${…}: systemd would put its own variables there. It ends
+# $1 script, $2 log, $3 digest, $4 record, $5 its directory, $6 seconds that it may take, 0 for any number. No ${…}: systemd would put its own variables there. It ends
 # with 0 whatever the script did, so that no unit of an ended task stays behind; the result says how it ended. A killed task
 # leaves none.
 _WRAPPER: Final = (
@@ -48,7 +49,8 @@ _WRAPPER: Final = (
     + """\
 umask 077
 began=$(date +%s)
-/bin/sh "$1" >> "$2" 2>&1 </dev/null
+if [ "$6" -gt 0 ]; then timeout -k 30 "$6" /bin/sh "$1" >> "$2" 2>&1 </dev/null
+else /bin/sh "$1" >> "$2" 2>&1 </dev/null; fi
 status=$?
 printf "%s %s %s %s\\n" "$3" "$status" "$began" "$(date +%s)" > "$4.result.new"
 flush "$2" "$4.result.new"
@@ -59,7 +61,7 @@ exit 0
 """
 )
 
-# $1 unit, $2 script, $3 record, $4 log, $5 digest, $6 slice, $7 wrapper. The log is emptied before the unit starts, so that
+# $1 unit, $2 script, $3 record, $4 log, $5 digest, $6 slice, $7 wrapper, $8 seconds. The log is emptied before the unit starts, so that
 # what is read always belongs to this run; that it was begun is on the disk before it begins.
 _START: Final = (
     FLUSH
@@ -69,7 +71,7 @@ systemctl reset-failed "$1" 2>/dev/null || true
 umask 077; mkdir -p "${{4%/*}}" "${{3%/*}}"; : > "$4"; rm -f "$3.result" "$3.result.new"
 echo "$5 $(date +%s)" > "$3.begun"; flush "$3.begun" "${{3%/*}}"
 exec systemd-run --quiet --unit="$1" --slice="$6" --description="airseal $5" \\
-  --property=TimeoutStopSec=10 {WITHOUT_PROXY} /bin/sh -c "$7" sh "$2" "$4" "$5" "$3" "${{3%/*}}"
+  --property=TimeoutStopSec=10 {WITHOUT_PROXY} /bin/sh -c "$7" sh "$2" "$4" "$5" "$3" "${{3%/*}}" "$8"
 """
 )
 
@@ -105,11 +107,13 @@ class Task:
     """What to run. ``text`` is a ``/bin/sh`` script, which may hold no secret.
 
     Two tasks are the same if name and text are; ``identity`` stands for the text where a text of other words does the same.
+    ``limit`` is how many seconds it may take, 0 for any number: the host itself ends it then, also where nobody looks.
     """
 
     name: str
     text: str
     identity: str = ""
+    limit: int = 0
 
     @property
     def digest(self) -> str:
@@ -138,11 +142,12 @@ class Task:
 
 
 class TaskFailed(CommandFailed):
-    """A task ended with a non-zero status. ``tail`` is the end of its output."""
+    """A task ended with a non-zero status. ``tail`` is the end of its output, ``how`` says how it ended."""
 
-    def __init__(self, host: str, problem: str, remedy: str, *, status: int, tail: str) -> None:
+    def __init__(self, host: str, problem: str, remedy: str, *, status: int, tail: str, how: str) -> None:
         super().__init__(host, problem, remedy, status=status)
         self.tail = tail
+        self.how = how
 
 
 def stop_task(connection: Connection, name: str) -> None:
@@ -200,7 +205,7 @@ def run_task(
     else:
         text = task.text.encode()
         connection.put(io.BytesIO(text), task.script, size=len(text), mode=0o700)
-        start = (task.unit, task.script, task.record, task.log, task.digest, SLICE, _WRAPPER)
+        start = (task.unit, task.script, task.record, task.log, task.digest, SLICE, _WRAPPER, str(task.limit))
         connection.run(Command.shell(_START, *start, changes=f"run {task.name}"))
     state, tail = _follow(connection, task, said, clock)
     result = state.result
@@ -210,8 +215,11 @@ def run_task(
         stop_task(connection, task.name)
     last = "\n".join(tail)
     if result.status != 0:
-        problem = f"{task.name} ended with status {result.status}:\n{last}"
-        raise TaskFailed(address, problem, f"the whole output is in {task.log} there", status=result.status, tail=last)
+        # coreutils' timeout: 124 after a SIGTERM, 137 where that was not enough.
+        late = bool(task.limit) and result.status in {124, 137} and result.ended - result.began >= task.limit
+        how = f"did not end within {duration(task.limit)} and was stopped" if late else f"ended with status {result.status}"
+        problem = f"{task.name} {how}:\n{last}"
+        raise TaskFailed(address, problem, f"the whole output is in {task.log} there", status=result.status, tail=last, how=how)
     return last
 
 

@@ -13,6 +13,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from shutil import get_terminal_size
 from typing import IO, TYPE_CHECKING, Any, Protocol
 
 from installer_stub.ui.printable import json_text, printable, say
@@ -73,6 +74,12 @@ class _Console(ABC):
         with self._lock:
             self._say(kind, text, fields)
 
+    def output(self, source: str, line: str) -> None:
+        """Show a line that a program said; the log has it whole."""
+        _log.info("%s | %s", source, line)
+        with self._lock:
+            self._heard(source, line)
+
     def moved(self, what: str, count: int, total: int) -> None:
         with self._lock:
             transfer = self._transfers.get(what)
@@ -93,6 +100,9 @@ class _Console(ABC):
 
     @abstractmethod
     def _show(self, transfer: Transfer, count: int) -> None: ...
+
+    def _heard(self, source: str, line: str) -> None:
+        self._print(f"  {source} | {line}")
 
     def _print(self, text: str) -> None:
         say(text, stream=self._stream)
@@ -115,6 +125,9 @@ class JsonConsole(_Console):
     def _say(self, kind: str, text: str, fields: dict[str, object]) -> None:
         self._print(_json(kind, {"text": text, **fields}))
 
+    def _heard(self, source: str, line: str) -> None:
+        self._print(_json("output", {"source": source, "text": line}))
+
     def _show(self, transfer: Transfer, count: int) -> None:  # noqa: ARG002
         if transfer.is_due(JSON_SECONDS):
             self._print(_json("moved", {"what": transfer.what, "done": transfer.done, "total": transfer.total}))
@@ -126,22 +139,39 @@ class BarConsole(_Console):
     def __init__(self, stream: IO[str]) -> None:
         super().__init__(stream)
         self._bars: dict[str, tqdm[Any]] = {}
+        self._folded = False  # the last line is one of a program's output, and the next line takes its place
 
     def close(self) -> None:
         """End all bars."""
         with self._lock:
+            self._unfold()
             for bar in self._bars.values():
                 bar.close()
             self._bars.clear()
             super().close()
 
     def _say(self, kind: str, text: str, fields: dict[str, object]) -> None:  # noqa: ARG002
+        self._unfold()
         if not self._bars:
             self._print(text)
             return
         next(iter(self._bars.values())).write(printable(text), file=self._stream)
 
+    def _heard(self, source: str, line: str) -> None:
+        if self._bars:  # they have the last line; what was said stands in the log
+            return
+        self._unfold()
+        shown = printable(f"  {source} | {line}", lines=False)
+        say(shown[: max(20, get_terminal_size().columns - 1)], stream=self._stream, end="")
+        self._folded = True
+
+    def _unfold(self) -> None:
+        if self._folded:
+            self._stream.write("\r\x1b[K")
+            self._folded = False
+
     def _show(self, transfer: Transfer, count: int) -> None:
+        self._unfold()
         bar = self._bars.get(transfer.what) or self._new_bar(transfer)
         if bar is not None:
             bar.update(count)

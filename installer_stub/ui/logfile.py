@@ -33,13 +33,16 @@ class _Handler(logging.StreamHandler[TextIO]):
 
 
 @contextmanager
-def log_file(name: str, secrets: Sequence[Secret] = (), *, directory: Path | None = None) -> Iterator[Path]:
+def log_file(name: str, secrets: Sequence[Secret] = (), *, directory: Path | None = None, only: bool = False) -> Iterator[Path]:
     """Log to ``NAME-TIME.log`` in ``directory`` (or here) while the block runs, and give the file's path.
 
+    ``only``: the file is called ``NAME.log``, and takes the place of the last one.
     Where the directory cannot be written, as on a read-only stick, or names are taken, the log goes to the temporary directory.
     ``secrets`` may be appended to meanwhile.
     """
     path, handle = _open(_name(name), directory or Path.cwd())
+    if only:
+        path = path.replace(path.with_name(f"{name}.log"))
     handler = _Handler(os.fdopen(handle, "w", encoding="utf-8"))
     handler.setFormatter(_MaskingFormatter(secrets))
     logger = logging.getLogger(ROOT_LOGGER)

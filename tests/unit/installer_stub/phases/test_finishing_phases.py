@@ -14,7 +14,7 @@ import yaml
 
 from installer_stub.bundle.model import ClusterCommand
 from installer_stub.errors import ClusterError, CommandFailed, InstallerError, NotAccepted
-from installer_stub.host.command import Command, CommandResult
+from installer_stub.host.command import Command, CommandResult, Secret
 from installer_stub.phases import run_commands
 from installer_stub.phases.accept import Accept, missing
 from installer_stub.phases.base import Context
@@ -106,9 +106,22 @@ class TestRunCommands:
         assert "/opt/airseal/shop-1.4.0/bin:" in path
         assert "/usr/local/bin:" in path
 
+    def test_a_command_sees_the_plan_and_a_kubefile_cannot_say_otherwise(self) -> None:
+        plan = PLAN
+        bundle = bundle_info(environment={"AIRSEAL_MASTERS": "99", "KUBECONFIG": "/x"})
+        text = run_commands.script(replace(plan, bundle=bundle), bundle.commands[0])
+        said = dict(line.removeprefix("export ").split("=", 1) for line in text.splitlines() if line.startswith("export "))
+        assert said["AIRSEAL_MASTERS"] == str(len(plan.masters))
+        assert said["AIRSEAL_NODES"] == str(len(plan.nodes))
+        assert (said["AIRSEAL_POD_CIDR"], said["AIRSEAL_SERVICE_CIDR"]) == (plan.pod_cidr, plan.service_cidr)
+        assert said["AIRSEAL_ENDPOINT"] == f"https://{M1}:6443"
+        assert said["AIRSEAL_REGISTRY"] == ",".join(plan.images.endpoints)
+        assert said["AIRSEAL_CLUSTER_DIR"] == "/opt/airseal/shop-1.4.0"
+        assert said["KUBECONFIG"] == "/etc/kubernetes/admin.conf"
+
     def test_what_a_kubefile_says_cannot_turn_into_shell(self) -> None:
         bundle = bundle_info(environment={"X": "'; reboot; '"}, commands=(ClusterCommand(("echo", "$(reboot)"), 3),))
-        text = run_commands.script(bundle, bundle.commands[0], "/opt/it's here")
+        text = run_commands.script(replace(PLAN, bundle=bundle), bundle.commands[0])
         assert """export X=''"'"'; reboot; '"'"''""" in text
         assert "exec echo '$(reboot)'" in text
 
@@ -135,6 +148,22 @@ class TestRunCommands:
             RunCommands().run(context)
         assert caught.value.exit_code == 6
         assert "/var/lib/airseal/log/command-2.log" in caught.value.remedy
+
+    def test_a_failure_of_a_build_does_not_send_people_to_a_host_that_is_gone(self, context: Context, hosts: dict[str, ScriptedConnection]) -> None:
+        hosts[M1].tasks((1, "no\n"))
+        context.plan = replace(context.plan, recording=True)
+        with pytest.raises(ClusterError) as caught:
+            RunCommands().run(context)
+        assert "the build's log" in caught.value.remedy
+        assert M1 not in caught.value.remedy
+
+    def test_what_is_known_to_be_secret_is_masked_in_what_a_command_says(self, context: Context, hosts: dict[str, ScriptedConnection]) -> None:
+        context.secrets.append(Secret("hunter22"))
+        hosts[M1].tasks((1, "password is hunter22\n"))
+        with pytest.raises(ClusterError, match=r"password is \*{6}"):
+            RunCommands().run(context)
+        assert isinstance(context.reporter, RecordingReporter)
+        assert not any("hunter22" in step for step in context.reporter.steps)
 
     def test_after_a_failure_the_next_run_goes_on_with_the_one_that_failed(
         self, context: Context, hosts: dict[str, ScriptedConnection]

@@ -190,7 +190,7 @@ def wrapped(tmp_path: Path) -> tuple[Path, list[str]]:
     """The wrapper that systemd would start, without systemd."""
     script, log, record = tmp_path / "x.sh", tmp_path / "x.log", tmp_path / "x"
     log.touch()
-    return tmp_path, ["/bin/sh", "-c", task_module._WRAPPER, "sh", str(script), str(log), "abc", str(record), str(tmp_path)]
+    return tmp_path, ["/bin/sh", "-c", task_module._WRAPPER, "sh", str(script), str(log), "abc", str(record), str(tmp_path), "0"]
 
 
 @pytest.mark.parametrize("status", [0, 3])
@@ -203,6 +203,27 @@ def test_a_task_writes_its_own_result_and_takes_its_script_away(wrapped: tuple[P
     assert int(words[2]) <= int(words[3])
     assert sorted(entry.name for entry in directory.iterdir()) == ["x.log", "x.result"]
     assert (directory / "x.log").read_text() == "out\nerr\n"
+
+
+def test_one_that_takes_too_long_is_ended_and_its_children_with_it(wrapped: tuple[Path, list[str]]) -> None:
+    directory, argv = wrapped
+    (directory / "x.sh").write_text("echo begun; sleep 60; echo never\n")
+    assert subprocess.run([*argv[:-1], "1"], check=False).returncode == 0
+    words = (directory / "x.result").read_text().split()
+    assert words[:2] == ["abc", "124"]
+    assert int(words[3]) - int(words[2]) >= 1
+    assert (directory / "x.log").read_text() == "begun\n"
+
+
+def test_one_that_was_ended_says_after_how_long() -> None:
+    task = Task("join", "kubeadm join\n", limit=100)
+    connection = host(answer(GONE, "waiting\n", size=8, status=124))
+    with pytest.raises(TaskFailed, match="join did not end within 1 min 40 s and was stopped:\nwaiting"):
+        run_task(connection, task)
+    assert connection.ran("systemd-run")[0].text.endswith(" 100")
+    own = host(answer(GONE, "x\n", size=2, status=124))
+    with pytest.raises(TaskFailed, match="ended with status 124"):
+        run_task(own, Task("join", "kubeadm join\n", limit=1000))
 
 
 def test_a_killed_task_leaves_no_result(wrapped: tuple[Path, list[str]]) -> None:

@@ -11,6 +11,7 @@ import threading
 import pytest
 
 from installer_stub.ui.console import BarConsole, Console, JsonConsole, LineConsole, console, phase_line
+from installer_stub.ui.output import Folding
 from installer_stub.ui.transfer import Transfer, duration, size
 
 
@@ -141,3 +142,20 @@ def test_sizes(count: int, text: str) -> None:
 @pytest.mark.parametrize(("seconds", "text"), [(0.4, "0 s"), (59.4, "59 s"), (185, "3 min 5 s"), (3720, "1 h 2 min")])
 def test_durations(seconds: float, text: str) -> None:
     assert duration(seconds) == text
+
+
+def test_output_of_programs_is_folded_on_a_terminal_prefixed_in_a_pipe_and_an_event_for_machines(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    terminal, pipe, machine = Terminal(), io.StringIO(), io.StringIO()
+    for screen in (console(stream=terminal), console(stream=pipe), console(stream=machine, json_events=True)):
+        assert isinstance(screen, Folding)
+        screen.output("command 1", "one")
+        screen.output("command 1", "x\x1b[2J" + "y" * 100)
+        screen.step("next")
+        screen.close()
+    assert pipe.getvalue() == "  command 1 | one\n  command 1 | x\\x1b[2J" + "y" * 100 + "\nnext\n"
+    folded = "\r\x1b[K"
+    long = ("  command 1 | x\\x1b[2J" + "y" * 100)[:39]
+    assert terminal.getvalue() == f"  command 1 | one{folded}{long}{folded}next\n"
+    events = [json.loads(line) for line in machine.getvalue().splitlines()]
+    assert [(event["event"], event.get("source")) for event in events] == [("output", "command 1"), ("output", "command 1"), ("step", None)]

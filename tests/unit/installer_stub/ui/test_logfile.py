@@ -84,3 +84,13 @@ def test_a_stick_that_is_pulled_out_ends_the_log_and_not_the_run(tmp_path: Path,
         os.close(full)
         logging.getLogger("airseal").info("x")
     assert capfd.readouterr().err == ""
+
+
+def test_the_only_log_of_a_build_takes_the_place_of_the_last(tmp_path: Path) -> None:
+    for text in ("first", "second"):
+        with log_file("shop.run", directory=tmp_path, only=True) as path:
+            logging.getLogger("airseal.x").info(text)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["shop.run.log"] == [path.name]
+    assert "second" in path.read_text()
+    assert "first" not in path.read_text()
+    assert path.stat().st_mode & 0o777 == 0o600
