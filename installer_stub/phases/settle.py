@@ -62,7 +62,7 @@ def runner_of(connection: Connection, plan: Plan) -> Runs:
     """Return what runs a command of the bundle on this host as its CMDs run: same directory, same environment."""
 
     def runs(argv: tuple[str, ...], timeout: float) -> CommandResult:
-        text = script(plan.bundle, ClusterCommand(argv), plan.cluster_directory)
+        text = script(plan, ClusterCommand(argv))
         return connection.run(Command.shell(text), check=False, timeout=timeout)
 
     return runs
