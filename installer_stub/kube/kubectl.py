@@ -38,13 +38,13 @@ class Kubectl:
         command = Command.shell(script, self._kubeconfig, f"--server={OWN_SERVER}", *arguments, changes=changes, stdin=stdin)
         return self._connection.run(command, check=check)
 
-    def script(self, text: str, *arguments: str) -> CommandResult:
+    def script(self, text: str, *arguments: str, timeout: float | None = None) -> CommandResult:
         """Run a shell script that only looks, whose ``$1 …`` are ``arguments``, and then what kubectl needs to be told.
 
-        The result is returned whatever its status is. Raises HostUnreachable.
+        The result is returned whatever its status is; after ``timeout`` seconds it is what was said by then. Raises HostUnreachable.
         """
         told = ("--kubeconfig", self._kubeconfig, f"--server={OWN_SERVER}", f"--request-timeout={_REQUEST_TIMEOUT}")
-        return self._connection.run(Command.shell(f"set +e; PATH={PATH}; export PATH\n{text}", *arguments, *told), check=False)
+        return self._connection.run(Command.shell(f"set +e; PATH={PATH}; export PATH\n{text}", *arguments, *told), check=False, timeout=timeout)
 
     def get(self, *arguments: str) -> Object:
         """Return what ``kubectl get … -o json`` prints. Raises CommandFailed, ClusterError."""

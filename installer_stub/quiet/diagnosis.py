@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from typing import Final
 
 from installer_stub.errors import (
@@ -26,7 +27,9 @@ _CHARACTERS: Final = 2000
 _LOGS: Final = 3  # in an error
 _PODS: Final = 12  # of which logs are collected
 _MOST: Final = 96 * 1024  # bytes of each part
+_HOSTS: Final = 8  # masters come first
 _SECONDS: Final = 60.0  # for each host
+_CLUSTER_SECONDS: Final = 180.0
 
 # The run before the present one says why it ended; where there was none, the present one has to do.
 _TAIL: Final = """\
@@ -95,7 +98,7 @@ def logs_of(kubectl: Kubectl, unready: Unready) -> str:
     if not unready.pod:
         return ""
     try:
-        said = kubectl.script(_TAIL, unready.namespace, unready.pod, str(_LINES)).stdout
+        said = kubectl.script(_TAIL, unready.namespace, unready.pod, str(_LINES), timeout=_SECONDS).stdout
     except InstallerError as error:
         return f"\n      its log cannot be read: {error.problem}"
     lines = [line[:300] for line in said.strip()[-_CHARACTERS:].splitlines()]
@@ -109,10 +112,10 @@ def collect(kubectl: Kubectl | None, hosts: Iterable[Connection]) -> None:
     """
     if kubectl is not None:
         try:
-            _LOG.info("the cluster when it failed:\n%s", kubectl.script(_CLUSTER, str(_MOST), str(_PODS)).stdout)
+            _LOG.info("the cluster when it failed:\n%s", kubectl.script(_CLUSTER, str(_MOST), str(_PODS), timeout=_CLUSTER_SECONDS).stdout)
         except InstallerError as error:
             _LOG.info("the cluster could not be asked when it failed: %s", error.problem)
-    for connection in hosts:
+    for connection in islice(hosts, _HOSTS):
         try:
             result = connection.run(Command.shell(_JOURNALS, str(_MOST)), check=False, timeout=_SECONDS)
             _LOG.info("%s when it failed:\n%s", connection.host.address, result.stdout)

@@ -13,7 +13,7 @@ from installer_stub.kube.workloads import Unready, failed_pods, unready
 from installer_stub.quiet.crash import Crash, crash_of, final_crashes
 from installer_stub.quiet.custom import undeployed, unsatisfied
 from installer_stub.quiet.history import History, begin, proceed
-from installer_stub.quiet.leases import headless, leaders, longest
+from installer_stub.quiet.leases import SKEW, headless, leaders, longest
 from installer_stub.quiet.look import PARTIAL, Look
 from installer_stub.quiet.services import unanswered
 from registry_snapshot.errors import DigestInvalid, ReferenceInvalid
@@ -21,7 +21,8 @@ from registry_snapshot.oci.reference import Reference
 
 Object = Mapping[str, Any]
 WHOLE: Final = Scope()
-_BEYOND: Final = 1.0  # a second longer than the longest lease
+# Longer than the longest lease: by then one that nobody renews has been seen to be so, or somebody has taken it and shows.
+_BEYOND: Final = SKEW + 2.0
 # What people look for in the closing lines; the others are counted together.
 _TOLD: Final = ("Pod", "Deployment", "StatefulSet", "DaemonSet", "Job", "PersistentVolumeClaim", "ValidatingWebhookConfiguration", "MutatingWebhookConfiguration", "APIService", "Lease")
 

@@ -17,7 +17,7 @@ from installer_stub.quiet.traces import election
 Object = Mapping[str, Any]
 _IDENTITY: Final = "apiserver.kubernetes.io/identity"  # an API server's own mark, an hour long: nobody waits for it
 _NODES: Final = "kube-node-lease"  # kubelets' heartbeats
-SKEW: Final = 5.0  # seconds between the clocks of two hosts; preflight forbids more than a few
+SKEW: Final = 2.0  # seconds between the clocks of two hosts, and of the holder's own delay
 LONGEST: Final = 120.0  # a lease that lasts longer is not waited out
 # So long somebody may take over a lease that nobody renews; after that it is what is left of something.
 TAKE_OVER: Final = 60.0

@@ -26,6 +26,7 @@ WHOLE: Final = (
     "apiservices.apiregistration.k8s.io", "validatingwebhookconfigurations.admissionregistration.k8s.io",
     "mutatingwebhookconfigurations.admissionregistration.k8s.io",
 )  # fmt: skip
+_SECONDS: Final = 120.0  # for one look
 _EVENTS: Final = ("events", "events.events.k8s.io")
 _BETWEEN: Final = "\x1e"  # a control character: in JSON it is escaped, in a name forbidden
 _TAB: Final = '{"\\t"}'
@@ -39,7 +40,8 @@ _FIELDS: Final = (
     "{.status}",
 )  # fmt: skip
 _LINES: Final = "{range .items[*]}" + _TAB.join(_FIELDS) + '{"\\n"}{end}'
-_POD_EVENTS: Final = "{range .items[*]}" + _TAB.join(("{.metadata.uid}", "{.involvedObject.namespace}", "{.involvedObject.name}")) + '{"\\n"}{end}'
+_POD_SECONDS: Final = 120.0  # for one look
+_EVENTS: Final = "{range .items[*]}" + _TAB.join(("{.metadata.uid}", "{.involvedObject.namespace}", "{.involvedObject.name}")) + '{"\\n"}{end}'
 _DEBUGGING: Final = re.compile(r"[EWI]\d{4} ")  # klog's: the same is said once more in kubectl's own words
 PARTIAL: Final = "unable to retrieve the complete list of server APIs"
 # Discovery fails for an API that is away and still names all others; a kind that cannot be listed is said on stderr.
@@ -70,7 +72,7 @@ class Look:
 
 def look(kubectl: Kubectl) -> Look:
     """Return what there is now. Raises CommandFailed, ClusterError when the API does not answer."""
-    result = kubectl.script(_SCRIPT, ",".join(WHOLE), _LINES, _POD_EVENTS)
+    result = kubectl.script(_SCRIPT, ",".join(WHOLE), _LINES, _POD_EVENTS, timeout=_SECONDS)
     pieces = result.stdout.split(_BETWEEN)
     if len(pieces) != 4:
         raise ClusterError(f"kubectl did not answer: {_said(result.stderr) or 'it said nothing'}")

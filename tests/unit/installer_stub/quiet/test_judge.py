@@ -168,12 +168,12 @@ def test_a_site_s_own_webhook_and_release_are_told() -> None:
 @pytest.mark.parametrize(
     ("leases", "floor", "needed"),
     [
-        ([], 0.0, 1.0),
+        ([], 0.0, 4.0),
         ([], 60.0, 60.0),
-        ([lease(renewed=999.0), lease("flux", renewed=999.0, lasts=35)], 0.0, 36.0),
+        ([lease(renewed=999.0), lease("flux", renewed=999.0, lasts=35)], 0.0, 39.0),
         ([lease(renewed=0.0, lasts=100)], 20.0, 20.0),  # nobody holds it
-        ([lease(renewed=999.0, lasts=3600)], 0.0, 121.0),  # bounded
-        ([lease("apiserver", renewed=999.0, lasts=3600, metadata={"labels": {"apiserver.kubernetes.io/identity": "kube-apiserver"}})], 0.0, 1.0),
+        ([lease(renewed=999.0, lasts=3600)], 0.0, 124.0),  # bounded
+        ([lease("apiserver", renewed=999.0, lasts=3600, metadata={"labels": {"apiserver.kubernetes.io/identity": "kube-apiserver"}})], 0.0, 4.0),
     ],
 )
 def test_quiet_lasts_longer_than_the_longest_lease_that_somebody_holds(leases: list[dict[str, Any]], floor: float, needed: float) -> None:

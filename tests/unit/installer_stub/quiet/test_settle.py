@@ -69,7 +69,7 @@ def test_the_longest_lease_is_waited_out() -> None:
             self.looks = [[deployment(at=self.now if self.counted < 2 else 2.0), lease(renewed=self.now, lasts=35)]]
             return super().answer(command)
 
-    assert Living([]).settle(floor=0).needed == 36
+    assert Living([]).settle(floor=0).needed == 39
 
 
 def test_a_finished_site_is_looked_at_once_and_an_unquiet_one_twice() -> None:
