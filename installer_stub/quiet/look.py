@@ -40,8 +40,7 @@ _FIELDS: Final = (
     "{.status}",
 )  # fmt: skip
 _LINES: Final = "{range .items[*]}" + _TAB.join(_FIELDS) + '{"\\n"}{end}'
-_POD_SECONDS: Final = 120.0  # for one look
-_EVENTS: Final = "{range .items[*]}" + _TAB.join(("{.metadata.uid}", "{.involvedObject.namespace}", "{.involvedObject.name}")) + '{"\\n"}{end}'
+_POD_EVENTS: Final = "{range .items[*]}" + _TAB.join(("{.metadata.uid}", "{.involvedObject.namespace}", "{.involvedObject.name}")) + '{"\\n"}{end}'
 _DEBUGGING: Final = re.compile(r"[EWI]\d{4} ")  # klog's: the same is said once more in kubectl's own words
 PARTIAL: Final = "unable to retrieve the complete list of server APIs"
 # Discovery fails for an API that is away and still names all others; a kind that cannot be listed is said on stderr.
