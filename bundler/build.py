@@ -16,12 +16,13 @@ from bundler.cluster.conditions import check_conditions
 from bundler.cluster.container import remove_orphans
 from bundler.cluster.host_image import host_image
 from bundler.cluster.ownership import LABEL, Owner
+from bundler.coverage.inherit import carry
+from bundler.coverage.lists import Lists, balancer_image, lists_of
 from bundler.engine import Engine, ImageInfo
 from bundler.errors import BuildFailed
 from bundler.file_store import FileStore
 from bundler.files import ClusterFiles, collect
 from bundler.image import Source, build_image, commands_of, read_source
-from bundler.image_list import balancer_image, listed_images
 from bundler.image_lock import all_blobs
 from bundler.kubefile.dockerfile import KUBERNETES_LABEL, PINS_LABEL
 from bundler.kubefile.from_images import from_images
@@ -34,6 +35,7 @@ from bundler.pack.stub_runtime import StubRuntime
 from bundler.pull_progress import PullProgress
 from bundler.recordings import recording_directory
 from installer_stub.bundle.cluster_files import EMPTY, cluster_manifest
+from installer_stub.bundle.coverage import COVERAGE, encode_coverage
 from installer_stub.bundle.model import BALANCER_LABEL, INTERNAL_REGISTRY, BundleInfo
 from installer_stub.distro.paths import BUNDLED
 from installer_stub.phases.base import Artifact, Reporter
@@ -92,12 +94,14 @@ def build(options: BuildOptions, engine: Engine, reporter: Reporter) -> Built:
     reporter.step("taking the cluster files out of the image")
     with engine.archive(image.id, "/cluster", {LABEL: str(owner)}) as archive:
         files = collect(archive, FileStore(blobs, cache / "compressed"), reporter)
+    lists = Lists(balancer_image(image.labels)) + _lists(options, engine, image, files, blobs)
     stub = stub_runtime(cache, options.runtime, reporter)
     check_conditions(files.files, blobs)
     info = bundle_info(options, image, files, blobs)
 
     settings = Settings(
-        host_image(engine, reporter, options.host_image), options.platforms, options.settle_timeout, options.quiet_period, options.keep
+        host_image(engine, reporter, options.host_image), options.platforms, options.settle_timeout, options.quiet_period, options.keep,
+        options.strict,
     )
     with (
         recording_directory(cache) as directory,
@@ -110,7 +114,7 @@ def build(options: BuildOptions, engine: Engine, reporter: Reporter) -> Built:
             blobs,
             info=info,
             stub=Artifact(stub_size=stub.size, open_stub=stub.open, stub_digest=stub.digest),
-            listed=listed_images(files.files, blobs) + balancer_image(image.labels),
+            lists=lists,
             settings=settings,
             reporter=reporter,
         )
@@ -130,8 +134,18 @@ def cluster_image(options: BuildOptions, engine: Engine, source: Source, mirrors
                 reporter.step(f"base {recipe.title}")
                 bases[named.image, named.platform] = builder.tag(recipe)
         reporter.step(f"building the cluster image from {source.file}")
-        tag = f"{INTERNAL_REGISTRY}/image/{options.name}:{options.version}"
-        return build_image(engine, source, tag=tag, bases=bases, platform=str(platform), reporter=reporter, options=options.image)
+        return build_image(engine, source, tag=image_tag(options), bases=bases, platform=str(platform), reporter=reporter, options=options.image)
+
+
+def image_tag(options: BuildOptions) -> str:
+    """Return what docker calls the cluster image."""
+    return f"{INTERNAL_REGISTRY}/image/{options.name}:{options.version}"
+
+
+def _lists(options: BuildOptions, engine: Engine, image: ImageInfo, files: ClusterFiles, blobs: DiskBlobStore) -> Lists:
+    """Return what the image and its bases list."""
+    own = lists_of(files.files, blobs)
+    return carry(engine, image, own, tag=image_tag(options), title=f"{options.name}:{options.version}", platform=str(options.platforms[0]))
 
 
 def bundle_info(options: BuildOptions, image: ImageInfo, files: ClusterFiles, blobs: DiskBlobStore) -> BundleInfo:
@@ -187,6 +201,7 @@ def _seal(
         digests=sorted(digests),
         runtime=stub,
         reporter=reporter,
+        documents={COVERAGE: encode_coverage(recording.covered.coverage)},
     )
     size = options.output.stat().st_size
     return Built(options.output, info, size, len(recording.snapshot.images), len(digests), time.monotonic() - began, recording.quiet)

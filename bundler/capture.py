@@ -7,7 +7,7 @@ network; containerd has no other place to ask, so nothing is pulled that was not
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
@@ -16,6 +16,8 @@ from bundler.cluster.container import TemporaryHost, TemporaryNetwork, check_rea
 from bundler.cluster.ownership import Owner
 from bundler.cluster.pull_watch import PullWatch, pull_failures
 from bundler.cluster.usage import KINDS, Object, Usage, usage
+from bundler.coverage.cover import Covered, cover
+from bundler.coverage.lists import Lists
 from bundler.engine import Engine
 from bundler.errors import ClusterFailed, Interrupted, RecordingIncomplete
 from bundler.image_lock import lock_of
@@ -28,6 +30,7 @@ from installer_stub.host.connection import Connection
 from installer_stub.host.model import Host
 from installer_stub.kube.acceptance import accept
 from installer_stub.kube.kubectl import Kubectl
+from installer_stub.kube.owners import by_uid
 from installer_stub.options import POD_CIDR, SERVICE_CIDR
 from installer_stub.phases.base import Artifact, Context, Reporter
 from installer_stub.phases.pipeline import RECORD
@@ -42,6 +45,7 @@ from installer_stub.quiet.settle import Settled, Settling, settle
 from registry_snapshot.errors import RegistryError, StoreError
 from registry_snapshot.oci.descriptor import Platform
 from registry_snapshot.oci.reference import Reference
+from registry_snapshot.record.journal import History
 from registry_snapshot.record.recorder import Recorder
 from registry_snapshot.record.snapshot import Snapshot
 from registry_snapshot.serve.app import RegistryApp
@@ -61,14 +65,17 @@ class Settings:
     settle_timeout: float
     quiet_period: float
     keep: bool
+    strict: bool  # what neither the recording nor a list knew is an error
 
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """What the cluster used, and why."""
+    """What the cluster used, and why; what was seen and left out; when each image was first asked for, in seconds since 1970."""
 
     snapshot: Snapshot
     lock: ImageLock
+    covered: Covered
+    first_seen: Mapping[Reference, float]
     quiet: tuple[str, ...] = ()  # for how long nothing happened, and what was watched: closing lines
 
 
@@ -89,13 +96,13 @@ def record(
     *,
     info: BundleInfo,
     stub: Artifact,
-    listed: Sequence[tuple[str, Reference]],
+    lists: Lists,
     settings: Settings,
     reporter: Reporter,
 ) -> Recording:
     """Bring up ``info``'s cluster and application once, and return what they pulled.
 
-    ``listed`` are images nobody may pull, with the line that lists each. Raises ClusterFailed, RecordingIncomplete,
+    ``lists`` say what is in although nobody may pull it, and what is kept out. Raises ClusterFailed, RecordingIncomplete,
     DockerError, RegistryError, Interrupted; the cluster is gone by then unless ``settings.keep``.
     """
     recorder.serve_also(ImageSet(blobs, [(info.cluster_reference, info.cluster)]), info.cluster_reference.repository.registry)
@@ -112,16 +119,17 @@ def record(
             pods = kubectl.items(KINDS, "--all-namespaces")
             events: tuple[Object, ...] = kubectl.items("events", "--all-namespaces")
         used = usage(pods, events)
-        _add_listed(recorder, [*listed, *unasked(used, recorder.finish())], reporter)
-        for where, reference in listed:
+        _add_listed(recorder, [*lists.listed, *unasked(used, recorder.finish())], reporter)
+        for where, reference in lists.listed:
             used.add(str(reference), Listed(where))
         for line in pull_failures(recorder, wanted=used.reasons):
             reporter.step(line)
+        covered = cover(recorder, kubectl, used, lists, known=by_uid(pods), strict=settings.strict, reporter=reporter)
         snapshot = recorder.finish()
-        lock = lock_of(snapshot, blobs, settings.platforms, used.reasons)
+        lock = lock_of(snapshot, blobs, settings.platforms, covered.reasons)
         check_coverage(pods, used, lock)
         reporter.step(f"recorded {len(snapshot.images)} images; removing the temporary cluster")
-    return Recording(snapshot, lock, settled.lines())
+    return Recording(snapshot, lock, covered, _first_seen(recorder.history), settled.lines())
 
 
 def unasked(used: Usage, snapshot: Snapshot) -> list[tuple[str, Reference]]:
@@ -171,6 +179,13 @@ def _settle(connection: Connection, plan: Plan, recorder: Recorder, settings: Se
     for line in settled.lines():
         reporter.step(line)
     return settled
+
+
+def _first_seen(history: History) -> dict[Reference, float]:
+    found: dict[Reference, float] = {}
+    for pull in history.pulls:
+        found.setdefault(pull.reference, pull.time)
+    return found
 
 
 def _add_listed(recorder: Recorder, listed: Sequence[tuple[str, Reference]], reporter: Reporter) -> None:

@@ -52,6 +52,7 @@ class BuildOptions:
     quiet_period: float
     runtime: Choice
     keep: bool
+    strict: bool  # what neither the recording nor a list knew is an error
     cache: Path
     image: ImageOptions = ImageOptions()
 

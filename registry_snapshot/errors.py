@@ -6,6 +6,7 @@
     ├── DigestInvalid             text that is no digest
     ├── ReferenceInvalid          text that is no image reference
     ├── ManifestInvalid           bytes that are no manifest or index
+    │   └── NothingForPlatform    an index without an image for the platforms that are wanted
     ├── NameUnknown               no such repository here        (spec code NAME_UNKNOWN)
     ├── ManifestUnknown           no such tag or manifest here   (spec code MANIFEST_UNKNOWN)
     ├── BlobUnknown               no such blob here              (spec code BLOB_UNKNOWN)
@@ -43,6 +44,10 @@ class ReferenceInvalid(RegistryError, ValueError):
 
 class ManifestInvalid(RegistryError, ValueError):
     """The bytes are no manifest or index that a client could use."""
+
+
+class NothingForPlatform(ManifestInvalid):
+    """The image is there, and none of it is for a platform that is wanted."""
 
 
 class NameUnknown(RegistryError):

@@ -41,6 +41,7 @@ def define(parser: ArgumentParser) -> None:
     record.add_argument("--build-host-image", default="", metavar="REF", help="an image with systemd for the temporary host, instead of ours")
     record.add_argument("--settle-timeout", type=float, default=900, metavar="S", help="how long workloads may take to become ready (default 900)")
     record.add_argument("--quiet-period", type=float, default=60, metavar="S", help="how long nothing may be pulled, and nothing change in the cluster, before the recording ends: an operator that waits longer between two steps loses what it makes then (default 60; never less than the longest lease in the cluster)")
+    record.add_argument("--strict", action="store_true", help="fail if the scan of the cluster finds an image that was neither pulled nor listed, or one that cannot be sealed")
     record.add_argument("--keep-cluster", action="store_true", help="leave the temporary cluster running, to look at it")
     parser.add_argument("--runtime", choices=("auto", "portable", "host"), default="auto", help="Python of the frozen installer: portable starts on glibc 2.17 and newer, host only where glibc is as new as here, auto is portable if it can be built (default auto)")
     parser.add_argument("--json", action="store_true", help="print events as JSON, one a line")
@@ -124,6 +125,7 @@ def parse_build(arguments: Namespace) -> BuildOptions:
         quiet_period=check_seconds("--quiet-period", arguments.quiet_period),
         runtime=arguments.runtime,
         keep=arguments.keep_cluster,
+        strict=arguments.strict,
         cache=cache_root(arguments.cache),
         image=ImageOptions(
             tuple(arguments.secret), tuple(arguments.ssh), arguments.target, arguments.pull, arguments.no_cache, arguments.docker_config

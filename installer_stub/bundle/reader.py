@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import BinaryIO, Self, cast
 
 from installer_stub.bundle.cluster_files import parse_cluster_manifest
+from installer_stub.bundle.coverage import COVERAGE, Coverage, decode_coverage
 from installer_stub.bundle.damage import COPY_AGAIN, explain
 from installer_stub.bundle.documents import (
     BUNDLE,
@@ -124,6 +125,11 @@ class Bundle:
         return decode_lock(self.read(LOCK))
 
     @cached_property
+    def coverage(self) -> Coverage | None:
+        """What the build saw and did not take; None for a bundle that was built without a scan. Raises BundleError."""
+        return decode_coverage(self.read(COVERAGE)) if COVERAGE in self._entries else None
+
+    @cached_property
     def roots(self) -> tuple[tuple[Reference, Descriptor], ...]:
         """Every name of ``index.json``: the images, and the cluster artifact. Raises BundleError."""
         try:
@@ -218,6 +224,7 @@ class Bundle:
                 yield f"{reference} is not whole: {error.problem}"
         for digest in sorted(set(self._document.blobs) - reached):
             yield f"the blob {digest} belongs to no image"
+        _ = self.coverage  # canonical, or it raises
         names = {reference: descriptor.digest for reference, descriptor in self.roots}
         if names.get(self.info.cluster_reference) != self.info.cluster.digest:
             yield f"{INDEX} does not name the cluster files {self.info.cluster.digest}"

@@ -32,7 +32,7 @@ from registry_snapshot.record.snapshot import Reason, RecordedImage, Snapshot
 from registry_snapshot.record.upstream import Progress, Traffic, no_progress
 from registry_snapshot.record.upstreams import Upstreams
 from registry_snapshot.store.base import Extent, RegistryContent
-from registry_snapshot.store.closure import closure, platforms_of
+from registry_snapshot.store.closure import children, closure, platforms_of, read_manifest
 from registry_snapshot.store.disk import DiskBlobStore
 from registry_snapshot.store.growth import GrowingExtent
 
@@ -147,6 +147,18 @@ class Recorder:
         if reference.digest is not None:
             reference = Reference(reference.repository, None, reference.digest)
         return self._use(reference, reason, LISTED)
+
+    def look(self, reference: Reference) -> Descriptor:
+        """Return what ``reference`` means upstream, and record nothing: it may be no image at all.
+
+        Raises ManifestUnknown where the upstream says that there is none, ManifestInvalid where it has nothing for the
+        recorded platforms, UpstreamError where it did not say, StoreError.
+        """
+        with self._closures.activity(), _as_missing(ManifestUnknown):
+            descriptor = self._frozen.get(reference) or self._ask(reference, "").descriptor
+            self._puller.manifest(reference.repository, descriptor.digest, descriptor.media_type)
+            children(read_manifest(self._blobs, descriptor), self._platforms)
+            return descriptor
 
     def failures(self) -> tuple[PullFailure, ...]:
         """Return pulls that failed and never succeeded afterwards, sorted by reference."""

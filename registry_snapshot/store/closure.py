@@ -5,7 +5,7 @@ An index stays byte for byte what it was; children that are not wanted are simpl
 
 from __future__ import annotations
 
-from registry_snapshot.errors import BlobUnknown, ManifestInvalid
+from registry_snapshot.errors import BlobUnknown, ManifestInvalid, NothingForPlatform
 from registry_snapshot.oci import media_types
 from registry_snapshot.oci.descriptor import Descriptor, Platform
 from registry_snapshot.oci.digest import Digest
@@ -23,14 +23,14 @@ def holds_others(descriptor: Descriptor) -> bool:
 def children(parsed: Manifest | Index, platforms: tuple[Platform, ...]) -> tuple[Descriptor, ...]:
     """Return what ``parsed`` needs: an index its children for ``platforms``, a manifest its config and layers.
 
-    Raises ManifestInvalid if an index has children, but none for any of ``platforms``.
+    Raises NothingForPlatform if an index has children, but none for any of ``platforms``.
     """
     if isinstance(parsed, Manifest):
         return parsed.children()
     wanted = parsed.wanted(platforms)
     if parsed.manifests and not wanted:
         offered = sorted({str(child.platform) for child in parsed.manifests if child.platform})
-        raise ManifestInvalid(
+        raise NothingForPlatform(
             f"the image has nothing for {', '.join(map(str, platforms))}; it offers {', '.join(offered)}",
             "use an image that is built for this platform, or build for one of those it offers",
         )

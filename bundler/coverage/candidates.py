@@ -1,0 +1,63 @@
+"""Candidates: what a scan found that is, or may be, the name of an image, and where."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Final
+
+from bundler.cluster.usage import recorded_name
+from installer_stub.bundle.reasons import Scanned
+from registry_snapshot.errors import RegistryError
+from registry_snapshot.oci.reference import Reference
+
+MAX_PLACES: Final = 20  # of one image: more say nothing new
+
+
+class Certainty(IntEnum):
+    """How sure a place makes that its text is an image."""
+
+    TEXT = 1  # a word in a text, of the form that only images have
+    NAMED = 2  # the value of something called image, or a repository with its tag
+    CONTAINER = 3  # the image of a container or an image volume: it is one, by its place
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One text at one place. ``container`` is the name of the container whose image it is, if it is one's."""
+
+    text: str
+    place: Scanned
+    certainty: Certainty
+    container: str = ""
+
+
+@dataclass(slots=True)
+class Candidate:
+    """An image that is named at ``places``, as sure as the surest of them."""
+
+    reference: Reference
+    certainty: Certainty
+    places: list[Scanned] = field(default_factory=list)
+
+
+def gather(found: Iterable[Found]) -> tuple[dict[Reference, Candidate], tuple[Found, ...]]:
+    """Return the candidates, and the images of containers that are no references.
+
+    A tag beside a digest is dropped, as in the recording: clients never send it.
+    """
+    candidates: dict[Reference, Candidate] = {}
+    unreadable: list[Found] = []
+    for each in found:
+        try:
+            reference = recorded_name(each.text)
+        except RegistryError:
+            if each.certainty is Certainty.CONTAINER:
+                unreadable.append(each)
+            continue
+        candidate = candidates.setdefault(reference, Candidate(reference, each.certainty))
+        candidate.certainty = max(candidate.certainty, each.certainty)
+        if each.place not in candidate.places and len(candidate.places) < MAX_PLACES:
+            candidate.places.append(each.place)
+    return candidates, tuple(unreadable)

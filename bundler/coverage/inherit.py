@@ -1,0 +1,69 @@
+"""Lists of a base and of its child add up, although a child's ``images.txt`` hides the base's file.
+
+As with CMD, an image carries what it lists in a label; a child's image inherits it with its FROM. What the child's own files
+say comes over that.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Final
+
+from bundler.coverage.lists import Lists
+from bundler.engine import Engine, ImageInfo
+from bundler.errors import BuildFailed
+from bundler.kubefile.context import context_tar
+from bundler.kubefile.dockerfile import LABEL_PREFIX
+from installer_stub.bundle.coverage import Blocked
+from registry_snapshot.errors import RegistryError
+from registry_snapshot.oci.reference import Reference
+
+IMAGES_LABEL: Final = f"{LABEL_PREFIX}images"
+
+
+def inherited(image: ImageInfo) -> Lists:
+    """Return what an image and its bases list. Raises BuildFailed for a label that we did not write."""
+    text = image.labels.get(IMAGES_LABEL, "")
+    try:
+        value = json.loads(text) if text else {"listed": [], "blocked": []}
+        listed = tuple((str(where), Reference.parse(str(name))) for where, name in value["listed"])
+        blocked = tuple(Blocked(Reference.parse(str(name)), str(reason), str(where)) for where, name, reason in value["blocked"])
+    except (ValueError, KeyError, TypeError, RegistryError) as error:
+        raise BuildFailed(f"the image's label {IMAGES_LABEL} cannot be read: {str(error)[:200]}", "build its base again with this airseal") from None
+    return Lists(listed, blocked)
+
+
+def over(own: Lists, base: Lists) -> Lists:
+    """Return both. A child may list what its base blocks, and block what its base lists."""
+    said = {reference for _, reference in own.listed} | {each.reference for each in own.blocked}
+    listed = tuple(entry for entry in base.listed if entry[1] not in said)
+    return Lists((*own.listed, *listed), (*own.blocked, *(each for each in base.blocked if each.reference not in said)))
+
+
+def carry(engine: Engine, image: ImageInfo, own: Lists, *, tag: str, title: str, platform: str) -> Lists:
+    """Return what ``image`` lists with its bases, and make its ``tag`` carry it for those who build on it.
+
+    ``title`` is what the image is called there. Raises KubefileError, BuildFailed.
+    """
+    own.check()
+    base = inherited(image)
+    lists = over(own, base)
+    text = label_of(over(_titled(own, title), base))
+    if (lists.listed or lists.blocked) and text != image.labels.get(IMAGES_LABEL, ""):
+        # The engine's own API: no file of the image changes, so nothing that BuildKit knows better is asked for.
+        engine.build(context_tar(Path(), (), f"FROM {image.id}\n"), tag=tag, output=lambda _: None, labels={IMAGES_LABEL: text}, platform=platform)
+    return lists
+
+
+def label_of(lists: Lists) -> str:
+    """Return the label's text."""
+    listed = [[where, str(reference)] for where, reference in lists.listed]
+    blocked = [[each.where, str(each.reference), each.reason] for each in lists.blocked]
+    return json.dumps({"listed": listed, "blocked": blocked})
+
+
+def _titled(own: Lists, title: str) -> Lists:
+    listed = tuple((f"{title}: {where}", reference) for where, reference in own.listed)
+    return Lists(listed, tuple(Blocked(each.reference, each.reason, f"{title}: {each.where}") for each in own.blocked))
+

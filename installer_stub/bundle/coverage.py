@@ -1,0 +1,104 @@
+"""``airseal/coverage.json``: what a build saw that looks like an image and is not in the bundle, and why not.
+
+What is in it, and why, the lock says. Times are in neither: the same build gives the same bytes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Final
+
+from installer_stub.bundle.reasons import Scanned, in_order, reason_from_json, reason_to_json
+from installer_stub.errors import BundleError
+from registry_snapshot.errors import RegistryError
+from registry_snapshot.oci.reference import Reference
+
+COVERAGE: Final = "airseal/coverage.json"
+FORMAT: Final = "airseal.coverage/1"
+_SEALED_AGAIN: Final = "get the file again from who sealed it"
+
+
+class Answer(StrEnum):
+    """What the registry said of a name that is not in the bundle."""
+
+    ABSENT = "absent"  # there is no such image
+    UNKNOWN = "could not tell"  # no answer, or none without a login
+    ELSEWHERE = "for other platforms"  # it is there, and has nothing for the hosts of this bundle
+
+
+@dataclass(frozen=True, slots=True)
+class Unresolved:
+    """Something that looks like an image, what its registry said, and where it stands."""
+
+    reference: Reference
+    answer: Answer
+    places: tuple[Scanned, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Blocked:
+    """An image that a line ``where`` keeps out, with the reason given there; ``places`` name it all the same."""
+
+    reference: Reference
+    reason: str
+    where: str
+    places: tuple[Scanned, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """What is not in the bundle. ``unread`` are kinds of objects, and releases, that could not be looked at."""
+
+    unresolved: tuple[Unresolved, ...] = ()
+    blocked: tuple[Blocked, ...] = ()
+    unread: tuple[str, ...] = ()
+
+
+def encode_coverage(coverage: Coverage) -> bytes:
+    """Return the document: the same bytes for the same values, in whatever order they come."""
+    value = {
+        "format": FORMAT,
+        "unresolved": [
+            {"reference": str(each.reference), "answer": str(each.answer), "places": _places(each.places)}
+            for each in sorted(coverage.unresolved, key=lambda each: str(each.reference))
+        ],
+        "blocked": [
+            {"reference": str(each.reference), "reason": each.reason, "where": each.where, "places": _places(each.places)}
+            for each in sorted(coverage.blocked, key=lambda each: (str(each.reference), each.where))
+        ],
+        "unread": sorted(set(coverage.unread)),
+    }
+    return json.dumps(value, indent=1, ensure_ascii=False).encode() + b"\n"
+
+
+def decode_coverage(raw: bytes) -> Coverage:
+    """Return what the document says; bytes that ``encode_coverage`` would not write are refused. Raises BundleError."""
+    try:
+        value: Any = json.loads(raw)
+        if value["format"] != FORMAT:
+            raise BundleError(f"{COVERAGE} has the format {str(value['format'])[:60]!r}, this program reads {FORMAT!r}", "use an airseal at least as new as the one that sealed it")
+        coverage = Coverage(
+            tuple(Unresolved(Reference.parse(each["reference"]), Answer(each["answer"]), _scanned(each["places"])) for each in value["unresolved"]),
+            tuple(Blocked(Reference.parse(each["reference"]), str(each["reason"]), str(each["where"]), _scanned(each["places"])) for each in value["blocked"]),
+            tuple(str(each) for each in value["unread"]),
+        )
+        canonical = encode_coverage(coverage) == raw
+    except (KeyError, TypeError, AttributeError, ValueError, RecursionError, RegistryError) as error:
+        raise BundleError(f"{COVERAGE} is malformed: {str(error)[:200]}", _SEALED_AGAIN) from None
+    if not canonical:
+        raise BundleError(f"{COVERAGE} says more, or in another order, than it has to", _SEALED_AGAIN)
+    return coverage
+
+
+def _places(places: Iterable[Scanned]) -> list[dict[str, str]]:
+    return [reason_to_json(place) for place in in_order(places)]
+
+
+def _scanned(values: Iterable[Mapping[str, object]]) -> tuple[Scanned, ...]:
+    places = tuple(reason_from_json(value) for value in values)
+    if not all(isinstance(place, Scanned) for place in places):
+        raise ValueError("a place is where something was scanned")
+    return tuple(place for place in places if isinstance(place, Scanned))
