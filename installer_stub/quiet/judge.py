@@ -61,7 +61,8 @@ class Verdict:
         """Return what was watched in one line: the kinds that people know, and how many others."""
         parts = [f"{self.watched[kind]} {_plural(kind, self.watched[kind])}" for kind in _TOLD if self.watched.get(kind)]
         others = {kind: count for kind, count in self.watched.items() if kind not in _TOLD}
-        return ", ".join([*parts, f"{sum(others.values())} objects of {len(others)} other kinds"])
+        more = [f"{sum(others.values())} objects of {len(others)} other kinds"] if others else []
+        return ", ".join([*parts, *more])
 
 
 def judge(look: Look, history: History | None, wishes: Wishes, warnings: Iterable[Object] = ()) -> Verdict:

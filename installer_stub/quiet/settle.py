@@ -16,6 +16,7 @@ from installer_stub.quiet.diagnosis import listed
 from installer_stub.quiet.history import History
 from installer_stub.quiet.judge import Verdict, Wishes, judge
 from installer_stub.quiet.look import look
+from installer_stub.ui.transfer import duration
 
 _INTERVAL: Final = 2.0  # seconds between two looks
 _CALM_INTERVAL: Final = 5.0  # once nothing but quiet is waited for
@@ -45,7 +46,8 @@ class Settled:
 
     def lines(self) -> tuple[str, ...]:
         """Return what the closing lines say."""
-        said = [f"nothing happened for {self.quiet:.0f} s ({self.needed:.0f} s were asked for); watched: {self.watched}"]
+        asked = f" ({self.needed:.0f} s were asked for)" if self.needed else ""
+        said = [f"nothing happened for {duration(self.quiet)}{asked}; watched: {self.watched}"]
         if self.conditions:
             said.append(f"conditions that hold: {', '.join(self.conditions)}")
         return (*said, *(f"changes all the time by itself, and was not waited for: {each}" for each in self.endless))

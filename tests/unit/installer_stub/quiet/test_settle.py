@@ -52,7 +52,7 @@ def test_it_ends_when_nothing_has_happened_for_so_long_and_says_what_was_watched
     cluster = Cluster([WAITING, READY])
     settled = cluster.settle(floor=10)
     assert settled.quiet > settled.needed == 10
-    assert settled.lines()[0].startswith(f"nothing happened for {settled.quiet:.0f} s (10 s were asked for); watched: 1 Deployment")
+    assert settled.lines() == (f"nothing happened for {settled.quiet:.0f} s (10 s were asked for); watched: 1 Deployment",)
 
 
 def test_what_appears_late_is_waited_for_anew() -> None:
