@@ -62,15 +62,15 @@ def begin(objects: Iterable[Object], glimpses: Iterable[Glimpse], now: float) ->
 def proceed(before: History, objects: Sequence[Object], glimpses: Sequence[Glimpse], now: float) -> History:
     """Return what is known after another look."""
     found = traces(objects)
-    restless = Counter(before.restless)
-    what = _came_or_went(before, found) or _between(before, objects, glimpses)
+    what = _came_or_went(before, found) or _between(before, objects, glimpses) or _asked_anew(before, found)
+    # While things come and go a status has every reason to change.
+    restless = Counter() if what else Counter(before.restless)
     for uid, trace in found.items():
         old = before.traces.get(uid)
         if old is None or (old.generation, old.state) == (trace.generation, trace.state):
             continue
-        if old.generation == trace.generation:
-            restless[uid] += 1
-        if old.generation != trace.generation or restless[uid] < RESTLESS:
+        restless[uid] += 1
+        if restless[uid] < RESTLESS:
             what = what or f"{trace} changed"
     events = before.events.union(each.event for each in glimpses)
     # A clock that was set back says nothing of how long anything lasted.
@@ -84,6 +84,11 @@ def _came_or_went(before: History, found: Mapping[str, Trace]) -> str:
         if uid not in before.traces:
             return f"{trace} appeared"
     return next((f"{trace} went away" for uid, trace in before.traces.items() if uid not in found), "")
+
+
+def _asked_anew(before: History, found: Mapping[str, Trace]) -> str:
+    """Return something of which another thing is wanted than before."""
+    return next((f"{trace} changed" for uid, trace in found.items() if uid in before.traces and before.traces[uid].generation != trace.generation), "")
 
 
 def _between(before: History, objects: Iterable[Object], glimpses: Iterable[Glimpse]) -> str:

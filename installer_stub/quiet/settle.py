@@ -21,6 +21,7 @@ from installer_stub.ui.transfer import duration
 _INTERVAL: Final = 2.0  # seconds between two looks
 _CALM_INTERVAL: Final = 5.0  # once nothing but quiet is waited for
 _STEADY: Final = 4.0  # seconds: between a Job's end and the pod that its operator makes then, everything is ready for a moment
+_AGAIN: Final = 60.0  # seconds after which the same is said again
 _NAMED: Final = 3  # as many are named while we wait; the error names all
 
 Runs = Callable[[tuple[str, ...], float], CommandResult]  # a command of the bundle, as its CMDs run; seconds that it may take
@@ -72,14 +73,18 @@ class Settling:
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
     history: History | None = None
+    began: float = 0.0
     said: str = ""
+    said_at: float = 0.0
     asked: dict[str, float] = field(default_factory=dict)  # when a condition was asked for first
 
     def say(self, text: str) -> None:
-        """Tell what is waited for, once."""
-        if text and text != self.said:
-            self.reporter.step(text)
-            self.said = text
+        """Tell what is waited for: when it changes, and again with the time that has passed while it does not."""
+        now = self.clock()
+        if text and (text != self.said or now - self.said_at >= _AGAIN):
+            passed = f" ({duration(now - self.began)} of {duration(self.timeout)})" if text == self.said else ""
+            self.reporter.step(f"{text}{passed}")
+            self.said, self.said_at = text, now
 
 
 def settle(work: Settling) -> Settled:
@@ -88,7 +93,8 @@ def settle(work: Settling) -> Settled:
     Raises NotSettled, which names every workload, its pod, its last event, the end of its log and what to look at: at once where something
     can never become ready, otherwise when the time is over.
     """
-    deadline, calm = work.clock() + work.timeout, 0
+    work.began = work.clock()
+    deadline, calm = work.began + work.timeout, 0
     while True:
         pause, text = _INTERVAL, ""
         try:

@@ -15,13 +15,7 @@ import pytest
 from tests.demo.shop import ROOT
 from tests.testbed.cache import Cache
 
-pytestmark = pytest.mark.cluster
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _nobody_else_builds(shop_run: Path) -> None:
-    """Containers of builds are counted here. The only other build of a test run is the artifact's: it is over now."""
-
+pytestmark = [pytest.mark.cluster, pytest.mark.usefixtures("only_builder")]
 
 POD = """\
 apiVersion: v1

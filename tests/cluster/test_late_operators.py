@@ -12,13 +12,7 @@ import pytest
 from tests.demo.shop import ROOT
 from tests.testbed.cache import Cache
 
-pytestmark = pytest.mark.cluster
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _nobody_else_builds(shop_run: Path) -> None:
-    """The artifact's own build is over: two clusters at once are enough for two lanes."""
-
+pytestmark = [pytest.mark.cluster, pytest.mark.usefixtures("only_builder")]
 
 OPERAND = "docker.io/library/nginx:1.27"  # nothing else of these bundles uses it
 # "Ready" at once, as operators are; what it does then stands in its ConfigMap, with the host's kubectl at hand as k.

@@ -259,6 +259,15 @@ def test_a_status_that_never_rests_is_named_and_not_waited_for() -> None:
     assert found.history.endless() == ("Database shop/main",)
 
 
+def test_a_status_that_changes_while_things_come_and_go_is_progress() -> None:
+    history = None
+    for number in range(2 * RESTLESS):
+        pods = [pod(f"db-{each}") for each in range(number // 4)]
+        found = judge(seen(custom(members=number), *pods, at=1000.0 + 2 * number), history, Wishes())
+        history = found.history
+    assert (found.quiet, history.endless()) == (0.0, ())
+
+
 def test_a_clock_that_is_set_back_begins_anew() -> None:
     first = judge(seen(deployment(), at=1000.0), None, Wishes())
     assert judge(seen(deployment(), at=400.0), first.history, Wishes()).quiet == 0.0

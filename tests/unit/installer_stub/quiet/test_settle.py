@@ -104,6 +104,13 @@ def test_what_is_waited_for_is_said_once_until_it_changes() -> None:
     assert len(cluster.reporter.steps) == len(set(cluster.reporter.steps))
 
 
+def test_what_is_waited_for_for_long_is_said_again_with_the_time() -> None:
+    cluster = Cluster([WAITING])
+    with pytest.raises(NotSettled):
+        cluster.settle(timeout=130)
+    assert cluster.reporter.steps[1:] == [f"{cluster.reporter.steps[0]} ({passed} of 2 min 10 s)" for passed in ("1 min 0 s", "2 min 0 s")]
+
+
 def test_the_scheduler_s_words_are_shown_while_waiting() -> None:
     web = deployment(available=0)
     nowhere = {"type": "PodScheduled", "status": "False", "message": "0/1 nodes are available: 1 didn't match pod anti-affinity rules."}
