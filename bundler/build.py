@@ -18,6 +18,8 @@ from bundler.cluster.host_image import host_image
 from bundler.cluster.ownership import LABEL, Owner
 from bundler.coverage.inherit import carry
 from bundler.coverage.lists import Lists, balancer_image, lists_of
+from bundler.coverage.remembered import remember
+from bundler.coverage.report import Report, table
 from bundler.engine import Engine, ImageInfo
 from bundler.errors import BuildFailed
 from bundler.file_store import FileStore
@@ -64,10 +66,12 @@ class Built:
     blobs: int
     seconds: float
     quiet: tuple[str, ...] = ()  # for how long nothing happened before the recording ended, and what was watched
+    table: tuple[str, ...] = ()  # every image, its size and why it is there; what was seen and is not
 
     def lines(self) -> tuple[str, ...]:
         """Return the closing summary."""
         return (
+            *self.table,
             f"sealed {self.info.title} into {self.path}: {size(self.size)} in {duration(self.seconds)}",
             f"  {self.images} images: {size(self.info.images_size)} as stored, {size(self.info.images_unpacked_size)} unpacked",
             f"  cluster files: {size(self.info.files_size)} on a host; blobs in all: {self.blobs}",
@@ -183,6 +187,8 @@ def _seal(
     began: float,
 ) -> Built:
     """Put everything into one file and return the figures."""
+    report = Report(info.title, recording.lock, recording.covered.coverage, recording.first_seen)
+    remember(options.cache, report)
     images = all_blobs([image.descriptor for image in recording.snapshot.images], blobs, options.platforms)
     layers = [blob for blob in images.values() if is_layer(blob)]
     reporter.step(f"measuring {len(layers)} layers")
@@ -203,8 +209,8 @@ def _seal(
         reporter=reporter,
         documents={COVERAGE: encode_coverage(recording.covered.coverage)},
     )
-    size = options.output.stat().st_size
-    return Built(options.output, info, size, len(recording.snapshot.images), len(digests), time.monotonic() - began, recording.quiet)
+    size, seconds = options.output.stat().st_size, time.monotonic() - began
+    return Built(options.output, info, size, len(recording.snapshot.images), len(digests), seconds, recording.quiet, tuple(table(report)))
 
 
 def _environment(environment: Mapping[str, str]) -> dict[str, str]:

@@ -31,6 +31,7 @@ class Verb:
 VERBS: Final = (
     Verb("build", "build an artifact from a Kubefile"),
     Verb("base", "bases: what FROM can name"),
+    Verb("coverage", "every image of an artifact, and why it is there; what was seen and is not"),
     Verb("record", "run a registry that fetches what it is asked for, and keep every image that was pulled"),
     Verb("serve", "serve recordings, OCI layouts or artifacts as a read-only registry"),
     Verb("snapshot", "list, verify and explain a recording"),

@@ -71,7 +71,7 @@ class Ingredients:
     def digests(self) -> list[Digest]:
         return list(self.store.digests())
 
-    def seal(self, target: Path, digests: Sequence[Digest] | None = None) -> Path:
+    def seal(self, target: Path, digests: Sequence[Digest] | None = None, documents: Mapping[str, bytes] | None = None) -> Path:
         return seal(
             target,
             info=self.info,
@@ -81,6 +81,7 @@ class Ingredients:
             digests=self.digests if digests is None else digests,
             runtime=self.runtime,
             reporter=self.reporter,
+            documents=documents,
         )
 
 
