@@ -17,6 +17,7 @@ from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from typing import IO, Final, Self
 
+from bundler.bases.tar_limits import BoundedTarInfo
 from bundler.errors import BuildFailed
 from bundler.file_store import CHUNK, FileStore
 from installer_stub.bundle.model import PLAIN, PROGRAM, ClusterFile
@@ -29,6 +30,7 @@ ROOT: Final = "cluster"
 _WORKERS = 2
 _WORTH_A_LINE = 8 << 20  # bytes: a tenth of a second
 _WAITING = 4  # files on disk between docker's stream and the compressors
+_MOST = 200_000  # entries of /cluster; charts of everything CNCF has together have fewer
 _REMEDY = "correct what the Kubefile puts into /cluster"
 
 
@@ -58,9 +60,12 @@ def collect(archive: Iterator[bytes], store: FileStore, reporter: Reporter) -> C
     modes: dict[str, int] = {}
     with _Intake(store, reporter) as intake:
         try:
-            with tarfile.open(fileobj=_Pieces(archive), mode="r|") as tar:  # type: ignore[call-overload] # read() is all it needs
-                for entry in tar:
+            with tarfile.open(fileobj=_Pieces(archive), mode="r|", tarinfo=BoundedTarInfo) as tar:  # type: ignore[call-overload] # read() is all it needs
+                for number, entry in enumerate(tar):
+                    if number == _MOST:
+                        raise BuildFailed(f"/cluster has more than {_MOST} entries", "pack many small files into one archive")
                     _take(tar, entry, intake, modes, links)
+                    tar.members.clear()  # it remembers every entry, and is never asked for one again
         except tarfile.TarError as error:
             raise BuildFailed(f"docker's archive of /cluster is torn: {error}", "build again") from None
         stored = intake.finish()

@@ -22,6 +22,7 @@ from installer_stub.bundle.model import ClusterCommand
 from installer_stub.phases.base import Reporter
 from installer_stub.ui.output import pass_on
 from registry_snapshot.oci.descriptor import Platform
+from registry_snapshot.store.bounded import read_file
 
 _AS_USUAL: Final = ImageOptions()
 _HERE: Final = Platform("linux", "amd64")
@@ -58,7 +59,7 @@ def read_source(
     if not directory.is_dir():
         raise KubefileError(str(directory), 0, "is not a directory", "name the directory that holds the Kubefile and what it copies")
     try:
-        kubefile = parse(path.read_bytes().decode(), str(path))
+        kubefile = parse(read_file(path).decode(), str(path))
     except FileNotFoundError:
         raise KubefileError(str(path), 0, "there is no such file", "name it with -f, or name the directory that has it") from None
     except (OSError, UnicodeDecodeError) as error:

@@ -10,17 +10,24 @@ import zlib
 from collections.abc import Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final, cast
 
 import zstandard
 
 from installer_stub.phases.base import Reporter
 from registry_snapshot.errors import RegistryError
 from registry_snapshot.oci.descriptor import Descriptor
-from registry_snapshot.store.base import BlobReader
+from registry_snapshot.store.base import BlobReader, ExtentReader
+from registry_snapshot.store.bounded import read_file
+from registry_snapshot.store.disk import write_file
 
 _CHUNK: Final = 1 << 20
 _WORKERS: Final = 2
+# A layer may unpack to so much, whatever its size, or to so many times its size: file systems of nothing but zeros stay
+# below that, and whoever means harm reaches 32 000 with zstd.
+_ENOUGH: Final = 64 << 30
+_RATIO: Final = 100
+_FIGURE: Final = 32  # bytes
 _GZIP: Final = zlib.MAX_WBITS | 16
 
 
@@ -34,10 +41,10 @@ def unpacked_size(layers: Collection[Descriptor], blobs: BlobReader, memory: Pat
     def one(layer: Descriptor) -> int:
         kept = memory / layer.digest.encoded
         try:
-            return int(kept.read_text())
+            return int(read_file(kept, _FIGURE))
         except (FileNotFoundError, ValueError):
             size = _measure(layer, blobs)
-        kept.write_text(str(size))
+        write_file(kept, str(size).encode())
         reporter.moved("measuring layers", layer.size, total)
         return size
 
@@ -53,33 +60,50 @@ def is_layer(descriptor: Descriptor) -> bool:
 
 
 def _measure(layer: Descriptor, blobs: BlobReader) -> int:
+    most = max(_ENOUGH, layer.size * _RATIO)
     try:
         if layer.media_type.endswith("gzip"):
-            return _gunzipped(_pieces(layer, blobs))
+            return _counted(_gunzipped(_pieces(layer, blobs)), most)
         if layer.media_type.endswith("zstd"):
-            decompressor = zstandard.ZstdDecompressor().decompressobj(read_across_frames=True)
-            return sum(len(decompressor.decompress(piece)) for piece in _pieces(layer, blobs))
+            return _counted(_unzstd(layer, blobs), most)
     except (zlib.error, zstandard.ZstdError) as error:
         raise RegistryError(f"the layer {layer.digest} cannot be decompressed: {error}", "build that image again") from None
     return layer.size
 
 
-def _gunzipped(pieces: Iterator[bytes]) -> int:
-    """Count what comes out of one gzip member after another (RFC 1952, 2.2)."""
+def _counted(sizes: Iterator[int], most: int) -> int:
     total = 0
+    for size in sizes:
+        total += size
+        if total > most:
+            raise RegistryError(f"a layer unpacks to more than {most} bytes, many times its size", "it would fill every host: build that image again")
+    return total
+
+
+def _unzstd(layer: Descriptor, blobs: BlobReader) -> Iterator[int]:
+    """Yield the sizes of what comes out of one frame after another, in pieces: a mebibyte may hold 32 GB."""
+    buffer = bytearray(_CHUNK)
+    with ExtentReader(blobs.open(layer.digest)) as raw:
+        stream = zstandard.ZstdDecompressor().stream_reader(cast("BinaryIO", raw), read_across_frames=True)
+        while count := stream.readinto(buffer):
+            yield count
+
+
+def _gunzipped(pieces: Iterator[bytes]) -> Iterator[int]:
+    """Yield the sizes of what comes out of one gzip member after another (RFC 1952, 2.2)."""
     decompressor = zlib.decompressobj(_GZIP)
     for piece in pieces:
         data = piece
         while data:
             out = decompressor.decompress(data, _CHUNK)
-            total += len(out)
+            yield len(out)
             data = decompressor.unconsumed_tail
             if decompressor.eof:
                 data = decompressor.unused_data
                 if not data.strip(b"\0"):  # padding after the last member
                     break
                 decompressor = zlib.decompressobj(_GZIP)
-    return total + len(decompressor.flush())
+    yield len(decompressor.flush())
 
 
 def _pieces(layer: Descriptor, blobs: BlobReader) -> Iterator[bytes]:

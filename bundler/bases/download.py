@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ from urllib.parse import urljoin, urlsplit
 from bundler.errors import ChecksumMismatch, DownloadFailed
 from installer_stub.phases.base import Reporter
 from registry_snapshot.errors import UpstreamError
+from registry_snapshot.store.ours import open_lock, open_ours
 
 if TYPE_CHECKING:
     import urllib3
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from registry_snapshot.record.destinations import Destinations
 
 _CHUNK = 1 << 20
+_MOST: Final = 4 << 30  # bytes of one download; the largest that recipes name has 60 MB
 _HOPS = 5
 _SMALL = 1 << 20  # checksum files are a few lines; anything larger is not one
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
@@ -76,7 +79,7 @@ class Downloader:
         if cached := self.has(digest):
             return cached
         self._directory.mkdir(parents=True, exist_ok=True)
-        with (self._directory / f"{digest}.lock").open("w") as lock:
+        with os.fdopen(open_lock(self._directory / f"{digest}.lock"), "rb") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)  # another build may fetch the same
             return self.has(digest) or self._download(urls, digest)
 
@@ -137,8 +140,14 @@ class Downloader:
             name = url.rpartition("/")[2]
             if resumed:
                 self._reporter.moved(name, have, total)
-            with part.open("ab" if resumed else "wb") as out:
+            with os.fdopen(_open_part(part), "ab") as out:
+                if not resumed:
+                    out.truncate(0)
+                came = have if resumed else 0
                 for piece in response.stream(_CHUNK):
+                    came += len(piece)
+                    if came > _MOST:
+                        raise _Refused(f"{url}: does not end: more than {_MOST} bytes came", "look at what answers there")
                     out.write(piece)
                     self._reporter.moved(name, len(piece), total)
         return resumed
@@ -191,6 +200,13 @@ class Downloader:
         if target.startswith("https:") and not self._rewrite(location).startswith("https:"):
             raise _Refused(f"{url}: redirected to {_host(location)} without encryption", "look at what answers there, or use a mirror")
         return location
+
+
+def _open_part(part: Path) -> int:
+    try:
+        return open_ours(part, os.O_WRONLY | os.O_APPEND, 0o644)
+    except FileExistsError as error:
+        raise _Refused(f"{part}: {error.strerror}", "remove it, or use another --cache") from None
 
 
 def _host(url: str) -> str:

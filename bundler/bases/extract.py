@@ -12,13 +12,15 @@ import tarfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, Final
 
 from bundler.bases.recipe import Download, Member
+from bundler.bases.tar_limits import BoundedTarInfo
 from bundler.errors import RecipeError
 
 _AR_MAGIC = b"!<arch>\n"
 _AR_HEADER = 60
+_MOST_DATA: Final = 64 * 1024 * 1024  # bytes of a package's data, as it comes and unpacked; busybox has 2 MB
 
 
 def extract(download: Download, file: Path, root: Path) -> None:
@@ -43,7 +45,7 @@ def _opened(download: Download, file: Path) -> Iterator[tarfile.TarFile]:
         stream: IO[bytes] = raw
         if download.archive == "deb":
             stream = _deb_data(download.url, raw)
-        with tarfile.open(fileobj=stream, mode="r:*") as archive:
+        with tarfile.open(fileobj=stream, mode="r:*", tarinfo=BoundedTarInfo) as archive:
             yield archive
 
 
@@ -82,11 +84,23 @@ def _deb_data(url: str, raw: IO[bytes]) -> IO[bytes]:
             break
         name, size = header[:16].decode("ascii", "replace").strip().rstrip("/"), int(header[48:58])
         if name.startswith("data.tar"):
-            data = raw.read(size)
-            if name.endswith(".zst"):
-                import zstandard
-
-                data = zstandard.ZstdDecompressor().decompressobj().decompress(data)
-            return io.BytesIO(data)
+            return io.BytesIO(_bounded(url, raw, size, packed=name.endswith(".zst")))
         raw.seek(size + size % 2, io.SEEK_CUR)
     raise RecipeError(f"{url}: is a torn Debian package: it has no data", "fetch it again")
+
+
+def _bounded(url: str, raw: IO[bytes], size: int, *, packed: bool) -> bytes:
+    remedy = "compare the recipe with what the publisher serves"
+    if size > _MOST_DATA:
+        raise RecipeError(f"{url}: a package with {size} bytes of data", remedy)
+    data = raw.read(size)
+    if packed:
+        import zstandard
+
+        try:
+            data = zstandard.ZstdDecompressor().stream_reader(data).read(_MOST_DATA + 1)
+        except zstandard.ZstdError as error:
+            raise RecipeError(f"{url}: cannot be unpacked: {error}", remedy) from None
+        if len(data) > _MOST_DATA:
+            raise RecipeError(f"{url}: a package with more than {_MOST_DATA} bytes of data", remedy)
+    return data

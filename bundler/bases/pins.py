@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
 
 from bundler.errors import RecipeError
+from registry_snapshot.store.bounded import read_file
+from registry_snapshot.store.disk import write_file
+from registry_snapshot.store.ours import open_lock
 
 _LINE = re.compile(r"(?P<hash>[0-9a-f]{64})(?:  | \*)(?P<name>\S.*?)\s*")
 _HASH = re.compile(r"[0-9a-f]{64}")
@@ -15,7 +20,7 @@ _HASH = re.compile(r"[0-9a-f]{64}")
 def load_pins(file: Path) -> dict[str, str]:
     """Return URL → hash of a pins file; nothing where there is no such file. Raises RecipeError with the line."""
     try:
-        text = file.read_text()
+        text = read_file(file).decode()
     except FileNotFoundError:
         return {}
     pins = {}
@@ -45,11 +50,14 @@ def pins_text(pins: Mapping[str, str], comment: str) -> str:
 
 
 def add_pins(file: Path, pins: Mapping[str, str], comment: str) -> None:
-    """Add to a pins file, whole or not at all: two builds may do so at once."""
+    """Add to a pins file, whole or not at all; two builds that do so at once lose nothing of each other. Raises StoreError."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    temporary = file.with_suffix(".tmp")
-    temporary.write_text(pins_text({**load_pins(file), **pins}, comment))
-    temporary.replace(file)
+    lock = open_lock(file.with_name(f".{file.name}.lock"))
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        write_file(file, pins_text({**load_pins(file), **pins}, comment).encode())
+    finally:
+        os.close(lock)
 
 
 def published(text: str, file_name: str, form: str, url: str) -> str:

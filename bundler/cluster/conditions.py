@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-import zstandard
-
 from bundler.errors import BuildFailed
-from installer_stub.bundle.model import FILE_ZSTD, ClusterFile
+from bundler.file_store import read_content
+from installer_stub.bundle.model import ClusterFile
 from installer_stub.errors import UsageError
 from installer_stub.quiet.declared import FILE, MOST_BYTES, parse
 from registry_snapshot.store.base import BlobReader
@@ -20,9 +19,7 @@ def check_conditions(files: Iterable[ClusterFile], blobs: BlobReader) -> None:
         return
     if file.size > MOST_BYTES:
         raise BuildFailed(f"{FILE} is larger than {MOST_BYTES} bytes", "declare less, or let one command check many things")
-    with blobs.open(file.blob.digest) as extent:
-        data = extent.read()
     try:
-        parse(zstandard.ZstdDecompressor().decompress(data, max_output_size=file.size) if file.blob.media_type == FILE_ZSTD else data)
+        parse(read_content(file, blobs))
     except UsageError as error:
         raise BuildFailed(error.problem, error.remedy) from None

@@ -13,12 +13,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-import zstandard
-
 from bundler.cluster.usage import recorded_name
 from bundler.errors import BuildFailed, KubefileError
+from bundler.file_store import read_content
 from installer_stub.bundle.coverage import Blocked
-from installer_stub.bundle.model import BALANCER_LABEL, FILE_ZSTD, ClusterFile
+from installer_stub.bundle.model import BALANCER_LABEL, ClusterFile
 from registry_snapshot.errors import RegistryError
 from registry_snapshot.oci.reference import Reference
 from registry_snapshot.store.base import BlobReader
@@ -100,8 +99,4 @@ def parse_list(text: str, file: str = FILE) -> Lists:
 def _text(file: ClusterFile, blobs: BlobReader) -> str:
     if file.size > _MAX_FILE:
         raise KubefileError(file.path, 0, f"has {file.size} bytes; a list of images has fewer than {_MAX_FILE}", "list images in it, and nothing else")
-    with blobs.open(file.blob.digest) as extent:
-        data = extent.read()
-    if file.blob.media_type == FILE_ZSTD:
-        data = zstandard.ZstdDecompressor().decompress(data, max_output_size=_MAX_FILE)
-    return data.decode("utf-8", "replace")
+    return read_content(file, blobs).decode("utf-8", "replace")

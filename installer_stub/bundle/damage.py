@@ -14,7 +14,7 @@ _HEAD = 4 * 1024 * 1024  # a bootloader has 70 to 100 KB
 _TAIL = 64 * 1024
 _NAME_OFFSET = 30  # of a local header's name: APPNOTE 4.3.7
 _PYINSTALLER = b"MEI\x0c\x0b\x0a\x0b\x0e"  # the cookie of a package, PyInstaller's pyi_archive.h
-_MAX_DOCUMENT = 64 * 1024 * 1024
+MAX_DOCUMENT: Final = 64 * 1024 * 1024  # of bundle.json, the lock, the list of files: those of a large bundle have one
 
 
 def explain(fd: int, size: int, path: str, reason: str) -> BundleError:
@@ -57,7 +57,7 @@ def _sealed_size(fd: int, first: int) -> int | None:
     offset = first
     for _ in range(3):  # oci-layout, index.json, airseal/bundle.json
         item = read_local(fd, offset)
-        if item is None or item.entry.size > _MAX_DOCUMENT:
+        if item is None or item.entry.size > MAX_DOCUMENT:
             return None
         if item.entry.name == BUNDLE:
             raw = os.pread(fd, item.entry.size, item.data)

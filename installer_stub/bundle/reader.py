@@ -14,7 +14,7 @@ from typing import BinaryIO, Self, cast
 
 from installer_stub.bundle.cluster_files import parse_cluster_manifest
 from installer_stub.bundle.coverage import COVERAGE, Coverage, decode_coverage
-from installer_stub.bundle.damage import COPY_AGAIN, explain
+from installer_stub.bundle.damage import COPY_AGAIN, MAX_DOCUMENT, explain
 from installer_stub.bundle.documents import (
     BUNDLE,
     INDEX,
@@ -37,6 +37,7 @@ from registry_snapshot.oci.descriptor import Descriptor, Platform
 from registry_snapshot.oci.digest import Digest
 from registry_snapshot.oci.reference import Reference
 from registry_snapshot.store.base import Extent, ExtentReader
+from registry_snapshot.store.bounded import TooLargeError, read_extent
 from registry_snapshot.store.closure import closure
 from registry_snapshot.store.layout_index import parse_layout_index
 
@@ -154,10 +155,16 @@ class Bundle:
     def cluster_files(self) -> tuple[ClusterFile, ...]:
         """Return the files of ``/cluster``, by path. Raises BundleError."""
         with self.extent(blob_name(self.info.cluster.digest)) as extent:
-            raw = extent.read()
+            raw = self._whole(extent, "the list of cluster files")
         if Digest.of(raw) != self.info.cluster.digest:
             raise BundleError(f"{self.path} is altered: the list of cluster files is another one", COPY_AGAIN)
         return parse_cluster_manifest(raw)
+
+    def _whole(self, extent: Extent, what: str) -> bytes:
+        try:
+            return read_extent(extent, MAX_DOCUMENT)
+        except TooLargeError as error:
+            raise BundleError(f"{self.path} is altered: {what} has {error.problem}", COPY_AGAIN) from None
 
     def names(self) -> tuple[str, ...]:
         """Return the names of all entries, in the order of the file."""
@@ -177,7 +184,7 @@ class Bundle:
         """
         try:
             with self.extent(name) as extent:
-                raw = extent.read()
+                raw = self._whole(extent, name)
         except OSError as error:
             raise BundleError(f"{self.path} cannot be read: {error.strerror}", COPY_AGAIN) from None
         if zlib.crc32(raw) != self._entries[name][1]:

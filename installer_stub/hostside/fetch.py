@@ -16,11 +16,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final, cast
 
 from installer_stub.bundle.model import FILE_ZSTD, ClusterFile
 from installer_stub.errors import BundleError, InstallerError
 from installer_stub.hostside.sources import Source
+from registry_snapshot.oci.descriptor import Descriptor
 
 WORKERS: Final = 4
 _ATTEMPTS: Final = 3  # at a file whose bytes arrive wrong; each begins at another registry
@@ -128,40 +129,56 @@ def _checked(file: ClusterFile, source: Source, attempt: int) -> Iterator[bytes]
 
 def _content(file: ClusterFile, source: Source, attempt: int) -> Iterator[bytes]:
     """Yield the file as it will stand, and check the stored blob on the way."""
-    hasher, size = file.blob.digest.hasher(), 0
-    unpack = _Unpacker() if file.blob.media_type == FILE_ZSTD else None
-    for piece in source.pieces(file.blob, attempt):
+    stored = _stored(file.blob, source, attempt)
+    yield from _unpacked(stored) if file.blob.media_type == FILE_ZSTD else stored
+
+
+def _stored(blob: Descriptor, source: Source, attempt: int) -> Iterator[bytes]:
+    """Yield a blob's bytes, and at their end tell whether they were its."""
+    hasher, size = blob.digest.hasher(), 0
+    for piece in source.pieces(blob, attempt):
         hasher.update(piece)
         size += len(piece)
-        if size > file.blob.size:
-            raise _Wrong(f"its blob is longer than {file.blob.size} bytes")
-        if unpack is None:
-            yield piece
-        else:
-            yield from unpack.feed(piece)
-    if size != file.blob.size or hasher.hexdigest() != file.blob.digest.encoded:
-        raise _Wrong(f"its blob is not {file.blob.digest}")
+        if size > blob.size:
+            raise _Wrong(f"its blob is longer than {blob.size} bytes")
+        yield piece
+    if size != blob.size or hasher.hexdigest() != blob.digest.encoded:
+        raise _Wrong(f"its blob is not {blob.digest}")
 
 
-class _Unpacker:
-    """zstd, as a stream. A window of 128 MiB is the most that we write and the most that zstd takes by default."""
+def _unpacked(stored: Iterator[bytes]) -> Iterator[bytes]:
+    """Yield what one frame of zstd unpacks to, a piece at a time: 16 KB may hold gigabytes.
 
-    def __init__(self) -> None:
-        import zstandard
+    A window of 128 MiB is the most that we write and the most that zstd takes by default.
+    """
+    import zstandard
 
-        self._error = zstandard.ZstdError
-        self._stream = zstandard.ZstdDecompressor().decompressobj(write_size=_PIECE)
+    try:
+        with zstandard.ZstdDecompressor().stream_reader(cast("BinaryIO", _Reading(stored))) as stream:
+            while piece := stream.read(_PIECE):
+                yield piece
+    except zstandard.ZstdError as error:
+        raise _Wrong(f"its blob is not zstd: {error}") from None
+    for _ in stored:  # what stands behind the frame is part of the blob, and counts for its hash
+        pass
 
-    def feed(self, piece: bytes) -> Iterator[bytes]:
-        """Yield what ``piece`` unpacks to."""
-        # In slices, so that a small piece that unpacks to gigabytes does not have to fit in memory.
-        for at in range(0, len(piece), 64 * 1024):
-            try:
-                unpacked = self._stream.decompress(piece[at : at + 64 * 1024])
-            except self._error as error:
-                raise _Wrong(f"its blob is not zstd: {error}") from None
-            if unpacked:
-                yield unpacked
+
+class _Reading:
+    """Pieces as something to read from: one at a time, as they come."""
+
+    def __init__(self, pieces: Iterator[bytes]) -> None:
+        self._pieces = pieces
+        self._left = b""
+
+    def read(self, size: int = _PIECE, /) -> bytes:
+        """Return up to ``size`` bytes, none only at the end."""
+        while not self._left:
+            piece = next(self._pieces, None)
+            if piece is None:
+                return b""
+            self._left = piece
+        data, self._left = self._left[:size], self._left[size:]
+        return data
 
 
 def _content_is_right(file: ClusterFile, into: Path) -> bool:

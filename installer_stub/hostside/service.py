@@ -20,12 +20,14 @@ from installer_stub.errors import BundleError, UsageError
 from installer_stub.hostside.privileges import drop_privileges
 from registry_snapshot.errors import RegistryError
 from registry_snapshot.oci.descriptor import Descriptor
+from registry_snapshot.oci.manifest import MAX_MANIFEST_BYTES
 from registry_snapshot.oci.reference import Reference
 from registry_snapshot.serve.app import RegistryApp
 from registry_snapshot.serve.http_server import App, RegistryServer
 from registry_snapshot.serve.limits import raise_file_limit
 from registry_snapshot.serve.login import Credential, LoginRequired
 from registry_snapshot.serve.metrics import Metrics, WithMetrics
+from registry_snapshot.store.bounded import read_file
 from registry_snapshot.store.disk import DiskBlobStore
 from registry_snapshot.store.layout_index import parse_layout_index
 
@@ -44,7 +46,7 @@ class LayoutDirectory:
         """Every name of its ``index.json``. Raises BundleError."""
         path = self._root / INDEX
         try:
-            return parse_layout_index(path.read_bytes())
+            return parse_layout_index(read_file(path, MAX_MANIFEST_BYTES))
         except OSError as error:
             raise BundleError(f"{path} cannot be read: {error.strerror}", "name a directory made by extract") from None
         except RegistryError as error:

@@ -71,6 +71,15 @@ class _Refused(Exception):
     """An answer that is not the bytes that were asked for."""
 
 
+def _bounded(pieces: Iterator[bytes], limit: int) -> bytes:
+    whole = bytearray()
+    for piece in pieces:
+        whole += piece
+        if len(whole) > limit:
+            raise _Refused(f"sent more than {limit} bytes, and no manifest has as many")
+    return bytes(whole)
+
+
 class RegistrySource:
     """A repository in one or several registries that hold the same; they are tried in order, and resumed by Range."""
 
@@ -99,7 +108,7 @@ class RegistrySource:
         failures: list[str] = []
         for base in self._order(0, failures):
             try:
-                answer = b"".join(self._get(base, f"manifests/{digest}", 0))
+                answer = _bounded(self._get(base, f"manifests/{digest}", 0), MAX_MANIFEST_BYTES)
             except (OSError, http.client.HTTPException, _Refused) as error:
                 failures.append(f"{base.geturl()}: {_said(error)}")
                 continue

@@ -16,6 +16,7 @@ from typing import Self
 
 from registry_snapshot.errors import RegistryError
 from registry_snapshot.oci.reference import DOCKER_HUB
+from registry_snapshot.store.bounded import read_file
 
 _HUB_KEY = "https://index.docker.io/v1/"
 _HUB_NAMES = frozenset({DOCKER_HUB, "index.docker.io", "registry-1.docker.io"})
@@ -54,7 +55,7 @@ class DockerCredentials:
             directory = os.environ.get("DOCKER_CONFIG")
             path = (Path(directory) if directory else Path.home() / ".docker") / "config.json"
         try:
-            raw = path.read_bytes()
+            raw = read_file(path)
         except (FileNotFoundError, NotADirectoryError):
             return cls()
         except OSError as error:

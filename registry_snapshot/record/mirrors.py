@@ -42,6 +42,7 @@ from registry_snapshot.record.destinations import Destinations
 from registry_snapshot.record.login_rules import is_confidential, is_loopback
 from registry_snapshot.record.proxies import DIRECT
 from registry_snapshot.record.transport import origin_of
+from registry_snapshot.store.bounded import read_file
 
 _Pairs = tuple[tuple[str, str], ...]
 _HUB_HOST = "registry-1.docker.io"
@@ -69,7 +70,7 @@ class Mirrors:
     def load(cls, path: Path) -> Self:
         """Return what the YAML file says. Raises RegistryError with the file, the line and what to do."""
         try:
-            root = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+            root = yaml.compose(read_file(path).decode(), Loader=yaml.SafeLoader)
         except OSError as error:
             raise RegistryError(f"{path} cannot be read: {error.strerror}", "name a file of mirrors that exists") from None
         except (yaml.YAMLError, UnicodeDecodeError) as error:

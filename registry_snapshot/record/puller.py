@@ -196,8 +196,8 @@ class Puller:
     def _stored(self, digest: Digest, media_type: str) -> Resolved | None:
         if digest not in self._blobs:
             return None
-        raw = self._blobs.read(digest)
         try:
+            raw = self._blobs.read(digest)
             return Resolved(Descriptor(parse_manifest(raw, media_type).media_type, digest, len(raw)), Traffic(0, 0))
         except ManifestInvalid:
             return None  # an OCI manifest may leave out its type: only its Content-Type or its parent tells

@@ -25,9 +25,11 @@ from registry_snapshot.oci.descriptor import Descriptor, Platform
 from registry_snapshot.oci.reference import Reference
 from registry_snapshot.record.frozen import read_frozen
 from registry_snapshot.record.journal import History, read_history
+from registry_snapshot.store.bounded import read_file
 from registry_snapshot.store.closure import closure
 from registry_snapshot.store.disk import DiskBlobStore, store_error, write_file
 from registry_snapshot.store.layout_index import OCI_LAYOUT, layout_index
+from registry_snapshot.store.ours import open_lock
 
 REFERENCES: Final = "references.jsonl"
 REFERRERS: Final = "referrers.jsonl"
@@ -58,7 +60,7 @@ class DirectoryLock:
         try:
             directory.parent.mkdir(parents=True, exist_ok=True)
             directory.mkdir(0o700, exist_ok=True)  # layers of private images will be in it
-            self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            self._descriptor = open_lock(path)
         except OSError as error:
             raise store_error(error, path) from error
         try:
@@ -108,7 +110,7 @@ class RecordingDirectory:
         """Return the recording in ``path``. Raises RegistryError for a directory that is none."""
         settings = path / _SETTINGS
         try:
-            value = json.loads(settings.read_bytes())
+            value = json.loads(read_file(settings))
             if value["version"] != _VERSION:
                 raise StoreError(f"{settings} was written by another version of airseal", "read it with that version")
             return cls(path, tuple(Platform.parse(str(text)) for text in value["platforms"]))

@@ -25,10 +25,16 @@ class Extent:
     offset: int
     size: int
 
-    def read(self, length: int = -1, at: int = 0) -> bytes:
-        """Return up to ``length`` bytes (all, if negative) from ``at`` bytes into the blob."""
-        left = max(self.size - at, 0)
-        return os.pread(self.fd, left if length < 0 else min(length, left), self.offset + at)
+    def read(self, length: int, at: int = 0) -> bytes:
+        """Return ``length`` bytes from ``at`` bytes into the blob, fewer only where it, or the file under it, ends."""
+        left = min(length, max(self.size - at, 0))
+        data = os.pread(self.fd, left, self.offset + at)
+        if len(data) == left or not data:
+            return data
+        whole = bytearray(data)  # one call gives at most 2 GiB - 4 KiB: pread(2)
+        while len(whole) < left and (more := os.pread(self.fd, left - len(whole), self.offset + at + len(whole))):
+            whole += more
+        return bytes(whole)
 
     def close(self) -> None:
         """Close the file. May be called twice: by then the number may be another file's."""

@@ -9,8 +9,9 @@ from registry_snapshot.errors import BlobUnknown, ManifestInvalid, NothingForPla
 from registry_snapshot.oci import media_types
 from registry_snapshot.oci.descriptor import Descriptor, Platform
 from registry_snapshot.oci.digest import Digest
-from registry_snapshot.oci.manifest import Index, Manifest, parse_manifest
+from registry_snapshot.oci.manifest import MAX_MANIFEST_BYTES, Index, Manifest, parse_manifest
 from registry_snapshot.store.base import BlobReader
+from registry_snapshot.store.bounded import MAX_CONFIG_BYTES, read_blob
 
 MAX_DEPTH = 8  # an index may hold indexes; nobody nests deeper, and a loop needs a hash collision
 
@@ -39,13 +40,7 @@ def children(parsed: Manifest | Index, platforms: tuple[Platform, ...]) -> tuple
 
 def read_manifest(blobs: BlobReader, descriptor: Descriptor) -> Manifest | Index:
     """Return the stored manifest or index. Raises BlobUnknown, ManifestInvalid, StoreError."""
-    return parse_manifest(read_blob(blobs, descriptor.digest), descriptor.media_type)
-
-
-def read_blob(blobs: BlobReader, digest: Digest) -> bytes:
-    """Return a small blob whole. Raises BlobUnknown, StoreError."""
-    with blobs.open(digest) as extent:
-        return extent.read()
+    return parse_manifest(read_blob(blobs, descriptor.digest, MAX_MANIFEST_BYTES), descriptor.media_type)
 
 
 def closure(blobs: BlobReader, root: Descriptor, platforms: tuple[Platform, ...]) -> tuple[Descriptor, ...]:
@@ -97,5 +92,5 @@ def platforms_of(blobs: BlobReader, root: Descriptor, platforms: tuple[Platform,
         return tuple(sorted(listed))
     if parsed.config.media_type not in {media_types.OCI_CONFIG, media_types.DOCKER_CONFIG}:
         return ()
-    platform = Platform.of_config(read_blob(blobs, parsed.config.digest))
+    platform = Platform.of_config(read_blob(blobs, parsed.config.digest, MAX_CONFIG_BYTES))
     return (platform,) if platform.os and platform.architecture else ()

@@ -15,6 +15,7 @@ import fcntl
 import os
 import secrets
 import shutil
+import stat
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,7 +24,9 @@ from typing import Self
 
 from registry_snapshot.errors import BlobUnknown, DigestInvalid, DigestMismatch, RegistryError, StoreError
 from registry_snapshot.oci.digest import Digest
+from registry_snapshot.oci.manifest import MAX_MANIFEST_BYTES
 from registry_snapshot.store.base import Extent
+from registry_snapshot.store.bounded import read_blob
 from registry_snapshot.store.ours import is_at, open_ours
 
 _TEMPORARY = ".ingest-"
@@ -57,17 +60,21 @@ class DiskBlobStore:
     def open(self, digest: Digest) -> Extent:
         """Return the blob, open. Raises BlobUnknown, StoreError."""
         try:
-            descriptor = os.open(self.path(digest), os.O_RDONLY | os.O_CLOEXEC)
+            # A layout may come out of a foreign archive: a link in it leads to files of ours, a pipe would hold up the server.
+            descriptor = os.open(self.path(digest), os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
         except FileNotFoundError:
             raise BlobUnknown(f"there is no blob {digest} in {self.root}") from None
         except OSError as error:
             raise store_error(error, self.path(digest)) from error
-        return Extent(descriptor, 0, os.fstat(descriptor).st_size)
+        found = os.fstat(descriptor)
+        if not stat.S_ISREG(found.st_mode):
+            os.close(descriptor)
+            raise StoreError(f"{self.path(digest)} is no regular file", "remove it: blobs are files")
+        return Extent(descriptor, 0, found.st_size)
 
-    def read(self, digest: Digest) -> bytes:
-        """Return a small blob whole: manifests, configs. Raises BlobUnknown, StoreError."""
-        with self.open(digest) as extent:
-            return extent.read()
+    def read(self, digest: Digest, limit: int = MAX_MANIFEST_BYTES) -> bytes:
+        """Return a small blob whole: a manifest, unless ``limit`` lets more in. Raises BlobUnknown, StoreError, ManifestInvalid."""
+        return read_blob(self, digest, limit)
 
     def digests(self) -> Iterator[Digest]:
         """Yield every blob's digest, in sorted order. Files that are no blobs are passed over."""

@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from registry_snapshot.errors import BlobUnknown, ManifestUnknown, NameUnknown
 from registry_snapshot.oci.descriptor import Descriptor
 from registry_snapshot.oci.digest import Digest
-from registry_snapshot.oci.manifest import Index, as_referrer
+from registry_snapshot.oci.manifest import MAX_MANIFEST_BYTES, Index, as_referrer
 from registry_snapshot.oci.reference import Reference, Repository
 from registry_snapshot.store.base import BlobReader, Extent
-from registry_snapshot.store.closure import holds_others, read_blob, read_manifest
+from registry_snapshot.store.bounded import read_blob
+from registry_snapshot.store.closure import holds_others, read_manifest
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +74,7 @@ class ImageSet:
         descriptor = self._holding(repository).manifests.get(digest)
         if descriptor is None:
             raise ManifestUnknown(f"there is no manifest {repository}@{digest} here")
-        return descriptor.media_type, read_blob(self._blobs, digest)
+        return descriptor.media_type, read_blob(self._blobs, digest, MAX_MANIFEST_BYTES)
 
     def blob(self, repository: Repository, digest: Digest) -> Extent:
         """Return a blob that is no manifest, open. Raises NameUnknown, BlobUnknown."""

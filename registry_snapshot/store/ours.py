@@ -40,6 +40,11 @@ def open_ours(path: Path, flags: int, mode: int = 0o600) -> int:
     raise _not_ours(path)
 
 
+def open_lock(path: Path) -> int:
+    """Return a file to lock at ``path``, made if it is not there. Nothing is ever written to it, so whose it is does not matter. Raises OSError."""
+    return os.open(path, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, 0o644)
+
+
 def is_at(descriptor: int, path: Path) -> bool:
     """Tell whether ``path`` is still the open file: another process may have renamed or removed it while we waited for a lock."""
     try:

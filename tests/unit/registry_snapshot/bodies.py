@@ -10,7 +10,7 @@ def read_all(extent: Extent | GrowingExtent) -> bytes:
     """Return all of it and close it. Raises GrowthEndedError."""
     with extent:
         if isinstance(extent, Extent):
-            return extent.read()
+            return extent.read(extent.size)
         return read_first(extent, extent.size)
 
 

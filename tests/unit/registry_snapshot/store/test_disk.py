@@ -191,5 +191,5 @@ def test_an_extent_that_is_closed_twice_closes_nobody_elses_file(blobs: DiskBlob
     extent.close()
     other = blobs.open(blobs.put(b"y"))  # takes the number that has become free
     extent.close()
-    assert other.read() == b"y"
+    assert other.read(1) == b"y"
     other.close()
