@@ -176,7 +176,7 @@ def _holds(condition: Condition, work: Settling) -> tuple[bool, str]:
         result = work.runs(condition.command, condition.timeout)
         return result.ok, f"{' '.join(condition.command)[:200]} ended with {result.status}: {(result.stderr or result.stdout)[-500:].strip()}"
     space = (f"--namespace={condition.namespace}",) if condition.namespace else ()
-    result = work.kubectl.run("get", condition.kind, condition.object, *space, f"--output=jsonpath={condition.jsonpath}", check=False)
+    result = work.kubectl.run("get", condition.kind, condition.object, *space, "--request-timeout=20s", f"--output=jsonpath={condition.jsonpath}", check=False)
     said = result.stdout.strip() if result.ok else result.stderr.strip()
     return result.ok and said == condition.wanted, f"{condition.jsonpath} of {condition.kind} {condition.object} is {said[:500]!r}, not {condition.wanted!r}"
 
