@@ -69,6 +69,8 @@ def diagnosed(kubectl: Callable[[], Kubectl], hosts: Callable[[], Iterable[Conne
     try:
         yield
     except (ClusterError, CommandFailed, HostsFailed) as error:
+        if isinstance(error, HostsFailed) and not any(isinstance(each, (ClusterError, CommandFailed)) for each in error.failures):
+            raise  # they were lost: there is nobody to ask
         try:
             asked: Kubectl | None = kubectl()
         except InstallerError:

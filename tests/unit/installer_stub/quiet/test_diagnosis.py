@@ -9,7 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from installer_stub.errors import ClusterError, CommandFailed, Interrupted, NotSettled
+from installer_stub.errors import (
+    ClusterError,
+    CommandFailed,
+    HostsFailed,
+    HostUnreachable,
+    InstallerError,
+    Interrupted,
+    NotSettled,
+)
 from installer_stub.host.command import Command, CommandResult
 from installer_stub.kube.kubectl import Kubectl
 from installer_stub.kube.workloads import Unready
@@ -82,9 +90,9 @@ def test_an_error_about_something_else_says_what_is_not_ready(connection: Script
     assert "== journal of kubelet" in log.text
 
 
-@pytest.mark.parametrize(("error", "collected"), [(NotSettled("not ready after 10 s"), True), (CommandFailed("10.0.0.2", "kubeadm init"), True), (Interrupted("stopped"), False)])
+@pytest.mark.parametrize(("error", "collected"), [(NotSettled("not ready after 10 s"), True), (CommandFailed("10.0.0.2", "kubeadm init"), True), (Interrupted("stopped"), False), (HostsFailed([HostUnreachable("10.0.0.2", "lost")]), False), (HostsFailed([CommandFailed("10.0.0.2", "x")]), True)])
 def test_nothing_is_added_to_what_says_it_already_and_nothing_collected_for_a_person(
-    connection: ScriptedConnection, log: pytest.LogCaptureFixture, error: ClusterError, *, collected: bool
+    connection: ScriptedConnection, log: pytest.LogCaptureFixture, error: InstallerError, *, collected: bool
 ) -> None:
     before = error.problem
 
