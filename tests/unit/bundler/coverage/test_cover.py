@@ -28,6 +28,7 @@ from registry_snapshot.oci.media_types import OCI_INDEX
 from registry_snapshot.oci.reference import Reference
 from registry_snapshot.record.closures import PullFailure
 from registry_snapshot.record.snapshot import RecordedImage, Snapshot
+from tests.unit.bundler.coverage.test_helm import release, secret
 from tests.unit.bundler.reporter import Remembering
 
 ROOT = Descriptor(OCI_INDEX, Digest.of(b"index"), 5)
@@ -184,6 +185,14 @@ def test_copies_and_pods_that_others_look_after_are_not_read_twice() -> None:
     result = covered(Source(), Api(workload("a/old:1", kind="ReplicaSet", more=owners), "kind: Pod\nmetadata: {name: x, ownerReferences: [{kind: Job}]}\nspec: {image: 'a/b:1'}"))
     assert names(result) == ([], [])
     assert names(covered(Source(), Api(workload("a/new:1", kind="ReplicaSet", more=", ownerReferences: [{kind: Rollout}]"))))[0] == ["docker.io/a/new:1"]
+
+
+def test_hooks_and_tests_of_releases_and_a_release_that_cannot_be_read() -> None:
+    said = Remembering()
+    torn = {**secret(b"no release"), "metadata": {"name": "torn", "namespace": "shop"}}
+    result = covered(Source("quay.io/web/w:1"), Api(yaml.dump(secret(release())), yaml.dump(torn)), said=said)
+    assert names(result)[0] == ["quay.io/test/t:1"]
+    assert result.coverage.unread == ("helm release in Secret shop/torn",)
 
 
 def test_a_kind_that_cannot_be_listed_hides_no_other() -> None:

@@ -17,6 +17,7 @@ from registry_snapshot.errors import (
     BlobUnknown,
     ManifestUnknown,
     NameUnknown,
+    NothingForPlatform,
     RegistryError,
     UpstreamCorrupt,
     UpstreamError,
@@ -80,6 +81,18 @@ def test_the_closure_comes_without_anybody_asking_for_it(recorder: Recorder, ups
     settled(recorder)
     assert all(layer.digest in blobs for layer in image.layers)
     assert recorder.last_activity > before
+
+
+def test_a_look_records_nothing_and_tells_yes_no_and_not_for_us(recorder: Recorder, upstream: FakeUpstream) -> None:
+    arm = make_image(upstream.blobs, "arm", ARM64)
+    upstream.tag("team/app:1", make_image(upstream.blobs, "a").descriptor)
+    upstream.tag("team/app:arm", make_index(upstream.blobs, {ARM64: arm}))
+    assert recorder.look(Reference.parse("team/app:1")).digest == make_image(upstream.blobs, "a").descriptor.digest
+    with pytest.raises(ManifestUnknown):
+        recorder.look(Reference.parse("team/app:2"))
+    with pytest.raises(NothingForPlatform, match="linux/arm64"):
+        recorder.look(Reference.parse("team/app:arm"))
+    assert (recorder.finish().images, recorder.failures(), len(recorder.history.pulls)) == ((), (), 0)
 
 
 def test_same_path_on_two_registries_is_two_images(recorder: Recorder, upstream: FakeUpstream) -> None:
