@@ -13,6 +13,8 @@ from installer_stub.errors import UsageError
 from installer_stub.host.model import Host, Role
 from installer_stub.plan.model import API_PORT, BY_ITSELF, Access, Endpoint
 from installer_stub.plan.settings import NOTHING_SAID, SiteWishes
+from installer_stub.values.sources import NOTHING as NO_VALUES
+from installer_stub.values.sources import Sources
 
 # Kubernetes' own defaults in kubeadm examples and flannel; both are changed by options.
 POD_CIDR = "10.244.0.0/16"
@@ -84,6 +86,7 @@ class InstallOptions:
     source: str = "command line"  # where this was written: a file's name for a Clusterfile
     host_keys: tuple[tuple[str, frozenset[str]], ...] = ()  # fingerprints that were given beforehand, by address
     output: Path | None = None  # logs, init: where the result goes
+    values: Sources = NO_VALUES  # of the bundle's values: where they are given
 
     @property
     def masters(self) -> tuple[Host, ...]:

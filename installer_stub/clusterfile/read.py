@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -28,6 +28,8 @@ from installer_stub.options import (
 from installer_stub.plan.model import Access
 from installer_stub.plan.settings import MOST_PATCH, NOTHING_SAID, SiteWishes
 from installer_stub.preflight.network import ON_BALANCED, ON_MASTERS
+from installer_stub.values.given import leaves
+from installer_stub.values.sources import Given
 
 TAKEN_PORTS: Final = ON_MASTERS | ON_BALANCED
 MOST_LEVELS: Final = 50  # a patch is a text; the parser's time grows with the square of the levels
@@ -46,6 +48,7 @@ class Clusterfile:
     wishes: tuple[tuple[str, HostWishes], ...] = ()  # by the hosts' addresses
     settings: SiteWishes = NOTHING_SAID
     dropped: frozenset[str] = frozenset()  # "endpoint", "san": none any more
+    values: tuple[Given, ...] = ()  # of the bundle: its own schema judges them
 
 
 def read(path: Path, *, user: str, port: int) -> Clusterfile:
@@ -72,7 +75,11 @@ def parse(raw: bytes, name: str, *, user: str, port: int) -> Clusterfile:
         count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
         raise UsageError(f"{name} has {count}; nothing was changed:\n{lines}", "correct the file; apply --schema prints what it may hold")
     # Every text as it is written: what YAML takes for a number or a date in quotes was refused above.
-    return _value(yaml.load(raw, Loader=yaml.SafeLoader), user=user, port=port)
+    values = _fields(node).get("values")
+    return replace(
+        _value(yaml.load(raw, Loader=yaml.SafeLoader), user=user, port=port),
+        values=tuple(leaves(values, name, public=True)) if values is not None else (),
+    )
 
 
 def _compose(raw: bytes, name: str) -> yaml.Node:

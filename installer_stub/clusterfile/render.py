@@ -10,6 +10,7 @@ from installer_stub.clusterfile.schema import API_VERSION, KIND
 from installer_stub.host.model import Host
 from installer_stub.options import POD_CIDR, SERVICE_CIDR, HostWishes
 from installer_stub.plan.settings import AS_USUAL, REGISTRY_PORT, Pairs, SiteSettings
+from installer_stub.values.schema import tree
 
 _HEAD: Final = """\
 # Clusterfile: a site as it is wanted. Change it and run {prog} apply -f {file}
@@ -60,6 +61,8 @@ def _settings(settings: SiteSettings) -> list[str]:
     """Return what most sites never say: comments where this one does not."""
     lines = ["", "# Environment of the application's commands; another value runs them again. No passwords: the site's record keeps it."]
     lines += ["env:", *_pairs(settings.env)] if settings.env else ["# env:", "#   SITE: north"]
+    lines += ["", "# What the bundle lets a site decide: inspect --values lists it. Secrets are given with --set-file and stand nowhere here."]
+    lines += [f"values: {json.dumps(tree(dict(settings.values)))}"] if settings.values else ["# values: {}"]
     lines += ["", "# The rest stays for the life of the cluster, but for containerd's patch."]
     port = settings.registry_port
     lines += ["registry:", f"  port: {port}"] if port != REGISTRY_PORT else ["# registry:", f"#   port: {port}"]

@@ -74,6 +74,7 @@ SCHEMA: Final[Mapping[str, Any]] = {
         "subjectAltNames": _list("more names and addresses that the API is reached by", _text("name or address", format="san")),
         "certificateValidity": _text("how long certificates live: days, or a number with d, h or m", format="validity"),
         "env": _texts("environment of the application's commands, beside the bundle's; another value runs them again; the record keeps it, so no passwords", "command-environment"),
+        "values": _free("what the bundle lets a site decide, checked against its values.schema.json (inspect --values); no secrets: --set-file", ["object"]),
         "registry": {
             "type": "object",
             "description": "the site registry",

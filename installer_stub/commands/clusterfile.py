@@ -37,6 +37,7 @@ def define(parser: ArgumentParser, verb: str) -> None:
         parser.add_argument("--check", action="store_true", help="print what would be done, as plan does, and change nothing")
         install.define_login(parser)
         parser.add_argument("--kubeconfig", type=Path, default=Path("kubeconfig"), metavar="FILE", help="where the operator's copy goes (default ./kubeconfig)")
+        install.define_values(parser)
         install.define_leftovers(parser)
     else:
         install.define_via(install.define_hosts(parser))
@@ -82,6 +83,7 @@ def options_of(arguments: Namespace) -> InstallOptions:
         wishes=wanted.wishes,
         settings=wanted.settings,
         dropped=wanted.dropped,
+        values=replace(options.values, clusterfile=wanted.values),
         source=str(arguments.file),
     )
 

@@ -25,6 +25,7 @@ from installer_stub.options import (
     require_master,
 )
 from installer_stub.plan.model import CERTIFICATE_VALIDITY
+from installer_stub.values.sources import Sources
 
 _EXAMPLES = {
     "install": """\
@@ -73,6 +74,7 @@ def define(parser: ArgumentParser, verb: str) -> None:
         parser.add_argument("--cluster", default="", metavar="ID", help="the cluster that is meant, where another file installed it")
     else:
         define_cluster(parser)
+        define_values(parser)
         define_leftovers(parser)
     define_answers(parser)
     parser.epilog = _EXAMPLES[verb]
@@ -96,6 +98,14 @@ def define_cluster(parser: ArgumentParser) -> None:
     days = CERTIFICATE_VALIDITY // 86400
     cluster.add_argument("--certificate-validity", metavar="DAYS", help=f"how long certificates live; hosts renew them at half of it (default: as recorded, or {days})")
     cluster.add_argument("--kubeconfig", type=Path, default=Path("kubeconfig"), metavar="FILE", help="where the operator's copy goes (default ./kubeconfig)")
+
+
+def define_values(parser: ArgumentParser) -> None:
+    """Add how the bundle's values are set; what is not said stays as recorded, or at its default."""
+    values = parser.add_argument_group("values", "what the bundle lets a site decide: inspect --values lists it; what is not said stays as recorded")
+    values.add_argument("--set", action="append", default=[], metavar="PATH=VALUE", help="one value, for example --set db.host=db1; null takes it back to its default; can be repeated")
+    values.add_argument("--set-file", action="append", default=[], metavar="PATH=FILE", help="one value from a file: the way for secrets; can be repeated")
+    values.add_argument("--values", action="append", default=[], type=Path, metavar="FILE", help="values from a YAML file; can be repeated, later ones count")
 
 
 def define_leftovers(parser: ArgumentParser) -> None:
@@ -181,6 +191,7 @@ def parse(arguments: Namespace) -> InstallOptions:
         lost=getattr(arguments, "lost", False),
         force=getattr(arguments, "force", False),
         output=getattr(arguments, "output", None),
+        values=Sources(tuple(getattr(arguments, "set", ())), tuple(getattr(arguments, "set_file", ())), tuple(getattr(arguments, "values", ()))),
     )
 
 

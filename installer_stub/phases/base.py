@@ -55,6 +55,7 @@ class Context:
     force_rejoin: frozenset[str] = frozenset()  # hosts in doubt that the operator says may be wiped and joined again
     take: tuple[str, ...] = ()  # directories of others that the operator lets us set aside
     leftovers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # by host: the directories where others' data lies
+    values: Mapping[str, bytes] = field(default_factory=dict)  # what every master keeps of the site's values, by path; secrets too
     record: SiteRecord | None = None  # the site's, as it is to be; a build has none
     secrets: list[Secret] = field(default_factory=list)  # what phases came to know: the log of the run masks it
     alone: bool = False  # a node may fail alone: it is left out from then on, and the run goes on without it

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from installer_stub.plan.model import API_PORT, Plan, in_url
+from installer_stub.values.store import SECRETS, VALUES
 
 PREFIX: Final = "AIRSEAL_"
 
@@ -29,4 +30,6 @@ def plan_environment(plan: Plan) -> dict[str, str]:
         "AIRSEAL_POD_CIDR": plan.pod_cidr,
         "AIRSEAL_REGISTRY": ",".join(plan.images.endpoints),  # URLs; every host pulls from there whatever a name says
         "AIRSEAL_SERVICE_CIDR": plan.service_cidr,
+        **({"AIRSEAL_VALUES": VALUES, "AIRSEAL_SECRETS": SECRETS} if plan.values_identity else {}),
+        **dict(plan.values),
     }

@@ -21,6 +21,7 @@ from installer_stub.phases.install_files import InstallFiles
 from installer_stub.phases.join_masters import JoinMasters
 from installer_stub.phases.join_nodes import EndJoining, JoinNodes
 from installer_stub.phases.keep_record import KeepRecord
+from installer_stub.phases.keep_values import KeepValues
 from installer_stub.phases.label_nodes import LabelNodes
 from installer_stub.phases.name_api import NameApi
 from installer_stub.phases.point_proxy import PointProxy
@@ -58,6 +59,7 @@ INSTALL: Final[tuple[Phase, ...]] = (
     EndJoining(),
     LabelNodes(),
     Balance(),
+    KeepValues(),
     RunCommands(),
     SpreadDns(),
     Settle(),
@@ -75,5 +77,6 @@ RECORD: Final[tuple[Phase, ...]] = (
     InstallFiles(Role.MASTER),
     ConfigureRuntime(),
     StartFirstMaster(),
+    KeepValues(),
     RunCommands(),
 )

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import ClassVar, Final
 
-from installer_stub.bundle.model import BundleInfo, ClusterCommand
+from installer_stub.bundle.model import ClusterCommand
 from installer_stub.distro.kubeadm import KUBEADM
 from installer_stub.distro.units import PATH
 from installer_stub.errors import ClusterError
@@ -32,10 +32,11 @@ _SHOWN: Final = 120  # characters of a command
 _NODES_TIMEOUT: Final = 120.0  # seconds
 
 
-def key(bundle: BundleInfo, index: int) -> str:
-    """Return what names one command of one bundle: another text, place or bundle is another command."""
-    command = bundle.commands[index]
+def key(plan: Plan, index: int) -> str:
+    """Return what names one command of one bundle: another text, place, value or bundle is another command."""
+    bundle, command = plan.bundle, plan.bundle.commands[index]
     identity = [str(bundle.cluster.digest), index, list(command.argv), sorted(bundle.environment.items())]
+    identity += [plan.values_identity] if plan.values_identity else []
     return hashlib.sha256(json.dumps(identity).encode()).hexdigest()
 
 
@@ -76,7 +77,7 @@ class RunCommands(Phase):
     def is_needed(self, context: Context) -> bool:
         """Compare the bundle's commands with those that every master knows to be done: one that has joined since knows of none."""
         bundle = context.plan.bundle
-        wanted = {key(bundle, index) for index in range(len(bundle.commands))}
+        wanted = {key(context.plan, index) for index in range(len(bundle.commands))}
         return not all(wanted <= known for known in _done(context).values())
 
     def run(self, context: Context) -> None:
@@ -88,14 +89,14 @@ class RunCommands(Phase):
         _write_down(context, authority, done)
         wait_for_api(context)
         for index, command in enumerate(bundle.commands):
-            if key(bundle, index) in done:
+            if key(context.plan, index) in done:
                 continue
             if index > 0:
                 # The first command brings the network, and no node is ready without one.
                 wait_for_nodes(context)
             context.reporter.step(f"command {index + 1} of {len(bundle.commands)}: {_short(command)}")
             _run(context, index, command, authority)
-            _write_down(context, authority, [key(bundle, index)])
+            _write_down(context, authority, [key(context.plan, index)])
             # Only now: until it is written down on the masters, the command's own result says that it is done.
             _forget(context, f"command-{index + 1}")
 
@@ -127,7 +128,7 @@ def _short(command: ClusterCommand) -> str:
 def _run(context: Context, index: int, command: ClusterCommand, authority: str) -> None:
     """Run one, or go on with what an earlier run began: on whichever master that was."""
     text = script(context.plan, command)
-    task = Task(f"command-{index + 1}", text, f"{authority} {key(context.plan.bundle, index)}", command.timeout)
+    task = Task(f"command-{index + 1}", text, f"{authority} {key(context.plan, index)}", command.timeout)
     states = context.each(context.reachable(context.plan.masters), lambda _host, connection: look_at(connection, task))
     there = [address for address, state in states.items() if state.concerns(task.digest)]
     master = context.connections[there[0]] if there else speaker(context).connection

@@ -26,6 +26,8 @@ from installer_stub.plan.model import (
     in_url,
 )
 from installer_stub.plan.settings import AS_USUAL, REGISTRY_PORT, Pairs, SiteSettings
+from installer_stub.values.model import NOTHING as NO_VALUES_SET
+from installer_stub.values.model import Effective
 
 
 class Choices(Protocol):
@@ -56,6 +58,7 @@ def build_plan(
     members: tuple[Member, ...] = (),
     settings: SiteSettings = AS_USUAL,
     env: Mapping[str, Pairs] | None = None,
+    values: Effective = NO_VALUES_SET,
 ) -> Plan:
     """Return the plan for ``options.hosts``, whose facts are given by address. ``images`` None: the masters serve them.
 
@@ -73,6 +76,8 @@ def build_plan(
         access=access,
         members=members,
         settings=settings,
+        values=tuple(sorted(values.variables.items())),
+        values_identity=values.identity,
     )
 
 

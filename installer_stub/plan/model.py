@@ -130,6 +130,8 @@ class Plan:
     access: Access = BY_ITSELF
     members: tuple[Member, ...] = ()  # empty: ``hosts`` are all
     settings: SiteSettings = AS_USUAL
+    values: Pairs = ()  # environment variables of the values that are no secrets
+    values_identity: str = ""  # changes with any value, and tells nothing of a secret
 
     @property
     def node_api(self) -> str:

@@ -31,13 +31,16 @@ class SiteSettings:
     """As recorded.
 
     ``env``: environment of the application's commands, beside the bundle's own. ``directories``: absolute paths by
-    "containerd", "etcd", "kubelet". ``patches``: by STATIC_PODS and KUBELET the patch as JSON, by CONTAINERD TOML.
+    "containerd", "etcd", "kubelet". ``patches``: by STATIC_PODS and KUBELET the patch as JSON, by CONTAINERD TOML. ``values``:
+    what was set of the bundle's, as JSON by path. ``secrets``: marks of secret ones, which tell whether one is the same.
     """
 
     env: Pairs = ()
     registry_port: int = REGISTRY_PORT
     directories: Pairs = ()
     patches: Pairs = ()
+    values: Pairs = ()
+    secrets: Pairs = ()
 
     def with_wishes(self, wishes: SiteWishes) -> SiteSettings:
         """Return what ``wishes`` make of it."""

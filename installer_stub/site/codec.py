@@ -121,7 +121,11 @@ def _host_value(host: SiteHost) -> dict[str, object]:
 
 
 def _settings_value(settings: SiteSettings) -> dict[str, object]:
+    values = {"values": dict(settings.values)} if settings.values else {}
+    secrets = {"secrets": dict(settings.secrets)} if settings.secrets else {}
     return {
+        **values,
+        **secrets,
         "env": dict(settings.env),
         "registryPort": settings.registry_port,
         "directories": dict(settings.directories),
@@ -135,7 +139,14 @@ def _settings(fields: Fields) -> SiteSettings:
         return AS_USUAL
     inner = fields.inner("settings")
     port = inner.number("registryPort", 1, 65535)
-    settings = SiteSettings(inner.pairs("env"), port, inner.pairs("directories"), inner.pairs("patches", most=MOST_PATCH))
+    settings = SiteSettings(
+        inner.pairs("env"),
+        port,
+        inner.pairs("directories"),
+        inner.pairs("patches", most=MOST_PATCH),
+        inner.pairs("values", most=MOST_PATCH) if inner.has("values") else (),
+        inner.pairs("secrets") if inner.has("secrets") else (),
+    )
     inner.done()
     return settings
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Final
 
 from installer_stub.bundle.model import BundleInfo
 from installer_stub.errors import ClusterError, UsageError
@@ -18,7 +19,14 @@ from installer_stub.site.find import Found, Reach, this_change, with_marks
 from installer_stub.site.from_record import VALIDITY, FromRecord
 from installer_stub.site.merge import Contradiction, SiteRequest, merge, requested_bundle
 from installer_stub.site.model import Site, SiteHost, SiteRecord, Versions
+from installer_stub.values.model import Kept, Wished
+from installer_stub.values.schema import NO_VALUES, Schema
+from installer_stub.values.settle import Settled, settle_values
+from installer_stub.values.store import GIVEN, decode_kept, new_salt
 from installer_stub.version import VERSION
+
+NONE_KEPT: Final = Kept()
+NOTHING_WISHED: Final = Wished()
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +41,15 @@ class Surveyed(FromRecord):
     connections: dict[str, Connection]
     facts: dict[str, HostFacts]
     absent: tuple[SiteHost, ...]  # hosts whose lists should follow, and that do not answer
+    values: Settled
 
 
-def survey(options: InstallOptions, bundle: BundleInfo, digest: str, found: Found, reach: Reach) -> Surveyed:
+def survey(
+    options: InstallOptions, bundle: BundleInfo, digest: str, found: Found, reach: Reach, *, schema: Schema = NO_VALUES, wished: Wished = NOTHING_WISHED
+) -> Surveyed:
     """Return what the options mean for the site that was found, or for a new one.
 
-    ``digest`` is the bundle's content digest. Raises SiteContradiction, UsageError, ClusterError, HostError.
+    ``digest`` is the bundle's content digest; ``wished`` are its values that this run gives. Raises SiteContradiction, UsageError, ClusterError, HostError.
     """
     if found.record is None and (options.verb is Verb.JOIN or (options.via and not found.chosen.cluster)):
         names = ", ".join(host.address for host in (*options.via, *options.hosts))
@@ -51,6 +62,10 @@ def survey(options: InstallOptions, bundle: BundleInfo, digest: str, found: Foun
         raise site.error()
     if not site.masters:
         raise UsageError("no master is named, and none of these hosts knows one", "add --master with the address of at least one host, or --via with a host of the site")
+    values = _values(found, site, schema, wished)
+    if values.refused and found.record is not None:
+        raise Contradiction(found.record.cluster, site.titles, values.refused, options.source).error()
+    site = replace(site, settings=values.settings)
     hosts, absent = _working(options, site, found, reach)
     connections = {host.address: connection for host in hosts if (connection := found.connected(host)) is not None}
     further = {address: connection for address, connection in connections.items() if address not in facts}
@@ -59,7 +74,7 @@ def survey(options: InstallOptions, bundle: BundleInfo, digest: str, found: Foun
         facts = {**facts, **{address: facts[connection.host.address] for address, connection in further.items()}}
     facts = with_directories(facts, connections, site.settings)
     record = _record(found, site, bundle, options)
-    return Surveyed(record, found.record, tuple(host.reach for host in hosts), connections, facts, absent)
+    return Surveyed(record, found.record, tuple(host.reach for host in hosts), connections, facts, absent, values)
 
 
 def request_of(options: InstallOptions, facts: Mapping[str, HostFacts], bundle: BundleInfo, digest: str) -> SiteRequest:
@@ -86,7 +101,21 @@ def all_follow(before: Site, site: Site) -> bool:
     """Tell whether every host has something of what changed: lists of masters, the way to the API, containerd's configuration."""
     if {host.name for host in site.masters} != {host.name for host in before.masters}:
         return True
-    return (before.endpoint, before.sans, before.settings) != (site.endpoint, site.sans, site.settings)
+    # Values are the masters' business.
+    now, then = (replace(each.settings, values=(), secrets=()) for each in (site, before))
+    return (before.endpoint, before.sans, then) != (site.endpoint, site.sans, now)
+
+
+def _values(found: Found, site: Site, schema: Schema, wished: Wished) -> Settled:
+    """Return the site's values. The secrets among them are read from a master that has those of the record."""
+    kept = NONE_KEPT
+    if site.settings.secrets:
+        masters = (connection for host in site.masters if (connection := found.connected(host)) is not None)
+        for connection in masters:
+            raw = connection.read(GIVEN)
+            there = decode_kept(raw, connection.host.address) if raw is not None else NONE_KEPT
+            kept = max(kept, there, key=lambda each: len(set(each.marks()) & set(site.settings.secrets)))
+    return settle_values(schema, site.settings, wished, kept, new_salt(), begun=found.record is not None)
 
 
 def _working(options: InstallOptions, site: Site, found: Found, reach: Reach) -> tuple[tuple[SiteHost, ...], tuple[SiteHost, ...]]:

@@ -6,11 +6,12 @@ import contextlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
-from installer_stub.errors import InstallerError
+from installer_stub.errors import InstallerError, SiteContradiction
 from installer_stub.facts.cluster import ClusterFacts, gather
 from installer_stub.host.connection import Connection
 from installer_stub.host.model import Host
 from installer_stub.kube.kubectl import Kubectl
+from installer_stub.options import Verb
 from installer_stub.phases.base import Context
 from installer_stub.plan.decide import build_plan
 from installer_stub.plan.model import Plan
@@ -20,7 +21,12 @@ from installer_stub.preflight.names_taken import linked
 from installer_stub.site.find import Found, find_site, this_change
 from installer_stub.site.lost import silent, without_lost
 from installer_stub.site.survey import Surveyed, survey
-from installer_stub.ui.summary import findings_text
+from installer_stub.ui import prompts
+from installer_stub.ui.summary import findings_text, table
+from installer_stub.values.given import check_given, given_by, secrets_of
+from installer_stub.values.sealed import schema_of
+from installer_stub.values.settle import Settled
+from installer_stub.values.store import rendered
 from installer_stub.verbs.session import Session, artifact, close, connect_reachable, reach_quietly
 
 
@@ -50,9 +56,14 @@ def prepare(run: Session, connections: dict[str, Connection]) -> tuple[Surveyed,
         connections.update(new)
         return new
 
+    schema = schema_of(run.bundle.cluster_files(), run.bundle.blobs)
+    wished = check_given(schema, given_by(run.options.values))
+    run.secrets.extend(secrets_of(wished.secret))
     found = find_site(connections, reach, this_change(run.options.verb.value))
     options = without_lost(run.options, run.lost, found.record)
-    surveyed = survey(options, run.bundle.info, str(run.bundle.content_digest), found, reach)
+    surveyed = survey(options, run.bundle.info, str(run.bundle.content_digest), found, reach, schema=schema, wished=wished)
+    run.secrets.extend(secrets_of(surveyed.values.effective.secrets))
+    _agree(run, surveyed.values)
     for host in surveyed.absent:
         run.screen.step(f"{host.address}: does not answer; what it has of the other hosts follows as soon as a run reaches it")
     plan = build_plan(
@@ -64,6 +75,7 @@ def prepare(run: Session, connections: dict[str, Connection]) -> tuple[Surveyed,
         members=surveyed.members,
         settings=surveyed.settings,
         env=surveyed.env,
+        values=surveyed.values.effective,
     )
     site = Site(
         surveyed.hosts,
@@ -99,11 +111,25 @@ def context_of(run: Session, surveyed: Surveyed, plan: Plan, sha256: str) -> Con
         kubeconfig=str(run.options.kubeconfig),
         lock=run.bundle.lock,
         record=surveyed.record,
+        values=rendered(surveyed.values.effective, surveyed.values.given),
         secrets=run.secrets,
         take=run.options.take,
         leftovers={address: tuple(left.path for left in found.leftovers) for address, found in surveyed.facts.items()},
         force_rejoin=run.options.force_rejoin,
     )
+
+
+def _agree(run: Session, values: Settled) -> None:
+    """Show which values would become others than they are; whoever only looks is asked nothing. Raises SiteContradiction."""
+    if not values.changed:
+        return
+    rows = [(each.option, f"is {each.recorded}", f"would be {each.requested}") for each in values.changed]
+    run.screen.step("values of this site change, and the application's commands run again:\n" + table(rows))
+    if run.options.yes or run.options.verb in {Verb.CHECK, Verb.PLAN}:
+        return
+    if not prompts.is_interactive() or not prompts.confirm("Change them?"):
+        named = ", ".join(each.option for each in values.changed)
+        raise SiteContradiction(f"the request changes values that this site has ({named}); nothing was changed", "leave them out to keep them, or say --yes")
 
 
 def _cluster(found: Found) -> ClusterFacts | None:

@@ -64,7 +64,7 @@ def items(*objects: dict[str, Any]) -> str:
 def _digest(context: Context, index: int) -> str:
     """What tells this command of this bundle and cluster from all others."""
     authority = run_commands._authority(context)
-    return Task("x", "", f"{authority} {run_commands.key(context.plan.bundle, index)}").digest
+    return Task("x", "", f"{authority} {run_commands.key(context.plan, index)}").digest
 
 
 class TestRunCommands:
@@ -233,7 +233,7 @@ class TestRunCommands:
     @pytest.mark.parametrize("there", [(M1,), (M2,), (M1, M2)])
     def test_what_an_older_airseal_wrote_down_is_taken_over_once(self, context: Context, hosts: dict[str, ScriptedConnection], there: tuple[str, ...]) -> None:
         authority = hashlib.sha256(hosts[M1].files[CA_FILE]).hexdigest()
-        done = [run_commands.key(context.plan.bundle, index) for index in range(len(context.plan.bundle.commands))]
+        done = [run_commands.key(context.plan, index) for index in range(len(context.plan.bundle.commands))]
         for address in there:
             hosts[address].files[run_commands.OLDER] = json.dumps({"authority": authority, "done": done}).encode()
         assert RunCommands().is_needed(context)
