@@ -36,6 +36,7 @@ from bundler.pack.runtimes import stub_runtime
 from bundler.pack.stub_runtime import StubRuntime
 from bundler.pull_progress import PullProgress
 from bundler.recordings import recording_directory
+from bundler.values import values_of
 from installer_stub.bundle.cluster_files import EMPTY, cluster_manifest
 from installer_stub.bundle.coverage import COVERAGE, encode_coverage
 from installer_stub.bundle.model import BALANCER_LABEL, INTERNAL_REGISTRY, BundleInfo
@@ -102,10 +103,11 @@ def build(options: BuildOptions, engine: Engine, reporter: Reporter) -> Built:
     stub = stub_runtime(cache, options.runtime, reporter)
     check_conditions(files.files, blobs)
     info = bundle_info(options, image, files, blobs)
+    values = values_of(files.files, blobs, options.values)
 
     settings = Settings(
         host_image(engine, reporter, options.host_image), options.platforms, options.settle_timeout, options.quiet_period, options.keep,
-        options.strict,
+        options.strict, values,
     )
     with (
         recording_directory(cache) as directory,

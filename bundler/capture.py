@@ -42,6 +42,9 @@ from installer_stub.plan.model import ImageSource, Plan
 from installer_stub.quiet.diagnosis import diagnosed
 from installer_stub.quiet.judge import Wishes
 from installer_stub.quiet.settle import Settled, Settling, settle
+from installer_stub.values.given import secrets_of
+from installer_stub.values.site_values import SiteValues
+from installer_stub.values.store import rendered
 from registry_snapshot.errors import RegistryError, StoreError
 from registry_snapshot.oci.descriptor import Platform
 from registry_snapshot.oci.reference import Reference
@@ -66,6 +69,7 @@ class Settings:
     quiet_period: float
     keep: bool
     strict: bool  # what neither the recording nor a list knew is an error
+    values: SiteValues
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,10 +113,12 @@ def record(
     with _cluster(engine, owner, recorder, settings, reporter) as (connection, source):
         with PullWatch(recorder, connection.close, wanted=lambda: _wanted(connection)) as watch, _phases_failures(watch, recorder):
             connections: dict[str, Connection] = {connection.host.address: connection}
-            plan = build_plan(_Choices((connection.host,)), gather_all(connections), info, recording=True, images=source)
+            plan = build_plan(_Choices((connection.host,)), gather_all(connections), info, recording=True, images=source, values=settings.values.effective)
             kubectl = Kubectl(connection)
             with diagnosed(lambda: kubectl, lambda: (connection,)):
-                with working(Context(plan=plan, connections=connections, artifact=stub, reporter=reporter, verb="build")) as context:
+                values = rendered(settings.values.effective, settings.values.given)
+                with working(Context(plan=plan, connections=connections, artifact=stub, reporter=reporter, verb="build", values=values)) as context:
+                    context.secrets.extend(secrets_of(settings.values.effective.secrets))
                     start_agents(context)
                     run(RECORD, context)
                 settled = _settle(connection, plan, recorder, settings, reporter)

@@ -11,6 +11,8 @@ from pathlib import Path
 
 from bundler.errors import UsageError
 from bundler.pack.runtimes import Choice
+from installer_stub.values.sources import NOTHING as NO_VALUES
+from installer_stub.values.sources import Sources
 from registry_snapshot.errors import RegistryError
 from registry_snapshot.oci.descriptor import Platform
 from registry_snapshot.oci.reference import Repository
@@ -55,6 +57,7 @@ class BuildOptions:
     strict: bool  # what neither the recording nor a list knew is an error
     cache: Path
     image: ImageOptions = ImageOptions()
+    values: Sources = NO_VALUES  # what the recorded cluster gets; nothing of it is sealed
 
 
 def cache_directory(option: Path | None) -> Path:

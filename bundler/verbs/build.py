@@ -6,7 +6,7 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bundler.verbs.sources import add_downloads, add_logins
+from bundler.verbs.sources import add_downloads, add_logins, add_values
 
 if TYPE_CHECKING:
     from bundler.options import BuildOptions
@@ -38,6 +38,7 @@ def define(parser: ArgumentParser) -> None:
     add_downloads(parser)
     record = parser.add_argument_group("recording")
     add_logins(record)
+    add_values(record)
     record.add_argument("--build-host-image", default="", metavar="REF", help="an image with systemd for the temporary host, instead of ours")
     record.add_argument("--settle-timeout", type=float, default=900, metavar="S", help="how long workloads may take to become ready (default 900)")
     record.add_argument("--quiet-period", type=float, default=60, metavar="S", help="how long nothing may be pulled, and nothing change in the cluster, before the recording ends: an operator that waits longer between two steps loses what it makes then (default 60; never less than the longest lease in the cluster)")
@@ -105,6 +106,7 @@ def parse_build(arguments: Namespace) -> BuildOptions:
         parse_platform,
         parse_title,
     )
+    from installer_stub.values.sources import Sources
 
     name, version = parse_title(arguments.tag)
     return BuildOptions(
@@ -127,6 +129,7 @@ def parse_build(arguments: Namespace) -> BuildOptions:
         keep=arguments.keep_cluster,
         strict=arguments.strict,
         cache=cache_root(arguments.cache),
+        values=Sources(tuple(arguments.set), tuple(arguments.set_file), tuple(arguments.values)),
         image=ImageOptions(
             tuple(arguments.secret), tuple(arguments.ssh), arguments.target, arguments.pull, arguments.no_cache, arguments.docker_config
         ),

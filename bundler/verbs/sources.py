@@ -34,6 +34,13 @@ def add_logins(group: _ArgumentGroup | ArgumentParser) -> None:
     group.add_argument("--docker-config", type=Path, metavar="DIR", help="where docker's config.json with the registries' logins is (default ~/.docker)")
 
 
+def add_values(group: _ArgumentGroup | ArgumentParser) -> None:
+    """Add ``--set``, ``--set-file`` and ``--values``, which the verbs at a site have too."""
+    group.add_argument("--set", action="append", default=[], metavar="PATH=VALUE", help="a value for the recorded cluster, as a site sets it; it is not sealed; may be repeated")
+    group.add_argument("--set-file", action="append", default=[], metavar="PATH=FILE", help="the same from a file: the way for secrets; may be repeated")
+    group.add_argument("--values", action="append", default=[], type=Path, metavar="FILE", help="values for the recorded cluster from a YAML file; may be repeated")
+
+
 def mirrors_of(arguments: Namespace) -> Mirrors:
     """Return the mirrors that the options name. Raises RegistryError."""
     from registry_snapshot.record.mirrors import Mirrors

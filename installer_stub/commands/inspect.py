@@ -2,25 +2,34 @@
 
 from __future__ import annotations
 
+import json
 from argparse import ArgumentParser, Namespace
+from typing import TYPE_CHECKING
 
 from installer_stub.bundle.reader import Bundle
 from installer_stub.commands.bundle_option import add_bundle_option
 from installer_stub.commands.sizes import readable
 from installer_stub.ui.printable import json_text, printable, say
 
+if TYPE_CHECKING:
+    from installer_stub.values.schema import Schema
+
 
 def define(parser: ArgumentParser, verb: str) -> None:
     """Add the options."""
     del verb
     parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument("--values", action="store_true", help="list what a site may set: install --set, --set-file, --values")
     add_bundle_option(parser)
-    parser.epilog = "examples:\n  ./{prog} inspect\n  ./{prog} inspect --json | jq .kubernetes\n  ./{prog} inspect --bundle other.run"
+    parser.epilog = "examples:\n  ./{prog} inspect\n  ./{prog} inspect --json | jq .kubernetes\n  ./{prog} inspect --values    what --set can set\n  ./{prog} inspect --bundle other.run"
 
 
 def run(arguments: Namespace) -> int:
     """Print it. Reads only the end of the file and its small documents."""
     with Bundle.open(arguments.bundle) as bundle:
+        if arguments.values and not arguments.json:
+            say(_values(bundle))
+            return 0
         say(json_text(_facts(bundle), indent=1) if arguments.json else _text(bundle))
     return 0
 
@@ -44,7 +53,26 @@ def _facts(bundle: Bundle) -> dict[str, object]:
         "stubDigest": f"sha256:{bundle.stub_digest}",
         "commands": [command.text() for command in info.commands],
         "labels": dict(info.labels),
+        "values": [
+            {"path": field.path, "type": field.limits.kind, "required": field.required, "secret": field.secret, "description": field.description}
+            | ({"default": json.loads(field.default)} if field.default is not None and not field.secret else {})
+            for field in _schema(bundle).fields
+        ],
     }
+
+
+def _schema(bundle: Bundle) -> Schema:
+    from installer_stub.values.sealed import schema_of
+
+    return schema_of(bundle.cluster_files(), bundle.blobs)
+
+
+def _values(bundle: Bundle) -> str:
+    from installer_stub.values.schema import lines_of
+
+    lines = list(lines_of(_schema(bundle)))
+    head = f"what a site may set of {bundle.info.title}" if lines else f"{bundle.info.title} lets a site set nothing"
+    return "\n".join(printable(line, lines=False) for line in [head, *lines])
 
 
 def _text(bundle: Bundle) -> str:

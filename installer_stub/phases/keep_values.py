@@ -20,7 +20,7 @@ cd "$directory" 2>/dev/null || exit 0
 for file in *; do
   keep=
   for name in "$@"; do [ "$file" = "$name" ] && keep=1; done
-  [ -n "$keep" ] || { [ -f "$file" ] && rm -f "$file"; } || true
+  [ -n "$keep" ] || { [ -f "$file" ] && rm -f -- "$file"; } || true
 done
 """
 

@@ -21,7 +21,7 @@ from installer_stub.site.merge import Contradiction, SiteRequest, merge, request
 from installer_stub.site.model import Site, SiteHost, SiteRecord, Versions
 from installer_stub.values.model import Kept, Wished
 from installer_stub.values.schema import NO_VALUES, Schema
-from installer_stub.values.settle import Settled, settle_values
+from installer_stub.values.site_values import SiteValues, site_values
 from installer_stub.values.store import GIVEN, decode_kept, new_salt
 from installer_stub.version import VERSION
 
@@ -41,7 +41,7 @@ class Surveyed(FromRecord):
     connections: dict[str, Connection]
     facts: dict[str, HostFacts]
     absent: tuple[SiteHost, ...]  # hosts whose lists should follow, and that do not answer
-    values: Settled
+    values: SiteValues
 
 
 def survey(
@@ -106,7 +106,7 @@ def all_follow(before: Site, site: Site) -> bool:
     return (before.endpoint, before.sans, then) != (site.endpoint, site.sans, now)
 
 
-def _values(found: Found, site: Site, schema: Schema, wished: Wished) -> Settled:
+def _values(found: Found, site: Site, schema: Schema, wished: Wished) -> SiteValues:
     """Return the site's values. The secrets among them are read from a master that has those of the record."""
     kept = NONE_KEPT
     if site.settings.secrets:
@@ -115,7 +115,7 @@ def _values(found: Found, site: Site, schema: Schema, wished: Wished) -> Settled
             raw = connection.read(GIVEN)
             there = decode_kept(raw, connection.host.address) if raw is not None else NONE_KEPT
             kept = max(kept, there, key=lambda each: len(set(each.marks()) & set(site.settings.secrets)))
-    return settle_values(schema, site.settings, wished, kept, new_salt(), begun=found.record is not None)
+    return site_values(schema, site.settings, wished, kept, new_salt(), begun=found.record is not None)
 
 
 def _working(options: InstallOptions, site: Site, found: Found, reach: Reach) -> tuple[tuple[SiteHost, ...], tuple[SiteHost, ...]]:

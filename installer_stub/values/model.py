@@ -13,6 +13,7 @@ from installer_stub.plan.settings import Pairs
 from installer_stub.values.schema import NO_VALUES, Schema, tree
 
 Secrets = tuple[tuple[str, Secret], ...]
+_NO_SALT: Final = "00" * 16  # of a site whose secrets are all defaults: those stand in the bundle, and are none
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +88,7 @@ def merged(kept: Kept, wished: Wished, salt: str) -> Kept:
     return Kept(kept.salt or salt, tuple(sorted(secrets.items()))) if secrets else kept
 
 
-def effective(schema: Schema, plain: Pairs, kept: Kept, salt: str) -> tuple[Effective, tuple[str, ...]]:
+def effective(schema: Schema, plain: Pairs, kept: Kept) -> tuple[Effective, tuple[str, ...]]:
     """Return what is used, and the paths of what has to be set and is not. What the schema does not know any more is left out."""
     recorded = {path: text for path, text in plain if (field := schema.field(path)) is not None and not field.secret}
     secrets = {path: secret for path, secret in kept.secrets if (field := schema.field(path)) is not None and field.secret}
@@ -101,5 +102,5 @@ def effective(schema: Schema, plain: Pairs, kept: Kept, salt: str) -> tuple[Effe
             secrets[field.path] = Secret(field.default)
         else:
             recorded[field.path] = field.default
-    whole = Kept(kept.salt or salt, tuple(sorted(secrets.items()))) if secrets else kept
+    whole = Kept(kept.salt or _NO_SALT, tuple(sorted(secrets.items()))) if secrets else kept
     return Effective(schema, tuple(sorted(recorded.items())), whole), tuple(missing)

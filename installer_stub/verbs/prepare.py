@@ -25,7 +25,7 @@ from installer_stub.ui import prompts
 from installer_stub.ui.summary import findings_text, table
 from installer_stub.values.given import check_given, given_by, secrets_of
 from installer_stub.values.sealed import schema_of
-from installer_stub.values.settle import Settled
+from installer_stub.values.site_values import SiteValues
 from installer_stub.values.store import rendered
 from installer_stub.verbs.session import Session, artifact, close, connect_reachable, reach_quietly
 
@@ -119,7 +119,7 @@ def context_of(run: Session, surveyed: Surveyed, plan: Plan, sha256: str) -> Con
     )
 
 
-def _agree(run: Session, values: Settled) -> None:
+def _agree(run: Session, values: SiteValues) -> None:
     """Show which values would become others than they are; whoever only looks is asked nothing. Raises SiteContradiction."""
     if not values.changed:
         return

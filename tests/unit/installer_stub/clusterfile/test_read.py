@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -110,6 +111,16 @@ def test_settings_of_the_site() -> None:
     )
     assert parsed(GOOD).settings == NOTHING_SAID
     assert parsed(GOOD + "env: {}\npatches: {kubelet: {}}\n").settings == SiteWishes(env=(), patches=())
+
+
+def test_values_are_given_with_their_lines_and_judged_by_the_bundle() -> None:
+    given = parsed(GOOD + "values:\n  replicas: 3\n  db: {host: db1}\n  zones: [a, b]\n").values
+    first = given[0].where.rpartition(":")
+    assert [(each.path, each.open) for each in given] == [("replicas", True), ("db.host", True), ("zones", True)]
+    assert [each.where for each in given] == [f"{first[0]}:{int(first[2]) + line}" for line in range(3)]
+    assert parsed(GOOD).values == ()
+    again = parsed(render(parsed(GOOD).hosts, settings=replace(AS_USUAL, values=(("db.host", '"db1"'), ("replicas", "3"))))).values
+    assert [(each.path, each.node.value) for each in again if not isinstance(each.node, str)] == [("db.host", "db1"), ("replicas", "3")]
 
 
 def test_what_init_writes_of_settings_is_read_back() -> None:

@@ -119,6 +119,16 @@ class TestRunCommands:
         assert said["AIRSEAL_CLUSTER_DIR"] == "/opt/airseal/shop-1.4.0"
         assert said["KUBECONFIG"] == "/etc/kubernetes/admin.conf"
 
+    def test_values_are_seen_and_another_value_is_another_command(self) -> None:
+        plan = replace(PLAN, values=(("AIRSEAL_VALUE_DB_HOST", "db; reboot"),), values_identity="one")
+        text = run_commands.script(plan, plan.bundle.commands[0])
+        assert "export AIRSEAL_VALUE_DB_HOST='db; reboot'\n" in text
+        assert "export AIRSEAL_VALUES=/var/lib/airseal/values/values.yaml\n" in text
+        assert "export AIRSEAL_SECRETS=/var/lib/airseal/values/secrets\n" in text
+        assert "AIRSEAL_VALUES" not in run_commands.script(PLAN, plan.bundle.commands[0])
+        keys = {run_commands.key(each, 0) for each in (PLAN, plan, replace(plan, values_identity="two"))}
+        assert len(keys) == 3
+
     def test_what_a_kubefile_says_cannot_turn_into_shell(self) -> None:
         bundle = bundle_info(environment={"X": "'; reboot; '"}, commands=(ClusterCommand(("echo", "$(reboot)"), 3),))
         text = run_commands.script(replace(PLAN, bundle=bundle), bundle.commands[0])
@@ -261,8 +271,8 @@ class TestRunCommands:
         ],
     )
     def test_another_text_or_environment_is_another_command(self, changes: dict[str, Any]) -> None:
-        assert run_commands.key(bundle_info(), 0) != run_commands.key(bundle_info(**changes), 0)
-        assert run_commands.key(bundle_info(), 0) != run_commands.key(bundle_info(), 1)
+        assert run_commands.key(PLAN, 0) != run_commands.key(replace(PLAN, bundle=bundle_info(**changes)), 0)
+        assert run_commands.key(PLAN, 0) != run_commands.key(PLAN, 1)
 
 
 def static_pods(*names: str, ready: str = "True") -> list[dict[str, Any]]:

@@ -30,7 +30,7 @@ FULL = replace(FULL, site=replace(FULL.site, endpoint="10.0.0.9:6443", sans=("sh
 RAW = encode_record(FULL)
 
 
-SET = SiteSettings((("SITE", "é"),), 5444, (("etcd", "/data/etcd"),), (("containerd", json.dumps("a\nb" * 2000)), ("kubelet", "{}")))
+SET = SiteSettings((("SITE", "é"),), 5444, (("etcd", "/data/etcd"),), (("containerd", json.dumps("a\nb" * 2000)), ("kubelet", "{}")), (("db.host", '"\\n\\u00e9"'),), (("db.password", "00ff"),))
 
 
 def test_settings_there_and_back() -> None:

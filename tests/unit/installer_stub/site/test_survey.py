@@ -10,7 +10,8 @@ import pytest
 from installer_stub.commands import install
 from installer_stub.distro.balancer import config as balancer_config
 from installer_stub.distro.kubeadm_config import cluster_configuration, node_registration
-from installer_stub.errors import ClusterError, SiteContradiction
+from installer_stub.errors import ClusterError, SiteContradiction, UsageError
+from installer_stub.host.command import Secret
 from installer_stub.host.model import Role
 from installer_stub.options import InstallOptions
 from installer_stub.plan.decide import build_plan
@@ -21,11 +22,15 @@ from installer_stub.site.find import Found
 from installer_stub.site.model import Networks, SiteRecord
 from installer_stub.site.store import HostMark
 from installer_stub.site.survey import Surveyed, survey
+from installer_stub.values.model import Wished
+from installer_stub.values.schema import parse_schema
+from installer_stub.values.store import GIVEN, encode_kept
 from tests.fakes.scripted import ScriptedConnection
 from tests.fakes.sites import SHOP, master, node, record
 from tests.unit.installer_stub.facts.recordings import facts
 from tests.unit.installer_stub.preflight.sites import BUNDLE
 from tests.unit.installer_stub.site.test_find import Reach
+from tests.unit.installer_stub.values.test_schema import SHOP as SHOP_VALUES
 
 THREE = record(master(2), master(3), master(4), node(5), node(6))
 THREE = replace(THREE, site=replace(THREE.site, networks=Networks("10.1.0.0/16", "10.2.0.0/16")))
@@ -152,3 +157,38 @@ def test_a_recorded_validity_holds_until_another_one_is_told() -> None:
     assert run(known, "--master", "10.0.0.2")[0].certificate_validity == 86400
     assert run(known, "--master", "10.0.0.2", "--certificate-validity", "2")[0].certificate_validity == 2 * 86400
     assert Role.MASTER in {host.role for host in run(THREE, "--master", "10.0.0.2")[0].hosts}
+
+
+VALUES = parse_schema(SHOP_VALUES.encode())
+PASSWORD = Wished((("replicas", "3"),), (("db.password", Secret('"hunter22"')),))
+
+
+def valued(known: SiteRecord | None, wished: Wished, *, holds: bytes | None = None) -> Surveyed:
+    asked = options("--master", "10.0.0.2")
+    host = connection("10.0.0.2")
+    if holds is not None:
+        host.files[GIVEN] = holds
+    found = Found({"10.0.0.2": host}, {"10.0.0.2": HostMark()}, Chosen("c1" if known else "", known), known)
+    return survey(asked, BUNDLE, SHOP.digest, found, Reach(), schema=VALUES, wished=wished)
+
+
+def test_values_are_recorded_and_fewer_words_keep_them() -> None:
+    first = valued(None, PASSWORD)
+    assert first.record.site.settings.values == (("replicas", "3"),)
+    known = replace(THREE, site=replace(THREE.site, settings=first.record.site.settings))
+    same = valued(known, Wished(), holds=encode_kept(first.values.given))
+    assert same.record == known
+    assert same.values.effective.identity == first.values.effective.identity
+    with pytest.raises(UsageError, match=r"db\.password"):
+        valued(known, Wished())  # no master has the secret: it is asked for, and nothing is made up
+
+
+def test_a_changed_value_is_the_masters_business_and_one_for_life_a_contradiction() -> None:
+    first = valued(None, PASSWORD)
+    known = replace(THREE, site=replace(THREE.site, settings=first.record.site.settings))
+    changed = valued(known, Wished((("replicas", "4"),)), holds=encode_kept(first.values.given))
+    assert [each.option for each in changed.values.changed] == ["replicas"]
+    assert (changed.record.epoch, changed.record.pending) == (known.epoch + 1, known.pending)
+    assert [host.address for host in changed.hosts] == ["10.0.0.2"]
+    with pytest.raises(SiteContradiction, match=r"tls +record says false +command line says true"):
+        valued(known, Wished((("tls", "true"),)), holds=encode_kept(first.values.given))

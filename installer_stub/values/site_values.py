@@ -13,7 +13,7 @@ from installer_stub.values.schema import Schema
 
 
 @dataclass(frozen=True, slots=True)
-class Settled:
+class SiteValues:
     """``settings`` are the record's, as they are to be; ``given`` is what masters keep beside it, for root alone.
 
     ``changed`` are values that another one was recorded for; ``refused`` those of them that stay for the life of the cluster.
@@ -26,7 +26,7 @@ class Settled:
     refused: tuple[Difference, ...] = ()
 
 
-def settle_values(schema: Schema, recorded: SiteSettings, wished: Wished, kept: Kept, salt: str, *, begun: bool) -> Settled:
+def site_values(schema: Schema, recorded: SiteSettings, wished: Wished, kept: Kept, salt: str, *, begun: bool) -> SiteValues:
     """Return what ``wished`` makes of the record. ``begun``: there is a site already, and what it uses are values too.
 
     ``kept`` are the secrets of a master; ``salt`` is for a site that has none yet. Raises UsageError for what has to be set and
@@ -35,18 +35,18 @@ def settle_values(schema: Schema, recorded: SiteSettings, wished: Wished, kept: 
     plain = {path: text for path, text in recorded.values if path not in wished.dropped} | dict(wished.plain)
     given = merged(kept, wished, salt)
     settings = replace(recorded, values=tuple(sorted(plain.items())), secrets=given.marks())
-    now, missing = effective(schema, settings.values, given, salt)
+    now, missing = effective(schema, settings.values, given)
     named = {path for path, _ in wished.plain} | {path for path, _ in wished.secret} | wished.dropped
     lost = sorted({path for path, _ in recorded.secrets} - {path for path, _ in kept.secrets} - named)
     if missing or lost:
         raise UsageError(_absent(schema, missing, lost), "set them with --set PATH=VALUE, --values FILE, or --set-file PATH=FILE for secrets; inspect --values explains each")
     if not begun:
-        return Settled(settings, now, given)
-    before, _ = effective(schema, recorded.values, kept, salt)
+        return SiteValues(settings, now, given)
+    before, _ = effective(schema, recorded.values, kept)
     changed = tuple(_differences(schema, before, now))
     for_life = {field.path for field in schema.fields if field.immutable}
     refused = tuple(each for each in changed if each.option in for_life)
-    return Settled(settings, now, given, tuple(each for each in changed if each not in refused), refused)
+    return SiteValues(settings, now, given, tuple(each for each in changed if each not in refused), refused)
 
 
 def _differences(schema: Schema, before: Effective, now: Effective) -> list[Difference]:
