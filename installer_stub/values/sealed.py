@@ -22,7 +22,7 @@ def schema_of(files: Iterable[ClusterFile], blobs: BlobReader) -> Schema:
     if file.size > MOST_BYTES:
         raise BundleError(f"{FILE} is {file.size} bytes long; {MOST_BYTES} is the most", "declare fewer values")
     with blobs.open(file.blob.digest) as extent:
-        raw = extent.read()
+        raw = extent.read(min(extent.size, 2 * MOST_BYTES))
     if file.blob.media_type == FILE_ZSTD:
         try:
             raw = zstandard.ZstdDecompressor().decompress(raw, max_output_size=MOST_BYTES)
