@@ -16,6 +16,7 @@ from bundler.cluster.container import TemporaryHost, TemporaryNetwork, check_rea
 from bundler.cluster.ownership import Owner
 from bundler.cluster.pull_watch import PullWatch, pull_failures
 from bundler.cluster.usage import KINDS, Object, Usage, usage
+from bundler.coverage.charts import Charts
 from bundler.coverage.cover import Covered, cover
 from bundler.coverage.lists import Lists
 from bundler.engine import Engine
@@ -130,7 +131,8 @@ def record(
             used.add(str(reference), Listed(where))
         for line in pull_failures(recorder, wanted=used.reasons):
             reporter.step(line)
-        covered = cover(recorder, kubectl, used, lists, known=by_uid(pods), strict=settings.strict, reporter=reporter)
+        charts = Charts(connection, plan.cluster_directory)
+        covered = cover(recorder, kubectl, used, lists, known=by_uid(pods), strict=settings.strict, reporter=reporter, charts=charts)
         snapshot = recorder.finish()
         lock = lock_of(snapshot, blobs, settings.platforms, covered.reasons)
         check_coverage(pods, used, lock)

@@ -52,7 +52,7 @@ class Api(Protocol):
 
 @dataclass(slots=True)
 class Scan:
-    """What was found; what could not be looked at, with the reason in words; releases of helm."""
+    """What was found; what could not be looked at, with the reason in words; the last revision of each release of helm."""
 
     found: list[Found] = field(default_factory=list)
     unread: dict[str, str] = field(default_factory=dict)
@@ -68,7 +68,8 @@ def scan(api: Api, known: Mapping[object, Object]) -> Scan:
                 _release(item, result)
             elif not _is_copy(item):
                 result.found += images_of(item, owner_name(item, known) if item.get("kind") == "Pod" else "")
-    for release in latest(tuple(result.releases)):
+    result.releases = list(latest(result.releases))
+    for release in result.releases:
         try:
             result.found += list(images_of_release(release))
         except UnreadableReleaseError as error:

@@ -19,6 +19,7 @@ from bundler.cluster.usage import Usage, recorded_name
 from bundler.coverage.api import Api, Scan, scan
 from bundler.coverage.ask import Looks, Said, ask
 from bundler.coverage.candidates import Candidate, Certainty, Found, gather
+from bundler.coverage.charts import Charts
 from bundler.coverage.lists import Lists
 from bundler.errors import RecordingIncomplete
 from installer_stub.bundle.coverage import Answer, Blocked, Coverage, Unresolved
@@ -60,15 +61,27 @@ class Covered:
     words: Mapping[Reference, str] = field(default_factory=dict)
 
 
-def cover(source: Source, api: Api, used: Usage, lists: Lists, *, known: Mapping[object, Object], strict: bool, reporter: Reporter) -> Covered:
+def cover(
+    source: Source,
+    api: Api,
+    used: Usage,
+    lists: Lists,
+    *,
+    known: Mapping[object, Object],
+    strict: bool,
+    reporter: Reporter,
+    charts: Charts | None = None,
+) -> Covered:
     """Scan the cluster and record what only the scan knows.
 
-    ``used`` says what pods ran, ``known`` are their owners by uid. Raises RecordingIncomplete that names every image, where
+    ``used`` says what pods ran, ``known`` are their owners by uid; ``charts`` are rendered too. Raises RecordingIncomplete that names every image, where
     it stands, and what to do; with ``strict`` also for anything that the recording and the lists did not know. Raises
     StoreError, and what ``scan`` raises.
     """
     reporter.step("looking through every object of the cluster for images")
     result = scan(api, known)
+    if charts is not None:
+        charts.scan(result)
     recorded = {image.reference for image in source.finish().images}
     candidates, unreadable = gather(_as_they_ran(result.found, used, recorded))
     blocked = {each.reference: each for each in lists.blocked}

@@ -10,8 +10,8 @@ import base64
 import binascii
 import json
 import zlib
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import yaml
@@ -27,7 +27,7 @@ _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """One revision. ``manifest`` is YAML, ``hooks`` are (name, events, YAML)."""
+    """One revision of a release. ``manifest`` is YAML, ``hooks`` are (name, events, YAML)."""
 
     namespace: str
     name: str
@@ -35,6 +35,8 @@ class Release:
     status: str
     manifest: str
     hooks: tuple[tuple[str, str, str], ...]
+    chart: tuple[str, str] = ("", "")  # name, version
+    values: str = field(default="{}", repr=False)  # what was set, as JSON; passwords may be in it
 
     @property
     def title(self) -> str:
@@ -67,12 +69,15 @@ def read_release(item: Object) -> Release:
         value = json.loads(raw)
         hooks = tuple((str(hook["name"]), ", ".join(map(str, hook.get("events") or ())), str(hook["manifest"])) for hook in value.get("hooks") or ())
         status = str((value.get("info") or {}).get("status", ""))
-        return Release(str(value["namespace"]), str(value["name"]), int(value["version"]), status, str(value.get("manifest") or ""), hooks)
+        about = (value.get("chart") or {}).get("metadata") or {}
+        chart = (str(about.get("name", "")), str(about.get("version", "")))
+        values = json.dumps(value.get("config") or {})
+        return Release(str(value["namespace"]), str(value["name"]), int(value["version"]), status, str(value.get("manifest") or ""), hooks, chart, values)
     except (binascii.Error, zlib.error, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise UnreadableReleaseError(str(error)[:200] or type(error).__name__) from None
 
 
-def latest(releases: Iterator[Release] | tuple[Release, ...]) -> tuple[Release, ...]:
+def latest(releases: Iterable[Release]) -> tuple[Release, ...]:
     """Return the last revision of each release: earlier ones are what was."""
     found: dict[tuple[str, str], Release] = {}
     for release in sorted(releases, key=lambda each: each.revision):

@@ -57,6 +57,8 @@ SEEDS: tuple[Seed, ...] = (
     Seed("only in a custom resource, in parts", f"{REGISTRY}/custom/parts:2", "apiVersion: example.com/v1\nkind: Database\nmetadata: {{name: in-parts, namespace: omitted}}\nspec: {{image: {{repository: " + f"{REGISTRY}/custom/parts" + ", tag: '2'}}}}\n"),
     Seed("helm hook", f"{REGISTRY}/helm/hook:1"),
     Seed("helm test", f"{REGISTRY}/helm/test:1"),
+    Seed("helm, on the next upgrade only", f"{REGISTRY}/helm/upgrade:1"),
+    Seed("a chart that no CMD installs", f"{REGISTRY}/helm/extra:1"),
     Seed("listed in images.txt", f"{REGISTRY}/listed/tool:1"),
     Seed("listed in images.d", f"{REGISTRY}/listed/more:1"),
 )
@@ -109,6 +111,10 @@ def write(directory: Path, digest: str) -> Path:
         "charts/web/templates/settings.yaml": "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: web}\ndata: {a: b}\n",
         "charts/web/templates/hook.yaml": _HOOK.format(name="cleanup", event="post-delete", image=f"{REGISTRY}/helm/hook:1"),
         "charts/web/templates/test.yaml": _HOOK.format(name="smoke", event="test", image=f"{REGISTRY}/helm/test:1"),
+        "charts/web/templates/upgrade.yaml": "{{ if .Release.IsUpgrade }}\n" + _HOOK.format(name="migrate", event="pre-upgrade", image=f"{REGISTRY}/helm/upgrade:1") + "{{ end }}\n",
+        "charts/extra/Chart.yaml": "apiVersion: v2\nname: extra\nversion: 0.1.0\n",
+        "charts/extra/templates/pod.yaml": _HOOK.format(name="extra", event="test", image="{{ .Values.image }}"),
+        "charts/extra/values.yaml": f"image: {REGISTRY}/helm/extra:1\n",
         "images.txt": f"{REGISTRY}/listed/tool:1  # nobody pulls it\n",
         "images.d/more.txt": f"{REGISTRY}/listed/more:1\nblocked: {FOREIGN}  # these hosts are amd64\n",
     }
