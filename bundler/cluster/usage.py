@@ -18,6 +18,8 @@ from registry_snapshot.oci.reference import Reference
 __all__ = ["KINDS", "Object", "Usage", "recorded_name", "usage"]
 
 _PULL = re.compile(r'^(?:Pulling image|Successfully pulled image|Container image) "(?P<image>[^"]+)"')
+# What the API server appends to generateName: k8s.io/apimachinery, pkg/util/rand, which has no vowels.
+_MADE_UP = re.compile(r"-[bcdfghjklmnpqrstvwxz2456789]{5}$")
 
 
 @dataclass(slots=True)
@@ -56,7 +58,7 @@ def usage(objects: Sequence[Object], events: Iterable[Object]) -> Usage:
         match = _PULL.match(str(event.get("message") or ""))
         about = event.get("involvedObject") or {}
         if match and about.get("kind") == "Pod" and about.get("name") not in pods:
-            found.add(match["image"], Gone(str(about.get("namespace", "")), steady(str(about.get("name")))))
+            found.add(match["image"], Gone(str(about.get("namespace", "")), _MADE_UP.sub("-…", steady(str(about.get("name"))))))
     return found
 
 

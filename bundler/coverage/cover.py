@@ -23,7 +23,7 @@ from bundler.coverage.charts import Charts
 from bundler.coverage.lists import Lists
 from bundler.errors import RecordingIncomplete
 from installer_stub.bundle.coverage import Answer, Blocked, Coverage, Unresolved
-from installer_stub.bundle.reasons import Reason, Recorded
+from installer_stub.bundle.reasons import Gone, Reason, Recorded, Scanned, namespace_of
 from installer_stub.kube.owners import Object
 from installer_stub.phases.base import Reporter
 from registry_snapshot.errors import RegistryError, StoreError
@@ -194,7 +194,16 @@ def _reasons(candidates: Iterable[Candidate], used: Usage, sealed: Collection[Re
             why = reasons.setdefault(each.reference, set())
             owners = {reason.owner for reason in why if isinstance(reason, Recorded)}
             why.update(place for place in each.places if place.object not in owners)
-    return reasons
+    return {reference: _without_chance(why) for reference, why in reasons.items()}
+
+
+def _without_chance(why: Collection[Reason]) -> set[Reason]:
+    """Return the reasons without pods that are gone, if what is there of the same namespace says enough.
+
+    Which pod had gone when the recording ended, and left an event, is another one in the next build.
+    """
+    there = {namespace_of(reason.owner if isinstance(reason, Recorded) else reason.object) for reason in why if isinstance(reason, (Recorded, Scanned))}
+    return {reason for reason in why if not isinstance(reason, Gone) or reason.namespace not in there}
 
 
 def _tell(covered: Covered, result: Scan, reporter: Reporter) -> None:

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Final
 
 _OWNER: Final = re.compile(r"(?P<owner>(?:static pod|\S+) [^\s/]+/[^\s,]+), container (?P<container>.*)", re.DOTALL)
+_NAMED: Final = re.compile(r"(?:static pod|\S+) (?P<namespace>[^\s/]+)/[^\s,]+")
 _GONE: Final = re.compile(r"a pod that is gone, (?P<namespace>[^\s/]+)/(?P<name>.*)", re.DOTALL)
 _PULLED: Final = "pulled by the cluster"
 
@@ -74,6 +75,12 @@ class Pulled:
 
 Reason = Recorded | Gone | Scanned | Listed | Pulled
 _KINDS: Final[tuple[type[Reason], ...]] = (Recorded, Gone, Scanned, Listed, Pulled)
+
+
+def namespace_of(name: str) -> str:
+    """Return the namespace in an owner's or object's name, ``Deployment shop/api``; empty for what has none."""
+    found = _NAMED.fullmatch(name)
+    return found["namespace"] if found else ""
 
 
 def in_order(reasons: Iterable[Reason]) -> tuple[Reason, ...]:

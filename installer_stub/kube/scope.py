@@ -6,19 +6,17 @@ debug pod of the operator runs an image of the bundle too, because there is no o
 
 from __future__ import annotations
 
-import re
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from installer_stub.bundle.model import ImageLock
-from installer_stub.bundle.reasons import Gone, Recorded, Scanned
-from installer_stub.kube.owners import STATIC_POD, by_uid, owner_name
+from installer_stub.bundle.reasons import Gone, Recorded, Scanned, namespace_of
+from installer_stub.kube.owners import by_uid, owner_name
 from installer_stub.kube.pods import pod_reason, pods_of
 from installer_stub.kube.workloads import Unready, node_reason
 
 Object = Mapping[str, Any]
-_OWNER: Final = re.compile(rf"(?:{STATIC_POD}|\S+) (?P<namespace>[^\s/]+)/[^\s,]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +32,8 @@ class Ownership:
         reasons = [reason for image in lock.images for reason in image.reasons]
         named = [reason.owner for reason in reasons if isinstance(reason, Recorded)]
         named += [reason.object for reason in reasons if isinstance(reason, Scanned)]  # what ran zero times is the bundle's too
-        users = [found for name in named if (found := _OWNER.fullmatch(name)) is not None]
-        namespaces = {found["namespace"] for found in users} | {reason.namespace for reason in reasons if isinstance(reason, Gone)}
-        return cls(frozenset(found[0] for found in users), frozenset(namespaces))
+        users = {name: namespace for name in named if (namespace := namespace_of(name))}
+        return cls(frozenset(users), frozenset(users.values()) | {reason.namespace for reason in reasons if isinstance(reason, Gone)})
 
     def owns(self, item: Object, known: Mapping[object, Object]) -> bool:
         """Tell whether a thing is the bundle's: named in the lock, or looked after by something in a namespace that is.

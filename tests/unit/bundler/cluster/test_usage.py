@@ -66,12 +66,16 @@ def test_pods_that_are_gone_left_events() -> None:
         event(name, 'Pulling image "busybox"'),
         event(name, 'Successfully pulled image "busybox" in 1s'),
         event("alone", 'Pulling image "nginx"'),
+        event("schema-x7k2p", 'Pulling image "schema:1"'),
+        event("schema-mount", 'Pulling image "schema:2"'),
         event("x", 'Pulling image "nginx"', kind="Node"),
         event("y", "Created container c"),
     )
     assert said(pod("alone", None, "redis"), events=events) == {
         "docker.io/library/redis:latest": ["Pod shop/alone, container c0"],
         "docker.io/library/busybox:latest": ["a pod that is gone, storage/helper-pod-create-pvc-…"],
+        "docker.io/library/schema:1": ["a pod that is gone, storage/schema-…"],
+        "docker.io/library/schema:2": ["a pod that is gone, storage/schema-mount"],
     }
 
 

@@ -225,3 +225,15 @@ def test_reasons_of_what_ran_are_not_said_twice() -> None:
         "Deployment shop/it, at spec.template.spec.containers[main].image",
         "Pod shop/it, container main",
     ]
+
+
+def test_a_pod_that_is_gone_is_no_reason_where_others_say_enough() -> None:
+    def gone(namespace: str) -> dict[str, Any]:
+        return {"message": 'Pulling image "a/b:1"', "involvedObject": {"kind": "Pod", "name": "it-x7k2p", "namespace": namespace}}
+
+    used = usage([], [gone("shop"), gone("other")])
+    result = covered(Source("a/b:1"), Api(workload("a/b:1")), used=used)
+    assert sorted(map(str, result.reasons[Reference.parse("a/b:1")])) == [
+        "Deployment shop/it, at spec.template.spec.containers[main].image",
+        "a pod that is gone, other/it-…",
+    ]
