@@ -16,7 +16,7 @@ from bundler.cluster.conditions import check_conditions
 from bundler.cluster.container import remove_orphans
 from bundler.cluster.host_image import host_image
 from bundler.cluster.ownership import LABEL, Owner
-from bundler.coverage.inherit import carry
+from bundler.coverage.inherit import carry, read_lists
 from bundler.coverage.lists import Lists, balancer_image, lists_of
 from bundler.coverage.remembered import remember
 from bundler.coverage.report import Report, table
@@ -29,6 +29,7 @@ from bundler.image_lock import all_blobs
 from bundler.kubefile.dockerfile import KUBERNETES_LABEL, PINS_LABEL
 from bundler.kubefile.from_images import from_images
 from bundler.kubefile.recipes import recipes_of
+from bundler.kubefile.stages import SCRATCH
 from bundler.layer_sizes import is_layer, unpacked_size
 from bundler.options import BuildOptions
 from bundler.pack.artifact import seal
@@ -94,12 +95,12 @@ def build(options: BuildOptions, engine: Engine, reporter: Reporter) -> Built:
     if removed := remove_orphans(engine, owner):
         reporter.step(f"removed {removed} things that a killed build had left in docker")
 
-    image = cluster_image(options, engine, source, mirrors, reporter)
+    image, base = cluster_image(options, engine, source, mirrors, reporter)
     blobs = DiskBlobStore(cache / "store")
     reporter.step("taking the cluster files out of the image")
     with engine.archive(image.id, "/cluster", {LABEL: str(owner)}) as archive:
         files = collect(archive, FileStore(blobs, cache / "compressed"), reporter)
-    lists = Lists(balancer_image(image.labels)) + _lists(options, engine, image, files, blobs)
+    lists = Lists(balancer_image(image.labels)) + carry(engine, image, lists_of(files.files, blobs), base, tag=image_tag(options), title=options.title, platform=str(options.platforms[0]))
     stub = stub_runtime(cache, options.runtime, reporter)
     check_conditions(files.files, blobs)
     info = bundle_info(options, image, files, blobs)
@@ -127,8 +128,8 @@ def build(options: BuildOptions, engine: Engine, reporter: Reporter) -> Built:
     return _seal(options, info, recording, blobs=blobs, stub=stub, reporter=reporter, began=began)
 
 
-def cluster_image(options: BuildOptions, engine: Engine, source: Source, mirrors: Mirrors, reporter: Reporter) -> ImageInfo:
-    """Return the Kubefile's image, its bases built first where they are recipes."""
+def cluster_image(options: BuildOptions, engine: Engine, source: Source, mirrors: Mirrors, reporter: Reporter) -> tuple[ImageInfo, Lists]:
+    """Return the Kubefile's image, its bases built first where they are recipes, and what a base without a label lists."""
     downloader = Downloader(options.cache / "downloads", reporter, rewrite=mirrors.rewrite, ca_files=mirrors.ca_files, destinations=mirrors.destinations)
     builder = BaseBuilder(engine, downloader, options.cache, reporter, given_pins(options.pins))
     platform = options.platforms[0]
@@ -140,18 +141,16 @@ def cluster_image(options: BuildOptions, engine: Engine, source: Source, mirrors
                 reporter.step(f"base {recipe.title}")
                 bases[named.image, named.platform] = builder.tag(recipe)
         reporter.step(f"building the cluster image from {source.file}")
-        return build_image(engine, source, tag=image_tag(options), bases=bases, platform=str(platform), reporter=reporter, options=options.image)
+        image = build_image(engine, source, tag=image_tag(options), bases=bases, platform=str(platform), reporter=reporter, options=options.image)
+        root = source.stages.chain[0]
+        if root.base == SCRATCH or root.base in recipes:
+            return image, Lists()
+        return image, read_lists(engine, bases.get((root.base, root.platform), root.base), root.base, {LABEL: str(Owner.current())})
 
 
 def image_tag(options: BuildOptions) -> str:
     """Return what docker calls the cluster image."""
     return f"{INTERNAL_REGISTRY}/image/{options.name}:{options.version}"
-
-
-def _lists(options: BuildOptions, engine: Engine, image: ImageInfo, files: ClusterFiles, blobs: DiskBlobStore) -> Lists:
-    """Return what the image and its bases list."""
-    own = lists_of(files.files, blobs)
-    return carry(engine, image, own, tag=image_tag(options), title=f"{options.name}:{options.version}", platform=str(options.platforms[0]))
 
 
 def bundle_info(options: BuildOptions, image: ImageInfo, files: ClusterFiles, blobs: DiskBlobStore) -> BundleInfo:

@@ -59,6 +59,11 @@ class BuildOptions:
     image: ImageOptions = ImageOptions()
     values: Sources = NO_VALUES  # what the recorded cluster gets; nothing of it is sealed
 
+    @property
+    def title(self) -> str:
+        """``NAME:VERSION``."""
+        return f"{self.name}:{self.version}"
+
 
 def cache_directory(option: Path | None) -> Path:
     """Return where everything that is fetched is kept: the option, else $AIRSEAL_CACHE, else the user's cache."""

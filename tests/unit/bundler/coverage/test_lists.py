@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import io
+import tarfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import cast
 
 import pytest
 
-from bundler.coverage.inherit import IMAGES_LABEL, inherited, label_of, over
+from bundler.coverage.inherit import IMAGES_LABEL, inherited, label_of, over, read_lists
 from bundler.coverage.lists import Lists, balancer_image, lists_of, parse_list
-from bundler.engine import ImageInfo
+from bundler.engine import Engine, ImageInfo
 from bundler.errors import BuildFailed, KubefileError
 from bundler.file_store import FileStore
 from installer_stub.bundle.coverage import Blocked
@@ -80,6 +84,47 @@ def test_a_base_and_a_child_add_up_and_the_child_has_the_last_word() -> None:
         "images.txt:3 not docker.io/a/unwanted:1: not here",
     ]
     assert over(child, base) == over(child, over(child, base))
+
+
+class Docker:
+    """An engine with one image, whose files it hands out as a tar."""
+
+    def __init__(self, files: dict[str, str], labels: dict[str, str] | None = None) -> None:
+        self.files = files
+        self.info = ImageInfo("sha256:1", labels or {}, {}, "linux/amd64", 1)
+
+    def image(self, name: str) -> ImageInfo | None:
+        return self.info if name == "base:1" else None
+
+    @contextmanager
+    def archive(self, image: str, path: str, labels: dict[str, str]) -> Iterator[Iterator[bytes]]:
+        assert (image, labels) == ("sha256:1", {"mark": "1"})
+        inside = {name: text for name, text in self.files.items() if f"/cluster/{name}".startswith(path)}
+        if not inside:
+            raise BuildFailed(f"the image has no {path}")
+        packed = io.BytesIO()
+        with tarfile.open(fileobj=packed, mode="w") as tar:
+            for name, text in inside.items():
+                entry = tarfile.TarInfo(name)
+                entry.size = len(text.encode())
+                tar.addfile(entry, io.BytesIO(text.encode()))
+        yield iter([packed.getvalue()[:700], packed.getvalue()[700:]])
+
+
+def read(docker: Docker, name: str = "base:1") -> list[str]:
+    return said(read_lists(cast("Engine", docker), name, "corp/base:1", {"mark": "1"}))
+
+
+def test_a_base_that_plain_docker_built_is_read_itself() -> None:
+    files = {"images.txt": "a/b:1\n", "images.d/x.txt": "\nblocked: a/c:1 # why\n", "images.d/notes.md": "a/d:1\n"}
+    assert read(Docker(files)) == ["corp/base:1: images.txt:1 docker.io/a/b:1", "corp/base:1: images.d/x.txt:2 not docker.io/a/c:1: why"]
+    assert read(Docker({"images.txt": "a/b:1\n"})) == ["corp/base:1: images.txt:1 docker.io/a/b:1"]
+    assert read(Docker({})) == read(Docker(files), "debian:12") == read(Docker(files, {IMAGES_LABEL: label_of(Lists())})) == []
+
+
+def test_a_list_in_a_base_is_no_bomb() -> None:
+    with pytest.raises(KubefileError, match="4 MiB"):
+        read(Docker({"images.txt": "\n" * (5 << 20)}))
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"listed": [["x"]]}', '{"listed": [["x", "Not An Image"]], "blocked": []}'])
