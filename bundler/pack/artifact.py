@@ -104,6 +104,8 @@ def _check(
         for image in lock.images
         if names.get(image.reference) != image.descriptor.digest
     ]
+    locked = {info.cluster_reference, *(image.reference for image in lock.images)}
+    problems += [f"{reference} is among the images, and the lock does not say why" for reference in names if reference not in locked]
     if not problems:
         problems += [f"the blob {digest} is needed, but not listed" for digest in sorted(reached - set(digests))]
         problems += [f"the blob {digest} belongs to no image" for digest in sorted(set(digests) - reached)]

@@ -238,6 +238,10 @@ class Bundle:
         for image in self.lock.images:
             if names.get(image.reference) != image.descriptor.digest:
                 yield f"{image.reference} is locked to {image.descriptor.digest}, {INDEX} says otherwise"
+        locked = {image.reference for image in self.lock.images}
+        for reference, _ in self.images():
+            if reference not in locked:
+                yield f"{reference} is in {INDEX}, and {LOCK} does not say why"
 
     def place_of(self, name: str) -> Placed:
         """Return where the entry ``name`` lies in the file."""

@@ -10,6 +10,7 @@ import pytest
 
 from bundler.errors import BuildError, DiskFull
 from bundler.pack import zip_writer
+from installer_stub.bundle.model import ImageLock
 from registry_snapshot.errors import DigestMismatch
 from registry_snapshot.oci.digest import Digest
 from tests.fakes.traps import TRAPS, Trap
@@ -61,6 +62,13 @@ def test_blobs_must_be_what_the_names_lead_to(made: Ingredients, tmp_path: Path)
     with pytest.raises(BuildError, match="is not whole"):
         made.seal(tmp_path / "x.run", [])
     assert not (tmp_path / "x.run").exists()
+
+
+def test_an_image_without_a_reason_is_not_sealed(made: Ingredients, tmp_path: Path) -> None:
+    image = made.lock.images[0].reference
+    made.lock = ImageLock(made.lock.images[1:])
+    with pytest.raises(BuildError, match=f"{image} is among the images, and the lock does not say why"):
+        made.seal(tmp_path / "shop.run")
 
 
 def test_a_disk_without_room_is_named_before_anything_is_written(
