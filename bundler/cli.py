@@ -29,6 +29,7 @@ class Verb:
 
 
 VERBS: Final = (
+    Verb("init", "write a first Kubefile for manifests, a kustomization or a chart"),
     Verb("build", "build an artifact from a Kubefile"),
     Verb("base", "bases: what FROM can name"),
     Verb("coverage", "every image of an artifact, and why it is there; what was seen and is not"),

@@ -16,6 +16,7 @@ from bundler.kubefile.context import check_sources, context_paths, context_tar, 
 from bundler.kubefile.dockerfile import COMMANDS_LABEL, Bases, render
 from bundler.kubefile.parse import parse
 from bundler.kubefile.position import Positions
+from bundler.kubefile.sealer import translated
 from bundler.kubefile.stages import SCRATCH, Stages, stages_of
 from bundler.options import ImageOptions
 from installer_stub.bundle.model import ClusterCommand
@@ -59,7 +60,7 @@ def read_source(
     if not directory.is_dir():
         raise KubefileError(str(directory), 0, "is not a directory", "name the directory that holds the Kubefile and what it copies")
     try:
-        kubefile = parse(read_file(path).decode(), str(path))
+        kubefile = translated(parse(read_file(path).decode(), str(path)), directory)
     except FileNotFoundError:
         raise KubefileError(str(path), 0, "there is no such file", "name it with -f, or name the directory that has it") from None
     except (OSError, UnicodeDecodeError) as error:

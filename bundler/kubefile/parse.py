@@ -17,6 +17,8 @@ KNOWN: Final = (
     "FROM", "COPY", "ADD", "RUN", "ENV", "ARG", "LABEL", "WORKDIR", "CMD", "USER", "SHELL", "ENTRYPOINT",
     "EXPOSE", "VOLUME", "HEALTHCHECK", "STOPSIGNAL", "ONBUILD", "MAINTAINER",
 )  # fmt: skip
+# Words of sealer's Kubefiles; sealer.py says what each becomes.
+FOREIGN: Final = frozenset({"APP", "APPCMDS", "APPENV", "LAUNCH", "CMDS", "CNI", "CSI", "KUBEVERSION"})
 _HEREDOCS: Final = frozenset({"RUN", "COPY", "ADD", "CMD"})
 _DIRECTIVE = re.compile(r"#\s*(?P<name>[a-zA-Z]+)\s*=\s*(?P<value>.+?)\s*")
 _HEREDOC = re.compile(r"\d*<<(?P<chomp>-?)(?P<word>[^<]+)")  # of one word, as BuildKit's parser has it
@@ -138,7 +140,7 @@ def _instruction(file: str, lines: tuple[str, ...], start: int, escape: str) -> 
     match = re.match(r"(\S+)\s*(.*)", lines[start].strip(), re.DOTALL)
     assert match is not None  # noqa: S101 - the caller gives no blank line
     name, first = match[1].upper(), match[2]
-    if name not in KNOWN:
+    if name not in KNOWN and name not in FOREIGN:
         raise KubefileError(file, start + 1, f"{name[:40]!r} is not an instruction of a Kubefile", f"known are {', '.join(KNOWN)}")
     parts, at = [], start
     line = first

@@ -1,0 +1,1 @@
+"""A first Kubefile for what somebody has already: manifests, kustomizations, charts."""
