@@ -7,6 +7,7 @@ belongs: names that leave ``/cluster``, devices and links to the outside are ref
 from __future__ import annotations
 
 import hashlib
+import io
 import posixpath
 import tarfile
 import tempfile
@@ -20,6 +21,7 @@ from typing import IO, Final, Self
 from bundler.bases.tar_limits import BoundedTarInfo
 from bundler.errors import BuildFailed
 from bundler.file_store import CHUNK, FileStore
+from bundler.links import KEEP, empty_directories, ends_of
 from installer_stub.bundle.model import PLAIN, PROGRAM, ClusterFile
 from installer_stub.phases.base import Reporter
 from installer_stub.ui.transfer import size as text_of
@@ -54,9 +56,10 @@ class ClusterFiles:
 def collect(archive: Iterator[bytes], store: FileStore, reporter: Reporter) -> ClusterFiles:
     """Return the files of a tar stream of ``/cluster``, stored. Raises BuildFailed for what may not be there.
 
-    Reads the stream once, with little memory. Directories travel with their files; empty ones do not.
+    Reads the stream once, with little memory. What links lead to, and empty directories: ``bundler.links``.
     """
     links: dict[str, str] = {}
+    directories: set[str] = set()
     modes: dict[str, int] = {}
     with _Intake(store, reporter) as intake:
         try:
@@ -64,12 +67,18 @@ def collect(archive: Iterator[bytes], store: FileStore, reporter: Reporter) -> C
                 for number, entry in enumerate(tar):
                     if number == _MOST:
                         raise BuildFailed(f"/cluster has more than {_MOST} entries", "pack many small files into one archive")
-                    _take(tar, entry, intake, modes, links)
+                    if entry.isdir():
+                        directories.add(_path(entry.name))
+                    else:
+                        _take(tar, entry, intake, modes, links)
                     tar.members.clear()  # it remembers every entry, and is never asked for one again
         except tarfile.TarError as error:
             raise BuildFailed(f"docker's archive of /cluster is torn: {error}", "build again") from None
+        for path in empty_directories(directories, (*modes, *links)):
+            modes[f"{path}/{KEEP}"] = PLAIN
+            intake.add(f"{path}/{KEEP}", io.BytesIO(), 0)
         stored = intake.finish()
-    ends = {path: _follow(path, links, stored) for path in links} | {path: path for path in stored}
+    ends = ends_of(stored, links)
     files = (ClusterFile(path, modes[end], stored[end].size, stored[end].digest, stored[end].blob) for path, end in ends.items())
     return ClusterFiles(tuple(sorted(files, key=lambda file: file.path)))
 
@@ -136,8 +145,6 @@ class _Intake:
 def _take(tar: tarfile.TarFile, entry: tarfile.TarInfo, intake: _Intake, modes: dict[str, int], links: dict[str, str]) -> None:
     """Store one entry, or remember the link that it is."""
     path = _path(entry.name)
-    if entry.isdir():
-        return
     if not path:
         raise BuildFailed("/cluster is a file in the image", "make it a directory")
     if entry.issym() or entry.islnk():
@@ -182,19 +189,6 @@ def _link_target(entry: tarfile.TarInfo, path: str) -> str:
         problem = f"/cluster/{path} links to {entry.linkname}, which is outside and does not travel"
         raise BuildFailed(problem, "copy the file itself into /cluster")
     return f"{target}/".removeprefix(f"/{ROOT}/").rstrip("/")
-
-
-def _follow(path: str, links: dict[str, str], stored: dict[str, _Content]) -> str:
-    """Return the file at the end of a chain of links."""
-    seen = {path}
-    at = links[path]
-    while at in links and at not in seen:
-        seen.add(at)
-        at = links[at]
-    if at not in stored:
-        problem = f"/cluster/{path} links to {links[path]}, which is no file in /cluster"
-        raise BuildFailed(problem, "links to directories do not travel: copy the files")
-    return at
 
 
 class _Pieces:

@@ -114,6 +114,23 @@ def test_links_inside_become_files(store: FileStore) -> None:
     )
 
 
+def test_links_to_directories_and_empty_directories_travel(store: FileStore) -> None:
+    files = collect(
+        stream(
+            (entry("cluster/", tarfile.DIRTYPE), b""),
+            (entry("cluster/charts/web/templates/", tarfile.DIRTYPE), b""),
+            (entry("cluster/charts/web/Chart.yaml"), b"name: web"),
+            (entry("cluster/current", tarfile.SYMTYPE, "charts/web"), b""),
+        ),
+        store,
+        Remembering(),
+    )
+    assert {file.path: file.size for file in files.files} == {
+        "charts/web/Chart.yaml": 9, "charts/web/templates/.keep": 0, "current/Chart.yaml": 9, "current/templates/.keep": 0,
+    }  # fmt: skip
+    assert {file.mode for file in files.files} == {0o644}
+
+
 @pytest.mark.parametrize(
     ("mode", "sealed"),
     [
@@ -176,7 +193,7 @@ def test_a_checkout_without_umask_gives_hosts_no_file_or_directory_that_others_w
         (entry("cluster/hard", tarfile.LNKTYPE, "etc/shadow"), "not in /cluster"),
         (entry("cluster/none", tarfile.SYMTYPE, "nothing"), "is no file in /cluster"),
         (entry("cluster/loop", tarfile.SYMTYPE, "loop"), "is no file in /cluster"),
-        (entry("cluster/itself", tarfile.SYMTYPE, "."), "is no file in /cluster"),
+        (entry("cluster/itself", tarfile.SYMTYPE, "."), "the directory that it lies in"),
     ],
 )
 def test_hostile_entries_are_named(store: FileStore, item: tarfile.TarInfo, words: str) -> None:
