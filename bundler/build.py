@@ -36,11 +36,14 @@ from bundler.pack.artifact import seal
 from bundler.pack.runtimes import stub_runtime
 from bundler.pack.stub_runtime import StubRuntime
 from bundler.pull_progress import PullProgress
-from bundler.recordings import recording_directory
+from bundler.recordings import working_directory
+from bundler.rehearsal.prove import prove
 from bundler.values import values_of
+from installer_stub.bundle import receipt as receipts
 from installer_stub.bundle.cluster_files import EMPTY, cluster_manifest
 from installer_stub.bundle.coverage import COVERAGE, encode_coverage
 from installer_stub.bundle.model import BALANCER_LABEL, INTERNAL_REGISTRY, BundleInfo
+from installer_stub.bundle.receipt import Receipt
 from installer_stub.distro.paths import BUNDLED
 from installer_stub.phases.base import Artifact, Reporter
 from installer_stub.ui.transfer import duration, size
@@ -67,6 +70,7 @@ class Built:
     images: int
     blobs: int
     seconds: float
+    receipt: Receipt
     quiet: tuple[str, ...] = ()  # for how long nothing happened before the recording ended, and what was watched
     table: tuple[str, ...] = ()  # every image, its size and why it is there; what was seen and is not
 
@@ -78,6 +82,8 @@ class Built:
             f"  {self.images} images: {size(self.info.images_size)} as stored, {size(self.info.images_unpacked_size)} unpacked",
             f"  cluster files: {size(self.info.files_size)} on a host; blobs in all: {self.blobs}",
             *(f"  {line}" for line in self.quiet),
+            f"  {self.receipt.line()}",
+            *(f"  note: {note}" for note in self.receipt.notes),
             f"next: copy it to the site, then ./{self.path.name} --master ADDRESS --node ADDRESS",
         )
 
@@ -108,10 +114,10 @@ def build(options: BuildOptions, engine: Engine, reporter: Reporter) -> Built:
 
     settings = Settings(
         host_image(engine, reporter, options.host_image), options.platforms, options.settle_timeout, options.quiet_period, options.keep,
-        options.strict, values,
-    )
+        options.strict, values, closed=not options.rehearsal.allow_internet,
+    )  # fmt: skip
     with (
-        recording_directory(cache) as directory,
+        working_directory(cache) as directory,
         Recorder(directory, blobs, mirrors, credentials, options.platforms, progress=PullProgress(reporter)) as recorder,
     ):
         recording = record(
@@ -125,7 +131,7 @@ def build(options: BuildOptions, engine: Engine, reporter: Reporter) -> Built:
             settings=settings,
             reporter=reporter,
         )
-    return _seal(options, info, recording, blobs=blobs, stub=stub, reporter=reporter, began=began)
+    return _finish(options, engine, owner, info, recording, blobs=blobs, stub=stub, reporter=reporter, began=began)
 
 
 def cluster_image(options: BuildOptions, engine: Engine, source: Source, mirrors: Mirrors, reporter: Reporter) -> tuple[ImageInfo, Lists]:
@@ -177,8 +183,10 @@ def bundle_info(options: BuildOptions, image: ImageInfo, files: ClusterFiles, bl
     )
 
 
-def _seal(
+def _finish(
     options: BuildOptions,
+    engine: Engine,
+    owner: Owner,
     info: BundleInfo,
     recording: Recording,
     *,
@@ -187,7 +195,7 @@ def _seal(
     reporter: Reporter,
     began: float,
 ) -> Built:
-    """Put everything into one file and return the figures."""
+    """Put everything into one file, rehearse it, and seal it again with the receipt. Return the figures."""
     report = Report(info.title, recording.lock, recording.covered.coverage, recording.first_seen)
     remember(options.cache, report)
     images = all_blobs([image.descriptor for image in recording.snapshot.images], blobs, options.platforms)
@@ -199,19 +207,25 @@ def _seal(
         images_unpacked_size=unpacked_size(layers, blobs, options.cache / "unpacked", reporter),
     )
     digests = {**images, **all_blobs([info.cluster], blobs, options.platforms)}
-    seal(
-        options.output,
-        info=info,
-        lock=recording.lock,
-        images=[(image.reference, image.descriptor) for image in recording.snapshot.images],
-        blobs=blobs,
-        digests=sorted(digests),
-        runtime=stub,
-        reporter=reporter,
-        documents={COVERAGE: encode_coverage(recording.covered.coverage)},
-    )
+    coverage = {COVERAGE: encode_coverage(recording.covered.coverage)}
+
+    def write(target: Path, documents: Mapping[str, bytes]) -> None:
+        seal(
+            target,
+            info=info,
+            lock=recording.lock,
+            images=[(image.reference, image.descriptor) for image in recording.snapshot.images],
+            blobs=blobs,
+            digests=sorted(digests),
+            runtime=stub,
+            reporter=reporter,
+            documents={**coverage, **documents},
+        )
+
+    receipt = prove(options, engine, owner, info=info, seal=write, reporter=reporter)
+    write(options.output, {receipts.DOCUMENT: receipts.encode(receipt)})
     size, seconds = options.output.stat().st_size, time.monotonic() - began
-    return Built(options.output, info, size, len(recording.snapshot.images), len(digests), seconds, recording.quiet, tuple(table(report)))
+    return Built(options.output, info, size, len(recording.snapshot.images), len(digests), seconds, receipt, recording.quiet, tuple(table(report)))
 
 
 def _environment(environment: Mapping[str, str]) -> dict[str, str]:

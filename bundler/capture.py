@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 
 from bundler.cluster.connection import DockerConnection
@@ -22,6 +22,7 @@ from bundler.coverage.lists import Lists
 from bundler.engine import Engine
 from bundler.errors import ClusterFailed, Interrupted, RecordingIncomplete
 from bundler.image_lock import lock_of
+from bundler.lab import border
 from installer_stub.bundle.model import BundleInfo, ImageLock
 from installer_stub.bundle.reasons import Listed, in_order
 from installer_stub.errors import InstallerError, NotAccepted
@@ -71,6 +72,7 @@ class Settings:
     keep: bool
     strict: bool  # what neither the recording nor a list knew is an error
     values: SiteValues
+    closed: bool = True  # no way out of the cluster's network, as at a site
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,7 +216,7 @@ def _cluster(
 ) -> Iterator[tuple[DockerConnection, ImageSource]]:
     """Yield a host that reaches the recorder and nothing else that has images."""
     with ExitStack() as stack:
-        network = stack.enter_context(TemporaryNetwork(engine, owner, keep=settings.keep))
+        network = stack.enter_context(TemporaryNetwork(engine, owner, keep=settings.keep, closed=settings.closed))
         server = stack.enter_context(_server(recorder, network.gateway))
         address, port = server.address
         host = TemporaryHost(engine, settings.host_image, network, reporter)
@@ -225,7 +227,18 @@ def _cluster(
             stack.callback(reporter.step, f"the cluster stays: docker exec -it {host.name} bash; remove it with: {remove}")
         stack.callback(connection.close)
         check_reachable(connection, address, port)
+        if settings.closed:
+            border.guard(connection, (network.subnet, POD_CIDR, SERVICE_CIDR))
+            stack.callback(_tell_contacts, connection, reporter)
         yield connection, ImageSource((f"http://{address}:{port}",))
+
+
+def _tell_contacts(connection: DockerConnection, reporter: Reporter) -> None:
+    """Say who wanted to leave the closed network while it was recorded: what fails for it now fails at every site."""
+    with suppress(ClusterFailed, InstallerError):
+        for contact in sorted(border.contacts(connection)):
+            where = "the host: a command or a pod in its network" if contact.source == connection.host.address else f"a pod at {contact.source}"
+            reporter.step(f"refused, as there will be no way out at a site either: {contact}, wanted by {where}")
 
 
 def _server(recorder: Recorder, address: str) -> RegistryServer:

@@ -71,6 +71,11 @@ class Engine:
             raise missing(error) from None
         return cls(client)
 
+    def version(self) -> str:
+        """Return the engine's version, such as ``20.10.24``. Raises DockerError."""
+        with docker_errors("docker does not tell its version"):
+            return str(self.client.version().get("Version", "unknown"))
+
     def close(self) -> None:
         """End the connection."""
         self.client.close()

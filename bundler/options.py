@@ -6,10 +6,11 @@ import os
 import re
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from bundler.errors import UsageError
+from bundler.lab.topology import Topology
 from bundler.pack.runtimes import Choice
 from installer_stub.values.sources import NOTHING as NO_VALUES
 from installer_stub.values.sources import Sources
@@ -31,6 +32,16 @@ class ImageOptions:
     pull: bool = False  # ask registries also for images that docker has
     no_cache: bool = False
     docker_config: Path | None = None  # None: $DOCKER_CONFIG or ~/.docker
+
+
+@dataclass(frozen=True, slots=True)
+class RehearsalOptions:
+    """How the finished file is proved, and how open the recording's network was."""
+
+    topology: Topology = field(default_factory=lambda: Topology(1, 1))
+    skip: bool = False
+    keep: bool = False
+    allow_internet: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +69,7 @@ class BuildOptions:
     cache: Path
     image: ImageOptions = ImageOptions()
     values: Sources = NO_VALUES  # what the recorded cluster gets; nothing of it is sealed
+    rehearsal: RehearsalOptions = field(default_factory=RehearsalOptions)
 
     @property
     def title(self) -> str:

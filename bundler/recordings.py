@@ -1,4 +1,4 @@
-"""Where recordings stand while they last: one directory a build, gone with it."""
+"""Where recordings, and files that are rehearsed, stand while they last: one directory a build, gone with it."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from pathlib import Path
 
 
 @contextmanager
-def recording_directory(cache: Path) -> Iterator[Path]:
-    """Yield a directory for this build's recording, after removing those of builds that were killed.
+def working_directory(cache: Path, name: str = "recordings") -> Iterator[Path]:
+    """Yield a directory below ``name`` for this build alone, after removing those of builds that were killed.
 
     Each holds a lock while its build lives, so no living one is taken for dead, whatever container it runs in.
     """
-    root = cache / "recordings"
+    root = cache / name
     root.mkdir(parents=True, exist_ok=True)
     with (root / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

@@ -14,9 +14,9 @@ from typing import Any, Self
 from bundler.cluster.connection import DockerConnection
 from bundler.cluster.ownership import KEPT, LABEL, Belonging, Owner, orphans
 from bundler.cluster.privilege import (
-    BOOT_COMMAND,
     UNMASKED,
     VOLUMES,
+    boot_command,
     own_status,
     piecewise,
     privileged,
@@ -32,21 +32,26 @@ _BOOT_SECONDS = 90  # systemd needs 5 here
 
 
 class TemporaryNetwork:
-    """A docker network of one build. ``gateway`` is this machine's address on it. ``keep`` leaves it behind."""
+    """A docker network of one build. ``gateway`` is this machine's address on it. ``keep`` leaves it behind.
 
-    def __init__(self, engine: Engine, owner: Owner, *, keep: bool = False) -> None:
+    ``closed``: no packet leaves it, and its hosts know no names of the outside.
+    """
+
+    def __init__(self, engine: Engine, owner: Owner, *, keep: bool = False, closed: bool = False) -> None:
         self._engine = engine
         self.labels = {LABEL: KEPT if keep else str(owner)}
         self.keep = keep
+        self.closed = closed
         self.name = f"airseal-build-{secrets.token_hex(4)}"
-        self.gateway = ""
+        self.gateway = self.subnet = ""
 
     def __enter__(self) -> Self:
         api = self._engine.client.api
         with docker_errors("docker cannot make a network for the temporary cluster"):
-            api.create_network(self.name, driver="bridge", labels=self.labels)
+            api.create_network(self.name, driver="bridge", labels=self.labels, internal=self.closed)
             found: dict[str, Any] = api.inspect_network(self.name)
-        self.gateway = next((entry["Gateway"] for entry in found["IPAM"]["Config"] if entry.get("Gateway")), "")
+        place: dict[str, Any] = next((entry for entry in found["IPAM"]["Config"] if entry.get("Gateway")), {})
+        self.gateway, self.subnet = str(place.get("Gateway", "")).partition("/")[0], str(place.get("Subnet", ""))
         if not self.gateway:
             self._remove()
             raise ClusterFailed("docker made a network without a gateway address", "check the engine's default-address-pools")
@@ -67,12 +72,24 @@ class TemporaryNetwork:
 class TemporaryHost:
     """A running host, removed with its volumes when the ``with`` block ends, however it ends; unless its network is kept."""
 
-    def __init__(self, engine: Engine, image: str, network: TemporaryNetwork, reporter: Reporter) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        image: str,
+        network: TemporaryNetwork,
+        reporter: Reporter,
+        *,
+        hostname: str = "build",
+        role: Role = Role.MASTER,
+        files: bytes = b"",
+    ) -> None:
         self._engine = engine
         self._image = image
         self._network = network
         self._reporter = reporter
-        self.name = network.name
+        self._hostname, self._role = hostname, role
+        self._files = files  # a tar for its root, there before it starts
+        self.name = network.name if hostname == "build" else f"{network.name}-{hostname}"
         self.container = ""
 
     def __enter__(self) -> DockerConnection:
@@ -81,7 +98,7 @@ class TemporaryHost:
                 self._start()
                 found = self._engine.client.api.inspect_container(self.container)
             address = found["NetworkSettings"]["Networks"][self._network.name]["IPAddress"]
-            connection = DockerConnection(self._engine.client.api, self.container, Host(address, Role.MASTER))
+            connection = DockerConnection(self._engine.client.api, self.container, Host(address, self._role))
             self._wait(connection)
         except BaseException:
             with uninterrupted():
@@ -116,9 +133,9 @@ class TemporaryHost:
         networking = api.create_networking_config({self._network.name: endpoint})  # type: ignore[arg-type]
         created = api.create_container(
             self._image,
-            command=list(BOOT_COMMAND),
+            command=boot_command(closed=self._network.closed),
             name=self.name,
-            hostname="build",
+            hostname=self._hostname,
             labels=self._network.labels,
             volumes=list(VOLUMES),
             host_config=host_config,
@@ -126,6 +143,8 @@ class TemporaryHost:
             stop_signal="SIGRTMIN+3",
         )
         self.container = created["Id"]
+        if self._files:
+            api.put_archive(self.container, "/", self._files)
 
     def _wait(self, connection: DockerConnection) -> None:
         """Wait for systemd, and check that the host reaches this machine."""

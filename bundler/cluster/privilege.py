@@ -23,18 +23,21 @@ _CAPABILITIES = (
 
 # Makes what docker mounted read-only writable for systemd and kubelet, lets kubelet's mounts propagate, and becomes init.
 # "remount,rw" of a cgroup without "bind" answers "busy".
-BOOT_COMMAND = (
-    "/bin/sh",
-    "-c",
-    (
-        "mount -o remount,rw /sys; "
-        "for d in /sys/fs/cgroup /sys/fs/cgroup/*; do [ ! -d $d ] || mount -o remount,bind,rw $d 2>/dev/null; done; "
-        "mount --make-rshared /; exec /sbin/init"
-    ),
+_BOOT = (
+    "mount -o remount,rw /sys; "
+    "for d in /sys/fs/cgroup /sys/fs/cgroup/*; do [ ! -d $d ] || mount -o remount,bind,rw $d 2>/dev/null; done; "
+    "mount --make-rshared /; exec /sbin/init"
 )
+# Docker's own server answers for the outside too, whatever the network is; it stands in a file that is mounted over ours.
+_NO_NAMES = "umount /etc/resolv.conf 2>/dev/null; : > /etc/resolv.conf; "
 # Overlay on overlay fails, and etcd wants a real disk: these are volumes.
 VOLUMES = ("/var/lib/containerd", KUBELET, ETCD)
 _COMMON = {"tmpfs": {"/run": "", "/tmp": "exec"}, "cgroupns": "private"}  # noqa: S108 - a mount point in the container
+
+
+def boot_command(*, closed: bool) -> list[str]:
+    """Return what the container runs before it is a machine; ``closed``: it knows no nameserver."""
+    return ["/bin/sh", "-c", f"{_NO_NAMES if closed else ''}{_BOOT}"]
 
 
 def privileged() -> dict[str, Any]:

@@ -18,7 +18,8 @@ examples:
   airseal build -t shop:1.4.0 -o shop.run --mirrors mirrors.yaml --ca corporate-root.pem --json .
 
 BuildKit makes the cluster image, by the docker client that is there; a temporary cluster in one privileged container runs the application, and
-every image that it pulls is recorded. The registries' logins are docker's own."""
+every image that it pulls is recorded; then the finished file installs itself on blank hosts without a network, every CronJob
+is run and every host emptied once (--rehearse 3+1 for more hosts). The registries' logins are docker's own."""
 
 
 def define(parser: ArgumentParser) -> None:
@@ -44,6 +45,11 @@ def define(parser: ArgumentParser) -> None:
     record.add_argument("--quiet-period", type=float, default=60, metavar="S", help="how long nothing may be pulled, and nothing change in the cluster, before the recording ends: an operator that waits longer between two steps loses what it makes then (default 60; never less than the longest lease in the cluster)")
     record.add_argument("--strict", action="store_true", help="fail if the scan of the cluster finds an image that was neither pulled nor listed, or one that cannot be sealed")
     record.add_argument("--keep-cluster", action="store_true", help="leave the temporary cluster running, to look at it")
+    record.add_argument("--allow-internet", action="store_true", help="let commands and pods reach the internet while they are recorded; the file says so for ever (default: a closed network, as at the site)")
+    proof = parser.add_argument_group("rehearsal: the finished file installs itself on blank hosts without a network")
+    proof.add_argument("--rehearse", default="1+1", metavar="M+N", help="masters and nodes of the rehearsal (default 1+1)")
+    proof.add_argument("--skip-rehearsal", action="store_true", help="seal without proof; the file says so for ever")
+    proof.add_argument("--keep-lab", action="store_true", help="leave the rehearsal's hosts running, to look at them")
     parser.add_argument("--runtime", choices=("auto", "portable", "host"), default="auto", help="Python of the frozen installer: portable starts on glibc 2.17 and newer, host only where glibc is as new as here, auto is portable if it can be built (default auto)")
     parser.add_argument("--json", action="store_true", help="print events as JSON, one a line")
 
@@ -96,9 +102,11 @@ def run(arguments: Namespace) -> int:
 
 def parse_build(arguments: Namespace) -> BuildOptions:
     """Return the options that the arguments mean. Raises UsageError."""
+    from bundler.lab.topology import Topology
     from bundler.options import (
         BuildOptions,
         ImageOptions,
+        RehearsalOptions,
         cache_root,
         check_output,
         check_seconds,
@@ -132,5 +140,8 @@ def parse_build(arguments: Namespace) -> BuildOptions:
         values=Sources(tuple(arguments.set), tuple(arguments.set_file), tuple(arguments.values)),
         image=ImageOptions(
             tuple(arguments.secret), tuple(arguments.ssh), arguments.target, arguments.pull, arguments.no_cache, arguments.docker_config
+        ),
+        rehearsal=RehearsalOptions(
+            Topology.parse("--rehearse", arguments.rehearse), arguments.skip_rehearsal, arguments.keep_lab, arguments.allow_internet
         ),
     )

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self, cast
 
+from installer_stub.bundle import receipt as receipts
 from installer_stub.bundle.cluster_files import parse_cluster_manifest
 from installer_stub.bundle.coverage import COVERAGE, Coverage, decode_coverage
 from installer_stub.bundle.damage import COPY_AGAIN, MAX_DOCUMENT, explain
@@ -29,6 +30,7 @@ from installer_stub.bundle.documents import (
     decode_lock,
 )
 from installer_stub.bundle.model import BundleInfo, ClusterFile, ImageLock
+from installer_stub.bundle.receipt import Receipt
 from installer_stub.bundle.verify import Verification, Verified, raise_for
 from installer_stub.bundle.zip_format import Placed, ZipFormatError, read_directory
 from installer_stub.errors import BundleError
@@ -192,6 +194,11 @@ class Bundle:
         if name in self._wanted and Digest.of(raw) != self._wanted[name].digest:
             raise BundleError(f"{self.path} is altered: {name} is not {self._wanted[name].digest}", COPY_AGAIN)
         return raw
+
+    @property
+    def receipt(self) -> Receipt | None:
+        """What the build proved with it; None: an airseal that knew of no receipts sealed it. Raises BundleError."""
+        return receipts.decode(self.read(receipts.DOCUMENT)) if receipts.DOCUMENT in self.names() else None
 
     @property
     def stub_size(self) -> int:

@@ -6,6 +6,7 @@ import json
 from argparse import ArgumentParser, Namespace
 from typing import TYPE_CHECKING
 
+from installer_stub.bundle import receipt as receipts
 from installer_stub.bundle.reader import Bundle
 from installer_stub.commands.bundle_option import add_bundle_option
 from installer_stub.commands.sizes import readable
@@ -51,6 +52,7 @@ def _facts(bundle: Bundle) -> dict[str, object]:
         "filesSize": info.files_size,
         "stubSize": bundle.stub_size,
         "stubDigest": f"sha256:{bundle.stub_digest}",
+        "rehearsal": json.loads(receipts.encode(bundle.receipt)) if bundle.receipt is not None else None,
         "commands": [command.text() for command in info.commands],
         "labels": dict(info.labels),
         "values": [
@@ -85,7 +87,10 @@ def _text(bundle: Bundle) -> str:
         f"  file        {bundle.path}, {readable(bundle.size)} ({bundle.size} bytes)",
         f"  digest      {bundle.digest}",
         f"  sealed by   airseal {info.airseal}",
+        f"  proof       {bundle.receipt.line() if bundle.receipt is not None else 'none: sealed by an airseal that rehearsed nothing'}",
     ]
+    if bundle.receipt is not None:
+        lines += [f"    allowed: {each}" for each in bundle.receipt.allowed] + [f"    note: {each}" for each in bundle.receipt.notes]
     if info.commands:
         lines.append("  commands on the first master")
         lines += [f"    {number}. {command.text()}" for number, command in enumerate(info.commands, 1)]

@@ -23,6 +23,7 @@ RULES = (
     Rule("/etc/airseal/registry.credential", "a random password"),
     Rule("/opt/local-path-provisioner/*", "the application's data", absent=True),
     Rule("*/_MEI*", "a stub that unpacked itself: what of them is of no process is kind unpacked", absent=True),
+    Rule("/var/lib/airseal/home", "made by whichever master kubectl ran on", absent=True),
     Rule("/var/lib/airseal/home/*", "caches of kubectl and helm, named by hashes", absent=True),
     Rule("/var/lib/airseal/ledger/content/*", "what files were before, named by hashes of it", absent=True),
     Rule("/var/lib/airseal/*.log", "what happened, in its own words"),

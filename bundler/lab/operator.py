@@ -1,0 +1,104 @@
+"""Operator: a container without any right, in the lab's network. The artifact runs there, as at the site: over SSH, with a key."""
+
+from __future__ import annotations
+
+import codecs
+import secrets
+import tarfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final, Self
+
+from bundler.cluster.container import TemporaryNetwork, uninterrupted
+from bundler.engine import Engine, docker_errors
+from bundler.errors import ClusterFailed
+
+DIRECTORY: Final = "/site"
+_CHUNK: Final = 1 << 20
+_GRACE: Final = 20  # seconds between SIGTERM and SIGKILL of what takes too long
+LATE: Final = 124  # what timeout(1) ends with
+_MOST: Final = 4 << 20  # bytes of a line that are kept
+
+
+class Operator:
+    """Runs programs in the container, one at a time. It is gone when the ``with`` ends."""
+
+    def __init__(self, engine: Engine, image: str, network: TemporaryNetwork, files: bytes) -> None:
+        self._engine, self._image, self._network, self._files = engine, image, network, files
+        self.name = f"{network.name}-operator-{secrets.token_hex(2)}"
+        self._id = ""
+
+    def __enter__(self) -> Self:
+        api = self._engine.client.api
+        try:
+            with docker_errors("docker cannot start the lab's operator"):
+                endpoint = api.create_networking_config({self._network.name: api.create_endpoint_config()})  # type: ignore[arg-type]
+                made: dict[str, Any] = api.create_container(
+                    self._image, command=["sleep", "infinity"], name=self.name, hostname="operator", labels=self._network.labels,
+                    volumes=[DIRECTORY], host_config=api.create_host_config(init=True), networking_config=endpoint,
+                )  # fmt: skip
+                self._id = made["Id"]
+                api.put_archive(self._id, "/", self._files)
+                api.start(self._id)
+        except BaseException:
+            self._remove()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if not self._network.keep:
+            self._remove()
+
+    def bring(self, file: Path, moved: Callable[[int, int], None]) -> str:
+        """Copy an executable into the container and return where it is. ``moved`` gets further bytes, and all of them."""
+        with docker_errors(f"{file.name} cannot be copied into the lab"):
+            self._engine.client.api.put_archive(self._id, DIRECTORY, _tar(file, moved))
+        return f"{DIRECTORY}/{file.name}"
+
+    def run(self, argv: Sequence[str], line: Callable[[str], None], *, timeout: float) -> int:
+        """Run a program, hand over each line of what it says as it comes, and return its exit status; LATE after ``timeout`` s."""
+        api = self._engine.client.api
+        words = ["timeout", "--signal=TERM", f"--kill-after={_GRACE}", str(int(timeout)), *argv]
+        with docker_errors(f"docker cannot run {argv[0]} in the lab"):
+            made = api.exec_create(self._id, words, workdir=DIRECTORY, environment={"HOME": "/root", "LANG": "C.UTF-8"})
+            for text in _lines(api.exec_start(made["Id"], stream=True)):
+                line(text)
+            status = api.exec_inspect(made["Id"])["ExitCode"]
+        if status is None:
+            raise ClusterFailed(f"{argv[0]} in the lab ended and nobody knows how", "see whether the docker engine was restarted, then build again")
+        return int(status)
+
+    def _remove(self) -> None:
+        import docker.errors
+
+        if self._id:
+            with uninterrupted(), suppress(docker.errors.APIError):
+                self._engine.client.api.remove_container(self._id, force=True, v=True)
+            self._id = ""
+
+
+def _lines(pieces: Iterator[bytes]) -> Iterator[str]:
+    decoder, rest = codecs.getincrementaldecoder("utf-8")("replace"), ""
+    for piece in pieces:
+        *whole, rest = (rest + decoder.decode(piece)).split("\n")
+        rest = rest[-_MOST:]
+        yield from (each.rstrip("\r") for each in whole)
+    if rest:
+        yield rest
+
+
+def _tar(file: Path, moved: Callable[[int, int], None]) -> Iterator[bytes]:
+    """Yield a tar of one executable file, piece by piece: it may have gigabytes."""
+    size, done = file.stat().st_size, 0
+    entry = tarfile.TarInfo(file.name)
+    entry.size, entry.mode = size, 0o755
+    yield entry.tobuf(tarfile.GNU_FORMAT)
+    with file.open("rb") as stream:
+        while data := stream.read(min(_CHUNK, size - done)):
+            done += len(data)
+            moved(len(data), size)
+            yield data
+    if done != size:
+        raise ClusterFailed(f"{file} changed while it was copied into the lab", "let nobody write there, then build again")
+    yield b"\0" * (-size % tarfile.BLOCKSIZE + 2 * tarfile.BLOCKSIZE)

@@ -1,0 +1,156 @@
+"""Forcing what an installation never brings about: scheduled Jobs run, suspended ones too, hosts are emptied in turn.
+
+What a host had pulled is taken from it while it is empty, so that every pod that comes back has to pull again, from the site's
+registry, as it will on the day that a host dies.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from bundler.errors import RehearsalFailed
+from bundler.lab.lab import Lab, LabHost
+from bundler.rehearsal.judge import LABEL, job_of, misses, outcome
+from installer_stub.bundle.receipt import Forced
+from installer_stub.errors import InstallerError
+from installer_stub.host.command import Command
+from installer_stub.kube.kubectl import Kubectl, Object
+from installer_stub.phases.base import Reporter
+from installer_stub.quiet.judge import Wishes
+from installer_stub.quiet.settle import Settling, settle
+
+_DRAIN: Final = 180  # seconds for a host's pods to go; a budget that never lets them go is a note
+_MISS_AFTER: Final = 20.0  # seconds that an image may fail to come: registries of masters restart now and then
+_TICK: Final = 2.0
+_EMPTY: Final = "/usr/local/bin/ctr -n k8s.io images list -q | grep -v '/pause[:@]' | xargs -r -n 20 /usr/local/bin/ctr -n k8s.io images rm >/dev/null"
+
+
+@dataclass
+class Forcing:
+    """Works on a finished site. Everything raises RehearsalFailed, which names image and owner."""
+
+    lab: Lab
+    reporter: Reporter
+    settle_timeout: float  # seconds
+    job_timeout: float
+    forced: list[Forced] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    clock: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = time.sleep
+
+    @property
+    def kubectl(self) -> Kubectl:
+        """On the first master whose API answers."""
+        found = [Kubectl(each.connection) for each in self.lab.masters]
+        return next((each for each in found if each.api_ready()), found[0])
+
+    def everything(self) -> None:
+        """Force all of it."""
+        self.jobs()
+        self.hosts()
+        self.daemons()
+
+    def jobs(self) -> None:
+        """Run every CronJob once, and a copy of every Job that is suspended."""
+        objects = self.kubectl.items("cronjobs,jobs", "--all-namespaces")
+        crons = [each for each in objects if each["kind"] == "CronJob"]
+        suspended = [each for each in objects if each["kind"] == "Job" and (each.get("spec") or {}).get("suspend")]
+        made = [job_of(f"rehearsal-{number}", each["spec"]["jobTemplate"]["spec"], each) for number, each in enumerate(crons)]
+        made += [job_of(f"rehearsal-{len(crons) + number}", each["spec"], each) for number, each in enumerate(suspended)]
+        sources = dict(zip((each["metadata"]["name"] for each in made), (*crons, *suspended), strict=True))
+        if made:
+            self.reporter.step(f"rehearsal: {len(crons)} CronJob(s) run once, {len(suspended)} suspended Job(s)")
+            self._create(made)
+            self._wait_for_jobs(sources)
+            self.kubectl.run("delete", "jobs", "--all-namespaces", "-l", LABEL, "--wait=false", "--cascade=foreground", changes="remove the forced Jobs")
+        self.forced += [Forced("CronJobs run", len(crons)), Forced("suspended Jobs run", len(suspended))]
+
+    def hosts(self) -> None:
+        """Empty every host in turn, take its images away, and let pods come back."""
+        for each in (*self.lab.nodes, *self.lab.masters):
+            self.reporter.step(f"rehearsal: {each.name} is emptied, its images are removed, and its pods come back")
+            self._drain(each)
+            each.connection.run(Command.shell(_EMPTY, changes="remove every image"), check=False)
+            self.kubectl.run("uncordon", each.name, changes="let pods come back")
+            self._settle(f"after {each.name} was emptied")
+        self.forced.append(Forced("hosts emptied of pods and images", len(self.lab.hosts)))
+
+    def daemons(self) -> None:
+        """Restart what no drain moves: DaemonSets. Their images are gone from every host by now."""
+        found = self.kubectl.items("daemonsets", "--all-namespaces")
+        for each in found:
+            meta = each["metadata"]
+            self.kubectl.run("-n", meta["namespace"], "rollout", "restart", f"daemonset/{meta['name']}", changes="start it anew")
+        if found:
+            self._settle("after every DaemonSet was started anew")
+        self.forced.append(Forced("DaemonSets started anew", len(found)))
+
+    def _create(self, made: list[dict[str, Any]]) -> None:
+        text = json.dumps({"apiVersion": "v1", "kind": "List", "items": made})
+        try:
+            self.kubectl.run("create", "-f", "-", changes="run what waits", stdin=text.encode())
+        except InstallerError as error:
+            raise RehearsalFailed(f"CronJobs cannot be run: {error.problem}", "see what the API server refuses in them") from None
+
+    def _wait_for_jobs(self, sources: dict[str, Object]) -> None:
+        """An image that does not come is red; a Job that runs and fails has shown its images, and is a note."""
+        deadline, since = self.clock() + self.job_timeout, dict[str, float]()
+        while True:
+            objects = self.kubectl.items("jobs,pods", "--all-namespaces", "-l", LABEL) + self.kubectl.items("pods", "--all-namespaces", "-l", "job-name")
+            self._check_misses(objects, since)
+            jobs = {each["metadata"]["name"]: outcome(each) for each in objects if each["kind"] == "Job"}
+            left = [name for name in sources if not jobs.get(name)]
+            if not left:
+                break
+            if self.clock() >= deadline:
+                self.notes += [f"{_named(sources[name])} still ran after {self.job_timeout:.0f} s" for name in left]
+                break
+            self.sleep(_TICK)
+        self.notes += [f"{_named(sources[name])} ran and failed" for name, end in jobs.items() if end == "Failed" and name in sources]
+
+    def _check_misses(self, objects: tuple[Object, ...], since: dict[str, float]) -> None:
+        found = {str(each): each for each in misses(objects)}
+        for gone in set(since) - set(found):
+            del since[gone]
+        for text, miss in found.items():
+            if self.clock() - since.setdefault(text, self.clock()) > _MISS_AFTER:
+                raise missing(miss.image, miss.owner)
+
+    def _drain(self, host: LabHost) -> None:
+        options = ("--ignore-daemonsets", "--delete-emptydir-data", "--force", f"--timeout={_DRAIN}s")
+        done = self.kubectl.run("drain", host.name, *options, changes="empty the host", check=False)
+        if not done.ok:
+            last = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
+            self.notes.append(f"{host.name} could not be emptied within {_DRAIN} s: {last[:300]}")
+
+    def _settle(self, when: str) -> None:
+        since = dict[str, float]()
+
+        def pulled() -> float:
+            self._check_misses(self.kubectl.items("pods", "--all-namespaces"), since)
+            return 0.0 if since else float("inf")
+
+        try:
+            settle(Settling(self.kubectl, self.settle_timeout, Wishes(), self.reporter, pulls=pulled, patient=False))
+        except InstallerError as error:
+            self._check_at_once()
+            raise RehearsalFailed(f"{when} the application does not come back: {error.problem}", error.remedy) from error
+
+    def _check_at_once(self) -> None:
+        for miss in misses(self.kubectl.items("pods", "--all-namespaces")):
+            raise missing(miss.image, miss.owner)
+
+
+def missing(image: str, owner: str) -> RehearsalFailed:
+    """Return the error for an image that nobody at the site has."""
+    remedy = f"add {image} to /cluster/images.d, or keep it out with 'blocked:' and a reason there"
+    return RehearsalFailed(f"the image {image} is not in the file, and {owner} needs it", remedy)
+
+
+def _named(item: Object) -> str:
+    meta = item["metadata"]
+    return f"{item['kind']} {meta.get('namespace', 'default')}/{meta['name']}"

@@ -1,0 +1,86 @@
+"""What a rehearsal's cluster says: images that no registry of the site has, and pods that are not there again. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from installer_stub.kube.pods import container_statuses
+
+Object = Mapping[str, Any]
+# registry.k8s.io/kubernetes pkg/kubelet/images: what a container waits with when its image does not come.
+_PULL_REASONS = frozenset({"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError", "RegistryUnavailable"})
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Miss:
+    """An image that did not come, and whose pod wants it."""
+
+    image: str
+    owner: str
+
+    def __str__(self) -> str:
+        return f"{self.image}: {self.owner}"
+
+
+def misses(objects: Iterable[Object]) -> Iterator[Miss]:
+    """Yield the images that containers of these pods wait for. Pulls that go on are none."""
+    for pod in objects:
+        if pod.get("kind") != "Pod":
+            continue
+        for status in container_statuses(pod):
+            waiting = (status.get("state") or {}).get("waiting") or {}
+            if waiting.get("reason") in _PULL_REASONS:
+                yield Miss(str(status.get("image") or "?"), f"container {status.get('name')} of {owner_of(pod)}")
+
+
+def owner_of(pod: Object) -> str:
+    """Return who made a pod, as far as the pod itself says: ``Job shop/report``, or the pod."""
+    meta = pod.get("metadata") or {}
+    owners = meta.get("ownerReferences") or []
+    controller = next((each for each in owners if each.get("controller")), None)
+    namespace = meta.get("namespace", "default")
+    if controller is None:
+        return f"pod {namespace}/{meta.get('name')}"
+    return f"{controller.get('kind')} {namespace}/{controller.get('name')}"
+
+
+def owners_by_address(objects: Iterable[Object]) -> dict[str, str]:
+    """Return who has which address. Pods in their host's network have none of their own."""
+    found: dict[str, str] = {}
+    for pod in objects:
+        status, spec = pod.get("status") or {}, pod.get("spec") or {}
+        if pod.get("kind") == "Pod" and status.get("podIP") and not spec.get("hostNetwork"):
+            found[str(status["podIP"])] = owner_of(pod)
+    return found
+
+
+def job_of(name: str, template: Object, source: Object) -> dict[str, Any]:
+    """Return a Job ``name`` that runs ``template`` (the ``spec`` of a Job) once, in the namespace of ``source``.
+
+    Without what ties it to the one it was made from: selector, labels of its controller, its suspension, its time to live.
+    """
+    spec = {key: value for key, value in template.items() if key not in {"selector", "manualSelector", "suspend", "ttlSecondsAfterFinished"}}
+    pod = dict(spec.get("template") or {})
+    meta = dict(pod.get("metadata") or {})
+    meta["labels"] = {key: value for key, value in (meta.get("labels") or {}).items() if "controller-uid" not in key and "job-name" not in key}
+    meta.pop("creationTimestamp", None)
+    spec["template"] = {**pod, "metadata": meta}
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {"name": name, "namespace": (source.get("metadata") or {}).get("namespace", "default"), "labels": {LABEL: "forced"}},
+        "spec": {**spec, "suspend": False},
+    }
+
+
+LABEL = "airseal.internal/rehearsal"
+
+
+def outcome(job: Object) -> str:
+    """Return ``Complete``, ``Failed``, or an empty text while a Job still runs."""
+    for condition in (job.get("status") or {}).get("conditions") or []:
+        if condition.get("status") == "True" and condition.get("type") in {"Complete", "Failed"}:
+            return str(condition["type"])
+    return ""

@@ -1,0 +1,146 @@
+"""The whole rehearsal, read from top to bottom."""
+
+from __future__ import annotations
+
+import hashlib
+import shlex
+import time
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from bundler.cluster.ownership import Owner
+from bundler.engine import Engine
+from bundler.errors import RehearsalFailed
+from bundler.lab.border import Contact
+from bundler.lab.keys import IDENTITY, KNOWN_HOSTS
+from bundler.lab.lab import Lab
+from bundler.lab.operator import LATE
+from bundler.lab.topology import Topology
+from bundler.rehearsal.force import Forcing
+from bundler.rehearsal.judge import owners_by_address
+from installer_stub.bundle.model import BundleInfo
+from installer_stub.bundle.receipt import Forced, Receipt
+from installer_stub.distro.kubeadm import KUBEADM
+from installer_stub.errors import InstallerError
+from installer_stub.host.command import Command
+from installer_stub.options import POD_CIDR, SERVICE_CIDR
+from installer_stub.phases.base import Reporter
+from installer_stub.plan.model import OPT
+from installer_stub.version import VERSION
+
+_KUBECONFIG: Final = "/site/kubeconfig"
+_TAIL: Final = 25  # lines of the installer that an error shows
+_TEST_TIMEOUT: Final = 1800.0
+_TESTS: Final = 'cd "$1" && [ -d test ] && find test -maxdepth 1 -type f -perm -u+x | sort'
+_TEST: Final = 'cd "$1"; export KUBECONFIG="$3" HOME=/root PATH="$1/bin:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"; exec "./$2"'
+
+
+@dataclass(frozen=True, slots=True)
+class Rehearsing:
+    """How to rehearse. Times in seconds."""
+
+    image: str  # of the hosts
+    topology: Topology
+    install_timeout: float = 3600.0
+    settle_timeout: float = 900.0
+    job_timeout: float = 600.0
+    keep: bool = False
+    allowed: tuple[str, ...] = ()  # what the recording was allowed, for the receipt
+
+
+def rehearse(engine: Engine, owner: Owner, file: Path, *, info: BundleInfo, how: Rehearsing, reporter: Reporter) -> Receipt:
+    """Install ``file`` in a lab, force what builds never see, and return the receipt.
+
+    Raises RehearsalFailed with image or command, owner and remedy; DockerError, ClusterFailed. The lab is gone by then, unless
+    it is to be kept.
+    """
+    began, clock = time.time(), time.monotonic()
+    reporter.step(f"rehearsal: {how.topology} hosts without a network")
+    with Lab(engine, owner, how.image, how.topology, reporter, keep=how.keep) as lab:
+        lab.close_border(POD_CIDR, SERVICE_CIDR)
+        program = lab.operator.bring(file, lambda count, total: reporter.moved("artifact to the lab", count, total))
+        _install(lab, program, how, reporter)
+        forcing = Forcing(lab, reporter, how.settle_timeout, how.job_timeout)
+        try:
+            forcing.everything()
+            tests = _own_tests(lab, info, reporter)
+            reporter.step("rehearsal: the same command again")
+            _install(lab, program, how, reporter)
+            _check_contacts(lab, forcing)
+        except InstallerError as error:
+            raise RehearsalFailed(error.problem, error.remedy) from error
+    return Receipt(
+        topology=str(how.topology),
+        file=_sha256(file),
+        began=int(began),
+        seconds=round(time.monotonic() - clock),
+        airseal=VERSION,
+        kubernetes=info.kubernetes,
+        engine=engine.version(),
+        forced=(*forcing.forced, Forced("tests of its own", tests)),
+        notes=tuple(forcing.notes),
+        allowed=how.allowed,
+    )
+
+
+def command(lab: Lab, program: str) -> list[str]:
+    """Return what the operator types."""
+    words = [program, "install", "--master", ",".join(each.host.address for each in lab.masters)]
+    if lab.nodes:
+        words += ["--node", ",".join(each.host.address for each in lab.nodes)]
+    return [*words, "--identity", IDENTITY, "--known-hosts", KNOWN_HOSTS, "--kubeconfig", _KUBECONFIG, "--yes"]
+
+
+def _install(lab: Lab, program: str, how: Rehearsing, reporter: Reporter) -> None:
+    words, tail = command(lab, program), deque[str](maxlen=_TAIL)
+
+    def line(text: str) -> None:
+        tail.append(text)
+        reporter.step(f"  {text}")
+
+    status = lab.operator.run(words, line, timeout=how.install_timeout)
+    if status:
+        ended = f"not done after {how.install_timeout:.0f} s" if status == LATE else f"exit code {status}"
+        said = "\n".join(f"  {each}" for each in tail)
+        remedy = "what it says holds for the site too: mend that and build again; --keep-lab leaves the hosts to look at"
+        raise RehearsalFailed(f"the finished file does not install itself ({ended}): {shlex.join(words)}\n{said}", remedy)
+
+
+def _own_tests(lab: Lab, info: BundleInfo, reporter: Reporter) -> int:
+    """Run the bundle's ``/cluster/test/*`` on the first master; each says by its exit code whether the application works."""
+    master, directory = lab.masters[0].connection, f"{OPT}/{info.file_stem}"
+    names = master.run(Command.shell(_TESTS, directory), check=False).stdout.split("\n")
+    found = [name for name in names if name]
+    for name in found:
+        reporter.step(f"rehearsal: {name}")
+        done = master.run(Command.shell(_TEST, directory, name, KUBEADM.kubeconfig, changes=f"run {name}"), check=False, timeout=_TEST_TIMEOUT)
+        if not done.ok:
+            said = "\n".join(f"  {line}" for line in (done.stdout + done.stderr).strip().splitlines()[-_TAIL:])
+            raise RehearsalFailed(f"the bundle's own {name} ended with {done.status}:\n{said}", "mend the application or its test, then build again")
+    return len(found)
+
+
+def _check_contacts(lab: Lab, forcing: Forcing) -> None:
+    """Raise RehearsalFailed if anybody wanted to speak to the outside: at the site it will get no answer."""
+    found = lab.contacts()
+    if not found:
+        return
+    owners = owners_by_address(forcing.kubectl.items("pods", "--all-namespaces"))
+    owners |= {each.host.address: f"a program of the host {each.name}, a command of the Kubefile or a pod in the host's network" for each in lab.hosts}
+    lines = "".join(f"\n  - {each}: {owners.get(each.source, f'a pod that had {each.source} and is gone')}" for each in _first(found))
+    hint = "let the application work without it: what it fetches belongs into the Kubefile"
+    raise RehearsalFailed(f"somebody wanted to leave the closed network:{lines}", hint)
+
+
+def _first(found: Iterable[Contact]) -> list[Contact]:
+    return sorted(found)[:30]
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+

@@ -1,0 +1,94 @@
+"""Receipt: what the build proved with the finished file, sealed into it as ``airseal/rehearsal.json``.
+
+A file without one was made by an airseal that knew of none; one that says ``skipped`` was sealed without proof, on purpose.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Final
+
+from installer_stub.errors import BundleError
+
+DOCUMENT: Final = "airseal/rehearsal.json"
+FORMAT: Final = "airseal.rehearsal/1"
+MOST: Final = 1 << 20  # bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Forced:
+    """One thing that no installation brings about, and how often it was made to happen: ``CronJobs run``, 3."""
+
+    what: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """``began`` in seconds since 1970, ``seconds`` of all of it. ``file`` is the SHA-256 of the file that was installed.
+
+    That file is this one without the receipt: sealing is deterministic, so whoever seals it again without gets those bytes.
+    """
+
+    skipped: bool = False
+    topology: str = ""  # masters+nodes
+    file: str = ""
+    began: int = 0
+    seconds: int = 0
+    airseal: str = ""
+    kubernetes: str = ""
+    engine: str = ""
+    forced: tuple[Forced, ...] = ()
+    notes: tuple[str, ...] = ()  # what was seen and is no failure
+    allowed: tuple[str, ...] = ()  # what the build let pass: the internet, contacts by name
+
+    def line(self) -> str:
+        """Say it in one line."""
+        if self.skipped:
+            return "NOT rehearsed: it was sealed with --skip-rehearsal, so nobody has installed it yet"
+        done = ", ".join(f"{each.count} {each.what}" for each in self.forced if each.count)
+        return f"rehearsed on {self.topology} without a network in {self.seconds} s{f': {done}' if done else ''}"
+
+
+def encode(receipt: Receipt) -> bytes:
+    """Return the document: the same bytes for the same values."""
+    value = {
+        "format": FORMAT,
+        "skipped": receipt.skipped,
+        "topology": receipt.topology,
+        "file": receipt.file,
+        "began": receipt.began,
+        "seconds": receipt.seconds,
+        "airseal": receipt.airseal,
+        "kubernetes": receipt.kubernetes,
+        "engine": receipt.engine,
+        "forced": [{"what": each.what, "count": each.count} for each in receipt.forced],
+        "notes": list(receipt.notes),
+        "allowed": list(receipt.allowed),
+    }
+    return f"{json.dumps(value, indent=1, ensure_ascii=False)}\n".encode()
+
+
+def decode(raw: bytes) -> Receipt:
+    """Return what the document says. Raises BundleError for any other bytes than ``encode`` would write."""
+    try:
+        value = json.loads(raw)
+        receipt = Receipt(
+            skipped=bool(value["skipped"]),
+            topology=str(value["topology"]),
+            file=str(value["file"]),
+            began=int(value["began"]),
+            seconds=int(value["seconds"]),
+            airseal=str(value["airseal"]),
+            kubernetes=str(value["kubernetes"]),
+            engine=str(value["engine"]),
+            forced=tuple(Forced(str(each["what"]), int(each["count"])) for each in value["forced"]),
+            notes=tuple(map(str, value["notes"])),
+            allowed=tuple(map(str, value["allowed"])),
+        )
+    except (ValueError, KeyError, TypeError) as error:
+        raise BundleError(f"{DOCUMENT} is malformed: {error!r}"[:300], "get the file again from who sealed it") from None
+    if encode(receipt) != raw:
+        raise BundleError(f"{DOCUMENT} says more, or in another way, than it has to", "get the file again from who sealed it")
+    return receipt
