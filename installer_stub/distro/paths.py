@@ -22,6 +22,7 @@ KUBELET_CONFIG: Final = f"{KUBELET}/config.yaml"
 KUBELET_FLAGS: Final = f"{KUBELET}/kubeadm-flags.env"
 KUBELET_PKI: Final = f"{KUBELET}/pki"
 ETCD: Final = "/var/lib/etcd"
+KERNEL_MODULES: Final = "/lib/modules"  # kube-proxy mounts it; where a host has none, the runtime makes it
 PROGRAM: Final = "/usr/local/bin/kubeadm"
 BUNDLED: Final = "bin/kubeadm"  # below /cluster: what makes a cluster image one of this distribution
 CONFIG_MAP: Final = "kubeadm-config"  # in kube-system

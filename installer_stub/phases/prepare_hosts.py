@@ -11,6 +11,7 @@ from installer_stub.changes.things import Kind, Thing
 from installer_stub.distro import units
 from installer_stub.distro.base import HostFile
 from installer_stub.distro.kubeadm import KUBEADM
+from installer_stub.distro.paths import KERNEL_MODULES
 from installer_stub.errors import HostError
 from installer_stub.host.command import Command
 from installer_stub.host.connection import Connection, read_all, write
@@ -28,6 +29,7 @@ from installer_stub.plan.model import HostPlan, Plan
 _UNITS: Final = (units.HOST_UNIT, units.KEEP_TIMER)
 _TEXTS: Final = dict(zip(units.HOST_FILES, (units.HOST, units.KEEP, units.TIMER), strict=True))
 _THINGS: Final = (
+    Thing(Kind.PARENT, KERNEL_MODULES),
     *(Thing(Kind.DIRECTORY, path) for path in KUBEADM.data_directories),
     *(Thing(Kind.MODULE, module.name) for module in kernel.MODULES),
     *(Thing(Kind.SYSCTL, name) for name in kernel.names()),
