@@ -1,0 +1,86 @@
+"""A lab's topology, its border and what its operator says: values, before any container."""
+
+from __future__ import annotations
+
+import io
+import json
+import tarfile
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives import serialization
+
+from bundler.errors import ClusterFailed, UsageError
+from bundler.lab import operator
+from bundler.lab.border import Contact, contacts, guard
+from bundler.lab.keys import KeyPair, host_files, operator_files
+from bundler.lab.topology import Topology
+from tests.fakes.scripted import ScriptedConnection, failed, succeeded
+
+
+@pytest.mark.parametrize(("text", "names"), [("1+0", ("m1",)), ("1+2", ("m1", "n1", "n2")), ("3+1", ("m1", "m2", "m3", "n1"))])
+def test_a_topology_is_masters_and_nodes(text: str, names: tuple[str, ...]) -> None:
+    found = Topology.parse("--rehearse", text)
+    assert (found.names, str(found)) == (names, text)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [("", "no topology"), ("1", "no topology"), ("1+", "no topology"), ("+1", "no topology"), ("1+1+1", "no topology"), ("-1+1", "no topology"),
+     ("a+b", "no topology"), ("0+3", "0 masters"), ("2+1", "odd number"), ("4+0", "odd number"), ("1+99", "at most 12"), ("1+123", "no topology")],
+)  # fmt: skip
+def test_what_is_no_topology_is_said_with_the_option(text: str, said: str) -> None:
+    with pytest.raises(UsageError, match="--rehearse") as error:
+        Topology.parse("--rehearse", text)
+    assert said in str(error.value)
+
+
+def seen(*elements: object) -> str:
+    return json.dumps({"nftables": [{"metainfo": {}}, {"set": {"name": "seen", **({"elem": list(elements)} if elements else {})}}]})
+
+
+def test_the_border_is_closed_around_these_networks_and_tells_who_wanted_out() -> None:
+    host = ScriptedConnection().on("nft -f -").on("nft -j list", seen())
+    guard(host, ("172.19.0.0/16", "10.96.0.0/16"))
+    rules = host.commands[0].stdin
+    assert isinstance(rules, bytes)
+    assert b"172.19.0.0/16, 10.96.0.0/16" in rules
+    assert contacts(host) == frozenset()
+    timed = {"elem": {"val": {"concat": ["10.244.1.7", "1.1.1.1", "tcp", 443]}, "expires": 5}}
+    host.on("nft -j list", seen(timed, {"concat": ["172.19.0.2", "8.8.8.8", "udp", 53]}))
+    assert contacts(host) == {Contact("10.244.1.7", "1.1.1.1", "tcp", 443), Contact("172.19.0.2", "8.8.8.8", "udp", 53)}
+
+
+@pytest.mark.parametrize("answer", ["", "{", "[]", '{"nftables": []}', '{"nftables": [{"set": {"elem": [{"concat": ["a"]}]}}]}'])
+def test_a_border_that_cannot_be_read_is_not_a_quiet_one(answer: str) -> None:
+    with pytest.raises(ClusterFailed, match="nobody can tell"):
+        contacts(ScriptedConnection().on("nft -j list", succeeded(answer)))
+    with pytest.raises(ClusterFailed, match="cannot be closed"):
+        guard(ScriptedConnection().on("nft -f -", failed(1, "Operation not supported")), ())
+
+
+def test_hosts_and_operator_know_each_other_and_no_key_is_printed() -> None:
+    client, host = KeyPair.make(), KeyPair.make()
+    with tarfile.open(fileobj=io.BytesIO(host_files(host, client))) as tar:
+        entries = {entry.name: (entry.mode, tar.extractfile(entry).read()) for entry in tar}  # type: ignore[union-attr]
+    assert entries["root/.ssh/authorized_keys"] == (0o600, f"{client.public}\n".encode())
+    assert entries["etc/ssh/ssh_host_ed25519_key"][0] == 0o600
+    assert serialization.load_ssh_private_key(entries["etc/ssh/ssh_host_ed25519_key"][1], None)
+    with tarfile.open(fileobj=io.BytesIO(operator_files(client, {"10.0.0.2": host}))) as tar:
+        assert tar.extractfile("site/known_hosts").read() == f"10.0.0.2 {host.public}\n".encode()  # type: ignore[union-attr]
+    assert "PRIVATE" not in repr(client)
+
+
+def test_lines_come_as_they_are_said_whatever_pieces_they_come_in() -> None:
+    assert list(operator._lines(iter([b"on", b"e\r\ntw\xc3", b"\xa4o\n", b"", b"end"]))) == ["one", "twäo", "end"]
+    assert list(operator._lines(iter([b"\xff\n"]))) == ["\ufffd"]
+
+
+def test_an_artifact_travels_as_a_tar_whatever_its_size(tmp_path: Path) -> None:
+    for size in (0, 1, 511, 512, 3 << 20):
+        (tmp_path / "shop.run").write_bytes(b"x" * size)
+        moved: list[int] = []
+        data = b"".join(operator._tar(tmp_path / "shop.run", lambda count, _total, moved=moved: moved.append(count)))
+        with tarfile.open(fileobj=io.BytesIO(data)) as tar:
+            (entry,) = tar.getmembers()
+            assert (entry.name, entry.mode, entry.size, sum(moved)) == ("shop.run", 0o755, size, size)

@@ -1,0 +1,116 @@
+"""What a rehearsal concludes from what a cluster says: an image that nobody has is red, with its owner; the rest is a note."""
+
+from __future__ import annotations
+
+import json
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from bundler.errors import RehearsalFailed
+from bundler.rehearsal.force import Forcing
+from bundler.rehearsal.judge import LABEL, job_of, misses, outcome, owners_by_address
+from installer_stub.bundle.receipt import Forced
+from installer_stub.host.command import Command, CommandResult
+from tests.fakes.scripted import ScriptedConnection, succeeded
+from tests.unit.bundler.reporter import Remembering
+
+CRON = {"kind": "CronJob", "metadata": {"name": "report", "namespace": "shop"}, "spec": {"jobTemplate": {"spec": {"template": {"spec": {"containers": [{"image": "a"}]}}}}}}
+
+
+def pod(*, waiting: str = "", owner: str = "Job", ip: str = "", host_network: bool = False) -> dict[str, Any]:
+    state = {"waiting": {"reason": waiting}} if waiting else {"running": {}}
+    owners = [{"kind": owner, "name": "rehearsal-0", "controller": True}] if owner else []
+    return {
+        "kind": "Pod",
+        "metadata": {"name": "p", "namespace": "shop", "ownerReferences": owners},
+        "spec": {"hostNetwork": host_network},
+        "status": {"podIP": ip, "containerStatuses": [{"name": "c", "image": "quay.io/x/y:1", "state": state}]},
+    }
+
+
+def job(condition: str = "") -> dict[str, Any]:
+    conditions = [{"type": condition, "status": "True"}] if condition else []
+    return {"kind": "Job", "metadata": {"name": "rehearsal-0", "namespace": "shop", "labels": {LABEL: "forced"}}, "status": {"conditions": conditions}}
+
+
+class Site:
+    """A master that has the objects it is given, and writes down what is created."""
+
+    def __init__(self, objects: list[dict[str, Any]], ran: list[list[dict[str, Any]]]) -> None:
+        self.made: list[dict[str, Any]] = []
+        self.master = ScriptedConnection().on("readyz", "ok").on("get cronjobs,jobs", items(objects)).on("create -f -", self.create).on("delete jobs")
+        self.master.on("get jobs,pods", *map(items, ran)).on("get pods", items([]))
+        self.now = 0.0
+        lab: Any = SimpleNamespace(masters=[SimpleNamespace(name="m1", connection=self.master)], nodes=[], hosts=[1])
+        self.forcing = Forcing(lab, Remembering(), 60, 120, clock=lambda: self.now, sleep=self.sleep)
+
+    def create(self, command: Command) -> CommandResult:
+        assert isinstance(command.stdin, bytes)
+        self.made += json.loads(command.stdin)["items"]
+        return succeeded()
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
+def items(objects: list[dict[str, Any]]) -> str:
+    return json.dumps({"items": objects})
+
+
+def test_cronjobs_and_suspended_jobs_run_once_and_others_are_left_alone() -> None:
+    suspended = {"kind": "Job", "metadata": {"name": "later", "namespace": "shop"}, "spec": {"suspend": True, "template": {"metadata": {}, "spec": {}}}}
+    done = {"kind": "Job", "metadata": {"name": "done", "namespace": "shop"}, "spec": {"template": {}}}
+    second = {**job("Complete"), "metadata": {"name": "rehearsal-1", "namespace": "shop"}}
+    site = Site([CRON, suspended, done], [[job(), second], [job("Complete"), second]])
+    site.forcing.jobs()
+    assert [each["metadata"]["name"] for each in site.made] == ["rehearsal-0", "rehearsal-1"]
+    assert all(each["spec"]["suspend"] is False for each in site.made)
+    assert site.forcing.forced == [Forced("CronJobs run", 1), Forced("suspended Jobs run", 1)]
+    assert site.forcing.notes == []
+
+
+def test_an_image_that_does_not_come_is_red_and_names_image_and_owner() -> None:
+    site = Site([CRON], [[job(), pod(waiting="ImagePullBackOff")]])
+    with pytest.raises(RehearsalFailed, match=r"quay\.io/x/y:1 is not in the file, and container c of Job shop/rehearsal-0") as error:
+        site.forcing.jobs()
+    assert "images.d" in error.value.remedy
+    assert site.now >= 20, "a registry that starts again is waited for"
+
+
+def test_an_image_that_comes_late_is_no_miss() -> None:
+    site = Site([CRON], [[job(), pod(waiting="ErrImagePull")], [job(), pod()], [job(), pod(waiting="ErrImagePull")], [job("Complete")]])
+    site.forcing.jobs()
+
+
+@pytest.mark.parametrize(("ran", "note"), [([job("Failed")], "CronJob shop/report ran and failed"), ([job()], "CronJob shop/report still ran after 120 s")])
+def test_a_job_that_ran_has_shown_its_images_how_it_ended_is_a_note(ran: list[dict[str, Any]], note: str) -> None:
+    site = Site([CRON], [ran])
+    site.forcing.jobs()
+    assert site.forcing.notes == [note]
+
+
+def test_a_job_is_made_without_what_ties_it_to_another_one() -> None:
+    labels = {"app": "a", "batch.kubernetes.io/controller-uid": "1", "controller-uid": "1", "job-name": "x", "batch.kubernetes.io/job-name": "x"}
+    made = job_of("r", {"selector": {}, "suspend": True, "ttlSecondsAfterFinished": 0, "backoffLimit": 1, "template": {"metadata": {"labels": labels}, "spec": {"x": 1}}}, CRON)
+    assert made["spec"] == {"backoffLimit": 1, "suspend": False, "template": {"metadata": {"labels": {"app": "a"}}, "spec": {"x": 1}}}
+    assert made["metadata"]["namespace"] == "shop"
+
+
+@pytest.mark.parametrize("reason", ["ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"])
+def test_every_way_in_which_an_image_does_not_come_is_a_miss(reason: str) -> None:
+    assert [str(each) for each in misses([pod(waiting=reason), pod(waiting="ContainerCreating"), pod(), {"kind": "Job"}])] == [
+        "quay.io/x/y:1: container c of Job shop/rehearsal-0"
+    ]
+
+
+def test_owners_are_found_by_address_and_the_hosts_own_is_no_pods() -> None:
+    assert owners_by_address([pod(ip="10.244.0.3"), pod(ip="172.19.0.2", host_network=True), pod(ip="10.244.0.4", owner="")]) == {
+        "10.244.0.3": "Job shop/rehearsal-0",
+        "10.244.0.4": "pod shop/p",
+    }
+
+
+def test_outcomes() -> None:
+    assert [outcome(job(each)) for each in ("Complete", "Failed", "", "FailureTarget")] == ["Complete", "Failed", "", ""]
