@@ -65,6 +65,7 @@ def rehearse(engine: Engine, owner: Owner, file: Path, *, info: BundleInfo, how:
         _install(lab, program, how, reporter)
         forcing = Forcing(lab, reporter, how.settle_timeout, how.job_timeout)
         try:
+            _check_contacts(lab, forcing)
             forcing.everything()
             tests = _own_tests(lab, info, reporter)
             reporter.step("rehearsal: the same command again")

@@ -7,13 +7,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from bundler.image_lock import all_blobs
 from bundler.pack.artifact import seal
 from bundler.pack.stub_runtime import StubRuntime, extent_of
 from installer_stub.bundle.cluster_files import cluster_manifest
 from installer_stub.bundle.documents import BUNDLE, LOCK, PACKAGE
-from installer_stub.bundle.model import FILE_PLAIN, BundleInfo, ClusterCommand, ClusterFile
+from installer_stub.bundle.model import FILE_PLAIN, BundleInfo, ClusterCommand, ClusterFile, ImageLock
 from installer_stub.bundle.reader import Bundle
-from registry_snapshot.oci.descriptor import Descriptor
+from registry_snapshot.oci.descriptor import Descriptor, Platform
 from registry_snapshot.oci.digest import Digest
 from registry_snapshot.oci.manifest import descriptor_of
 from registry_snapshot.oci.media_types import OCI_MANIFEST
@@ -39,6 +40,7 @@ class Resealing:
     info: BundleInfo
     blobs: BlobReader
     digests: tuple[Digest, ...]
+    left_out: str = ""
 
     @classmethod
     def of(cls, bundle: Bundle, work: Path) -> Resealing:
@@ -73,6 +75,13 @@ class Resealing:
         added = ClusterCommand(("/bin/sh", "-ec", text))
         return replace(self, info=replace(self.info, commands=(*self.info.commands, added)))
 
+    def without(self, reference: str) -> Resealing:
+        """Return the same without one image."""
+        platforms = tuple(Platform.parse(text) for text in self.info.platforms)
+        kept = [descriptor for name, descriptor in self.bundle.images() if str(name) != reference]
+        digests = all_blobs([*kept, self.info.cluster], self.blobs, platforms)
+        return replace(self, digests=tuple(sorted(digests)), left_out=reference)
+
     def seal(self, target: Path) -> None:
         """Seal it, on the disk when this returns."""
         documents = [
@@ -81,8 +90,8 @@ class Resealing:
         seal(
             target,
             info=self.info,
-            lock=self.bundle.lock,
-            images=self.bundle.images(),
+            lock=ImageLock(tuple(image for image in self.bundle.lock.images if str(image.reference) != self.left_out)),
+            images=[(name, descriptor) for name, descriptor in self.bundle.images() if str(name) != self.left_out],
             blobs=self.blobs,
             digests=self.digests,
             runtime=self.runtime,
