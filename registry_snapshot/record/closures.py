@@ -15,6 +15,7 @@ from registry_snapshot.oci.descriptor import Descriptor
 from registry_snapshot.oci.reference import Reference
 from registry_snapshot.record.puller import Puller
 
+_MOST_FAILURES = 10_000  # names that clients make up are forgotten beyond that; one is enough to fail a build
 _AT_ONCE = 4  # images of one registry; the transfers inside them have their own bound
 
 Closure = tuple[Descriptor, ...]
@@ -91,7 +92,8 @@ class Closures:
     def failed(self, reference: Reference, error: RegistryError, client: str) -> None:
         """Remember that a pull did not succeed."""
         with self._lock:
-            self._failures[reference] = PullFailure(reference, error, client)
+            if reference in self._failures or len(self._failures) < _MOST_FAILURES:
+                self._failures[reference] = PullFailure(reference, error, client)
 
     def failures(self) -> tuple[PullFailure, ...]:
         """Return pulls that failed and never succeeded afterwards, sorted by reference."""

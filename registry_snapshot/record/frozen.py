@@ -30,8 +30,16 @@ class FrozenReferences:
         self._file = LineFile(path)
         self._lock = threading.Lock()
         self._known: dict[Reference, Descriptor] = {}
+        self._claimed: set[Reference] = set()
         for reference, descriptor in _parsed(self._file.load(), path):
             self._known.setdefault(reference, descriptor)
+
+    def claim(self, reference: Reference) -> bool:
+        """Tell the first who asks that ``reference`` is new: of several who find out what it means at once, one counts what travelled."""
+        with self._lock:
+            new = reference not in self._known and reference not in self._claimed
+            self._claimed.add(reference)
+            return new
 
     def get(self, reference: Reference) -> Descriptor | None:
         """Return what ``reference`` means, None if it was never asked for."""

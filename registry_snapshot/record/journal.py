@@ -7,6 +7,7 @@ once, however many images hold it.
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,6 +18,8 @@ from registry_snapshot.errors import DigestInvalid, ReferenceInvalid
 from registry_snapshot.oci.digest import Digest
 from registry_snapshot.oci.reference import Reference, Repository
 from registry_snapshot.record.line_file import LineFile, damaged_line, read_lines
+
+_MOST_ALIKE = 1000  # pulls that say the same: a pod in a loop must not fill the disk. Nobody counts further
 
 LISTED = "LISTED"  # the method of an image that nobody pulled: it was named, and ``client`` says by what
 
@@ -56,6 +59,11 @@ class Pull:
             )
         except (KeyError, TypeError, DigestInvalid, ReferenceInvalid) as error:
             raise ValueError(str(error)) from None
+
+    @property
+    def what(self) -> tuple[str, Reference, str]:
+        """What a pull has in common with others that say the same: who asked for what, and how."""
+        return self.client, self.reference, self.method
 
     def to_json(self) -> dict[str, object]:
         """Return the pull as JSON values."""
@@ -155,16 +163,30 @@ class Journal:
         self._file = LineFile(path)
         history = _history(self._file.load(), path)
         self._pulls, self._fetches = list(history.pulls), list(history.fetches)
+        self._alike = Counter(pull.what for pull in self._pulls)
         self._lock = threading.Lock()
 
     def append(self, line: Pull | Fetched) -> None:
         """Write down one pull or fetch; it is on the disk when this returns. Raises StoreError."""
+        self.sync(self.begin(line))
+
+    def begin(self, line: Pull | Fetched) -> int:
+        """Write down one pull or fetch and return its number: a kill leaves it, a power cut only after ``sync``. Raises StoreError."""
         with self._lock:  # so that the order is the file's
+            if isinstance(line, Pull):
+                alike = self._alike.get(line.what, 0)
+                if alike >= _MOST_ALIKE:
+                    return 0
+                self._alike[line.what] = alike + 1
             number = self._file.write(line.to_json())
             if isinstance(line, Pull):
                 self._pulls.append(line)
             else:
                 self._fetches.append(line)
+            return number
+
+    def sync(self, number: int) -> None:
+        """Return when what ``begin`` returned ``number`` for is on the disk. Raises StoreError."""
         self._file.sync(number)
 
     def history(self) -> History:

@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 
 from registry_snapshot.errors import (
     BlobUnknown,
+    DigestMismatch,
     ManifestInvalid,
     RegistryError,
     TransferStopped,
-    UpstreamUnreachable,
 )
 from registry_snapshot.oci.descriptor import Descriptor, Platform
 from registry_snapshot.oci.digest import Digest
@@ -244,8 +244,12 @@ class Puller:
         with self._blobs.resume(wanted.digest) as writer:
             try:
                 traffic = upstream.blob(repository, wanted, GrowingSink(writer, transfer), self._count)
-            except (UpstreamUnreachable, TransferStopped):
-                writer.keep()  # what came is not doubted, only unfinished; it is hashed again before anybody goes on with it
+            except DigestMismatch:
+                raise
+            except RegistryError:
+                # What came is not doubted, only unfinished: the line was cut, the token server is down, our own disk is full.
+                # It is hashed again before anybody goes on with it.
+                writer.keep()
                 raise
         self._note(repository, wanted.digest, upstream, traffic)
 

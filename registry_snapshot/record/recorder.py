@@ -222,7 +222,6 @@ class Recorder:
 
     def _use(self, reference: Reference, client: str, method: str, media_type: str = "") -> Descriptor:
         """Return what ``reference`` means; write down that it is used; begin its closure."""
-        repository = reference.repository
         with self._closures.activity():
             known = self._frozen.get(reference)
             try:
@@ -231,16 +230,26 @@ class Recorder:
             except RegistryError as error:
                 self._closures.failed(reference, error, client)
                 raise
-            descriptor, first = self._frozen.freeze(reference, resolved.descriptor)
-            if first:
-                self._catalog.learn(repository, descriptor)
-            traffic = resolved.traffic if first else _NOTHING
-            upstream = str(self._upstreams.for_registry(repository.registry))
-            self._journal.append(
-                Pull(time.time(), client, reference, descriptor.digest, method, upstream, traffic.bytes, traffic.retries)
-            )
+            try:
+                descriptor = self._keep(reference, resolved, client, method)
+            except RegistryError as error:  # our disk: whoever pulls meets it, and so must the build
+                self._closures.failed(reference, error, client)
+                raise
             self._closures.begin(reference, descriptor, client)
             return descriptor
+
+    def _keep(self, reference: Reference, resolved: Resolved, client: str, method: str) -> Descriptor:
+        """Write down the pull and, if it is the first, what the reference means; return that."""
+        upstream = str(self._upstreams.for_registry(reference.repository.registry))
+        traffic = resolved.traffic if self._frozen.claim(reference) else _NOTHING
+        pull = Pull(time.time(), client, reference, resolved.descriptor.digest, method, upstream, traffic.bytes, traffic.retries)
+        # The pull first: killed between the two, an image would be sealed for which nobody asked.
+        number = self._journal.begin(pull)
+        descriptor, first = self._frozen.freeze(reference, resolved.descriptor)
+        if first:
+            self._catalog.learn(reference.repository, descriptor)
+        self._journal.sync(number)
+        return descriptor
 
     def _ask(self, reference: Reference, media_type: str) -> Resolved:
         if reference.digest is not None:

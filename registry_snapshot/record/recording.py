@@ -27,7 +27,9 @@ from registry_snapshot.record.frozen import read_frozen
 from registry_snapshot.record.journal import History, read_history
 from registry_snapshot.store.bounded import read_file
 from registry_snapshot.store.closure import closure
-from registry_snapshot.store.disk import DiskBlobStore, store_error, write_file
+from registry_snapshot.store.disk import DiskBlobStore, write_file
+from registry_snapshot.store.durable import make_directory
+from registry_snapshot.store.faults import store_error
 from registry_snapshot.store.layout_index import OCI_LAYOUT, layout_index
 from registry_snapshot.store.ours import open_lock
 
@@ -35,7 +37,7 @@ REFERENCES: Final = "references.jsonl"
 REFERRERS: Final = "referrers.jsonl"
 PULLS: Final = "pulls.jsonl"
 _SETTINGS: Final = "recording.json"
-_VERSION: Final = 1
+_VERSION: Final = 2  # 1 had lines without a checksum
 
 
 def is_recording(path: Path) -> bool:
@@ -58,8 +60,7 @@ class DirectoryLock:
     def __init__(self, directory: Path) -> None:
         path = directory / "lock"
         try:
-            directory.parent.mkdir(parents=True, exist_ok=True)
-            directory.mkdir(0o700, exist_ok=True)  # layers of private images will be in it
+            make_directory(directory, 0o700, root=directory)  # layers of private images will be in it
             self._descriptor = open_lock(path)
         except OSError as error:
             raise store_error(error, path) from error

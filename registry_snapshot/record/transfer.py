@@ -48,14 +48,15 @@ class Transfer:
     def end(self, error: RegistryError | None) -> None:
         """Tell that it is over: the blob is in the store, or there is an error."""
         with self._changed:
-            self.error = error
-            self._ended = True
             growth = self._growth
-            self._changed.notify_all()
-        if growth is not None:
+        if growth is not None:  # first: whoever hears of the end may go on with the file
             if error is not None:
                 growth.fail(error)
             growth.close()
+        with self._changed:
+            self.error = error
+            self._ended = True
+            self._changed.notify_all()
 
     def follow(self) -> GrowingExtent | None:
         """Wait for the first bytes and return a reader of all; None once the transfer has ended, well or not."""

@@ -10,11 +10,14 @@ from types import TracebackType
 from typing import Self
 from urllib.parse import urlsplit
 
+from registry_snapshot.errors import UpstreamError
 from registry_snapshot.record.credentials import Credentials, DockerCredentials
 from registry_snapshot.record.mirrors import Mirrors
 from registry_snapshot.record.proxies import Proxies
 from registry_snapshot.record.transport import READ_SECONDS, Transport
 from registry_snapshot.record.upstream import Upstream
+
+_MOST = 1000  # registries; each has threads and connections of its own, and clients make up names
 
 
 class Upstreams:
@@ -51,6 +54,8 @@ class Upstreams:
         """Return the upstream that stands for the registry ``name``."""
         with self._lock:
             if name not in self._upstreams:
+                if len(self._upstreams) >= _MOST:
+                    raise UpstreamError(f"{name[:100]} is registry number {_MOST + 1} that is asked for", "look at who makes up names of registries")
                 login = self._mirrors.login_of(name)
                 homes = (urlsplit(f"//{login}").hostname or "",) if login else ()
                 self._upstreams[name] = Upstream(

@@ -14,7 +14,6 @@ import errno
 import fcntl
 import os
 import secrets
-import shutil
 import stat
 import time
 from collections.abc import Iterator
@@ -22,17 +21,20 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from registry_snapshot.errors import BlobUnknown, DigestInvalid, DigestMismatch, RegistryError, StoreError
+from registry_snapshot.errors import BlobUnknown, DigestInvalid, DigestMismatch, StoreError
 from registry_snapshot.oci.digest import Digest
 from registry_snapshot.oci.manifest import MAX_MANIFEST_BYTES
 from registry_snapshot.store.base import Extent
 from registry_snapshot.store.bounded import read_blob
+from registry_snapshot.store.durable import make_directory, sync_directory
+from registry_snapshot.store.faults import store_error
 from registry_snapshot.store.ours import is_at, open_ours
 
 _TEMPORARY = ".ingest-"
 _PARTIAL = ".partial-"
 _PARTIAL_SECONDS = 7 * 24 * 3600  # then nobody goes on with it: the image has changed, or the build was given up
 _PIECE = 1024 * 1024
+_TRIES = 8  # at a temporary file of our own
 
 
 class DiskBlobStore:
@@ -40,6 +42,13 @@ class DiskBlobStore:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self._made: set[Path] = set()
+
+    def make_directory(self, path: Path) -> None:
+        """Make a directory of the store; its name and those above it are then on the disk. Raises OSError."""
+        if path not in self._made or not path.is_dir():
+            make_directory(path, root=self.root)
+            self._made.add(path)
 
     def path(self, digest: Digest) -> Path:
         """Return where the blob stands, or would stand."""
@@ -134,9 +143,8 @@ class BlobWriter:
         self._expected = expected
         self._algorithm = expected.algorithm if expected else "sha256"
         self._directory = store.root / "blobs" / self._algorithm
-        own = self._directory / f"{_TEMPORARY}{secrets.token_hex(8)}"
-        self._candidates = (self._directory / f"{_PARTIAL}{expected.encoded}", own) if resume and expected else (own,)
-        self._path = own
+        self._partial = (self._directory / f"{_PARTIAL}{expected.encoded}",) if resume and expected else ()
+        self._path = self._directory
         self._hasher = Digest(self._algorithm, "").hasher()
         self._kept = False
         self.fd = -1
@@ -144,17 +152,23 @@ class BlobWriter:
 
     def __enter__(self) -> Self:
         try:
-            self._directory.mkdir(parents=True, exist_ok=True)
-            # A partial file that another process is writing is that process's; then this one begins a file of its own.
-            for path in self._candidates:
+            self._store.make_directory(self._directory)
+            # A partial file that another process is writing is that process's; then this one begins a file of its own. That
+            # may be swept by another build between its making and its locking; it has a new name each time.
+            for path in (*self._partial, *(self._own_name() for _ in range(_TRIES))):
                 self._path, self.fd = path, _open_locked(path)
                 if self.fd >= 0:
                     break
+            else:
+                raise FileExistsError(errno.EEXIST, "no temporary file stays there", str(self._path))
             self._take_over()
         except OSError as error:
             self._discard()
             raise store_error(error, self._path) from error
         return self
+
+    def _own_name(self) -> Path:
+        return self._directory / f"{_TEMPORARY}{secrets.token_hex(8)}"
 
     def _take_over(self) -> None:
         """Hash what the file has already."""
@@ -165,7 +179,7 @@ class BlobWriter:
 
     def keep(self) -> None:
         """Leave what was written to ``resume``, if there is no ``commit``. A writer that does not resume leaves nothing."""
-        self._kept = self._path.name.startswith(_PARTIAL)
+        self._kept = self._path.name.startswith(_PARTIAL) and self.size > 0
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Append ``data``. Raises StoreError; the blob is then lost."""
@@ -206,7 +220,7 @@ class BlobWriter:
         try:
             os.fsync(self.fd)
             self._path.rename(target)
-            _sync_directory(self._directory)
+            sync_directory(self._directory)
         except OSError as error:
             raise store_error(error, target) from error
         self._close()
@@ -222,6 +236,8 @@ class BlobWriter:
             self._close()
 
     def _close(self) -> None:
+        # Whoever still reads the file as it grew has the lock too, and would keep it from the next writer.
+        fcntl.flock(self.fd, fcntl.LOCK_UN)
         os.close(self.fd)
         self.fd = -1
 
@@ -255,19 +271,6 @@ def _is_older(path: Path, seconds: float) -> bool:
         return False
 
 
-def store_error(error: OSError, path: Path) -> RegistryError:
-    """Return what to tell a person about a failed write or read at ``path``: which path, how full, what to do."""
-    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-        return StoreError(
-            f"no space left for {path} ({_fullness(path)})",
-            f"free space on the file system of {path.parent}, or choose a directory on a larger one, and run again: "
-            "what is already there is kept",
-        )
-    if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
-        return StoreError(f"{path} may not be written: {error.strerror}", "choose a directory that this user can write")
-    return StoreError(f"{path}: {error.strerror or error}", "look at the disk under it (dmesg), then run again")
-
-
 def write_file(path: Path, data: bytes) -> None:
     """Replace the file at ``path``: after a crash it is the old one or the new one, whole. Raises StoreError."""
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
@@ -281,7 +284,7 @@ def write_file(path: Path, data: bytes) -> None:
         finally:
             os.close(descriptor)
         temporary.rename(path)
-        _sync_directory(path.parent)
+        sync_directory(path.parent)
     except OSError as error:
         temporary.unlink(missing_ok=True)
         raise store_error(error, path) from error
@@ -289,20 +292,3 @@ def write_file(path: Path, data: bytes) -> None:
 
 # A seam: tests replace it to fill the disk.
 _write = os.write
-
-
-def _fullness(path: Path) -> str:
-    directory = path if path.is_dir() else path.parent
-    try:
-        usage = shutil.disk_usage(directory)
-    except OSError:
-        return "its size is unknown"
-    return f"{usage.free / 1e9:.2f} GB free of {usage.total / 1e9:.2f} GB"
-
-
-def _sync_directory(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -131,7 +131,7 @@ class _Handler(BaseHTTPRequestHandler):
             return self._take_blob(name, data, query["digest"])
         source = f"{query.get('from', '')}"
         if "mount" in query and source and self.dock.pushed.holds(source, digest := Digest.parse(query["mount"])):
-            return self._take_blob(name, self.dock.pushed.blobs.read(digest), str(digest))
+            return self._take_blob(name, self.dock.pushed.blobs.read(digest, limit=1 << 30), str(digest))
         upload = secrets.token_hex(8)
         self.dock.uploads[upload] = b""
         return self._answer(202, Location=f"/v2/{name}/blobs/uploads/{upload}")

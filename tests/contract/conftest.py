@@ -61,7 +61,7 @@ class Shelf:
     others: dict[str, Descriptor]
 
     def raw(self, descriptor: Descriptor) -> bytes:
-        return self.upstream.blobs.read(descriptor.digest)
+        return self.upstream.blobs.read(descriptor.digest, limit=1 << 30)
 
 
 @dataclass(frozen=True)

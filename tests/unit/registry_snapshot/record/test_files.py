@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import json
+import errno
+import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -14,8 +15,9 @@ from registry_snapshot.oci.descriptor import Descriptor
 from registry_snapshot.oci.digest import Digest
 from registry_snapshot.oci.media_types import OCI_INDEX, OCI_MANIFEST
 from registry_snapshot.oci.reference import Reference
-from registry_snapshot.record.frozen import FrozenReferences, FrozenReferrers
+from registry_snapshot.record.frozen import FrozenReferences, FrozenReferrers, read_frozen
 from registry_snapshot.record.journal import Fetched, Journal, Pull, read_history
+from registry_snapshot.record.line_file import LineFile
 from registry_snapshot.record.retry import retry_after
 
 DIGEST = Digest.of(b"x")
@@ -75,19 +77,80 @@ def test_what_referred_to_a_digest_at_first_stays(tmp_path: Path) -> None:
     assert frozen.freeze(subject, (signature,)) == (signature,)
     assert frozen.freeze(subject, ()) == (signature,)
     assert FrozenReferrers(path).get(subject) == (signature,)
-    path.write_text('{"subject": "quay.io/team/app:1"}\n')
+    path.unlink()
+    seal(path, {"subject": "quay.io/team/app:1"})
     with pytest.raises(StoreError, match=r"referrers\.jsonl:1 is damaged"):
         FrozenReferrers(path)
 
 
-@pytest.mark.parametrize("line", [b"nonsense", b"[]", b'{"time": 1}', json.dumps({**PULL.to_json(), "digest": "x"}).encode()])
-def test_damage_in_the_middle_is_named(tmp_path: Path, line: bytes) -> None:
+def seal(path: Path, value: dict[str, object]) -> None:
+    """Add a line that is whole, whatever it says."""
+    file = LineFile(path)
+    file.load()
+    file.append(value)
+    file.close()
+
+
+@pytest.mark.parametrize("line", [{"time": 1}, {**PULL.to_json(), "digest": "x"}])
+def test_a_whole_line_that_says_nothing_known_is_named(tmp_path: Path, line: dict[str, object]) -> None:
     path = tmp_path / "pulls.jsonl"
     Journal(path).append(PULL)
-    with path.open("ab") as file:
-        file.write(line + b"\n")
+    seal(path, line)
     with pytest.raises(StoreError, match=r"pulls\.jsonl:2 is damaged"):
         Journal(path)
+
+
+@pytest.mark.parametrize("damage", [b"\0", b"X", b"\n", b"2"])
+def test_damage_of_what_was_on_the_disk_is_named_and_a_torn_end_is_cut(tmp_path: Path, damage: bytes) -> None:
+    """Each line says how far the file was on the disk when it was written: before that nothing may be torn."""
+    path = tmp_path / "pulls.jsonl"
+    journal = Journal(path)
+    for _ in range(3):
+        journal.append(PULL)
+    raw = path.read_bytes()
+    second, third = (raw.index(b"\n") + 1, raw.rindex(b"\n", 0, -1) + 1)
+    path.write_bytes(raw[: second + 9] + damage + raw[second + 10 :])
+    with pytest.raises(StoreError, match=r"pulls\.jsonl:2 is damaged"):
+        Journal(path)
+    with pytest.raises(StoreError, match=r"pulls\.jsonl:2 is damaged"):
+        read_history(path)
+    path.write_bytes(raw[: third + 9] + damage + raw[third + 10 :])  # nobody knows that the last line was synced
+    assert len(read_history(path).pulls) == 2
+    assert len(Journal(path)) == 2
+    assert path.read_bytes() == raw[:third]
+
+
+def test_a_sync_that_fails_ends_the_file_and_two_processes_agree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else this process says that nothing was frozen, and one that opens the file anew that it was."""
+    path, reference, other = tmp_path / "references.jsonl", PULL.reference, Reference.parse("quay.io/team/app:2")
+    frozen = FrozenReferences(path)
+    frozen.freeze(other, FIRST)
+    failing = [True]
+    real = os.fdatasync
+
+    def fdatasync(descriptor: int) -> None:
+        if failing and failing.pop():
+            raise OSError(errno.EIO, "Input/output error")
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fdatasync", fdatasync)
+    with pytest.raises(StoreError, match="Input/output error"):
+        frozen.freeze(reference, FIRST)
+    with pytest.raises(StoreError, match="has failed") as caught:
+        frozen.freeze(reference, SECOND)  # a second sync that succeeds would prove nothing
+    assert "record again" in caught.value.remedy
+    assert frozen.freeze(other, SECOND) == (FIRST, False)  # what was kept is still known
+    assert read_frozen(path) == dict(FrozenReferences(path).all()) == {other: FIRST}
+
+
+def test_a_client_in_a_loop_does_not_fill_the_disk(tmp_path: Path) -> None:
+    path = tmp_path / "pulls.jsonl"
+    journal = Journal(path)
+    for _ in range(1200):
+        number = journal.begin(PULL)
+    journal.sync(number)
+    journal.append(replace(PULL, method="GET"))
+    assert len(journal) == len(Journal(path)) == 1001
 
 
 def test_a_directory_that_is_not_there_is_named(tmp_path: Path) -> None:
@@ -108,9 +171,9 @@ def test_the_first_meaning_is_kept(tmp_path: Path) -> None:
     assert again.tags(reference.repository) == ("1",)
 
 
-@pytest.mark.parametrize("line", ["[]", "{}", '{"reference": "busybox"}', '{"reference": "UPPER/x", "descriptor": {}}'])
-def test_damaged_references_are_named(tmp_path: Path, line: str) -> None:
-    (tmp_path / "references.jsonl").write_text(line + "\n")
+@pytest.mark.parametrize("line", [{"x": 1}, {"reference": "busybox"}, {"reference": "UPPER/x", "descriptor": {}}])
+def test_damaged_references_are_named(tmp_path: Path, line: dict[str, object]) -> None:
+    seal(tmp_path / "references.jsonl", line)
     with pytest.raises(StoreError, match=r"references\.jsonl:1 is damaged"):
         FrozenReferences(tmp_path / "references.jsonl")
 

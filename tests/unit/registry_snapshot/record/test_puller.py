@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -29,7 +31,7 @@ from registry_snapshot.store.growth import GrowthEndedError
 from tests.unit.registry_snapshot.bodies import read_all
 from tests.unit.registry_snapshot.conftest import Naps, mirrors_for
 from tests.unit.registry_snapshot.images import AMD64, ARM64, make_image, make_index, put_json
-from tests.unit.registry_snapshot.upstream_fake import FakeUpstream, plain
+from tests.unit.registry_snapshot.upstream_fake import FakeUpstream, cut_short, plain
 
 APP = Repository.of("docker.io", "team/app")
 QUAY = Repository.of("quay.io", "team/app")
@@ -124,6 +126,47 @@ def test_a_blob_that_one_repository_refuses_is_tried_in_the_other(puller: Puller
         second.result()
     puller.close()  # a client has its last byte before the blob is on the disk
     assert image.layers[0].digest in blobs
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 429, 500, 503, "our disk is full"])
+def test_half_a_blob_is_kept_whatever_the_other_half_meets(
+    puller: Puller, upstream: FakeUpstream, monkeypatch: pytest.MonkeyPatch, *, status: int | str
+) -> None:
+    """Only bytes that are doubted are thrown away: 28 of 30 GB are not fetched again because a token server is down."""
+    image = make_image(upstream.blobs, "a", layer_sizes=(400_000,))
+    upstream.tag("team/app:1", image.descriptor)
+    root = puller.resolve(APP, "1").descriptor
+    asked: list[str | None] = []
+
+    def half(request: Request) -> Response | None:
+        if "/blobs/" not in request.path or str(image.layers[0].digest) not in request.path:
+            return None
+        asked.append(request.headers.get("Range"))
+        if len(asked) == 1:
+            return cut_short(upstream.app.handle(request), 200_000)
+        return plain(status) if isinstance(status, int) else None
+
+    written = 0
+
+    def full(descriptor: int, data: bytes) -> int:
+        nonlocal written
+        if written + len(data) > 250_000:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        written += len(data)
+        return os.write(descriptor, data)
+
+    upstream.fault = half
+    with monkeypatch.context() as inner:
+        if isinstance(status, str):
+            inner.setattr("registry_snapshot.store.disk._write", full)
+        with pytest.raises(RegistryError):
+            puller.complete(APP, root)
+    upstream.fault = None
+    before = len(upstream.requests)
+    puller.complete(APP, root)
+    (again,) = [request for request in upstream.requests[before:] if str(image.layers[0].digest) in request.path]
+    begin = int((again.headers.get("Range") or "bytes=0-").removeprefix("bytes=").rstrip("-"))
+    assert begin >= 200_000
 
 
 def test_the_first_failure_is_raised_after_all_transfers_have_ended(puller: Puller, upstream: FakeUpstream, blobs: DiskBlobStore) -> None:

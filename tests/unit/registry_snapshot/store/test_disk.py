@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 from pathlib import Path
 
@@ -193,3 +194,29 @@ def test_an_extent_that_is_closed_twice_closes_nobody_elses_file(blobs: DiskBlob
     extent.close()
     assert other.read(1) == b"y"
     other.close()
+
+
+def test_a_sweep_between_making_and_locking_costs_a_name_not_the_blob(blobs: DiskBlobStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another build begins with a sweep: the file is there and not locked yet."""
+    blobs.put(b"x")
+    real, times = fcntl.flock, [3]
+
+    def flock(descriptor: int, how: int) -> None:
+        if times[0]:
+            times[0] -= 1
+            with monkeypatch.context() as inner:
+                inner.setattr(fcntl, "flock", real)
+                assert DiskBlobStore(blobs.root).sweep() == 1
+        real(descriptor, how)
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    assert blobs.read(blobs.put(b"hello")) == b"hello"
+    assert times == [0]
+
+
+def test_a_long_read_is_whole_or_ends_where_the_file_does(blobs: DiskBlobStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """pread(2) gives at most 2 GiB - 4 KiB at a time."""
+    real = os.pread
+    monkeypatch.setattr(os, "pread", lambda fd, count, at: real(fd, min(count, 3), at))
+    with blobs.open(blobs.put(b"0123456789")) as extent:
+        assert (extent.read(10), extent.read(4, 5), extent.read(99, 8)) == (b"0123456789", b"5678", b"89")
