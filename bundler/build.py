@@ -11,7 +11,7 @@ from typing import Final
 from bundler.bases.build import BaseBuilder
 from bundler.bases.download import Downloader
 from bundler.bases.pins import given_pins
-from bundler.capture import Recording, Settings, record
+from bundler.capture import Settings, record
 from bundler.cluster.conditions import check_conditions
 from bundler.cluster.container import remove_orphans
 from bundler.cluster.host_image import host_image
@@ -38,10 +38,13 @@ from bundler.pack.stub_runtime import StubRuntime
 from bundler.pull_progress import PullProgress
 from bundler.recordings import working_directory
 from bundler.rehearsal.prove import prove
+from bundler.steps.recorded import Recorded
+from bundler.steps.recording import Inputs, Pins, recording
 from bundler.values import values_of
 from installer_stub.bundle import receipt as receipts
 from installer_stub.bundle.cluster_files import EMPTY, cluster_manifest
 from installer_stub.bundle.coverage import COVERAGE, encode_coverage
+from installer_stub.bundle.documents import BundleDocument, encode_bundle, encode_lock
 from installer_stub.bundle.model import BALANCER_LABEL, INTERNAL_REGISTRY, BundleInfo
 from installer_stub.bundle.receipt import Receipt
 from installer_stub.distro.paths import BUNDLED
@@ -112,26 +115,23 @@ def build(options: BuildOptions, engine: Engine, reporter: Reporter) -> Built:
     info = bundle_info(options, image, files, blobs)
     values = values_of(files.files, blobs, options.values)
 
-    settings = Settings(
-        host_image(engine, reporter, options.host_image), options.platforms, options.settle_timeout, options.quiet_period, options.keep,
-        options.strict, values, closed=not options.rehearsal.allow_internet,
-    )  # fmt: skip
-    with (
-        working_directory(cache) as directory,
-        Recorder(directory, blobs, mirrors, credentials, options.platforms, progress=PullProgress(reporter)) as recorder,
-    ):
-        recording = record(
-            engine,
-            owner,
-            recorder,
-            blobs,
-            info=info,
-            stub=Artifact(stub_size=stub.size, open_stub=stub.open, stub_digest=stub.digest),
-            lists=lists,
-            settings=settings,
-            reporter=reporter,
-        )
-    return _finish(options, engine, owner, info, recording, blobs=blobs, stub=stub, reporter=reporter, began=began)
+    hosts = host_image(engine, reporter, options.host_image)
+
+    def make(pins: Pins) -> Recorded:
+        settings = Settings(
+            hosts, options.platforms, options.settle_timeout, options.quiet_period, options.keep, options.strict, values,
+            closed=not options.rehearsal.allow_internet,
+        )  # fmt: skip
+        artifact = Artifact(stub_size=stub.size, open_stub=stub.open, stub_digest=stub.digest)
+        with (
+            working_directory(cache) as directory,
+            Recorder(directory, blobs, mirrors, credentials, options.platforms, progress=PullProgress(reporter), pins=pins) as recorder,
+        ):
+            found = record(engine, owner, recorder, blobs, info=info, stub=artifact, lists=lists, settings=settings, reporter=reporter)
+        return Recorded(found.lock, found.covered.coverage, found.first_seen, found.quiet)
+
+    found = recording(options, Inputs(info, lists, values, stub, hosts), blobs, make, reporter)
+    return _finish(options, engine, owner, info, found, blobs=blobs, stub=stub, reporter=reporter, began=began)
 
 
 def cluster_image(options: BuildOptions, engine: Engine, source: Source, mirrors: Mirrors, reporter: Reporter) -> tuple[ImageInfo, Lists]:
@@ -188,7 +188,7 @@ def _finish(
     engine: Engine,
     owner: Owner,
     info: BundleInfo,
-    recording: Recording,
+    recorded: Recorded,
     *,
     blobs: DiskBlobStore,
     stub: StubRuntime,
@@ -196,9 +196,9 @@ def _finish(
     began: float,
 ) -> Built:
     """Put everything into one file, rehearse it, and seal it again with the receipt. Return the figures."""
-    report = Report(info.title, recording.lock, recording.covered.coverage, recording.first_seen)
+    report = Report(info.title, recorded.lock, recorded.coverage, recorded.first_seen)
     remember(options.cache, report)
-    images = all_blobs([image.descriptor for image in recording.snapshot.images], blobs, options.platforms)
+    images = all_blobs([descriptor for _, descriptor in recorded.images], blobs, options.platforms)
     layers = [blob for blob in images.values() if is_layer(blob)]
     reporter.step(f"measuring {len(layers)} layers")
     info = replace(
@@ -207,14 +207,14 @@ def _finish(
         images_unpacked_size=unpacked_size(layers, blobs, options.cache / "unpacked", reporter),
     )
     digests = {**images, **all_blobs([info.cluster], blobs, options.platforms)}
-    coverage = {COVERAGE: encode_coverage(recording.covered.coverage)}
+    coverage = {COVERAGE: encode_coverage(recorded.coverage)}
 
     def write(target: Path, documents: Mapping[str, bytes]) -> None:
         seal(
             target,
             info=info,
-            lock=recording.lock,
-            images=[(image.reference, image.descriptor) for image in recording.snapshot.images],
+            lock=recorded.lock,
+            images=recorded.images,
             blobs=blobs,
             digests=sorted(digests),
             runtime=stub,
@@ -222,10 +222,11 @@ def _finish(
             documents={**coverage, **documents},
         )
 
-    receipt = prove(options, engine, owner, info=info, seal=write, reporter=reporter)
+    content = encode_bundle(BundleDocument(info, {}, dict.fromkeys(digests, 0))) + encode_lock(recorded.lock) + coverage[COVERAGE] + stub.digest.encode()
+    receipt = prove(options, engine, owner, info=info, content=content, seal=write, reporter=reporter)
     write(options.output, {receipts.DOCUMENT: receipts.encode(receipt)})
     size, seconds = options.output.stat().st_size, time.monotonic() - began
-    return Built(options.output, info, size, len(recording.snapshot.images), len(digests), seconds, receipt, recording.quiet, tuple(table(report)))
+    return Built(options.output, info, size, len(recorded.images), len(digests), seconds, receipt, recorded.quiet, tuple(table(report)))
 
 
 def _environment(environment: Mapping[str, str]) -> dict[str, str]:

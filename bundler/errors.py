@@ -13,6 +13,7 @@
     ├── BuildFailed               6   docker build failed, or its image is no cluster image
     ├── ClusterFailed             7   the temporary cluster or the application did not come up
     ├── RecordingIncomplete       8   an image could not be pulled, or ran without being recorded
+    │   └── LockDiffers               the recording is not what --locked says
     ├── RehearsalFailed           10  the finished file does not do at a site what it did here
     ├── DiskFull                  9   no space left on a named file system
     └── Interrupted               130 Ctrl-C or SIGTERM
@@ -94,6 +95,10 @@ class RecordingIncomplete(BuildError):
     """The recording is not everything that the application uses."""
 
     exit_code = 8
+
+
+class LockDiffers(RecordingIncomplete):
+    """The recording has other images than the lock that the build is held to."""
 
 
 class RehearsalFailed(BuildError):

@@ -45,6 +45,14 @@ class RehearsalOptions:
 
 
 @dataclass(frozen=True, slots=True)
+class StepOptions:
+    """What a build goes on from, and what it is held to."""
+
+    locked: Path | None = None  # an artifact or a lock: anything that would differ is an error
+    update: tuple[str, ...] = ()  # images that are asked anew; all others stay what they were
+
+
+@dataclass(frozen=True, slots=True)
 class BuildOptions:
     """Everything ``airseal build`` is told. Times in seconds."""
 
@@ -70,6 +78,7 @@ class BuildOptions:
     image: ImageOptions = ImageOptions()
     values: Sources = NO_VALUES  # what the recorded cluster gets; nothing of it is sealed
     rehearsal: RehearsalOptions = field(default_factory=RehearsalOptions)
+    steps: StepOptions = StepOptions()
 
     @property
     def title(self) -> str:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -55,8 +55,10 @@ class Recorder:
         *,
         progress: Progress = no_progress,
         upstreams: Upstreams | None = None,
+        pins: Mapping[Reference, Descriptor] | None = None,
     ) -> None:
         self._lock = DirectoryLock(directory)
+        self._pins = dict(pins or {})  # what tags mean before anybody is asked: a lock that the recording is held to
         self._platforms = platforms
         self._blobs = blobs
         blobs.sweep()
@@ -255,6 +257,8 @@ class Recorder:
         if reference.digest is not None:
             known = self._catalog.manifest(reference.repository, reference.digest)
             return self._puller.manifest(reference.repository, reference.digest, known.media_type if known else media_type)
+        if pinned := self._pins.get(reference):
+            return self._puller.manifest(reference.repository, pinned.digest, pinned.media_type)
         return self._puller.resolve(reference.repository, reference.tag or "latest")
 
     def _is_there(self, repository: Repository, item: Descriptor) -> bool:

@@ -1,0 +1,89 @@
+"""The step that records: what was recorded from the same inputs is taken as it was, unless something is to be asked anew."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from bundler.coverage.lists import Lists
+from bundler.coverage.remembered import recall
+from bundler.errors import BuildError
+from bundler.options import BuildOptions
+from bundler.pack.stub_runtime import StubRuntime
+from bundler.steps import recorded
+from bundler.steps.locked import check_locked, check_update, pins, read_lock
+from bundler.steps.recorded import Recorded
+from bundler.steps.shelf import Shelf, key_of
+from installer_stub.bundle.model import BundleInfo, ImageLock
+from installer_stub.phases.base import Reporter
+from installer_stub.values.given import text_of
+from installer_stub.values.site_values import SiteValues
+from registry_snapshot.oci.descriptor import Descriptor
+from registry_snapshot.oci.reference import Reference
+from registry_snapshot.store.base import BlobReader
+
+STEP: Final = "record"
+
+Pins = Mapping[Reference, Descriptor]
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """All that a recording depends on, but for what registries say of tags: that is asked once, and again by ``--update``."""
+
+    info: BundleInfo
+    lists: Lists
+    values: SiteValues
+    stub: StubRuntime
+    host_image: str
+
+    def key(self, options: BuildOptions) -> str:
+        """Return the key of the step."""
+        info, effective = self.info, self.values.effective
+        return key_of(
+            {
+                "cluster": str(info.cluster.digest),
+                "commands": [(command.argv, command.timeout) for command in info.commands],
+                "environment": dict(info.environment),
+                "labels": dict(info.labels),
+                "platforms": info.platforms,
+                "listed": sorted((str(reference), where) for where, reference in self.lists.listed),
+                "blocked": sorted(map(str, self.lists.blocked)),
+                "values": effective.variables,
+                "secrets": [(path, text_of(secret)) for path, secret in effective.secrets],
+                "stub": self.stub.digest,
+                "host": self.host_image,
+                "quiet": options.quiet_period,
+                "strict": options.strict,
+                "internet": options.rehearsal.allow_internet,
+            }
+        )
+
+
+def recording(options: BuildOptions, inputs: Inputs, blobs: BlobReader, make: Callable[[Pins], Recorded], reporter: Reporter) -> Recorded:
+    """Return what was recorded of the same inputs, or what ``make`` records now; it gets what tags have to mean.
+
+    Raises LockDiffers, UsageError, and what ``make`` raises.
+    """
+    wanted = read_lock(options.steps.locked) if options.steps.locked else None
+    last = _last(options) if options.steps.update else None
+    check_update(options.steps.update, last)
+    shelf, key = Shelf(options.cache, STEP), inputs.key(options)
+    known = None if options.steps.update or options.keep else shelf.get(key)
+    found = recorded.decode(known) if known is not None else None
+    if found is not None and recorded.is_whole(found, blobs, options.platforms):
+        reporter.step(f"recorded before, from the same inputs: {len(found.images)} images (--update all records again)")
+    else:
+        found = make(pins(wanted or last, options.steps.update))
+        shelf.put(key, recorded.encode(found))
+    if wanted is not None:
+        check_locked(wanted, found.lock)
+    return found
+
+
+def _last(options: BuildOptions) -> ImageLock | None:
+    try:
+        return recall(options.cache, options.title).lock
+    except BuildError:
+        return None
