@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from installer_stub.commands.sizes import readable
+from installer_stub.ui.transfer import size as readable
 from registry_snapshot.record.journal import Fetched
 from registry_snapshot.record.recording import RecordedState, RecordingDirectory
 

@@ -7,8 +7,8 @@ from html import escape
 from typing import Final
 
 from bundler.coverage.report import Report, kind_of, left_out, totals
-from installer_stub.commands.sizes import readable
 from installer_stub.ui.printable import printable
+from installer_stub.ui.transfer import size as readable
 
 # What the page may load is nothing, and what it may run is nothing: a name that got past the escaping would be dead.
 _HEAD: Final = """\

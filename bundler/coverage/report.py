@@ -11,7 +11,7 @@ from typing import Final
 from installer_stub.bundle.coverage import Coverage
 from installer_stub.bundle.model import ImageLock, LockedImage
 from installer_stub.bundle.reasons import Gone, Listed, Pulled, Recorded, Scanned, reason_to_json
-from installer_stub.commands.sizes import readable
+from installer_stub.ui.transfer import size as readable
 from registry_snapshot.oci.reference import Reference
 
 _NOT_SCANNED: Final = "this bundle was built without a scan: what its cluster's API named and nobody pulled is not known"

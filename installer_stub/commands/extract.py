@@ -10,9 +10,9 @@ from pathlib import Path
 
 from installer_stub.bundle.reader import Bundle
 from installer_stub.commands.bundle_option import add_bundle_option
-from installer_stub.commands.sizes import readable
 from installer_stub.errors import InstallerError, UsageError
 from installer_stub.ui.printable import say
+from installer_stub.ui.transfer import size as readable
 
 
 def define(parser: ArgumentParser, verb: str) -> None:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from installer_stub.bundle import receipt as receipts
 from installer_stub.bundle.reader import Bundle
 from installer_stub.commands.bundle_option import add_bundle_option
-from installer_stub.commands.sizes import readable
 from installer_stub.ui.printable import json_text, printable, say
+from installer_stub.ui.transfer import size as readable
 
 if TYPE_CHECKING:
     from installer_stub.values.schema import Schema

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from installer_stub.bundle.reader import Bundle
 from installer_stub.bundle.remembered import remember
 from installer_stub.commands.bundle_option import add_bundle_option
-from installer_stub.commands.sizes import readable
 from installer_stub.ui.printable import json_text, say
+from installer_stub.ui.transfer import size as readable
 
 
 def define(parser: ArgumentParser, verb: str) -> None:

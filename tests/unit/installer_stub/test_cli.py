@@ -17,6 +17,7 @@ import pytest
 
 from installer_stub import cli
 from installer_stub.bundle.model import ClusterCommand
+from installer_stub.bundle.reasons import Listed
 from installer_stub.version import VERSION
 from tests.unit.installer_stub.bundle.sealed import FILES, Ingredients, ingredients
 
@@ -78,7 +79,7 @@ def test_inspect_images_and_verify_as_text_and_as_json(run_file: Path, made: Ing
 def test_what_a_bundle_calls_itself_is_shown_and_not_obeyed(made: Ingredients, tmp_path: Path, said: pytest.CaptureFixture[str]) -> None:
     evil = "\x1b[2J\x1b]0;x\x07\n  digest      sha256:0000"
     info = replace(made.info, commands=(ClusterCommand(("/bin/sh", "-ec", evil)),), labels={"a": evil})
-    image = replace(made.lock.images[0], reasons=(f"pod {evil}",))
+    image = replace(made.lock.images[0], reasons=(Listed(f"pod {evil}"),))
     lock = replace(made.lock, images=(image, *made.lock.images[1:]))
     bundle = ["--bundle", str(replace(made, info=info, lock=lock).seal(tmp_path / "evil.run"))]
     for words in (["inspect"], ["inspect", "--json"], ["images"], ["images", "--json"], ["verify"]):
