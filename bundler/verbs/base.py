@@ -69,7 +69,8 @@ def _build(arguments: Namespace) -> int:
     reporter = _reporter(arguments)
     with closing(Engine.connect()) as engine:
         cache = cache_root(arguments.cache)
-        tag = BaseBuilder(engine, _downloader(arguments), cache, reporter, given_pins(arguments.pins)).tag(recipe)
+        accept = arguments.accept_publisher_checksums
+        tag = BaseBuilder(engine, _downloader(arguments), cache, reporter, given_pins(arguments.pins), accept=accept).tag(recipe)
     reporter.step(f"base {recipe.title} is {tag}")
     return 0
 
@@ -84,7 +85,8 @@ def _pin(arguments: Namespace) -> int:
     cache = cache_root(arguments.cache)
     downloader = _downloader(arguments)
     reporter = _reporter(arguments)
-    pins = resolve_pins(recipe, downloader, cache, reporter, given_pins(arguments.pins))
+    # Whoever asks for them has them before his eyes, and is told to compare them.
+    pins = resolve_pins(recipe, downloader, cache, reporter, given_pins(arguments.pins), accept=True)
     for download in recipe.downloads:
         downloader.file((download.url, *download.also), pins.hashes[download.url])
     text = pins_text(pins.hashes, f"{recipe.title}, {recipe.platform}: everything that it downloads, as its publishers' checksums say.")

@@ -131,6 +131,7 @@ def parse_build(arguments: Namespace) -> BuildOptions:
         mirror=tuple(arguments.mirror),
         ca=tuple(arguments.ca),
         pins=arguments.pins,
+        accept_checksums=arguments.accept_publisher_checksums,
         docker_config=arguments.docker_config,
         platforms=parse_platform(arguments.platform),
         host_image=arguments.build_host_image,

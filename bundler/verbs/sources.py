@@ -26,6 +26,7 @@ def add_downloads(parser: ArgumentParser) -> None:
     """Add what ``add_mirrors`` adds, and what bases need besides: ``--pins`` and ``--cache``."""
     group = add_mirrors(parser)
     group.add_argument("--pins", type=Path, metavar="FILE", help="SHA-256 sums that downloads of bases must have, before all others (airseal base pin writes such a file)")
+    group.add_argument("--accept-publisher-checksums", action="store_true", help="for downloads of bases that nobody has pinned, believe the checksum file that stands beside them; asked for once, as it is frozen in the cache")
     group.add_argument("--cache", type=Path, metavar="DIR", help="where everything fetched is kept (default $AIRSEAL_CACHE or ~/.cache/airseal)")
 
 

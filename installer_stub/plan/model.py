@@ -102,7 +102,7 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class ImageSource:
-    """Where hosts pull from: the site's masters, or the recording proxy, which has neither certificate nor login.
+    """Where hosts pull from: the site's masters, or the recording proxy of a build.
 
     Both paths are on the hosts. A plan names the file of the login and never holds the login: plans are printed.
     """

@@ -40,7 +40,7 @@ def context(tmp_path: Path, *, image: str = "docker.io/library/busybox:1.36", pr
 def command(cache: Cache, where: Path, *more: str) -> list[str]:
     return [
         sys.executable, "-m", "bundler", "build", "-t", "bad:1.0.0", "-o", str(where / "bad.run"),
-        "--mirrors", str(cache.mirrors), "--docker-config", str(cache.docker_config), *more, str(where),
+        "--accept-publisher-checksums", "--mirrors", str(cache.mirrors), "--docker-config", str(cache.docker_config), *more, str(where),
     ]  # fmt: skip
 
 

@@ -42,7 +42,7 @@ class World:
         target = OUTPUT / f"{title.partition(':')[0]}.run"
         target.unlink(missing_ok=True)
         command = [
-            sys.executable, "-m", "bundler", "build", "-t", title, "-o", str(target), "--mirrors", str(self.mirrors),
+            sys.executable, "-m", "bundler", "build", "-t", title, "-o", str(target), "--accept-publisher-checksums", "--mirrors", str(self.mirrors),
             "--docker-config", str(self.cache.docker_config), "--quiet-period", "20", "--skip-rehearsal", *more, str(context),
         ]  # fmt: skip
         done = subprocess.run(command, capture_output=True, text=True, timeout=900, check=False, cwd=ROOT)

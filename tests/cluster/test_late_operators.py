@@ -78,7 +78,7 @@ def build(cache: Cache, where: Path, manifest: str, *more: str, files: str = "")
     (where / "Kubefile").write_text(f"FROM kubernetes:v1.36.3\nCOPY app.yaml /cluster/manifests/app.yaml\n{files}CMD kubectl apply -f manifests/app.yaml\n")
     command = [
         sys.executable, "-m", "bundler", "build", "-t", "late:1.0.0", "-o", str(where / "late.run"),
-        "--mirrors", str(cache.mirrors), "--docker-config", str(cache.docker_config), "--skip-rehearsal", *more, str(where),
+        "--accept-publisher-checksums", "--mirrors", str(cache.mirrors), "--docker-config", str(cache.docker_config), "--skip-rehearsal", *more, str(where),
     ]  # fmt: skip
     return subprocess.run(command, capture_output=True, text=True, timeout=600, check=False, cwd=ROOT, env={**os.environ})
 

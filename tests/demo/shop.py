@@ -37,7 +37,7 @@ def build_command(cache: Cache, target: Path, *, extra: Sequence[str] = ()) -> l
         sys.executable, "-m", "bundler", "build",
         "-t", "shop:1.0.0",
         "-o", str(target),
-        "--mirrors", str(cache.mirrors),
+        "--accept-publisher-checksums", "--mirrors", str(cache.mirrors),
         "--docker-config", str(cache.docker_config),
         *(word for argument in arguments for word in ("--build-arg", argument)),
         *extra,

@@ -72,8 +72,8 @@ def downloader(tmp_path: Path) -> Downloader:
     return Downloader(tmp_path / "cache" / "downloads", Remembering(), tries=1, destinations=Destinations(private=("localhost", "127.0.0.0/8")))
 
 
-def builder(engine: FakeEngine, downloader: Downloader, tmp_path: Path, reporter: Remembering | None = None) -> BaseBuilder:
-    return BaseBuilder(engine, downloader, tmp_path / "cache", reporter or Remembering())  # type: ignore[arg-type]
+def builder(engine: FakeEngine, downloader: Downloader, tmp_path: Path, reporter: Remembering | None = None, *, accept: bool = True) -> BaseBuilder:
+    return BaseBuilder(engine, downloader, tmp_path / "cache", reporter or Remembering(), accept=accept)  # type: ignore[arg-type]
 
 
 def test_without_a_pin_the_publisher_is_asked_once_and_frozen(
@@ -92,6 +92,20 @@ def test_without_a_pin_the_publisher_is_asked_once_and_frozen(
     assert [path for path, _ in site.seen] == ["/v1/tool.sha256", "/v1/tool"]
 
 
+def test_what_nobody_has_pinned_is_believed_only_if_that_is_said(
+    tmp_path: Path, site: Site, recipe: Recipe, downloader: Downloader
+) -> None:
+    """A mirror that serves a wrong program and its checksum is consistent: only a pin, or a person, can tell."""
+    for use in (lambda: builder(FakeEngine(), downloader, tmp_path, accept=False).tag(recipe), lambda: resolve_pins(recipe, downloader, tmp_path / "cache", Remembering())):
+        with pytest.raises(RecipeError, match="nobody has pinned") as caught:
+            use()
+        assert f"{site.url}/v1/tool" in caught.value.problem
+        assert "--accept-publisher-checksums" in caught.value.remedy
+    assert site.seen == []
+    builder(FakeEngine(), downloader, tmp_path).tag(recipe)
+    builder(FakeEngine(), downloader, tmp_path, accept=False).tag(recipe)  # it was said, and is held against later changes
+
+
 def test_a_pin_of_the_repository_is_all_that_counts(tmp_path: Path, site: Site, recipe: Recipe, downloader: Downloader) -> None:
     add_pins(recipe.pins_file, {f"{site.url}/v1/tool": HASH}, "known")
     pins = resolve_pins(recipe, downloader, tmp_path / "cache", Remembering())
@@ -106,7 +120,7 @@ def test_a_pin_that_is_given_comes_before_all_others(tmp_path: Path, site: Site,
 
 
 def test_what_changed_after_it_was_frozen_stops_the_build(tmp_path: Path, site: Site, recipe: Recipe, downloader: Downloader) -> None:
-    resolve_pins(recipe, downloader, tmp_path / "cache", Remembering())
+    resolve_pins(recipe, downloader, tmp_path / "cache", Remembering(), accept=True)
     site.files |= {"/v1/tool": b"other", "/v1/tool.sha256": hashlib.sha256(b"other").hexdigest().encode()}
     with pytest.raises(ChecksumMismatch) as caught:
         builder(FakeEngine(), downloader, tmp_path).tag(recipe)
@@ -128,11 +142,11 @@ def test_nobody_vouches(tmp_path: Path, recipe: Recipe, downloader: Downloader) 
     bare = find_recipe("mine:v1", recipe.platform, recipe.directory.parent)
     assert bare is not None
     with pytest.raises(RecipeError, match="has no pin, and its publisher has no checksum file"):
-        resolve_pins(bare, downloader, tmp_path / "cache", Remembering())
+        resolve_pins(bare, downloader, tmp_path / "cache", Remembering(), accept=True)
 
 
 def test_the_tag_follows_every_byte(tmp_path: Path, recipe: Recipe, downloader: Downloader) -> None:
-    pins = resolve_pins(recipe, downloader, tmp_path / "cache", Remembering())
+    pins = resolve_pins(recipe, downloader, tmp_path / "cache", Remembering(), accept=True)
     first = image_tag(recipe, pins)
     (recipe.directory / "Kubefile").write_text("FROM scratch\n")
     assert image_tag(recipe, pins) != first

