@@ -40,7 +40,7 @@ from bundler.recordings import working_directory
 from bundler.rehearsal.prove import prove
 from bundler.steps.recorded import Recorded
 from bundler.steps.recording import Inputs, Pins, recording
-from bundler.values import values_of
+from bundler.values import given_document, values_of
 from installer_stub.bundle import receipt as receipts
 from installer_stub.bundle.cluster_files import EMPTY, cluster_manifest
 from installer_stub.bundle.coverage import COVERAGE, encode_coverage
@@ -131,7 +131,7 @@ def build(options: BuildOptions, engine: Engine, reporter: Reporter) -> Built:
         return Recorded(found.lock, found.covered.coverage, found.first_seen, found.quiet)
 
     found = recording(options, Inputs(info, lists, values, stub, hosts), blobs, make, reporter)
-    return _finish(options, engine, owner, info, found, blobs=blobs, stub=stub, reporter=reporter, began=began)
+    return _finish(options, engine, owner, info, found, values=given_document(values), blobs=blobs, stub=stub, reporter=reporter, began=began)
 
 
 def cluster_image(options: BuildOptions, engine: Engine, source: Source, mirrors: Mirrors, reporter: Reporter) -> tuple[ImageInfo, Lists]:
@@ -190,6 +190,7 @@ def _finish(
     info: BundleInfo,
     recorded: Recorded,
     *,
+    values: bytes,
     blobs: DiskBlobStore,
     stub: StubRuntime,
     reporter: Reporter,
@@ -223,7 +224,7 @@ def _finish(
         )
 
     content = encode_bundle(BundleDocument(info, {}, dict.fromkeys(digests, 0))) + encode_lock(recorded.lock) + coverage[COVERAGE] + stub.digest.encode()
-    receipt = prove(options, engine, owner, info=info, content=content, seal=write, reporter=reporter)
+    receipt = prove(options, engine, owner, info=info, content=content, values=values, seal=write, reporter=reporter)
     write(options.output, {receipts.DOCUMENT: receipts.encode(receipt)})
     size, seconds = options.output.stat().st_size, time.monotonic() - began
     return Built(options.output, info, size, len(recorded.images), len(digests), seconds, receipt, recorded.quiet, tuple(table(report)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from typing import Final
 
@@ -9,6 +10,7 @@ from installer_stub.bundle.model import ClusterFile
 from installer_stub.plan.settings import AS_USUAL
 from installer_stub.values.given import check_given, given_by
 from installer_stub.values.model import Kept
+from installer_stub.values.schema import tree
 from installer_stub.values.sealed import schema_of
 from installer_stub.values.site_values import SiteValues, site_values
 from installer_stub.values.sources import Sources
@@ -16,6 +18,12 @@ from installer_stub.values.store import new_salt
 from registry_snapshot.store.base import BlobReader
 
 _NOTHING_KEPT: Final = Kept()
+
+
+def given_document(values: SiteValues) -> bytes:
+    """Return what the build was given as the file that ``--values`` of the finished program reads; nothing if it was given nothing."""
+    every = {**dict(values.settings.values), **{path: secret.reveal() for path, secret in values.given.secrets}}
+    return json.dumps(tree(every)).encode() if every else b""
 
 
 def values_of(files: Iterable[ClusterFile], blobs: BlobReader, sources: Sources) -> SiteValues:

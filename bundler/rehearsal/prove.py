@@ -27,17 +27,17 @@ Seal = Callable[[Path, Mapping[str, bytes]], None]
 """Writes the artifact to a path, with these further documents in it."""
 
 
-def prove(options: BuildOptions, engine: Engine, owner: Owner, *, info: BundleInfo, content: bytes, seal: Seal, reporter: Reporter) -> Receipt:
+def prove(options: BuildOptions, engine: Engine, owner: Owner, *, info: BundleInfo, content: bytes, values: bytes, seal: Seal, reporter: Reporter) -> Receipt:
     """Rehearse the file that ``seal`` makes without a receipt, and return the receipt. Raises RehearsalFailed, as ``rehearse``.
 
-    ``content`` stands for that file: of the same one on the same hosts the receipt is taken that there is.
+    ``content`` stands for that file: of the same one with the same ``values`` on the same hosts the receipt is taken that there is.
     """
     wanted = options.rehearsal
     allowed = ("the internet, while it was recorded",) if wanted.allow_internet else ()
     if wanted.skip:
         return Receipt(skipped=True, airseal=VERSION, kubernetes=info.kubernetes, allowed=allowed)
     image = host_image(engine, reporter, options.host_image)
-    shelf, key = Shelf(options.cache, STEP), key_of({"content": Digest.of(content), "hosts": image, "topology": wanted.topology, "allowed": allowed})
+    shelf, key = Shelf(options.cache, STEP), key_of({"content": Digest.of(content), "hosts": image, "topology": wanted.topology, "allowed": allowed, "values": Digest.of(values)})
     known = None if wanted.keep else _known(shelf, key)
     if known is not None:
         reporter.step(f"{known.line()}: before, with the same content on the same hosts")
@@ -45,7 +45,7 @@ def prove(options: BuildOptions, engine: Engine, owner: Owner, *, info: BundleIn
     with working_directory(options.cache, "rehearsals") as directory:
         file = directory / options.output.name
         seal(file, {})
-        how = Rehearsing(image, wanted.topology, settle_timeout=options.settle_timeout, keep=wanted.keep, allowed=allowed)
+        how = Rehearsing(image, wanted.topology, settle_timeout=options.settle_timeout, keep=wanted.keep, allowed=allowed, values=values)
         receipt = rehearse(engine, owner, file, info=info, how=how, reporter=reporter)
     shelf.put(key, receipts.encode(receipt))
     return receipt

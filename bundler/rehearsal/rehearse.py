@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shlex
+import tempfile
 import time
 from collections import deque
 from collections.abc import Iterable
@@ -49,6 +50,7 @@ class Rehearsing:
     job_timeout: float = 600.0
     keep: bool = False
     allowed: tuple[str, ...] = ()  # what the recording was allowed, for the receipt
+    values: bytes = b""  # what the build was given of the bundle's values: the file that --values reads; secrets may be in it
 
 
 def rehearse(engine: Engine, owner: Owner, file: Path, *, info: BundleInfo, how: Rehearsing, reporter: Reporter) -> Receipt:
@@ -62,14 +64,15 @@ def rehearse(engine: Engine, owner: Owner, file: Path, *, info: BundleInfo, how:
     with Lab(engine, owner, how.image, how.topology, reporter, keep=how.keep) as lab:
         lab.close_border(POD_CIDR, SERVICE_CIDR)
         program = lab.operator.bring(file, lambda count, total: reporter.moved("artifact to the lab", count, total))
-        _install(lab, program, how, reporter)
+        values = _bring_values(lab, how.values)
+        _install(lab, [*command(lab, program), *values], how, reporter)
         forcing = Forcing(lab, reporter, how.settle_timeout, how.job_timeout)
         try:
             _check_contacts(lab, forcing)
             forcing.everything()
             tests = _own_tests(lab, info, reporter)
             reporter.step("rehearsal: the same command again")
-            _install(lab, program, how, reporter)
+            _install(lab, command(lab, program), how, reporter)  # fewer words: what was set is kept
             _check_contacts(lab, forcing)
         except InstallerError as error:
             raise RehearsalFailed(error.problem, error.remedy) from error
@@ -95,8 +98,18 @@ def command(lab: Lab, program: str) -> list[str]:
     return [*words, "--identity", IDENTITY, "--known-hosts", KNOWN_HOSTS, "--kubeconfig", _KUBECONFIG, "--yes"]
 
 
-def _install(lab: Lab, program: str, how: Rehearsing, reporter: Reporter) -> None:
-    words, tail = command(lab, program), deque[str](maxlen=_TAIL)
+def _bring_values(lab: Lab, values: bytes) -> list[str]:
+    """Return the words that give ``values`` to the operator's program."""
+    if not values:
+        return []
+    with tempfile.TemporaryDirectory() as directory:  # its owner's alone
+        file = Path(directory) / "values.json"
+        file.write_bytes(values)
+        return ["--values", lab.operator.bring(file, lambda _count, _total: None)]
+
+
+def _install(lab: Lab, words: list[str], how: Rehearsing, reporter: Reporter) -> None:
+    tail = deque[str](maxlen=_TAIL)
 
     def line(text: str) -> None:
         tail.append(text)
