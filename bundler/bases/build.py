@@ -23,6 +23,7 @@ from bundler.kubefile.dockerfile import KUBERNETES_LABEL, PINS_LABEL
 from installer_stub.bundle.model import BALANCER_LABEL, INTERNAL_REGISTRY
 from installer_stub.phases.base import Reporter
 
+FILES = "files"  # of a recipe's own, beside it
 _FROZEN = "Frozen from the publishers' own checksum files at the first download. A later difference stops the build."
 
 
@@ -81,6 +82,8 @@ class BaseBuilder:
         # ignore_cleanup_errors: a second interrupt during the removal must not hide the first.
         with tempfile.TemporaryDirectory(dir=staging, ignore_cleanup_errors=True) as name:
             context = Path(name)
+            if own_files(recipe):
+                shutil.copytree(recipe.directory / FILES, context, dirs_exist_ok=True)
             shutil.copyfile(recipe.directory / "Kubefile", context / "Kubefile")
             for download in recipe.downloads:
                 extract(download, files[download.url], context)
@@ -156,6 +159,13 @@ def ask_publisher(download: Download, downloader: Downloader) -> str:
     return published(text, download.file_name, download.checksum_format, download.checksum_url)
 
 
+def own_files(recipe: Recipe) -> dict[str, str]:
+    """Return the SHA-256 of every file that lies beside the recipe in files/, by its path there."""
+    top = recipe.directory / FILES
+    found = sorted(path for path in top.rglob("*") if path.is_file())
+    return {path.relative_to(top).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in found}
+
+
 def image_tag(recipe: Recipe, pins: Pins) -> str:
     """Return the name of a recipe's image in docker: it changes with the recipe, its Kubefile and any byte of it."""
     described = {
@@ -165,6 +175,7 @@ def image_tag(recipe: Recipe, pins: Pins) -> str:
         "platform": str(recipe.platform),
         "vouched": pins.vouched,
         "balancer": recipe.balancer,
+        **({"files": files} if (files := own_files(recipe)) else {}),
     }
     digest = hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()[:12]
     return f"{INTERNAL_REGISTRY}/base/{recipe.name}:{recipe.version}-{digest}"

@@ -164,3 +164,15 @@ def test_the_image_says_which_balancer_its_nodes_run(tmp_path: Path, recipe: Rec
 def test_nothing_is_left_of_the_unpacked_files(tmp_path: Path, recipe: Recipe, downloader: Downloader) -> None:
     builder(FakeEngine(), downloader, tmp_path).tag(recipe)
     assert list((tmp_path / "cache" / "bases" / "staging").iterdir()) == []
+
+
+def test_files_beside_the_recipe_are_in_the_image_and_in_its_name(tmp_path: Path, recipe: Recipe, downloader: Downloader) -> None:
+    engine = FakeEngine()
+    before = builder(engine, downloader, tmp_path).tag(recipe)
+    place = recipe.directory / "files" / "cluster" / "manifests"
+    place.mkdir(parents=True)
+    (place / "calico.yaml").write_text("kind: a network of the user's own\n")
+    after = builder(engine, downloader, tmp_path).tag(recipe)
+    assert b"a network of the user's own" in engine.contexts[1]
+    (place / "calico.yaml").write_text("kind: another\n")
+    assert len({before, after, builder(engine, downloader, tmp_path).tag(recipe)}) == 3
