@@ -98,15 +98,19 @@ def _renew(*, only_due: bool) -> int:
 
     from installer_stub.keep import keeper, renewal
     from installer_stub.keep.certificates import host_certificates
+    from installer_stub.keep.mend import mend
     from installer_stub.keep.renew import kubernetes, put_back, renew
     from installer_stub.keep.report import Report
 
     report = Report()
     with keeper.alone():
         put_back(report)
+        document = keeper.load()
+        if not only_due:
+            mend(document, report)
         certificates = kubernetes(host_certificates())
         leaves = tuple(each for each in certificates if not each.authority and not each.problem)
-        renew(keeper.load(), renewal.due(certificates, time.time()) if only_due else leaves, report)
+        renew(document, renewal.due(certificates, time.time()) if only_due else leaves, report)
     print(report.encode())
     return FAILED if report.failed else 0
 

@@ -7,7 +7,7 @@ from typing import Final
 from installer_stub.distro import paths
 from installer_stub.distro.containerd import SOCKET
 from installer_stub.distro.kubeadm_config import dump, duration
-from installer_stub.plan.model import API_PORT
+from installer_stub.plan.model import API_NAME, API_PORT
 
 PKI: Final = paths.PKI
 CA_CERTIFICATE: Final = paths.CA_CERTIFICATE
@@ -18,6 +18,17 @@ KUBELET_CONFIG: Final = paths.KUBELET_CONF
 # Files of certificates in PEM; the kubeconfigs hold theirs as base64 behind "client-certificate-data:".
 FILES: Final = (f"{PKI}/*.crt", f"{PKI}/etcd/*.crt", KUBELET_CLIENT)
 KUBECONFIGS: Final = f"{paths.CONFIGURATION}/*.conf"
+# Certificates of a master below PKI, and what ``kubeadm init phase certs`` calls each; and the kubeconfigs that every master has.
+LEAVES: Final = {
+    "apiserver": "apiserver",
+    "apiserver-kubelet-client": "apiserver-kubelet-client",
+    "front-proxy-client": "front-proxy-client",
+    "apiserver-etcd-client": "apiserver-etcd-client",
+    "etcd/server": "etcd-server",
+    "etcd/peer": "etcd-peer",
+    "etcd/healthcheck-client": "etcd-healthcheck-client",
+}
+MASTERS_CONFIGS: Final = ("admin", "controller-manager", "scheduler")
 # What reads its certificate once, at its start. etcd reads its own at every handshake.
 RESTARTED: Final = ("kube-apiserver", "kube-controller-manager", "kube-scheduler")
 
@@ -29,11 +40,13 @@ def renewed_by_kubeadm(path: str) -> bool:
     return path.startswith(f"{PKI}/") or (path.startswith(f"{paths.CONFIGURATION}/") and path.endswith(".conf"))
 
 
-def renewal_config(*, kubernetes: str, name: str, address: str, validity: int) -> str:
+def renewal_config(*, kubernetes: str, name: str, address: str, validity: int, services: str = "") -> str:
     """Return a configuration for ``kubeadm certs renew --config``: the cluster, which has one, may not answer any more.
 
-    Names and addresses in certificates come from the ones that are renewed, not from here.
+    Names and addresses in certificates come from the ones that are renewed, not from here. With ``services``, the network of
+    services, it is one for ``init phase certs`` too: names that the site added come with the installer's next run.
     """
+    made = {"networking": {"serviceSubnet": services}, "controlPlaneEndpoint": f"{API_NAME}:{API_PORT}", "apiServer": {"certSANs": [API_NAME, "127.0.0.1"]}} if services else {}
     return dump(
         {
             "apiVersion": "kubeadm.k8s.io/v1beta4",
@@ -46,5 +59,6 @@ def renewal_config(*, kubernetes: str, name: str, address: str, validity: int) -
             "kind": "ClusterConfiguration",
             "kubernetesVersion": kubernetes,
             "certificateValidityPeriod": duration(validity),
+            **made,
         },
     )

@@ -35,9 +35,9 @@ from installer_stub.keep.programs import run
 from installer_stub.keep.report import Failure, Report
 from installer_stub.keep.script import NEXT
 
-_DISK: Final = Disk()
-_CONFIG: Final = "/run/airseal/renew.yaml"
-_KUBEADM_TIMEOUT: Final = 120.0
+DISK: Final = Disk()
+CONFIG: Final = "/run/airseal/renew.yaml"
+KUBEADM_TIMEOUT: Final = 120.0
 _SYSTEMCTL_TIMEOUT: Final = 60.0
 _AFTER_FAILURE: Final = 3600.0  # seconds until the next attempt: what failed wants a person
 
@@ -65,7 +65,7 @@ def put_back(report: Report) -> None:
     """Finish a renewal that was cut, by the certificates from before it; at boot kubelet waits until we have."""
     what = "certificates from before a renewal that was cut"
     try:
-        changed = before.put_back(_DISK)
+        changed = before.put_back(DISK)
     except (InstallerError, OSError) as error:
         report.failed.append(Failure(what, error.problem if isinstance(error, InstallerError) else str(error)))
     else:
@@ -91,7 +91,7 @@ def renew(document: HostDocument, wanted: Sequence[Certificate], report: Report)
     if kubelet:
         _renew_kubelet(document, report)
     if by_kubeadm or kubelet:
-        _restart_kubelet(report)
+        restart_kubelet(report)
 
 
 def _renew_registry(document: HostDocument, report: Report, now: float) -> bool:
@@ -115,17 +115,17 @@ def _renew_with_kubeadm(document: HostDocument, report: Report) -> None:
     if not Path(KUBELET_CONFIG).exists():
         return  # not a member yet, or not any more: nothing here is in use
     text = renewal_config(kubernetes=policy.kubernetes, name=document.name, address=document.address, validity=policy.validity)
-    config = Path(_CONFIG)
+    config = Path(CONFIG)
     what = "certificates of the control plane"
     try:
         config.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         config.write_text(text)
     except OSError as error:
-        report.failed.append(Failure(what, f"{_CONFIG}: {error.strerror}"))
+        report.failed.append(Failure(what, f"{CONFIG}: {error.strerror}"))
         return
     present = host_certificates()
     try:
-        with before.kept(before.files_of(present), _DISK):
+        with before.kept(before.files_of(present), DISK):
             _run_kubeadm(present)
     except (InstallerError, OSError) as error:
         report.failed.append(Failure(what, error.problem if isinstance(error, InstallerError) else str(error)))
@@ -137,16 +137,16 @@ def _renew_with_kubeadm(document: HostDocument, report: Report) -> None:
 
 
 def _run_kubeadm(present: Sequence[Certificate]) -> None:
-    done = run(("kubeadm", "certs", "renew", "all", "--config", _CONFIG), timeout=_KUBEADM_TIMEOUT)
+    done = run(("kubeadm", "certs", "renew", "all", "--config", CONFIG), timeout=KUBEADM_TIMEOUT)
     if not done.ok:
         raise InstallerError(f"kubeadm certs renew all: {done.output[-400:]}", "see what it says, then certs renew")
     if host_certificates() == present:
         # kubeadm says yes and does nothing where the CA's key is not on the host.
         raise InstallerError("kubeadm renewed nothing: is the CA's key on this master?", f"bring it to {CA_KEY} for as long as certs renew takes")
-    _put_on_disk(CONFIGURATION)
+    put_on_disk(CONFIGURATION)
 
 
-def _put_on_disk(root: str) -> None:
+def put_on_disk(root: str) -> None:
     """Sync what lies below ``root``, and no other file system of the host: on a dead NFS mount os.sync never ends."""
     for directory, _, names in os.walk(root):
         for name in (*names, "."):
@@ -188,10 +188,10 @@ def _renew_node(document: HostDocument, wanted: Sequence[Certificate], report: R
         report.failed.append(Failure(what, error.strerror or repr(error)))
     else:
         report.changed.append(what)
-        _restart_kubelet(report)
+        restart_kubelet(report)
 
 
-def _restart_kubelet(report: Report) -> None:
+def restart_kubelet(report: Report) -> None:
     """It reads its certificate at its start; and a new kubelet waits for no container that crashed again and again."""
     # Not waited for: at boot kubelet itself waits until we have ended.
     done = run(("systemctl", "--no-block", "restart", "kubelet.service"), timeout=_SYSTEMCTL_TIMEOUT)

@@ -48,8 +48,8 @@ class Master:
         monkeypatch.setattr(registry, "renew", lambda files, now, *, my_turn: self.registry(now) if my_turn else registry.Renewal.WAITS)
         self.registry: Callable[[dt.datetime], registry.Renewal] = lambda _now: registry.Renewal.NO_REGISTRY
         monkeypatch.setattr(renew, "KUBELET_CONFIG", str(root / "etc/kubernetes/kubelet.conf"))
-        monkeypatch.setattr(renew, "_DISK", Disk(root))
-        monkeypatch.setattr(renew, "_CONFIG", str(root / "run/renew.yaml"))
+        monkeypatch.setattr(renew, "DISK", Disk(root))
+        monkeypatch.setattr(renew, "CONFIG", str(root / "run/renew.yaml"))
         monkeypatch.setattr(renew, "NEXT", str(root / "run/next-look"))
         monkeypatch.setattr(renew.static_pods, "end", lambda names: self.calls.append(("end", *names)) or names)
         here = {"key_path": str(root / "waiting.key")}
