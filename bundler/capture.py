@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from bundler.cluster.connection import DockerConnection
 from bundler.cluster.container import TemporaryHost, TemporaryNetwork, check_reachable
+from bundler.cluster.door import Door, door
 from bundler.cluster.ownership import Owner
 from bundler.cluster.pull_watch import PullWatch, pull_failures
 from bundler.cluster.usage import KINDS, Object, Usage, usage
@@ -54,7 +55,6 @@ from registry_snapshot.record.journal import History
 from registry_snapshot.record.recorder import Recorder
 from registry_snapshot.record.snapshot import Snapshot
 from registry_snapshot.serve.app import RegistryApp
-from registry_snapshot.serve.http_server import RegistryServer
 from registry_snapshot.store.disk import DiskBlobStore
 from registry_snapshot.store.image_set import ImageSet
 
@@ -217,8 +217,8 @@ def _cluster(
     """Yield a host that reaches the recorder and nothing else that has images."""
     with ExitStack() as stack:
         network = stack.enter_context(TemporaryNetwork(engine, owner, keep=settings.keep, closed=settings.closed))
-        server = stack.enter_context(_server(recorder, network.gateway))
-        address, port = server.address
+        entrance = stack.enter_context(_door(recorder, network.gateway))
+        address, port = entrance.address
         host = TemporaryHost(engine, settings.host_image, network, reporter)
         reporter.step(f"starting the temporary cluster, {host.name}; the recording proxy listens on {address}:{port}")
         connection = stack.enter_context(host)
@@ -230,7 +230,8 @@ def _cluster(
         if settings.closed:
             border.guard(connection, (network.subnet, POD_CIDR, SERVICE_CIDR))
             stack.callback(_tell_contacts, connection, reporter)
-        yield connection, ImageSource((f"http://{address}:{port}",))
+        entrance.give(connection)
+        yield connection, entrance.images
 
 
 def _tell_contacts(connection: DockerConnection, reporter: Reporter) -> None:
@@ -241,12 +242,15 @@ def _tell_contacts(connection: DockerConnection, reporter: Reporter) -> None:
             reporter.step(f"refused, as there will be no way out at a site either: {contact}, wanted by {where}")
 
 
-def _server(recorder: Recorder, address: str) -> RegistryServer:
-    try:
-        return RegistryServer(RegistryApp(recorder), (address, 0))
-    except StoreError as error:
-        hint = "the docker engine must run on this machine, not in another machine or a virtual one"
-        raise ClusterFailed(f"the recording proxy cannot listen on docker's network: {error.problem}", hint) from None
+@contextmanager
+def _door(recorder: Recorder, address: str) -> Iterator[Door]:
+    with ExitStack() as stack:
+        try:
+            opened = stack.enter_context(door(RegistryApp(recorder), address))
+        except StoreError as error:
+            hint = "the docker engine must run on this machine, not in another machine or a virtual one"
+            raise ClusterFailed(f"the recording proxy cannot listen on docker's network: {error.problem}", hint) from None
+        yield opened
 
 
 @contextmanager
