@@ -98,14 +98,17 @@ def election(item: Object) -> Object | None:
 
 
 def _written(item: Object) -> float | None:
-    """Return when it changed last: the API notes the time of every write that changes something, by who wrote it."""
+    """Return when it changed last: the API notes the time of every write that sets a field, by who wrote it.
+
+    Of what nobody has ever set a field there is no note, as of most ServiceAccounts: it is as it was made.
+    """
     metadata = item["metadata"]
     created = seconds(metadata.get("creationTimestamp"))
     if item.get("kind") == "Lease" or item.get("kind") in _MEASURING or election(item) is not None:
         return created
     notes = [each for each in metadata.get("managedFields") or [] if not (item.get("kind") == "Node" and each.get("subresource") == "status")]
     times = [time for each in notes if (time := seconds(each.get("time"))) is not None]
-    return max([*times, *([created] if created is not None else [])]) if times else None
+    return max([*times, *([created] if created is not None else [])], default=None)
 
 
 def _without_times(value: object) -> object:

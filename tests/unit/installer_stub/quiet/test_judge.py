@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import json
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +13,7 @@ import pytest
 from installer_stub.kube.scope import Ownership, Scope
 from installer_stub.quiet.history import RESTLESS
 from installer_stub.quiet.judge import Verdict, Wishes, judge
+from installer_stub.quiet.look import Look
 from tests.unit.installer_stub.quiet.things import (
     crashing,
     custom,
@@ -188,6 +191,15 @@ def test_one_look_at_an_old_cluster_tells_for_how_long_nothing_happened() -> Non
 
 def test_what_the_api_has_no_time_for_may_have_changed_just_now() -> None:
     assert verdict(thing("ConfigMap", "x", at=None)).quiet == 0.0
+
+
+def test_a_real_cluster_s_first_look() -> None:
+    """Recorded: v1.36.3 half a minute after its network came, before anything else was asked of it."""
+    seen_there = json.loads((Path(__file__).parent / "recorded" / "look.json").read_text())
+    found = judge(Look(seen_there["now"], tuple(seen_there["objects"]), ()), None, Wishes())
+    assert found.waiting == ()
+    assert (found.quiet, found.needed) == (19.0, 19.0)  # kube-scheduler's lease; not the API server's hour, not the node's heartbeat
+    assert any(not item["metadata"].get("managedFields") for item in seen_there["objects"])
 
 
 CRON = thing("CronJob", "tick", api="batch/v1", metadata={"generation": 1}, spec={}, status={})
