@@ -23,6 +23,8 @@ from installer_stub.plan.model import CREDENTIAL, STATE, STUB
 from installer_stub.site.codec import encode_record
 from installer_stub.site.status import status_fields, status_text
 from installer_stub.ui.transfer import size
+from installer_stub.values.given import secrets_of
+from installer_stub.values.store import GIVEN, decode_kept
 from installer_stub.verbs.masking import mask_known_kinds, secrets_in
 from installer_stub.verbs.open_site import OpenSite, open_site
 from installer_stub.verbs.session import result, session
@@ -155,6 +157,8 @@ def _ask_cluster(site: OpenSite) -> dict[str, str]:
 def _host_secrets(connection: Connection) -> tuple[Secret, ...]:
     """Return the secrets of ours that lie on the host, so that they can be found wherever else they stand."""
     try:
-        return secrets_in((connection.read(CREDENTIAL) or b"").decode(errors="replace"))
+        login = secrets_in((connection.read(CREDENTIAL) or b"").decode(errors="replace"))
+        given = connection.read(GIVEN)
+        return login if given is None else (*login, *secrets_of(decode_kept(given, connection.host.address).secrets))
     except HostError:
         return ()

@@ -11,6 +11,8 @@ import pytest
 
 from installer_stub.errors import HostUnreachable, InstallerError
 from installer_stub.host.command import Command, CommandResult, Secret
+from installer_stub.values.model import Kept
+from installer_stub.values.store import GIVEN, encode_kept
 from installer_stub.verbs.logs import CLUSTER_QUESTIONS, HOST_QUESTIONS, collect, write_archive
 from installer_stub.verbs.masking import mask_known_kinds, secrets_in
 from tests.fakes.scripted import ScriptedConnection
@@ -60,6 +62,7 @@ def test_all_hosts_that_answer_and_a_word_about_the_others() -> None:
     for name, connection in site.connections.items():
         assert isinstance(connection, ScriptedConnection)
         connection.files["/etc/airseal/registry.credential"] = b"airseal:s3cr3t"
+        connection.files[GIVEN] = encode_kept(Kept("00" * 16, (("db.password", Secret('"a \\"quoted\\" one"')),)))
         connection.on("journalctl|systemctl|uname|ip addr|ps -eo|ctr -n|host certificates|host keep|for f in|^.*cat /var|tail -c|find /var|config.toml", lost if name == "n5" else f"said by {name}, s3cr3t")
     secrets: list[Secret] = []
     files = collect(site, secrets)
@@ -68,7 +71,7 @@ def test_all_hosts_that_answer_and_a_word_about_the_others() -> None:
         assert "the connection was lost" in files[f"hosts/n5/{name}"]
     assert "m4 (10.0.0.4) did not answer" in files["hosts/m4/SILENT.txt"]
     assert {"status.txt", "status.json", "record.json"} <= set(files)
-    assert Secret("s3cr3t") in secrets
+    assert {Secret("s3cr3t"), Secret('a "quoted" one'), Secret('"a \\"quoted\\" one"')} <= set(secrets)
 
 
 def test_the_archive_is_its_owners_and_masked(tmp_path: Path) -> None:
