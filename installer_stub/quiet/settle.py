@@ -108,13 +108,14 @@ def settle(work: Settling) -> Settled:
             text = text or _summary(verdict.waiting if verdict else ())
         else:
             calm += 1
-            quiet = min(verdict.quiet, work.pulls())
-            if quiet > verdict.needed or (not work.patient and (quiet >= _STEADY or calm > 1)):
+            pulled = work.pulls()
+            quiet = min(verdict.quiet, pulled)
+            if quiet > verdict.needed or (not work.patient and pulled > 0 and (quiet >= _STEADY or calm > 1)):
                 text = _unmet(work)
                 if not text:
                     return _settled(work, verdict, quiet)
             else:
-                text = _until_quiet(verdict, quiet, work.pulls())
+                text = _until_quiet(verdict, quiet, pulled)
                 pause = min(_CALM_INTERVAL, max(1.0, verdict.needed - quiet + 0.5))
         work.say(text)
         if work.clock() >= deadline:

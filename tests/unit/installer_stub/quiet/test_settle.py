@@ -86,9 +86,10 @@ def test_pulls_have_to_be_over_for_as_long() -> None:
     assert any("pulled" in step for step in cluster.reporter.steps)
 
 
-def test_pulls_that_never_end_are_said() -> None:
+@pytest.mark.parametrize("patient", [False, True])
+def test_pulls_that_never_end_are_said(*, patient: bool) -> None:
     with pytest.raises(NotSettled, match="no quiet within 10 s: everything is ready; waiting until nothing has been pulled"):
-        Cluster([READY], now=1000.0).settle(timeout=10, pulls=lambda: 0.0)
+        Cluster([READY], now=1000.0).settle(timeout=10, pulls=lambda: 0.0, patient=patient)
 
 
 def test_what_keeps_happening_is_named_in_the_end() -> None:
