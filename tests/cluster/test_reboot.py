@@ -137,3 +137,15 @@ def test_a_cluster_that_slept_past_all_its_certificates_comes_back(site: Site) -
     assert renewed_one == client_certificate(master.run("cat /etc/kubernetes/admin.conf").stdout) != before, "the operator's copy is the master's of today"
     assert not list(site.kubeconfig.parent.glob(f"{site.kubeconfig.name}.bak*"))
     whole(site.bed)
+
+
+def test_what_is_torn_of_a_masters_certificates_is_made_anew_with_the_command_that_is_printed(site: Site) -> None:
+    """The API server does not start with half a certificate, and kubeadm renews none that it cannot read."""
+    master = site.bed.masters[0]
+    master.run("cd /etc/kubernetes/pki; truncate -s 100 apiserver.crt; rm front-proxy-client.key; : > ../scheduler.conf; pkill kube-apiserver; sleep 3")
+    renewed = certs(site, "renew")
+    assert renewed.returncode == 0, renewed.stdout + renewed.stderr
+    whole(site.bed)
+    again = site.install()
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert order_something(master, site.bed.nodes[0]).placed
