@@ -16,7 +16,7 @@ from bundler.lab import border
 from bundler.lab.border import Contact
 from bundler.lab.keys import KeyPair, host_files, operator_files
 from bundler.lab.operator import Operator
-from bundler.lab.topology import Topology
+from bundler.lab.topology import Topology, role_of
 from installer_stub.host.model import Host, Role
 from installer_stub.phases.base import Reporter
 
@@ -83,7 +83,7 @@ class Lab:
 
     def _start(self, pairs: dict[str, KeyPair], client: KeyPair) -> None:
         made: Sequence[tuple[str, TemporaryHost]] = [
-            (name, TemporaryHost(self._engine, self._image, self._network, self._reporter, hostname=name, role=_role(name), files=host_files(pair, client)))
+            (name, TemporaryHost(self._engine, self._image, self._network, self._reporter, hostname=name, role=role_of(name), files=host_files(pair, client)))
             for name, pair in pairs.items()
         ]
         for _, host in made:
@@ -94,6 +94,3 @@ class Lab:
             self._stack.callback(connection.close)
         self.hosts = tuple(LabHost(name, connection.host, connection) for (name, _), connection in zip(made, connections, strict=True))
 
-
-def _role(name: str) -> Role:
-    return Role.MASTER if name.startswith("m") else Role.NODE

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 
 from bundler.errors import UsageError
+from installer_stub.host.model import Role
 
 _FORM = re.compile(r"(\d{1,2})\+(\d{1,2})")
 MOST = 12  # hosts: each has a gigabyte of memory to itself
@@ -38,3 +39,8 @@ class Topology:
 
     def __str__(self) -> str:
         return f"{self.masters}+{self.nodes}"
+
+
+def role_of(name: str) -> Role:
+    """Return the role of the host that a topology calls ``name``."""
+    return Role.MASTER if name.startswith("m") else Role.NODE

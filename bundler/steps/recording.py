@@ -56,6 +56,7 @@ class Inputs:
                 "host": self.host_image,
                 "quiet": options.quiet_period,
                 "strict": options.strict,
+                "topology": str(options.recorded_on),
                 "internet": options.rehearsal.allow_internet,
             }
         )
