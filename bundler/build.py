@@ -11,6 +11,7 @@ from typing import Final
 from bundler.bases.build import BaseBuilder
 from bundler.bases.download import Downloader
 from bundler.bases.pins import given_pins
+from bundler.cache.builds import remember_build
 from bundler.capture import Settings, record
 from bundler.cluster.conditions import check_conditions
 from bundler.cluster.container import remove_orphans
@@ -226,6 +227,7 @@ def _finish(
     content = encode_bundle(BundleDocument(info, {}, dict.fromkeys(digests, 0))) + encode_lock(recorded.lock) + coverage[COVERAGE] + stub.digest.encode()
     receipt = prove(options, engine, owner, info=info, content=content, values=values, seal=write, reporter=reporter)
     write(options.output, {receipts.DOCUMENT: receipts.encode(receipt)})
+    remember_build(options.cache, options.title, options.output, digests, time.time())
     size, seconds = options.output.stat().st_size, time.monotonic() - began
     return Built(options.output, info, size, len(recorded.images), len(digests), seconds, receipt, recorded.quiet, tuple(table(report)))
 

@@ -35,6 +35,7 @@ VERBS: Final = (
     Verb("coverage", "every image of an artifact, and why it is there; what was seen and is not"),
     Verb("record", "run a registry that fetches what it is asked for, and keep every image that was pulled"),
     Verb("serve", "serve recordings, OCI layouts or artifacts as a read-only registry"),
+    Verb("cache", "what builds have left on this machine; take away what nobody needs"),
     Verb("snapshot", "list, verify and explain a recording"),
 )
 _HELP: Final = """\
@@ -48,7 +49,7 @@ verbs:
 examples:
   airseal build -t shop:1.4.0 -o shop.run .
   airseal base list
-  airseal record --listen 0.0.0.0:5000 --into recording
+  airseal record --into recording
   airseal serve recording --listen 0.0.0.0:5000
 
 every verb has its own help: airseal VERB --help

@@ -67,6 +67,7 @@ class Downloader:
         if not path.is_file():
             return None
         if _hash(path) == digest:
+            os.utime(path)  # when it was used last: airseal cache
             return path
         path.unlink(missing_ok=True)
         return None

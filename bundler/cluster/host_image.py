@@ -16,6 +16,11 @@ _TAIL = 15  # lines of docker's output that an error shows
 DOCKERFILE = Path(__file__).parent / "host_image" / "Dockerfile"
 
 
+def host_tag() -> str:
+    """Return what our image is called in docker: another Dockerfile is another name."""
+    return f"{INTERNAL_REGISTRY}/build-host:{hashlib.sha256(DOCKERFILE.read_bytes()).hexdigest()[:12]}"
+
+
 def host_image(engine: Engine, reporter: Reporter, override: str = "") -> str:
     """Return the host image's name in docker: ``override`` if given, else ours, built if docker does not have it.
 
@@ -25,8 +30,7 @@ def host_image(engine: Engine, reporter: Reporter, override: str = "") -> str:
         if engine.image(override) is None:
             raise ClusterFailed(f"docker has no image {override} for the temporary host", f"docker pull {override}, or leave --build-host-image out")
         return override
-    text = DOCKERFILE.read_text()
-    tag = f"{INTERNAL_REGISTRY}/build-host:{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+    text, tag = DOCKERFILE.read_text(), host_tag()
     if engine.image(tag) is None:
         reporter.step("building the image of the temporary host, once: half a minute")
         said: deque[str] = deque(maxlen=_TAIL)

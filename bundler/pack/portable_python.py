@@ -95,7 +95,7 @@ PYINSTALLER_SDIST: Final = "05eb2f5615503e72939a7224d68b4aff572c6b0438ee4a17d0a4
 
 def portable_interpreter(cache: Path, reporter: Reporter) -> Interpreter:
     """Return the portable Python with PyInstaller and our libraries: from the cache, or built. Raises BuildError."""
-    home = _home(cache)
+    home = home_of(cache)
     home.parent.mkdir(parents=True, exist_ok=True)
     with one_at_a_time(home.parent):
         if not is_built(cache):
@@ -110,7 +110,7 @@ def locked(file: Path = LOCK) -> dict[str, str]:
 
 def is_built(cache: Path) -> bool:
     """Tell whether the cache has it."""
-    return (_home(cache) / "ready.json").is_file()
+    return (home_of(cache) / "ready.json").is_file()
 
 
 def obstacle() -> str:
@@ -246,7 +246,7 @@ def _normal(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def _home(cache: Path) -> Path:
+def home_of(cache: Path) -> Path:
     """Return the directory of this recipe: another recipe, other pins or other libraries are another directory."""
     hasher = hashlib.sha256(repr((SOURCES, PYINSTALLER_SDIST, ZIG, PATCHELF, PYTHON)).encode())
     for path in sorted(_DATA.iterdir()):

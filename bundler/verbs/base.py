@@ -62,13 +62,14 @@ def _build(arguments: Namespace) -> int:
 
     from bundler.bases.build import BaseBuilder
     from bundler.bases.pins import given_pins
+    from bundler.cache.builds import in_use
     from bundler.engine import Engine
     from bundler.options import cache_root
 
     recipe = _recipe(arguments)
     reporter = _reporter(arguments)
-    with closing(Engine.connect()) as engine:
-        cache = cache_root(arguments.cache)
+    cache = cache_root(arguments.cache)
+    with closing(Engine.connect()) as engine, in_use(cache):
         accept = arguments.accept_publisher_checksums
         tag = BaseBuilder(engine, _downloader(arguments), cache, reporter, given_pins(arguments.pins), accept=accept).tag(recipe)
     reporter.step(f"base {recipe.title} is {tag}")

@@ -64,6 +64,7 @@ def run(arguments: Namespace) -> int:
     from tempfile import gettempdir
 
     from bundler.build import build
+    from bundler.cache.builds import in_use
     from bundler.disk import full_disk_named
     from bundler.engine import Engine
     from bundler.errors import BuildError
@@ -77,7 +78,7 @@ def run(arguments: Namespace) -> int:
     place = options.output.parent
     with full_disk_named(options.cache, place, Path(gettempdir())), log_file(options.output.name, directory=place, only=True) as log:
         try:
-            with closing(Engine.connect()) as engine:
+            with closing(Engine.connect()) as engine, in_use(options.cache):
                 built = build(options, engine, reporter)
         except (BuildError, InstallerError, RegistryError) as error:
             logging.getLogger("airseal").exception("the build failed")

@@ -47,9 +47,9 @@ def test_a_portable_one_that_was_asked_for_is_never_replaced(host: StubRuntime, 
 def test_pins_are_whole_and_the_recipe_is_part_of_the_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert all(len(source.sha256) == 64 and "orig.tar" in source.path for source in portable_python.SOURCES)
     assert not portable_python.is_built(tmp_path)
-    before = portable_python._home(tmp_path)
+    before = portable_python.home_of(tmp_path)
     monkeypatch.setattr(portable_python, "ZIG", "0.99")
-    assert portable_python._home(tmp_path) != before
+    assert portable_python.home_of(tmp_path) != before
 
 
 def test_everything_that_becomes_the_portable_stub_is_locked_by_hash_for_both_machines() -> None:

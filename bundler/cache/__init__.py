@@ -1,0 +1,1 @@
+"""The cache: what is in it, which builds hold it, and what may go."""

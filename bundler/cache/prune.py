@@ -1,0 +1,46 @@
+"""What may go, and its going. Held is what the last builds are made of; what came lately may be what the next one goes on with."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from bundler.cache.builds import CachedBuild
+from bundler.cache.inventory import REST, Item
+
+DAY: Final = 24 * 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """``keep`` builds hold what they are made of; what nobody holds goes when it was not used for ``seconds``."""
+
+    keep: int
+    seconds: float
+
+
+def kept(builds: Sequence[CachedBuild], rule: Rule) -> tuple[CachedBuild, ...]:
+    """Return the builds that hold; ``builds`` are in order, the last one first."""
+    return tuple(builds[: rule.keep])
+
+
+def may_go(items: Sequence[Item], rule: Rule, now: float) -> list[Item]:
+    """Return what nobody holds and nobody has used lately."""
+    return [item for item in items if not item.holders and now - item.used >= (DAY if item.kind == REST else rule.seconds)]
+
+
+def remove(item: Item, cache: Path) -> bool:
+    """Remove a thing of the cache; tell whether it is gone. Nothing outside of it is ever touched, links are not followed."""
+    if not item.path.is_relative_to(cache) or item.path == cache:
+        return False
+    try:
+        if item.path.is_dir() and not item.path.is_symlink():
+            shutil.rmtree(item.path)
+        else:
+            item.path.unlink(missing_ok=True)
+    except OSError:
+        return False
+    return True

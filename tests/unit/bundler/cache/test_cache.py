@@ -1,0 +1,191 @@
+"""The cache says what is in it and who holds it; a prune takes what nobody needs, and nothing while a build runs."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bundler.cache import in_docker
+from bundler.cache.builds import alone, builds, forget_build, in_use, remember_build
+from bundler.cache.inventory import BLOBS, DOWNLOADS, PYTHONS, REST, Item, inventory
+from bundler.cache.prune import DAY, Rule, kept, may_go, remove
+from bundler.cluster.host_image import host_tag
+from bundler.errors import BuildError, UsageError
+from registry_snapshot.oci.digest import Digest
+from registry_snapshot.store.disk import DiskBlobStore
+from tests.airseal_process import airseal
+
+NOW = 1_800_000_000.0
+OLD = NOW - 100 * DAY
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> Path:
+    """Two builds that share a blob, one that nobody holds, and what else builds leave."""
+    root = tmp_path / "cache"
+    store = DiskBlobStore(root / "store")
+    for name in ("shared", "of one", "of two", "of nobody"):
+        digest = store.put(name.encode())
+        os.utime(store.path(digest), (OLD, OLD))
+    remember_build(root, "shop:1", tmp_path / "shop.run", [Digest.of(b"shared"), Digest.of(b"of one")], NOW - 2 * DAY)
+    remember_build(root, "shop:2", tmp_path / "shop.run", [Digest.of(b"shared"), Digest.of(b"of two")], NOW - DAY)
+    for path in ("downloads/old", "downloads/new", "portable/current/x", "portable/other/x", "store/blobs/sha256/.partial-x"):
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_bytes(b"x" * 5000)
+    for path in ("downloads/old", "portable/other", "portable/current", "store/blobs/sha256/.partial-x"):
+        os.utime(root / path, (OLD, OLD))
+    os.utime(root / "downloads/new", (NOW - 3600, NOW - 3600))
+    return root
+
+
+def named(items: list[Item]) -> set[tuple[str, str]]:
+    blobs = {Digest.of(name.encode()).encoded: name for name in ("shared", "of one", "of two", "of nobody")}
+    return {(item.kind, blobs.get(item.path.name, item.path.name)) for item in items}
+
+
+def test_what_is_there_and_who_holds_it(cache: Path) -> None:
+    assert [build.title for build in builds(cache)] == ["shop:2", "shop:1"]
+    items = inventory(cache, builds(cache), cache / "portable" / "current")
+    held = {name: item.holders for item in items for _, name in named([item])}
+    assert held["shared"] == ("shop:2", "shop:1")
+    assert (held["of one"], held["of nobody"], held["current"]) == (("shop:1",), (), ("the installer",))
+    assert next(item.used for item in items if item.path.name == Digest.of(b"shared").encoded) == NOW - DAY  # its last build
+    assert all(item.size >= 0 for item in items)
+
+
+@pytest.mark.parametrize(
+    ("rule", "gone"),
+    [
+        (Rule(2, 7 * DAY), {(BLOBS, "of nobody"), (DOWNLOADS, "old"), (PYTHONS, "other"), (REST, ".partial-x")}),
+        (Rule(2, 1000 * DAY), {(REST, ".partial-x")}),
+        (Rule(1, 7 * DAY), {(BLOBS, "of nobody"), (BLOBS, "of one"), (DOWNLOADS, "old"), (PYTHONS, "other"), (REST, ".partial-x")}),
+        (Rule(2, 0), {(BLOBS, "of nobody"), (DOWNLOADS, "old"), (DOWNLOADS, "new"), (PYTHONS, "other"), (REST, ".partial-x")}),
+    ],
+)
+def test_what_nobody_holds_and_nobody_used_goes(cache: Path, rule: Rule, gone: set[tuple[str, str]]) -> None:
+    items = inventory(cache, kept(builds(cache), rule), cache / "portable" / "current")
+    assert named(may_go(items, rule, NOW)) == gone
+
+
+def test_nothing_outside_of_the_cache_is_removed(cache: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "file").touch()
+    link = cache / "portable" / "link"
+    link.symlink_to(other)
+    assert remove(Item(PYTHONS, link, 0, OLD), cache)
+    assert (link.is_symlink(), (other / "file").exists()) == (False, True)
+    assert not remove(Item(PYTHONS, other, 0, OLD), cache)
+    assert not remove(Item(PYTHONS, cache, 0, OLD), cache)
+    assert remove(Item(PYTHONS, cache / "portable" / "other", 0, OLD), cache)
+
+
+def test_a_build_that_runs_keeps_everything(cache: Path) -> None:
+    with in_use(cache), in_use(cache):
+        with pytest.raises(BuildError, match="a build is running in the cache"), alone(cache):
+            pass
+        done = airseal("cache", "prune", "--keep", "0", "--days", "0", "--cache", cache)
+        assert (done.code, "a build is running" in done.err) == (1, True)
+    with alone(cache):
+        pass
+    assert Digest.of(b"of nobody") in DiskBlobStore(cache / "store")
+
+
+def test_a_build_that_is_killed_keeps_nothing(cache: Path) -> None:
+    script = "import sys, pathlib\nfrom bundler.cache.builds import in_use\nwith in_use(pathlib.Path(sys.argv[1])):\n    print(flush=True)\n    sys.stdin.read()"
+    with subprocess.Popen([sys.executable, "-c", script, cache], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        with pytest.raises(BuildError), alone(cache):
+            pass
+        process.kill()
+    with alone(cache):
+        pass
+
+
+@pytest.mark.parametrize("damage", ["", "[]", "{}", "[" * 9000, '{"format": "airseal.cache.build/1", "title": "../x:1", "time": 1, "output": "", "blobs": []}'])
+def test_what_cannot_be_read_holds_nothing(cache: Path, damage: str) -> None:
+    (cache / "builds" / "shop" / "1.json").write_text(damage)
+    assert [build.title for build in builds(cache)] == ["shop:2"]
+    forget_build(cache, "shop:2")
+    assert builds(cache) == ()
+    with pytest.raises(UsageError):
+        remember_build(cache, "../x:1", Path("x"), [], NOW)
+
+
+def test_the_verb_shows_and_prunes(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere.sock")
+    then = time.time() - 50 * DAY
+    for path in [*(cache / "store" / "blobs" / "sha256").iterdir(), cache / "downloads" / "new"]:
+        os.utime(path, (then, then))
+    shown = airseal("cache", "--json", "--cache", cache)
+    assert shown.code == 0, shown.err
+    events = [json.loads(line) for line in shown.out.splitlines()]
+    assert [event["title"] for event in events if event["event"] == "build"] == ["shop:2", "shop:1"]
+    (whole,) = [event for event in events if event["event"] == "cache"]
+    assert 0 < whole["free"] < whole["size"]
+    dry = airseal("cache", "prune", "--dry-run", "--cache", cache)
+    assert ("would remove downloads/old" in dry.out, (cache / "downloads" / "old").exists()) == (True, True)
+    done = airseal("cache", "prune", "--cache", cache)
+    assert done.code == 0, done.err
+    store = DiskBlobStore(cache / "store")
+    assert [Digest.of(name) in store for name in (b"shared", b"of one", b"of two", b"of nobody")] == [True, True, True, False]
+    assert not (cache / "downloads" / "old").exists()
+    assert airseal("cache", "prune", "--keep", "1", "--cache", cache).code == 0
+    assert [Digest.of(name) in store for name in (b"shared", b"of one", b"of two")] == [True, False, True]
+    assert [build.title for build in builds(cache)] == ["shop:2"]
+    assert airseal("cache", "--keep", "-1", "--cache", cache).code == 2
+
+
+class FakeApi:
+    def __init__(self, images: list[dict[str, Any]]) -> None:
+        self.listed = images
+        self.removed: list[str] = []
+
+    def images(self, *, all: bool) -> list[dict[str, Any]]:  # noqa: A002 - docker's own name
+        assert not all
+        return self.listed
+
+    def inspect_image(self, name: str) -> dict[str, Any]:
+        return {"RootFS": {"Layers": next(image["layers"] for image in self.listed if image["Id"] == name)}}
+
+
+class FakeEngine:
+    def __init__(self, api: FakeApi) -> None:
+        self.client = self
+        self.api = api
+
+
+def test_which_images_in_docker_are_ours_and_which_are_held() -> None:
+    def image(name: str, tags: list[str], layers: list[str], labels: dict[str, str] | None = None) -> dict[str, Any]:
+        return {"Id": name, "RepoTags": tags, "Size": 1, "Created": 2, "Labels": labels, "layers": layers}
+
+    api = FakeApi([
+        image("1", ["airseal.internal/base/kubernetes:v1-a"], ["a", "b"]),
+        image("2", ["airseal.internal/base/kubernetes:v1-b"], ["x"]),
+        image("3", ["airseal.internal/image/shop:1", "mine:1"], ["a", "b", "c"]),
+        image("4", ["airseal.internal/image/other:1"], ["x", "c"]),
+        image("5", [host_tag()], ["h"]),
+        image("6", ["airseal.internal/build-host:old"], ["h"]),
+        image("7", ["<none>:<none>"], ["a", "d"], {"internal.airseal.commands": "[]"}),
+        image("8", ["<none>:<none>"], ["a"], {"theirs": "1"}),
+        image("9", ["theirs:1"], ["a"], {"internal.airseal.commands": "[]"}),
+    ])  # fmt: skip
+    engine: Any = FakeEngine(api)
+    found = {image.name: image.holders for image in in_docker.images(engine, {"shop:1"})}
+    assert found == {
+        "airseal.internal/base/kubernetes:v1-a": ("shop:1",),
+        "airseal.internal/base/kubernetes:v1-b": (),
+        "airseal.internal/image/shop:1": ("shop:1",),
+        "airseal.internal/image/other:1": (),
+        host_tag(): ("the temporary host",),
+        "airseal.internal/build-host:old": (),
+        "7": (),
+    }
