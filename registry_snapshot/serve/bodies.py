@@ -21,6 +21,7 @@ from registry_snapshot.store.growth import GrowthEndedError
 SENDFILE_BYTES = 4 * 1024 * 1024  # per call: large enough to cost nothing, small enough to notice a client that is slow
 TURN_BYTES = 4 * 1024 * 1024  # through TLS, before others have their turn
 SMALL_BYTES = 64 * 1024  # bodies that are read at once and leave in one packet with their head
+PACE_BYTES = 16 * 1024  # at least so many in the time that a client may take none: as record/pace.py wants it of upstreams
 _NEWS_SECONDS = 5.0  # how often one who waits for a growing blob looks whether its client is still there
 
 
@@ -55,6 +56,18 @@ class Outgoing:
         self._is_borrowed = False
         """Whether what is ready stands in this thread's buffer."""
         self._moved = moved
+        self._sent = self._paced_sent = 0
+        self._paced_since: float | None = None
+
+    def drips(self, seconds: float) -> bool:
+        """Tell whether the client has taken fewer than PACE_BYTES in ``seconds``. To be asked each time it has to be waited for.
+
+        One byte a minute would keep a file open for ever. Who takes all that a growing blob has is not slow.
+        """
+        now = time.monotonic()
+        if self._paced_since is None or self._sent - self._paced_sent >= PACE_BYTES or isinstance(self._body, GrowingSlice):
+            self._paced_sent, self._paced_since = self._sent, now
+        return now - self._paced_since > seconds
 
     @property
     def is_gathered(self) -> bool:
@@ -140,6 +153,7 @@ class Outgoing:
         count = transport.push(self._ready, more=not self._reads and self._at < self._end)  # a head leaves with its body
         self._ready = self._ready[count:]
         self._at += count if self._reads else 0
+        self._sent += count
         self._moved(count)
 
     def _push_file(self, transport: Transport, body: ExtentSlice) -> None:
@@ -155,6 +169,7 @@ class Outgoing:
         if filled == 0:
             raise CutShortError(f"{left} bytes are missing at the end of the file")
         self._at += count
+        self._sent += count
         self._moved(count)
 
     def _news(self, transport: Transport, body: GrowingSlice) -> bytes:

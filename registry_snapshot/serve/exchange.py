@@ -19,7 +19,10 @@ _log = logging.getLogger(__name__)
 
 
 class Exchange:
-    """Asks ``app`` and sends what it says. ``is_crowded`` tells that connections or threads are short."""
+    """Asks ``app`` and sends what it says. ``is_crowded`` tells that connections or threads are short.
+
+    ``stall`` is for how many seconds a client may take fewer than PACE_BYTES of a body.
+    """
 
     def __init__(
         self,
@@ -28,6 +31,7 @@ class Exchange:
         places: Places,
         metrics: Metrics,
         *,
+        stall: float,
         is_crowded: Callable[[], bool],
         close: Callable[[Connection], None],
     ) -> None:
@@ -35,6 +39,7 @@ class Exchange:
         self._room = room
         self._places = places
         self._metrics = metrics
+        self._stall = stall
         self._is_crowded = is_crowded
         self._close = close
         self.is_stopping = False
@@ -90,7 +95,12 @@ class Exchange:
         """
         outgoing = connection.outgoing
         if outgoing is not None and not outgoing.send(connection.transport, patience):
-            self._room.park(connection, Wait.TAKE, select.EPOLLOUT)
+            if outgoing.drips(self._stall):  # the clock of TAKE begins anew with each byte that is taken
+                _log.info("connection from %s ended: the client takes too little", connection.client)
+                self._metrics.add(Count.STALLED)
+                self._close(connection)
+            else:
+                self._room.park(connection, Wait.TAKE, select.EPOLLOUT)
             return False
         connection.finish()
         if not connection.closing:

@@ -59,7 +59,9 @@ class Loop:
         self._swept = 0.0
         self._room = WaitingRoom(seconds)
         self._workers: Workers[Connection] = Workers(self._work, limits.workers, "registry-worker")
-        self._exchange = Exchange(app, self._room, self._places, metrics, is_crowded=self._is_crowded, close=self._close)
+        self._exchange = Exchange(
+            app, self._room, self._places, metrics, stall=limits.stall, is_crowded=self._is_crowded, close=self._close
+        )
         self._ready: deque[Connection] = deque()
         self._is_accepting = False
         self._stopping = False
