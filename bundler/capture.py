@@ -127,10 +127,11 @@ def record(
             choices = _Choices(tuple(each.host for each in hosts))
             plan = build_plan(choices, gather_all(connections), info, recording=True, images=source, values=settings.values.effective)
             kubectl = Kubectl(connection)
-            with diagnosed(lambda: kubectl, lambda: hosts):
+            secrets = list(secrets_of(settings.values.effective.secrets))
+            with diagnosed(lambda: kubectl, lambda: hosts, secrets):
                 values = rendered(settings.values.effective, settings.values.given)
                 with working(Context(plan=plan, connections=connections, artifact=stub, reporter=reporter, verb="build", values=values)) as context:
-                    context.secrets.extend(secrets_of(settings.values.effective.secrets))
+                    context.secrets.extend(secrets)
                     start_agents(context)
                     run(RECORD, context)
                 settled = _settle(connection, plan, recorder, settings, reporter)
@@ -192,7 +193,7 @@ def _settle(connection: Connection, plan: Plan, recorder: Recorder, settings: Se
     declared = declared_on(connection, plan)
     wishes = Wishes(settings.quiet_period, excused=declared.excused)
     runs = runner_of(connection, plan)
-    settled = settle(Settling(Kubectl(connection), settings.settle_timeout, wishes, reporter, declared, runs, since_last_pull))
+    settled = settle(Settling(Kubectl(connection), settings.settle_timeout, wishes, reporter, declared, runs, since_last_pull, secrets=secrets_of(settings.values.effective.secrets)))
     for each in settled.outside:
         reporter.step(f"not ready, and not waited for: {each}")
     for line in settled.lines():

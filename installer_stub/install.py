@@ -55,7 +55,7 @@ def _install(run: Session) -> None:
         context.alone, context.left_out, context.verb = True, dict(run.lost), run.options.verb.value
         with working(context):
             start_agents(context)
-            with diagnosed(lambda: kubectl(context), lambda: [context.connection(host) for host in context.reachable()]):
+            with diagnosed(lambda: kubectl(context), lambda: [context.connection(host) for host in context.reachable()], context.secrets):
                 runner.run(INSTALL, context)
     seconds = time.monotonic() - run.begun
     notes = [*context.notes, f"site registry: {', '.join(plan.images.endpoints)}, serving {len(run.bundle.lock.images)} images"]

@@ -39,7 +39,8 @@ class Settle(Phase):
         declared = declared_on(master.connection, context.plan)
         wishes = Wishes(scope=scope(context), excused=declared.excused, images=_images(context))
         runs = runner_of(master.connection, context.plan)
-        settled = settle(Settling(master.kubectl, _TIMEOUT, wishes, context.reporter, declared, runs, patient=not _stands(context)))
+        work = Settling(master.kubectl, _TIMEOUT, wishes, context.reporter, declared, runs, patient=not _stands(context), secrets=context.secrets)
+        settled = settle(work)
         context.notes += settled.lines()
         context.notes += [f"not ready, and not waited for: {each}" for each in settled.outside[:_NAMED]]
         if len(settled.outside) > _NAMED:

@@ -16,7 +16,7 @@ from installer_stub.errors import (
     NotAccepted,
     NotSettled,
 )
-from installer_stub.host.command import Command
+from installer_stub.host.command import Command, Secret, masked
 from installer_stub.host.connection import Connection
 from installer_stub.kube.kubectl import Kubectl
 from installer_stub.kube.workloads import KINDS, Unready, unready
@@ -64,8 +64,11 @@ done
 
 
 @contextmanager
-def diagnosed(kubectl: Callable[[], Kubectl], hosts: Callable[[], Iterable[Connection]]) -> Iterator[None]:
-    """Collect what cluster and hosts say when the block fails in them, before anybody takes them down; and say in the error what is not ready."""
+def diagnosed(kubectl: Callable[[], Kubectl], hosts: Callable[[], Iterable[Connection]], secrets: Sequence[Secret] = ()) -> Iterator[None]:
+    """Collect what cluster and hosts say when the block fails in them, before anybody takes them down; and say in the error what is not ready.
+
+    An application may print what it was given: ``secrets``, which may be appended to meanwhile, are masked in all of it.
+    """
     try:
         yield
     except (ClusterError, CommandFailed, HostsFailed) as error:
@@ -76,23 +79,23 @@ def diagnosed(kubectl: Callable[[], Kubectl], hosts: Callable[[], Iterable[Conne
         except InstallerError:
             asked = None
         if asked is not None and isinstance(error, ClusterError) and not isinstance(error, (NotSettled, NotAccepted)):
-            error.problem += causes(asked)
-        collect(asked, hosts())
+            error.problem += causes(asked, secrets)
+        collect(asked, hosts(), secrets)
         raise
 
 
-def causes(kubectl: Kubectl) -> str:
+def causes(kubectl: Kubectl, secrets: Sequence[Secret] = ()) -> str:
     """Return what is not ready at this moment, for the text of an error that is about something else; nothing where nobody answers."""
     try:
         found = unready(kubectl.items(KINDS, "--all-namespaces"))
     except InstallerError:
         return ""
-    return f"\nnot ready at that moment:\n{listed(kubectl, found[:_PODS])}" if found else ""
+    return f"\nnot ready at that moment:\n{listed(kubectl, found[:_PODS], secrets)}" if found else ""
 
 
-def listed(kubectl: Kubectl, found: Sequence[Unready]) -> str:
+def listed(kubectl: Kubectl, found: Sequence[Unready], secrets: Sequence[Secret] = ()) -> str:
     """Return a line for each, the first few with the end of their logs."""
-    return "\n".join(f"  - {each}{logs_of(kubectl, each) if number < _LOGS else ''}" for number, each in enumerate(found))
+    return masked("\n".join(f"  - {each}{logs_of(kubectl, each) if number < _LOGS else ''}" for number, each in enumerate(found)), secrets)
 
 
 def logs_of(kubectl: Kubectl, unready: Unready) -> str:
@@ -107,19 +110,20 @@ def logs_of(kubectl: Kubectl, unready: Unready) -> str:
     return "".join(f"\n      | {line}" for line in lines)
 
 
-def collect(kubectl: Kubectl | None, hosts: Iterable[Connection]) -> None:
+def collect(kubectl: Kubectl | None, hosts: Iterable[Connection], secrets: Sequence[Secret] = ()) -> None:
     """Write into the run's log what cluster and hosts say: states, events, logs of what is not ready, journals.
 
     What cannot be asked is said there; nothing is raised, because this runs while an error is on its way.
     """
     if kubectl is not None:
         try:
-            _LOG.info("the cluster when it failed:\n%s", kubectl.script(_CLUSTER, str(_MOST), str(_PODS), timeout=_CLUSTER_SECONDS).stdout)
+            said = kubectl.script(_CLUSTER, str(_MOST), str(_PODS), timeout=_CLUSTER_SECONDS).stdout
+            _LOG.info("the cluster when it failed:\n%s", masked(said, secrets))
         except InstallerError as error:
             _LOG.info("the cluster could not be asked when it failed: %s", error.problem)
     for connection in islice(hosts, _HOSTS):
         try:
             result = connection.run(Command.shell(_JOURNALS, str(_MOST)), check=False, timeout=_SECONDS)
-            _LOG.info("%s when it failed:\n%s", connection.host.address, result.stdout)
+            _LOG.info("%s when it failed:\n%s", connection.host.address, masked(result.stdout, secrets))
         except InstallerError as error:
             _LOG.info("%s could not be asked when it failed: %s", connection.host.address, error.problem)

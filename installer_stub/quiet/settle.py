@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from installer_stub.errors import ClusterError, CommandFailed, NotSettled
-from installer_stub.host.command import CommandResult
+from installer_stub.host.command import CommandResult, Secret, masked
 from installer_stub.kube.kubectl import Kubectl
 from installer_stub.kube.workloads import Unready
 from installer_stub.quiet.declared import FILE, NOTHING, Condition, Declared
@@ -70,6 +70,7 @@ class Settling:
     runs: Runs | None = None
     pulls: Callable[[], float] = lambda: float("inf")
     patient: bool = True
+    secrets: Sequence[Secret] = ()  # masked in what pods say
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
     history: History | None = None
@@ -165,7 +166,7 @@ def _unmet(work: Settling) -> str:
         holds, said = _holds(each, work)
         if not holds:
             if work.clock() - since >= each.timeout:
-                raise NotSettled(f"condition {each.name!r} of {FILE} did not hold within {each.timeout:.0f} s: {said}", "look at what it asks; everything else is ready")
+                raise NotSettled(f"condition {each.name!r} of {FILE} did not hold within {each.timeout:.0f} s: {masked(said, work.secrets)}", "look at what it asks; everything else is ready")
             return f"waiting for condition {each.name!r}"
     return ""
 
@@ -183,7 +184,7 @@ def _holds(condition: Condition, work: Settling) -> tuple[bool, str]:
 
 
 def _failure(work: Settling, problem: str, found: Sequence[Unready]) -> NotSettled:
-    lines = listed(work.kubectl, found)
+    lines = listed(work.kubectl, found, work.secrets)
     remedies = "; ".join(dict.fromkeys(each.remedy for each in found[:_NAMED]))
     return NotSettled(f"{problem}\n{lines}" if lines else problem, remedies)
 

@@ -18,7 +18,7 @@ from installer_stub.errors import (
     Interrupted,
     NotSettled,
 )
-from installer_stub.host.command import Command, CommandResult
+from installer_stub.host.command import Command, CommandResult, Secret
 from installer_stub.kube.kubectl import Kubectl
 from installer_stub.kube.workloads import Unready
 from installer_stub.quiet.diagnosis import collect, diagnosed, logs_of
@@ -70,6 +70,18 @@ def test_states_events_logs_of_the_unready_and_journals_are_collected(connection
         assert part in text
     assert "db-0, the run before" not in text
     assert "shop/job" not in text
+
+
+def test_what_an_application_prints_of_its_secrets_is_masked(connection: ScriptedConnection, log: pytest.LogCaptureFixture) -> None:
+    web = '{"items": [{"kind": "Pod", "metadata": {"name": "web-1", "namespace": "shop", "uid": "u"}, "status": {"phase": "Pending"}}]}'
+    connection.on("get nodes,", web)
+    secrets = [Secret("panic 2"), Secret("journal of the unit")]
+    with pytest.raises(ClusterError) as caught, diagnosed(lambda: Kubectl(connection), lambda: [connection], secrets):
+        raise ClusterError("CMD failed")
+    assert "panic 1" in caught.value.problem
+    for text in (caught.value.problem, log.text):
+        assert "panic 2" not in text
+        assert "journal of the unit" not in text
 
 
 def test_who_cannot_be_asked_is_said_and_nothing_is_raised(log: pytest.LogCaptureFixture) -> None:
