@@ -40,6 +40,7 @@ CONFIG: Final = "/run/airseal/renew.yaml"
 KUBEADM_TIMEOUT: Final = 120.0
 _SYSTEMCTL_TIMEOUT: Final = 60.0
 _AFTER_FAILURE: Final = 3600.0  # seconds until the next attempt: what failed wants a person
+_API_AWAY: Final = 180.0  # the same where only the API did not answer: masters that renew start theirs anew just then
 
 
 def keep_certificates(document: HostDocument, report: Report, *, clock: Callable[[], float] = time.time) -> None:
@@ -50,14 +51,13 @@ def keep_certificates(document: HostDocument, report: Report, *, clock: Callable
     report.failed += [Failure(each.path, each.problem) for each in certificates if each.problem]
     failures = len(report.failed)
     waits = _renew_registry(document, report, now)
-    if renewal.my_turn(document.certificates, certificates, now):
-        renew(document, renewal.due(certificates, now), report)
+    away = renewal.my_turn(document.certificates, certificates, now) and renew(document, renewal.due(certificates, now), report)
     after = kubernetes(host_certificates())
     look = renewal.next_look(document.certificates, after, clock())
     if waits:
         look = min(look, renewal.next_slot(document.certificates, clock()))
     if len(report.failed) > failures:
-        look = clock() + _AFTER_FAILURE
+        look = clock() + (_API_AWAY if away else _AFTER_FAILURE)
     _note(look)
 
 
@@ -79,11 +79,10 @@ def kubernetes(certificates: Sequence[Certificate]) -> tuple[Certificate, ...]:
     return tuple(each for each in certificates if not each.path.startswith("/etc/airseal/"))
 
 
-def renew(document: HostDocument, wanted: Sequence[Certificate], report: Report) -> None:
-    """Renew ``wanted``, and let what uses them read the new ones."""
+def renew(document: HostDocument, wanted: Sequence[Certificate], report: Report) -> bool:
+    """Renew ``wanted``, and let what uses them read the new ones. Tell whether nothing is wrong but that the API did not answer."""
     if not document.certificates.master:
-        _renew_node(document, wanted, report)
-        return
+        return _renew_node(document, wanted, report)
     by_kubeadm = [each for each in wanted if renewed_by_kubeadm(each.path)]
     if by_kubeadm:
         _renew_with_kubeadm(document, report)
@@ -92,6 +91,7 @@ def renew(document: HostDocument, wanted: Sequence[Certificate], report: Report)
         _renew_kubelet(document, report)
     if by_kubeadm or kubelet:
         restart_kubelet(report)
+    return False
 
 
 def _renew_registry(document: HostDocument, report: Report, now: float) -> bool:
@@ -171,24 +171,23 @@ def _renew_kubelet(document: HostDocument, report: Report) -> None:
         report.changed.append(what)
 
 
-def _renew_node(document: HostDocument, wanted: Sequence[Certificate], report: Report) -> None:
+def _renew_node(document: HostDocument, wanted: Sequence[Certificate], report: Report) -> bool:
     """While it is valid the API gives the next one; afterwards nobody would answer."""
     mine = [each for each in wanted if each.path == KUBELET_CLIENT]
     if not mine:
-        return
+        return False
     if mine[0].ends <= time.time():
         report.failed.append(Failure(KUBELET_CLIENT, "has ended; from the operator's machine: certs renew, with --master and --node"))
-        return
+        return False
     what = f"{KUBELET_CLIENT} of kubelet"
     try:
         kubelet_client.install(kubelet_request.ask(kubelet_client.request(document.name), document.certificates.validity))
-    except InstallerError as error:
-        report.failed.append(Failure(what, error.problem))
-    except OSError as error:
-        report.failed.append(Failure(what, error.strerror or repr(error)))
-    else:
-        report.changed.append(what)
-        restart_kubelet(report)
+    except (InstallerError, OSError) as error:
+        report.failed.append(Failure(what, error.problem if isinstance(error, InstallerError) else error.strerror or repr(error)))
+        return isinstance(error, kubelet_request.NotAnswered)
+    report.changed.append(what)
+    restart_kubelet(report)
+    return False
 
 
 def restart_kubelet(report: Report) -> None:

@@ -262,8 +262,11 @@ def test_a_node_has_no_ca_it_asks_the_api_and_a_person_only_when_its_own_has_end
     before = (master.root / KUBELET).read_bytes()
     assert "does not answer" in str(master.keep(node).failed[0])
     assert (master.root / KUBELET).read_bytes() == before
+    soon = float((master.root / "run/next-look").read_text()) - time.time()
+    assert soon < 600, "an API that starts anew is asked again in minutes: the masters renew just then"
     master.issue(days=900, kubelet=-1)
     (failure,) = master.keep(node).failed
+    assert float((master.root / "run/next-look").read_text()) - time.time() > 3000, "what wants a person is tried each hour"
     assert "certs renew" in failure.why
     assert master.calls == []
 
