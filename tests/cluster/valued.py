@@ -10,9 +10,9 @@ from typing import Final
 KUBEFILE: Final = """\
 ARG VERSION=v1.36.3
 FROM busybox-tool AS tool
-USER nobody
 CMD never this
 RUN --mount=type=cache,target=/cache --mount=type=secret,id=licence cp /run/secrets/licence /cache/ && echo "made in a stage" > /tmp/made
+USER nobody
 
 FROM kubernetes:${VERSION} AS common
 COPY --from=tool --chmod=0600 /tmp/made /cluster/made.txt
