@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import secrets
 import string
@@ -90,7 +91,10 @@ def remove(connection: Connection, path: str) -> None:
     connection.run(Command.of("rm", "-f", path, f"{path}.new", changes=f"remove {path}"))
 
 
-_OWNERS = "--output=jsonpath={.metadata.ownerReferences[*].name}"
+# kubeadm gives the certificates an owner that ends after two hours: a token without any use, but a token. Of each run that was killed
+# one is left, and nothing but this description tells what it was (kubeadm/app/phases/copycerts, createShortLivedBootstrapToken).
+_OWNER: Final = base64.b64encode(b"Proxy for managing TTL for the kubeadm-certs secret").decode()
+_TOKENS: Final = ("--field-selector=type=bootstrap.kubernetes.io/token", '--output=jsonpath={range .items[*]}{.metadata.name} {.data.description}{"\\n"}{end}')
 
 
 def authority_hash(context: Context) -> str:
@@ -128,9 +132,8 @@ def _take_back(context: Context, master: Connection, token_id: str, *, masters: 
     try:
         remove(master, GRANT_CONFIG)
         if masters:
-            # kubeadm gives the certificates an owner that ends after two hours: a token without any use, but a token.
-            owner = kubectl(context).run("-n", "kube-system", "get", "secret", CERTIFICATES, "--ignore-not-found", _OWNERS, check=False)
-            names += [CERTIFICATES, *(owner.stdout.split() if owner.ok else ())]
+            tokens = kubectl(context).run("-n", "kube-system", "get", "secrets", *_TOKENS, check=False)
+            names += [CERTIFICATES, *(line.split()[0] for line in tokens.stdout.splitlines() if tokens.ok and line.split()[1:] == [_OWNER])]
         arguments = ("-n", "kube-system", "delete", "secret", "--ignore-not-found", "--wait=false", *names)
         kubectl(context).run(*arguments, changes="take the join token back", check=False)
     except HostError:

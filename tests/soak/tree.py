@@ -101,7 +101,7 @@ class Walk:
             if not data:
                 return "empty"
             if b"\0" not in data:
-                text = words.worded(self._of_here(data.decode(errors="surrogateescape")))
+                text = words.worded(_members_in_order(self._of_here(data.decode(errors="surrogateescape"))))
                 key = hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()[:16]
                 texts[key] = text.encode(errors="surrogateescape").decode(errors="replace")
                 return f"text:{key}"
@@ -116,6 +116,11 @@ class Walk:
         for address in sorted(self.names, key=len, reverse=True):
             text = re.sub(rf"(?<![0-9.]){re.escape(address)}(?![0-9])", self.names[address], text)
         return _STAMP.sub(r'\1 <file>"', _SECONDS.sub("<time>", _TIME.sub("<time>", text)))
+
+
+def _members_in_order(text: str) -> str:
+    """Return ``text`` with etcd's members in one order: kubeadm lists them by their random ids."""
+    return re.sub(r"(--initial-cluster=)(\S+)", lambda found: found[1] + ",".join(sorted(found[2].split(","))), text)
 
 
 def _listed(directory: Path) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 from typing import Any
@@ -286,10 +287,14 @@ class TestJoinMasters:
     def test_each_master_has_a_grant_of_its_own_and_the_certificates_do_not_stay(self) -> None:
         plan = make_plan(*masters(M1, M2, "10.0.0.4"))
         hosts = cluster(M1, plan=plan)
-        hosts[M1].on("get secret kubeadm-certs", "bootstrap-token-0wn3r0")  # whose end in two hours ends the certificates
+        owner = base64.b64encode(b"Proxy for managing TTL for the kubeadm-certs secret").decode()
+        theirs = base64.b64encode(b"of the site").decode()
+        # Whose end in two hours ends the certificates; one that a killed run left; and two of others.
+        listed = f"bootstrap-token-0wn3r0 {owner}\nbootstrap-token-k1ll3d {owner}\nbootstrap-token-th31r5 {theirs}\nbootstrap-token-p1a1n0 \n"
+        hosts[M1].on("get secrets .*bootstrap.kubernetes.io/token", listed)
         JoinMasters().run(make_context(plan, hosts))
         assert len(hosts[M1].ran("upload-certs")) == 2
-        assert len(hosts[M1].ran("delete secret .*kubeadm-certs bootstrap-token-0wn3r0")) == 2
+        assert len(hosts[M1].ran("delete secret .*kubeadm-certs bootstrap-token-0wn3r0 bootstrap-token-k1ll3d$")) == 2
 
 
 @pytest.mark.parametrize(
