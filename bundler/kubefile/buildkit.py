@@ -64,12 +64,15 @@ class BuildKit:
     @classmethod
     def find(cls, config: Path | None = None) -> BuildKit | None:
         """Return the first client in PATH through which BuildKit builds, None where none does."""
-        for program in _programs():
-            # The engine's own builder in either case: another one does not see the images that the engine has.
-            for words in (("buildx", "build", "--builder", "default", "--load"), ("build",)):
-                found = cls((program, *words), config)
-                if found.works():
-                    return found
+        # Plug-ins lie in the configuration's directory too, and one that was made for its logins has none: FROM is fetched
+        # by the engine, with those logins, so the user's own configuration does as well.
+        for place in dict.fromkeys((config, None)):
+            for program in _programs():
+                # The engine's own builder in either case: another one does not see the images that the engine has.
+                for words in (("buildx", "build", "--builder", "default", "--load"), ("build",)):
+                    found = cls((program, *words), place)
+                    if found.works():
+                        return found
         return None
 
     def works(self) -> bool:

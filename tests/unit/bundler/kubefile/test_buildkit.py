@@ -74,6 +74,12 @@ def test_the_client_that_builds_is_taken_whichever_it_is(client: Client) -> None
     assert BuildKit.find() == BuildKit((str(older), "build"))
 
 
+def test_a_configuration_for_logins_alone_does_not_hide_the_plug_in(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DOCKER_CONFIG", raising=False)
+    program = client.add(probe=f'[ -z "$DOCKER_CONFIG" ] && {WORKS}')
+    assert BuildKit.find(client.root / "logins") == BuildKit((str(program), "build"), None)
+
+
 def test_an_engine_without_buildkit_says_done_and_brings_nothing(client: Client) -> None:
     assert not BuildKit((str(client.add(buildx="true", probe="true")), "build")).works()
 
