@@ -77,6 +77,7 @@ def test_the_client_that_builds_is_taken_whichever_it_is(client: Client) -> None
 def test_a_configuration_for_logins_alone_does_not_hide_the_plug_in(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DOCKER_CONFIG", raising=False)
     program = client.add(probe=f'[ -z "$DOCKER_CONFIG" ] && {WORKS}')
+    monkeypatch.setattr("bundler.kubefile.buildkit._programs", lambda: iter([str(program)]))  # not the machine's own docker
     assert BuildKit.find(client.root / "logins") == BuildKit((str(program), "build"), None)
 
 
