@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shlex
 import time
 from collections.abc import Callable, Iterable
@@ -28,6 +29,7 @@ from installer_stub.ui.output import pass_on
 
 OLDER: Final = f"{STATE}/commands.json"  # where an older airseal wrote down what is a fact in the ledger now
 _FACT: Final = "command:"  # and the key: done for the cluster whose CA is the value
+_IN_THE_IMAGE: Final = re.compile(r"(?<![\w.$}/:-])/cluster(?=/)")  # a path that is right in the image alone
 _SHOWN: Final = 120  # characters of a command
 _NODES_TIMEOUT: Final = 120.0  # seconds
 
@@ -148,6 +150,8 @@ def _run(context: Context, index: int, command: ClusterCommand, authority: str) 
             remedy = "correct the command or what it names and build again; the build's log has all that it said"
         if error.how.startswith("did not end"):
             remedy = f"CMD --timeout={2 * command.timeout // 60 or 1}m gives it longer; {remedy}"
+        if _IN_THE_IMAGE.search(command.text()):
+            remedy = f"what is /cluster in the image is {context.plan.cluster_directory} on hosts: name files from there (manifests/x.yaml), or by $AIRSEAL_CLUSTER_DIR; {remedy}"
         tail = masked(error.tail, context.secrets)
         raise ClusterError(f"{where}: {_short(command)}\n{error.how}:\n{tail}", remedy) from error
 

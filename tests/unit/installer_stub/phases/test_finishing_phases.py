@@ -167,6 +167,14 @@ class TestRunCommands:
         assert "the build's log" in caught.value.remedy
         assert M1 not in caught.value.remedy
 
+    @pytest.mark.parametrize(("text", "said"), [("kubectl apply -f /cluster/net.yml", True), ("curl x/cluster/a $D/cluster/b", False)])
+    def test_a_path_of_the_image_is_explained(self, context: Context, hosts: dict[str, ScriptedConnection], text: str, said: bool) -> None:  # noqa: FBT001
+        hosts[M1].tasks((1, "no such file\n"))
+        context.plan = replace(context.plan, bundle=bundle_info(commands=(ClusterCommand(("/bin/sh", "-ec", text), 3),)))
+        with pytest.raises(ClusterError) as caught:
+            RunCommands().run(context)
+        assert ("AIRSEAL_CLUSTER_DIR" in caught.value.remedy) is said
+
     def test_what_is_known_to_be_secret_is_masked_in_what_a_command_says(self, context: Context, hosts: dict[str, ScriptedConnection]) -> None:
         context.secrets.append(Secret("hunter22"))
         hosts[M1].tasks((1, "password is hunter22\n"))
