@@ -1,6 +1,6 @@
 """What a CMD knows of the cluster it runs in: variables, the same at the build and at every site.
 
-They are documented (README, "What a CMD finds"), so a name here stays. No secret is among them: the environment of a process can
+They are documented (docs/kubefile.md, "What a CMD finds"), so a name here stays. No secret is among them: the environment of a process can
 be read, and a CMD passes its own on.
 """
 
