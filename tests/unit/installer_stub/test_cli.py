@@ -20,6 +20,7 @@ from installer_stub.bundle.model import ClusterCommand
 from installer_stub.bundle.reasons import Listed
 from installer_stub.version import VERSION
 from tests.unit.installer_stub.bundle.sealed import FILES, Ingredients, ingredients
+from tests.unit.installer_stub.values.test_schema import SHOP as SHOP_VALUES
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -205,3 +206,14 @@ def test_a_reader_that_goes_away_is_no_error(run_file: Path) -> None:
     done = subprocess.run(["bash", "-c", command], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.stderr == ""
     assert done.returncode in {0, 141}
+
+
+def test_inspect_lists_what_a_site_may_set(tmp_path: Path, said: pytest.CaptureFixture[str]) -> None:
+    valued = ingredients(tmp_path / "valued", files={"values.schema.json": (SHOP_VALUES.encode(), 0o644)})
+    bundle = ["--bundle", str(valued.seal(tmp_path / "valued.run"))]
+    assert cli.main(["inspect", "--values", *bundle]) == 0
+    out = said.readouterr().out
+    assert "  replicas (integer, default 2): how many\n" in out
+    assert "  db.password (string, required, secret): of the database\n" in out
+    assert cli.main(["inspect", "--json", *bundle]) == 0
+    assert [each["path"] for each in json.loads(said.readouterr().out)["values"]][:2] == ["replicas", "zones"]
