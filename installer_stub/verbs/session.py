@@ -72,6 +72,9 @@ def verify(run: Session) -> str:
 
     Raises BundleError.
     """
+    receipt = run.bundle.receipt
+    if receipt is not None:
+        run.screen.step("; ".join((f"{run.bundle.info.title}: {receipt.line()}", *(f"allowed: {each}" for each in receipt.allowed))))
     known = recall(run.bundle)
     if known is not None:
         run.screen.step(f"{run.bundle.info.title}: verified before, and unchanged since")
