@@ -30,6 +30,7 @@ class Verb:
 
 VERBS: Final = (
     Verb("init", "write a first Kubefile for manifests, a kustomization or a chart"),
+    Verb("doctor", "whether this machine can build, before anything is downloaded"),
     Verb("build", "build an artifact from a Kubefile"),
     Verb("base", "bases: what FROM can name"),
     Verb("coverage", "every image of an artifact, and why it is there; what was seen and is not"),
@@ -55,7 +56,7 @@ examples:
 every verb has its own help: airseal VERB --help
 
 exit codes: 0 done, 2 usage, 3 Kubefile or recipe, 4 docker, 5 download, 6 image, 7 cluster, 8 recording, 9 disk full,
-130 stopped; any other: 1"""
+10 rehearsal, 130 stopped; any other: 1"""
 
 
 class Command(Protocol):

@@ -23,7 +23,11 @@ def full_disk_named(*places: Path) -> Iterator[None]:
         raise DiskFull(f"no space left at {place}", "free some space, or name another cache with --cache; what was fetched is kept") from error
 
 
+def existing(place: Path) -> Path:
+    """Return ``place``, or the nearest directory above it that is there."""
+    return next(path for path in (place, *place.absolute().parents) if path.exists())
+
+
 def _free(place: Path) -> int:
-    there = next(path for path in (place, *place.absolute().parents) if path.exists())
-    found = os.statvfs(there)
+    found = os.statvfs(existing(place))
     return found.f_bavail * found.f_frsize

@@ -76,6 +76,11 @@ class Engine:
         with docker_errors("docker does not tell its version"):
             return str(self.client.version().get("Version", "unknown"))
 
+    def info(self) -> dict[str, Any]:
+        """Return what ``docker info`` says. Raises DockerError."""
+        with docker_errors("docker does not tell what it is"):
+            return dict(self.client.info())
+
     def close(self) -> None:
         """End the connection."""
         self.client.close()

@@ -1,0 +1,1 @@
+"""What a machine needs to build, looked at in a second and before anything is downloaded."""

@@ -1,0 +1,96 @@
+"""The examinations. Each answers yes, no or could not tell; facts in, judgement out, so that every answer can be tried."""
+
+from __future__ import annotations
+
+import platform
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Final
+
+from bundler.disk import existing
+from bundler.pack.portable_python import is_built, obstacle
+from installer_stub.ui.transfer import size
+
+# Measured with the example: 387 MB of image, 580 MB of artifact, both again while it is rehearsed, and images in docker's volumes.
+_CACHE_BYTES: Final = 10 << 30
+_DOCKER_BYTES: Final = 10 << 30
+_MEMORY: Final = 3 << 30  # one master and one node use 2 GiB
+_MACHINES: Final = {"x86_64": "amd64", "aarch64": "arm64"}
+
+
+class Answer(StrEnum):
+    """What an examination found."""
+
+    YES = "yes"
+    NO = "no"
+    UNKNOWN = "could not tell"
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """One thing that a build needs. ``remedy`` for every answer but yes."""
+
+    what: str
+    answer: Answer
+    found: str = ""
+    remedy: str = ""
+
+    def line(self) -> str:
+        """Say it in one line."""
+        sign = {Answer.YES: "✓", Answer.NO: "✗", Answer.UNKNOWN: "?"}[self.answer]
+        return f"{sign} {self.what}{f': {self.found}' if self.found else ''}" + (f"\n    what to do: {self.remedy}" if self.answer is not Answer.YES else "")
+
+
+def of_engine(info: Mapping[str, Any], address: str) -> tuple[Examined, ...]:
+    """Examine an engine by what ``docker info`` says of it; ``address`` is DOCKER_HOST, empty for this machine's."""
+    machine = str(info.get("Architecture", ""))
+    local = not address or address.startswith("unix://")
+    memory = int(info.get("MemTotal") or 0)
+    found = [
+        Examined("a docker engine", Answer.YES, f"{info.get('ServerVersion', '?')} on {info.get('OperatingSystem', '?')}, {info.get('NCPU', '?')} CPUs"),
+        Examined(
+            "the engine is on this machine", Answer.YES if local else Answer.NO, address or "its own socket",
+            "run airseal where the engine is: hosts of the temporary cluster ask the recorder at this machine's address",
+        ),
+        Examined(
+            "hosts of this architecture", Answer.YES if _MACHINES.get(machine) == _MACHINES.get(platform.machine()) else Answer.NO, machine,
+            "build each platform on a machine of its own kind",
+        ),
+        Examined(
+            "memory for a cluster", Answer.UNKNOWN if not memory else Answer.YES if memory >= _MEMORY else Answer.NO, size(memory) if memory else "",
+            f"{size(_MEMORY)} for one master and one node; more hosts want more",
+        ),
+        Examined(
+            "containers may be privileged", Answer.NO if _rootless(info) else Answer.YES, "rootless" if _rootless(info) else "",
+            "use an engine that runs as root: hosts are containers with systemd and containerd in them",
+        ),
+    ]  # fmt: skip
+    return tuple(found)
+
+
+def _rootless(info: Mapping[str, Any]) -> bool:
+    return any("rootless" in str(option) or "userns" in str(option) for option in info.get("SecurityOptions") or ())
+
+
+def of_disk(what: str, path: Path, wanted: int) -> Examined:
+    """Examine the room where ``path`` is, or will be."""
+    try:
+        free = shutil.disk_usage(existing(path)).free
+    except OSError as error:
+        return Examined(what, Answer.UNKNOWN, f"{path}: {error.strerror}", "the engine's disk is not this machine's: look there")
+    return Examined(what, Answer.YES if free >= wanted else Answer.NO, f"{size(free)} free at {path}", f"{size(wanted)} are enough for most applications")
+
+
+def of_machine(cache: Path, docker_root: str) -> tuple[Examined, ...]:
+    """Examine this machine: room, a docker client with BuildKit, the Python that is frozen."""
+    client = shutil.which("docker")
+    reason = "" if is_built(cache) else obstacle()
+    return (
+        of_disk("room in the cache", cache, _CACHE_BYTES),
+        of_disk("room in docker", Path(docker_root), _DOCKER_BYTES) if docker_root else Examined("room in docker", Answer.UNKNOWN, "", "docker info"),
+        Examined("a docker client, for BuildKit", Answer.YES if client else Answer.NO, client or "no docker in PATH", "install docker-ce-cli or docker.io: secrets, caches and here-documents want BuildKit"),
+        Examined("a Python to freeze that starts on glibc 2.17", Answer.NO if reason else Answer.YES, reason or ("built before" if is_built(cache) else "ten minutes, once"), "install what is missing, or --runtime host for hosts as new as this machine"),
+    )  # fmt: skip
