@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import fcntl
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from registry_snapshot.store.ours import open_lock
 
 
 @contextmanager
@@ -18,7 +21,7 @@ def working_directory(cache: Path, name: str = "recordings") -> Iterator[Path]:
     """
     root = cache / name
     root.mkdir(parents=True, exist_ok=True)
-    with (root / ".lock").open("w") as lock:
+    with os.fdopen(open_lock(root / ".lock"), "rb") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         for left in root.iterdir():
             if left.is_dir() and not _is_alive(left):

@@ -163,7 +163,12 @@ def own_files(recipe: Recipe) -> dict[str, str]:
     """Return the SHA-256 of every file that lies beside the recipe in files/, by its path there."""
     top = recipe.directory / FILES
     found = sorted(path for path in top.rglob("*") if path.is_file())
-    return {path.relative_to(top).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in found}
+    return {path.relative_to(top).as_posix(): _hash(path) for path in found}
+
+
+def _hash(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def image_tag(recipe: Recipe, pins: Pins) -> str:

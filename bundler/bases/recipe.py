@@ -9,17 +9,19 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from bundler.bases.edits import EDITS
 from bundler.errors import RecipeError
 from registry_snapshot.errors import RegistryError
 from registry_snapshot.oci.descriptor import Platform
 from registry_snapshot.oci.reference import Reference
+from registry_snapshot.store.bounded import read_file
 
 DIRECTORY = Path(__file__).parent
 _FORMATS = ("bare", "list")
 _ARCHIVES = ("", "tar", "deb")
+_MOST_VALUES: Final = 10_000  # of a recipe; ours has 300
 _VERSION = re.compile(r"[\w][\w.-]{0,127}", re.ASCII)
 
 
@@ -114,12 +116,24 @@ def _load(file: Path) -> dict[str, Any]:
     import yaml
 
     try:
-        value = yaml.safe_load(file.read_text())
+        value = yaml.safe_load(read_file(file))
     except (OSError, yaml.YAMLError) as error:
         raise RecipeError(f"{file}: cannot be read: {error}") from None
     if not isinstance(value, dict):
         raise RecipeError(f"{file}: is not a mapping")
+    if _is_laughter(value):
+        raise RecipeError(f"{file}: its aliases stand for more than {_MOST_VALUES} values", "write less")
     return value
+
+
+def _is_laughter(value: object) -> bool:
+    """Tell whether aliases of aliases make a small file a huge value: it is small as long as nobody writes it out."""
+    waiting, seen = [value], 0
+    while waiting and seen <= _MOST_VALUES:
+        seen += 1
+        here = waiting.pop()
+        waiting += [*here.keys(), *here.values()] if isinstance(here, dict) else here if isinstance(here, list) else ()
+    return seen > _MOST_VALUES
 
 
 def _download(item: dict[str, Any], fill: Mapping[str, str]) -> Download:

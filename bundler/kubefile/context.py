@@ -12,6 +12,7 @@ from typing import Final
 from bundler.errors import UsageError
 from bundler.kubefile.parse import Kubefile
 from bundler.kubefile.stages import Stages
+from registry_snapshot.store.bounded import read_file
 
 RENDERED: Final = ".airseal.Dockerfile"  # the name of the rendered file inside the tar
 ARTIFACTS: Final = "**/*.run"  # artifacts are gigabytes, and an artifact within an artifact doubles with every build
@@ -28,7 +29,7 @@ def ignore_lines(directory: Path, kubefile: Path, output: Path | None) -> tuple[
     own = kubefile.with_name(f"{kubefile.name}.dockerignore")
     file = own if own.is_file() else directory / ".dockerignore"
     try:
-        lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
+        lines = read_file(file).decode().splitlines() if file.is_file() else []
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{file} cannot be read: {error}", "it must be a text file in UTF-8") from None
     return (ARTIFACTS, "**/.*.run.part", *lines, *_of_output(directory, output))

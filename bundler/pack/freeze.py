@@ -27,6 +27,7 @@ from bundler.errors import BuildError
 from bundler.pack import frozen
 from bundler.pack.stub_runtime import StubRuntime
 from installer_stub.phases.base import Reporter
+from registry_snapshot.store.ours import open_lock
 
 KEEP: Final = 8  # frozen programs in the cache; each has 25 MB
 _ROOT: Final = Path(bundler.__file__).resolve().parents[1]
@@ -199,7 +200,7 @@ def _sources() -> Iterator[Path]:
 @contextlib.contextmanager
 def one_at_a_time(directory: Path) -> Iterator[None]:
     """Hold the lock of a part of the cache; whoever else wants it waits."""
-    with (directory / ".lock").open("w") as lock:
+    with os.fdopen(open_lock(directory / ".lock"), "rb") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 

@@ -18,10 +18,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
+import zstandard
+
 from bundler import layer_sizes
 from bundler.bases.extract import extract
 from bundler.bases.pins import load_pins
-from bundler.bases.recipe import Download, Member
+from bundler.bases.recipe import Download, Member, find_recipe
 from bundler.coverage.lists import lists_of
 from bundler.file_store import FileStore
 from bundler.files import collect
@@ -33,6 +35,8 @@ from installer_stub.bundle.zip_format import Entry, directory, place
 from installer_stub.host.exchange import exchange
 from installer_stub.hostside import fetch, sources
 from installer_stub.hostside.service import LayoutDirectory
+from installer_stub.values.schema import FILE as SCHEMA
+from installer_stub.values.sealed import schema_of
 from registry_snapshot.oci import media_types
 from registry_snapshot.oci.descriptor import Descriptor
 from registry_snapshot.oci.digest import Digest
@@ -178,6 +182,30 @@ def settings_of_a_recording(root: Path) -> object:
 def a_kubefile(root: Path) -> object:
     huge(root / "Kubefile")
     return read_source(root)
+
+
+@row
+def what_docker_is_to_ignore(root: Path) -> object:
+    (root / "Kubefile").write_text("FROM scratch\n")
+    huge(root / ".dockerignore")
+    return read_source(root)
+
+
+@row
+def laughter_in_a_recipe(root: Path) -> object:
+    (root / "mine").mkdir()
+    lines = [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10 if n else ['x'] * 10)}]" for n in range(12)]
+    (root / "mine" / "recipe.yaml").write_text("\n".join([*lines, "versions: {v1: {kubernetes: *a11}}", "downloads: []"]))
+    return find_recipe("mine:v1", AMD64, root)
+
+
+@row
+def what_a_site_may_set(root: Path) -> object:
+    blobs = DiskBlobStore(root)
+    packer = zstandard.ZstdCompressor().compressobj(size=1 << 29)  # a frame that tells its size
+    frame = b"".join([*(packer.compress(bytes(1 << 20)) for _ in range(512)), packer.flush()])
+    blob = Descriptor(FILE_ZSTD, blobs.put(frame), len(frame))
+    return schema_of([ClusterFile(SCHEMA, 0o644, 9, blob.digest, blob)], blobs)
 
 
 @row
