@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
+import io
 import json
 import subprocess
 import sys
+import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +17,8 @@ import yaml
 
 from bundler.coverage.lists import recorded_name
 from installer_stub.bundle.reader import Bundle
-from registry_snapshot.oci.descriptor import Descriptor
+from registry_snapshot.oci.descriptor import Platform
+from registry_snapshot.oci.media_types import OCI_CONFIG, OCI_LAYER_GZIP, OCI_MANIFEST
 from registry_snapshot.store.disk import DiskBlobStore
 from tests.clients.upstream import fill
 from tests.cluster.conftest import OUTPUT
@@ -23,7 +27,7 @@ from tests.conformance.distribution import DistributionRegistry
 from tests.demo.shop import ROOT
 from tests.testbed.cache import Cache
 from tests.testbed.parts import Parts
-from tests.unit.registry_snapshot.images import AMD64, ARM64, make_image, make_index
+from tests.unit.registry_snapshot.images import AMD64, ARM64, Image, make_index, put, put_json
 
 pytestmark = pytest.mark.cluster
 CHILD_TOOL = f"{REGISTRY}/listed/child:1"
@@ -51,6 +55,19 @@ class World:
         return done
 
 
+def _image(blobs: DiskBlobStore, name: str, platform: Platform) -> Image:
+    """Make an image of one file that says its name: a build measures what its layers unpack to."""
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as tar:
+        entry = tarfile.TarInfo("name")
+        entry.size = len(name.encode())
+        tar.addfile(entry, io.BytesIO(name.encode()))
+    layer = put(blobs, OCI_LAYER_GZIP, gzip.compress(packed.getvalue(), mtime=0))
+    config = put_json(blobs, OCI_CONFIG, {"os": platform.os, "architecture": platform.architecture, "rootfs": {"type": "layers", "diff_ids": []}})
+    value = {"schemaVersion": 2, "mediaType": OCI_MANIFEST, "config": config.to_json(), "layers": [layer.to_json()]}
+    return Image(put_json(blobs, OCI_MANIFEST, value), config, (layer,))
+
+
 @pytest.fixture(scope="module")
 def world(cache: Cache, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """Beside the internet a registry of our own, which a mirrors file names: it holds an image for every seed."""
@@ -58,8 +75,8 @@ def world(cache: Cache, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Wo
     parts.build_all(only=("registry", "crane"))
     blobs = DiskBlobStore(where / "images")
     names = sorted({seed.image.partition("@")[0] for seed in SEEDS if seed.image.startswith(REGISTRY)} | {CHILD_TOOL})
-    offers: dict[str, Descriptor] = {name: make_index(blobs, {AMD64: make_image(blobs, name), ARM64: make_image(blobs, name, ARM64)}) for name in names}
-    offers[FOREIGN] = make_index(blobs, {ARM64: make_image(blobs, FOREIGN, ARM64)})
+    offers = {name: make_index(blobs, {AMD64: _image(blobs, name, AMD64), ARM64: _image(blobs, name, ARM64)}) for name in names}
+    offers[FOREIGN] = make_index(blobs, {ARM64: _image(blobs, FOREIGN, ARM64)})
     with DistributionRegistry(parts.out("registry") / "registry", where / "registry") as upstream:
         fill(upstream, parts.out("crane") / "crane", blobs, offers)
         mirrors = yaml.safe_load(cache.mirrors.read_text())
