@@ -42,7 +42,11 @@ def open_ours(path: Path, flags: int, mode: int = 0o600) -> int:
 
 def open_lock(path: Path) -> int:
     """Return a file to lock at ``path``, made if it is not there. Nothing is ever written to it, so whose it is does not matter. Raises OSError."""
-    return os.open(path, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, 0o644)
+    flags = os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+    try:
+        return os.open(path, flags | os.O_RDWR | os.O_CREAT, 0o644)  # to write, though nobody does: NFS locks no other exclusively (flock(2))
+    except PermissionError:  # another user's, in a cache that they share
+        return os.open(path, flags | os.O_RDONLY)
 
 
 def is_at(descriptor: int, path: Path) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 
 from registry_snapshot.oci.digest import Digest
 from registry_snapshot.store.disk import DiskBlobStore
-from registry_snapshot.store.ours import is_at, open_ours
+from registry_snapshot.store.ours import is_at, open_lock, open_ours
 from tests.fakes.traps import TRAPS, Trap
 
 
@@ -68,3 +69,20 @@ def test_a_store_begins_a_file_of_its_own_beside_a_partial_that_is_not_its(tmp_p
     assert victim.read_bytes() == b"mine"
     store.sweep()
     assert victim.read_bytes() == b"mine"
+
+
+def test_a_lock_is_nobodys_file_in_particular_and_no_link_is_followed(tmp_path: Path) -> None:
+    lock, victim = tmp_path / ".lock", tmp_path / "victim"
+    victim.write_text("theirs")
+    first = open_lock(lock)
+    fcntl.flock(first, fcntl.LOCK_EX)
+    second = open_lock(lock)
+    with pytest.raises(BlockingIOError):
+        fcntl.flock(second, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    os.close(first)
+    fcntl.flock(second, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    os.close(second)
+    (tmp_path / "link").symlink_to(victim)
+    with pytest.raises(OSError, match="symbolic links"):
+        open_lock(tmp_path / "link")
+    assert victim.read_text() == "theirs"
