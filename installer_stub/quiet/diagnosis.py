@@ -23,7 +23,7 @@ from installer_stub.kube.workloads import KINDS, Unready, unready
 
 _LOG: Final = logging.getLogger("airseal.diagnosis")
 _LINES: Final = 15  # of a log, in an error
-_CHARACTERS: Final = 2000
+_WIDTH: Final = 300  # characters of each
 _LOGS: Final = 3  # in an error
 _PODS: Final = 12  # of which logs are collected
 _MOST: Final = 96 * 1024  # bytes of each part
@@ -106,7 +106,7 @@ def logs_of(kubectl: Kubectl, unready: Unready) -> str:
         said = kubectl.script(_TAIL, unready.namespace, unready.pod, str(_LINES), timeout=_SECONDS).stdout
     except InstallerError as error:
         return f"\n      its log cannot be read: {error.problem}"
-    lines = [line[:300] for line in said.strip()[-_CHARACTERS:].splitlines()]
+    lines = [line[:_WIDTH] for line in said.strip().splitlines()[-_LINES:]]
     return "".join(f"\n      | {line}" for line in lines)
 
 
