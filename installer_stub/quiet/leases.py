@@ -17,6 +17,9 @@ from installer_stub.quiet.traces import election
 Object = Mapping[str, Any]
 _IDENTITY: Final = "apiserver.kubernetes.io/identity"  # an API server's own mark, an hour long: nobody waits for it
 _NODES: Final = "kube-node-lease"  # kubelets' heartbeats
+# What these have still to do shows in what is unready: a pod that is not scheduled, a replica that is not made. So while they lead nobody waits
+# for the end of their lease; one that has lost its leader is waited for as any other.
+_SHOWN: Final = frozenset({("kube-system", "kube-scheduler"), ("kube-system", "kube-controller-manager")})
 SKEW: Final = 2.0  # seconds between the clocks of two hosts, and of the holder's own delay
 LONGEST: Final = 120.0  # a lease that lasts longer is not waited out
 # So long somebody may take over a lease that nobody renews; after that it is what is left of something.
@@ -61,7 +64,8 @@ def leaders(objects: Iterable[Object]) -> tuple[Leader, ...]:
 
 def longest(found: Iterable[Leader], now: float) -> float:
     """Return how long the longest lease with a living holder lasts, LONGEST at most."""
-    return min(LONGEST, max((each.duration for each in found if each.overdue(now) is None), default=0.0))
+    awaited = (each.duration for each in found if each.overdue(now) is None and (each.namespace, each.name) not in _SHOWN)
+    return min(LONGEST, max(awaited, default=0.0))
 
 
 def headless(found: Iterable[Leader], now: float) -> tuple[Unready, ...]:
