@@ -60,17 +60,21 @@ def define(parser: ArgumentParser) -> None:
 def run(arguments: Namespace) -> int:
     """Build, and say what was built."""
     import logging
+    import time
     from contextlib import closing
     from tempfile import gettempdir
 
     from bundler.build import build
     from bundler.cache.builds import in_use
+    from bundler.cache.tidy import tidy
     from bundler.disk import full_disk_named
     from bundler.engine import Engine
     from bundler.errors import BuildError
+    from bundler.pack.portable_python import home_of
     from installer_stub.errors import InstallerError
     from installer_stub.ui.console import console
     from installer_stub.ui.logfile import log_file
+    from installer_stub.ui.transfer import size
     from registry_snapshot.errors import RegistryError
 
     options = parse_build(arguments)
@@ -80,6 +84,8 @@ def run(arguments: Namespace) -> int:
         try:
             with closing(Engine.connect()) as engine, in_use(options.cache):
                 built = build(options, engine, reporter)
+            if freed := tidy(options.cache, home_of(options.cache), time.time()):
+                reporter.step(f"removed {size(freed)} from the cache that nobody had used for two months")
         except (BuildError, InstallerError, RegistryError) as error:
             logging.getLogger("airseal").exception("the build failed")
             error.remedy = f"{error.remedy}\n  full log: {log}".lstrip()

@@ -16,6 +16,7 @@ from bundler.cache import in_docker
 from bundler.cache.builds import alone, builds, forget_build, in_use, remember_build
 from bundler.cache.inventory import BLOBS, DOWNLOADS, PYTHONS, REST, Item, inventory
 from bundler.cache.prune import DAY, Rule, kept, may_go, remove
+from bundler.cache.tidy import tidy
 from bundler.cluster.host_image import host_tag
 from bundler.errors import BuildError, UsageError
 from registry_snapshot.oci.digest import Digest
@@ -72,6 +73,18 @@ def test_what_is_there_and_who_holds_it(cache: Path) -> None:
 def test_what_nobody_holds_and_nobody_used_goes(cache: Path, rule: Rule, gone: set[tuple[str, str]]) -> None:
     items = inventory(cache, kept(builds(cache), rule), cache / "portable" / "current")
     assert named(may_go(items, rule, NOW)) == gone
+
+
+def test_a_cache_that_nobody_tends_has_an_end(cache: Path) -> None:
+    for number in range(60):
+        remember_build(cache, f"many:{number}", cache / "x.run", [], NOW + number)
+    store = DiskBlobStore(cache / "store")
+    with in_use(cache):
+        assert tidy(cache, cache / "portable" / "current", NOW) == 0
+    assert tidy(cache, cache / "portable" / "current", NOW) > 0
+    assert [build.title for build in builds(cache)] == [f"many:{number}" for number in range(59, 9, -1)]
+    assert list(store.digests()) == []  # no build that is remembered holds them, and they are a hundred days old
+    assert ((cache / "downloads" / "new").exists(), (cache / "downloads" / "old").exists()) == (True, False)
 
 
 def test_nothing_outside_of_the_cache_is_removed(cache: Path, tmp_path: Path) -> None:

@@ -1,0 +1,29 @@
+"""What every build does at its end, so that a cache on a machine that nobody tends has an end too."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from bundler.cache.builds import alone, builds, forget_build
+from bundler.cache.inventory import inventory
+from bundler.cache.prune import DAY, Rule, kept, may_go, remove
+from bundler.errors import BuildError
+
+# Far from what anybody goes on with; airseal cache prune says it in narrower words.
+RULE: Final = Rule(keep=50, seconds=60 * DAY)
+
+
+def tidy(cache: Path, current_python: Path, now: float) -> int:
+    """Remove what nobody holds and nobody has used for two months, and return its bytes. Nothing while another build runs."""
+    freed = 0
+    try:
+        with alone(cache):
+            everyone = builds(cache)
+            holding = kept(everyone, RULE)
+            freed = sum(item.size for item in may_go(inventory(cache, holding, current_python), RULE, now) if remove(item, cache))
+            for build in everyone[len(holding) :]:
+                forget_build(cache, build.title)
+    except (BuildError, OSError):
+        return freed
+    return freed
