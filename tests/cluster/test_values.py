@@ -94,9 +94,9 @@ def test_values_reach_commands_and_charts_and_the_secret_nothing_else(operator: 
     assert in_cluster == PASSWORD
     assert PASSWORD not in said
     assert m1.run("stat -c '%a %U' /var/lib/airseal/values /var/lib/airseal/values/secrets/db.password").stdout.split() == ["700", "root", "600", "root"]
-    holding = m1.run("grep -rlF 'hunter22' /var/lib/airseal /etc/airseal /run/airseal /opt/airseal /var/log 2>/dev/null || true").stdout.split()
+    holding = m1.run(f"grep -rlF '{PASSWORD}' /var/lib/airseal /etc/airseal /run/airseal /opt/airseal /var/log 2>/dev/null || true").stdout.split()
     assert sorted(holding) == [f"/var/lib/airseal/values/{name}" for name in ("given.json", "secrets/db.password", "values.yaml")]
-    assert "hunter22" not in m1.run(f"kubectl {ADMIN} -n kube-system get configmap airseal-site -o yaml").stdout
+    assert PASSWORD not in m1.run(f"kubectl {ADMIN} -n kube-system get configmap airseal-site -o yaml").stdout
 
 
 def test_fewer_words_keep_them_and_nothing_runs_again(operator: Operator) -> None:
