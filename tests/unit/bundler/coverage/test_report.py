@@ -53,9 +53,9 @@ REPORT = Report("shop:1.4.0", LOCK, OUT, {Reference.parse("a/ran:1"): 0.0})
 def test_the_table_says_how_each_image_came_in_and_what_did_not() -> None:
     lines = list(table(REPORT))
     assert [line.split()[0:4] for line in lines[:3]] == [
-        ["docker.io/a/ran:1", "1.5", "MB", "recorded"],
-        ["docker.io/a/scanned:1", "1.5", "MB", "scanned"],
-        ["docker.io/a/told:1", "1.5", "MB", "listed"],
+        ["docker.io/a/ran:1", "1.4", "MiB", "recorded"],
+        ["docker.io/a/scanned:1", "1.4", "MiB", "scanned"],
+        ["docker.io/a/told:1", "1.4", "MiB", "listed"],
     ]
     assert lines[0].endswith("Deployment shop/api, container api (and 1 more)")
     assert lines[3] == "3 images: 1 recorded, 1 scanned, 1 listed"
