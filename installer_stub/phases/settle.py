@@ -18,6 +18,8 @@ from installer_stub.quiet.settle import Runs, Settling, settle
 from installer_stub.site.model import BundleState
 
 _TIMEOUT: Final = 1800.0  # seconds: gigabytes of images over a slow network
+_ALIVE: Final = Command.of("true")
+_ANSWER: Final = 60.0  # seconds for a host to answer that
 _NAMED: Final = 10  # of what is reported
 
 
@@ -33,13 +35,23 @@ class Settle(Phase):
         return plan.masters[:1]
 
     def run(self, context: Context) -> None:
-        """Raises NotSettled, which names every workload that is not ready."""
+        """Raises NotSettled, which names every workload that is not ready, and HostUnreachable for a host that dies meanwhile.
+
+        A node that may fail alone is left out then, and nobody waits for what wants to run on it.
+        """
         wait_for_api(context)
         master = speaker(context)
         declared = declared_on(master.connection, context.plan)
-        wishes = Wishes(scope=scope(context), excused=declared.excused, images=_images(context))
+
+        def wishes() -> Wishes:
+            return Wishes(scope=scope(context), excused=declared.excused, images=_images(context))
+
+        def anew() -> Wishes:
+            context.each(context.plan.hosts, lambda _host, connection: connection.run(_ALIVE, timeout=_ANSWER))
+            return wishes()
+
         runs = runner_of(master.connection, context.plan)
-        work = Settling(master.kubectl, _TIMEOUT, wishes, context.reporter, declared, runs, patient=not _stands(context), secrets=context.secrets)
+        work = Settling(master.kubectl, _TIMEOUT, wishes(), context.reporter, declared, runs, anew=anew, patient=not _stands(context), secrets=context.secrets)
         settled = settle(work)
         context.notes += settled.lines()
         context.notes += [f"not ready, and not waited for: {each}" for each in settled.outside[:_NAMED]]

@@ -21,6 +21,7 @@ from installer_stub.ui.transfer import duration
 _INTERVAL: Final = 2.0  # seconds between two looks
 _CALM_INTERVAL: Final = 5.0  # once nothing but quiet is waited for
 _STEADY: Final = 4.0  # seconds: between a Job's end and the pod that its operator makes then, everything is ready for a moment
+_HOSTS: Final = 30.0  # seconds between two looks at hosts while something is waited for
 _AGAIN: Final = 60.0  # seconds after which the same is said again
 _NAMED: Final = 3  # as many are named while we wait; the error names all
 
@@ -58,7 +59,8 @@ class Settled:
 class Settling:
     """What settling works with.
 
-    ``pulls``: seconds since the last pull, 0 while one is under way. ``patient``: False where this run has changed nothing: then a cluster that is
+    ``pulls``: seconds since the last pull, 0 while one is under way. ``anew``: what is asked of the cluster now, after a look at its hosts: one that
+    has died meanwhile is an error, or is not asked for any more. ``patient``: False where this run has changed nothing: then a cluster that is
     as it is wanted need not prove again that it stays so.
     """
 
@@ -69,6 +71,7 @@ class Settling:
     declared: Declared = NOTHING
     runs: Runs | None = None
     pulls: Callable[[], float] = lambda: float("inf")
+    anew: Callable[[], Wishes] | None = None
     patient: bool = True
     secrets: Sequence[Secret] = ()  # masked in what pods say
     clock: Callable[[], float] = time.monotonic
@@ -77,6 +80,7 @@ class Settling:
     began: float = 0.0
     said: str = ""
     said_at: float = 0.0
+    looked_at: float = 0.0
     asked: dict[str, float] = field(default_factory=dict)  # when a condition was asked for first
 
     def say(self, text: str) -> None:
@@ -106,6 +110,7 @@ def settle(work: Settling) -> Settled:
             raise _failure(work, "these cannot become ready any more:", verdict.failed)
         if verdict is None or verdict.waiting:
             calm = 0
+            _look_at_hosts(work)
             text = text or _summary(verdict.waiting if verdict else ())
         else:
             calm += 1
@@ -122,6 +127,12 @@ def settle(work: Settling) -> Settled:
         if work.clock() >= deadline:
             raise _too_late(work, verdict, text)
         work.sleep(pause)
+
+
+def _look_at_hosts(work: Settling) -> None:
+    now = work.clock()
+    if work.anew is not None and now - max(work.looked_at, work.began) >= _HOSTS:
+        work.wishes, work.looked_at = work.anew(), now
 
 
 def _look(work: Settling) -> Verdict:

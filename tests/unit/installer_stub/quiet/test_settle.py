@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from installer_stub.errors import NotSettled
+from installer_stub.errors import HostUnreachable, NotSettled
 from installer_stub.host.command import Command, CommandResult
 from installer_stub.kube.kubectl import Kubectl
 from installer_stub.quiet.declared import Condition, Declared
@@ -179,3 +179,31 @@ def test_a_condition_that_does_not_hold_in_its_time_is_named(declared: Declared,
     with pytest.raises(NotSettled, match=said):
         cluster.settle(timeout=1000, connection=connection, declared=declared, runs=lambda _argv, _timeout: CommandResult(7, "", "no shop"))
     assert 1020 <= cluster.now <= 1030
+
+
+def test_hosts_are_looked_at_while_something_is_waited_for_and_a_dead_one_ends_it() -> None:
+    cluster, asked = Cluster([WAITING]), list[float]()
+
+    def anew() -> Wishes:
+        asked.append(cluster.now)
+        if len(asked) == 2:
+            raise HostUnreachable("10.0.1.1", "it does not answer")
+        return Wishes(10.0)
+
+    with pytest.raises(HostUnreachable):
+        cluster.settle(timeout=1800, anew=anew)
+    assert 30 <= asked[0] < 40
+    assert 60 <= asked[1] < 80, "not after half an hour"
+
+
+def test_what_wants_to_run_on_a_host_that_was_left_out_is_not_waited_for() -> None:
+    cluster = Cluster([WAITING])
+    settled = cluster.settle(timeout=1800, anew=lambda: Wishes(10.0, excused={("Deployment", "shop", "web")}))
+    assert [each.name for each in settled.outside] == ["web"]
+    assert cluster.now < 60
+
+
+def test_a_cluster_that_is_ready_asks_no_host() -> None:
+    asked: list[float] = []
+    Cluster([READY]).settle(floor=60, timeout=120, anew=lambda: asked.append(1.0) or Wishes(60.0))  # type: ignore[func-returns-value]
+    assert asked == []
