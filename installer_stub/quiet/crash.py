@@ -46,7 +46,7 @@ def final_crashes(objects: Iterable[Object], now: float, *, coming: bool) -> tup
     for pod in looping:
         age = now - (_started(pod) or now)
         for status in _loops(pod, now):
-            ended = (status.get("lastState") or {}).get("terminated") or {}
+            ended = _last_end(status)
             after = (seconds(ended.get("startedAt")) or 0.0) >= settled + _REACHED
             if (after and not coming) or (age >= MOST and not works):
                 metadata = pod["metadata"]
@@ -61,11 +61,27 @@ def _loops(pod: Object, now: float) -> Iterator[Object]:
     if any(owner.get("kind") == "Job" for owner in pod["metadata"].get("ownerReferences") or []):
         return
     for status in container_statuses(pod):
-        waiting = (status.get("state") or {}).get("waiting") or {}
         restarts, started = int(status.get("restartCount") or 0), _started(pod)
         enough = restarts >= RESTARTS or (restarts > 0 and started is not None and now - started >= GRACE)
-        if waiting.get("reason") == "CrashLoopBackOff" and enough:
+        if enough and _is_down(status):
             yield status
+
+
+def _is_down(status: Object) -> bool:
+    """Tell whether a container has crashed and waits for its next start: kubelets say so by the wait, or (v1.36) leave the end as its state."""
+    state = status.get("state") or {}
+    ended = state.get("terminated") or {}
+    return (state.get("waiting") or {}).get("reason") == "CrashLoopBackOff" or bool(ended.get("exitCode"))
+
+
+def _last_end(status: Object) -> Object:
+    return (status.get("state") or {}).get("terminated") or (status.get("lastState") or {}).get("terminated") or {}
+
+
+def crashing_pods(objects: Iterable[Object], now: float) -> frozenset[tuple[str, str]]:
+    """Return namespace and name of every pod in which a container is in a loop, final or not."""
+    pods = (item for item in objects if item.get("kind") == "Pod")
+    return frozenset((str(pod["metadata"].get("namespace", "")), str(pod["metadata"]["name"])) for pod in pods if any(_loops(pod, now)))
 
 
 def _started(pod: Object) -> float | None:

@@ -10,7 +10,7 @@ from typing import Any, Final
 from installer_stub.kube.pods import lacking_images, pods_of
 from installer_stub.kube.scope import Scope
 from installer_stub.kube.workloads import Unready, failed_pods, unready
-from installer_stub.quiet.crash import Crash, crash_of, final_crashes
+from installer_stub.quiet.crash import Crash, crash_of, crashing_pods, final_crashes
 from installer_stub.quiet.custom import undeployed, unsatisfied
 from installer_stub.quiet.history import History, begin, proceed
 from installer_stub.quiet.leases import SKEW, headless, leaders, longest
@@ -72,7 +72,8 @@ def judge(look: Look, history: History | None, wishes: Wishes, warnings: Iterabl
     mine, outside = _split(look, wishes.scope, warnings)
     excused = [each for each in mine if (each.kind, each.namespace, each.name) in wishes.excused]
     mine = tuple(_finally(each, objects, wishes.images) for each in mine if each not in excused)
-    crashes = final_crashes(objects, now, coming=any(not _loops(each) for each in mine))
+    looping = crashing_pods(objects, now)
+    crashes = final_crashes(objects, now, coming=any((each.namespace, each.pod) not in looping for each in mine))
     waiting = [_crashing(each, objects, crashes) for each in mine]
     if not waiting:
         waiting += wishes.scope.split(headless(elections, now), objects)[0]
@@ -131,10 +132,6 @@ def _crashing(each: Unready, objects: Sequence[Object], crashes: Sequence[Crash]
 def _is(item: Object, each: Unready) -> bool:
     metadata = item["metadata"]
     return (item.get("kind"), str(metadata.get("namespace") or ""), metadata["name"]) == (each.kind, each.namespace, each.name)
-
-
-def _loops(each: Unready) -> bool:
-    return "CrashLoopBackOff" in each.reason
 
 
 def _plural(kind: str, count: int) -> str:

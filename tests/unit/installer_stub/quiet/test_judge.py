@@ -109,6 +109,13 @@ def test_a_failed_pod_of_nobody_is_told_and_one_of_an_operator_is_waited_for() -
     assert [(each.name, each.failed) for each in found.waiting] == [("db-0", False)]
 
 
+def left_ended(item: dict[str, Any]) -> dict[str, Any]:
+    """Return the pod with its container's end as its state, and the end before as the last one."""
+    (status,) = item["status"]["containerStatuses"]
+    before = {"terminated": {**status["lastState"]["terminated"], "startedAt": stamp(1)}}
+    return {**item, "status": {**item["status"], "containerStatuses": [{**status, "state": status["lastState"], "lastState": before}]}}
+
+
 WEB, DB = deployment(available=0), deployment("db", available=0)
 
 
@@ -124,6 +131,9 @@ WEB, DB = deployment(available=0), deployment("db", available=0)
         ([WEB, crashing(owner=WEB, restarts=9), DB], 301.0, True),  # but not for ever
         ([WEB, crashing(owner=WEB, restarts=9), thing("Job", "import", spec={}, status={"active": 1})], 301.0, False),  # a Job ends by itself
         ([crashing("alone")], 62.0, True),
+        ([WEB, left_ended(crashing(owner=WEB))], 62.0, True),  # as v1.36 shows it
+        ([WEB, left_ended(crashing(owner=WEB)), pod("db-0", ready=70.0)], 75.0, False),
+        ([WEB, left_ended(crashing(owner=WEB, restarts=0))], 900.0, False),  # it has ended for the first time
         ([thing("Job", "import", spec={}, status={"active": 1}), crashing("import-x", owner=thing("Job", "import"))], 900.0, False),  # it counts its own
     ],
 )
