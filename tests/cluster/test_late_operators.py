@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -119,7 +120,7 @@ spec:
 def test_a_crash_loop_ends_the_build_with_its_last_words_and_all_is_in_the_log(cache: Cache, tmp_path: Path) -> None:
     done = build(cache, tmp_path, CRASH)
     assert done.returncode != 0
-    assert "Deployment default/crashing: container main crashed 4 times, with status 3 at last" in done.stderr
+    assert re.search(r"Deployment default/crashing: container main crashed \d times, with status 3 at last", done.stderr)
     assert "| [pod/crashing-" in done.stderr
     assert "no such table: orders" in done.stderr
     assert "Pod default/test" not in done.stderr  # failed, and nobody's
