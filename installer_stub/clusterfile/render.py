@@ -61,7 +61,7 @@ def _settings(settings: SiteSettings) -> list[str]:
     """Return what most sites never say: comments where this one does not."""
     lines = ["", "# Environment of the application's commands; another value runs them again. No passwords: the site's record keeps it."]
     lines += ["env:", *_pairs(settings.env)] if settings.env else ["# env:", "#   SITE: north"]
-    lines += ["", "# What the bundle lets a site decide: inspect --values lists it. Secrets are given with --set-file and stand nowhere here."]
+    lines += ["", "# What the bundle lets a site decide. Secrets are given with --set-file and stand nowhere here. What there is: inspect --values"]
     lines += [f"values: {json.dumps(tree(dict(settings.values)))}"] if settings.values else ["# values: {}"]
     lines += ["", "# The rest stays for the life of the cluster, but for containerd's patch."]
     port = settings.registry_port

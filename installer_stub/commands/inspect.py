@@ -20,7 +20,7 @@ def define(parser: ArgumentParser, verb: str) -> None:
     """Add the options."""
     del verb
     parser.add_argument("--json", action="store_true", help="print JSON")
-    parser.add_argument("--values", action="store_true", help="list what a site may set: install --set, --set-file, --values")
+    parser.add_argument("--values", action="store_true", help="list what a site may set, by --set, --set-file and --values")
     add_bundle_option(parser)
     parser.epilog = "examples:\n  ./{prog} inspect\n  ./{prog} inspect --json | jq .kubernetes\n  ./{prog} inspect --values    what --set can set\n  ./{prog} inspect --bundle other.run"
 

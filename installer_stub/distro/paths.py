@@ -28,3 +28,5 @@ BUNDLED: Final = "bin/kubeadm"  # below /cluster: what makes a cluster image one
 CONFIG_MAP: Final = "kubeadm-config"  # in kube-system
 KUBELET_CONFIG_MAP: Final = "kubelet-config"
 CERTIFICATES: Final = "kubeadm-certs"  # a Secret in kube-system, while masters join
+# The description of the token that owns it and ends after two hours (kubeadm/app/phases/copycerts, createShortLivedBootstrapToken).
+CERTIFICATES_OWNER: Final = "Proxy for managing TTL for the kubeadm-certs secret"

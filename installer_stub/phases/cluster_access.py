@@ -13,7 +13,7 @@ from typing import Final
 
 from installer_stub.distro.base import JoinGrant
 from installer_stub.distro.kubeadm import KUBEADM
-from installer_stub.distro.paths import CERTIFICATES
+from installer_stub.distro.paths import CERTIFICATES, CERTIFICATES_OWNER
 from installer_stub.errors import ClusterError, HostError, HostUnreachable
 from installer_stub.facts.cluster import NodeFact, gather, is_same_host
 from installer_stub.host.command import Command, Secret
@@ -92,8 +92,8 @@ def remove(connection: Connection, path: str) -> None:
 
 
 # kubeadm gives the certificates an owner that ends after two hours: a token without any use, but a token. Of each run that was killed
-# one is left, and nothing but this description tells what it was (kubeadm/app/phases/copycerts, createShortLivedBootstrapToken).
-_OWNER: Final = base64.b64encode(b"Proxy for managing TTL for the kubeadm-certs secret").decode()
+# one is left, and nothing but its description tells what it was.
+_OWNER: Final = base64.b64encode(CERTIFICATES_OWNER.encode()).decode()
 _TOKENS: Final = ("--field-selector=type=bootstrap.kubernetes.io/token", '--output=jsonpath={range .items[*]}{.metadata.name} {.data.description}{"\\n"}{end}')
 
 
