@@ -141,8 +141,12 @@ class Kubeadm:
             return frozenset()
 
     def join_script(self, config: str) -> str:
-        """Return the script around ``kubeadm join``."""
-        return f"{_PATH}kubeadm join --config {config}\n"
+        """Return the script around ``kubeadm join``.
+
+        kubelet watches the directory of static pods if it is there when it starts; one that comes later it finds at its next tick of 20 s
+        (pkg/kubelet/config/file_linux.go), and a node's balancer that much later.
+        """
+        return f"{_PATH}mkdir -p -m 0700 {paths.MANIFESTS}\nkubeadm join --config {config}\n"
 
     def leave_script(self, settings: SiteSettings = AS_USUAL) -> str:
         """Return the script around ``kubeadm reset``, and for what it leaves behind."""
