@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any, Self
 
+from bundler.cluster.archive import archive
 from bundler.cluster.connection import DockerConnection
 from bundler.cluster.ownership import KEPT, LABEL, Belonging, Owner, orphans
 from bundler.cluster.privilege import (
@@ -143,6 +144,8 @@ class TemporaryHost:
             stop_signal="SIGRTMIN+3",
         )
         self.container = created["Id"]
+        # systemd would take the machine's own for all of them, and they would look like clones of one host.
+        api.put_archive(self.container, "/", archive({"etc/machine-id": (f"{secrets.token_hex(16)}\n".encode(), 0o444)}))
         if self._files:
             api.put_archive(self.container, "/", self._files)
 

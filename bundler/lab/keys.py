@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import io
-import tarfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from bundler.cluster.archive import archive
 
 IDENTITY: Final = "/site/identity"
 KNOWN_HOSTS: Final = "/site/known_hosts"
@@ -49,14 +49,3 @@ def operator_files(own: KeyPair, hosts: Mapping[str, KeyPair]) -> bytes:
     """Return what the operator brings: its key, and the hosts' keys by address."""
     lines = "".join(f"{address} {pair.public}\n" for address, pair in hosts.items())
     return archive({IDENTITY.lstrip("/"): (own.private, 0o600), KNOWN_HOSTS.lstrip("/"): (lines.encode(), 0o644)})
-
-
-def archive(files: Mapping[str, tuple[bytes, int]]) -> bytes:
-    """Return a tar of ``files``, by their path from the root, all of them root's."""
-    made = io.BytesIO()
-    with tarfile.open(fileobj=made, mode="w") as tar:
-        for path, (data, mode) in files.items():
-            entry = tarfile.TarInfo(path)
-            entry.size, entry.mode = len(data), mode
-            tar.addfile(entry, io.BytesIO(data))
-    return made.getvalue()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
+import tarfile
 import time
 from typing import Any
 
@@ -26,6 +28,7 @@ class FakeApi:
         self.refusal = refusal
         self.log: list[str] = []
         self.made: list[dict[str, Any]] = []
+        self.given: list[bytes] = []  # machine-ids
         self.listed: tuple[list[dict[str, Any]], list[dict[str, Any]]] = ([], [])
 
     def create_network(self, name: str, **settings: Any) -> None:
@@ -50,6 +53,11 @@ class FakeApi:
         self.made.append(settings)
         self.log.append(f"create {image}")
         return {"Id": f"c{len(self.made)}"}
+
+    def put_archive(self, container: str, path: str, data: bytes) -> None:
+        assert path == "/"
+        with tarfile.open(fileobj=io.BytesIO(data)) as tar:
+            self.given += [tar.extractfile(entry).read() for entry in tar if entry.name == "etc/machine-id"]  # type: ignore[union-attr]
 
     def start(self, container: str) -> None:
         self.log.append(f"start {container}")
@@ -142,3 +150,14 @@ def test_a_removal_cannot_be_interrupted() -> None:
         os.kill(os.getpid(), signal.SIGINT)
         os.kill(os.getpid(), signal.SIGTERM)
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_no_two_hosts_have_the_same_machine_id() -> None:
+    api = FakeApi()
+    with TemporaryNetwork(engine(api), ME) as network:
+        for name in ("m1", "n1"):
+            host = TemporaryHost(engine(api), "image", network, Remembering(), hostname=name)
+            with pytest.raises(DockerError), host:
+                pass
+    assert len(set(api.given)) == 2
+    assert all(len(each) == 33 for each in api.given)
