@@ -14,7 +14,7 @@ from typing import Any, Final
 from installer_stub.distro import units
 from installer_stub.distro.kubeadm_config import cluster_configuration, dump
 from installer_stub.host.command import Command
-from installer_stub.plan.model import API_NAME, API_PORT, HostPlan, Plan
+from installer_stub.plan.model import API_NAME, API_PORT, STUB, HostPlan, Plan
 
 CERTIFICATE: Final = "/etc/kubernetes/pki/apiserver.crt"
 CONFIG: Final = "/run/airseal/api-certificate.yaml"
@@ -76,7 +76,8 @@ def make() -> Command:
 
 def place() -> Command:
     """Return a command that puts what ``make`` made in its place, certificate and key or neither."""
-    return Command.of_stub("place-certificate", _MADE, changes=f"put the new {CERTIFICATE} in its place")
+    # A program of its own: it waits for its turn with the host's unit, longer than an agent may be busy with one word.
+    return Command.of(STUB, "host", "place-certificate", _MADE, changes=f"put the new {CERTIFICATE} in its place")
 
 
 def _plain(name: str) -> str:
