@@ -5,14 +5,17 @@ from __future__ import annotations
 import codecs
 import secrets
 import tarfile
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, Self
 
 from bundler.cluster.container import TemporaryNetwork, uninterrupted
+from bundler.cluster.exec_channel import ExecChannel
 from bundler.engine import Engine, docker_errors
 from bundler.errors import ClusterFailed
+from installer_stub.host.exchange import NO_STATUS
 
 DIRECTORY: Final = "/site"
 _CHUNK: Final = 1 << 20
@@ -58,16 +61,28 @@ class Operator:
 
     def run(self, argv: Sequence[str], line: Callable[[str], None], *, timeout: float) -> int:
         """Run a program, hand over each line of what it says as it comes, and return its exit status; LATE after ``timeout`` s."""
-        api = self._engine.client.api
-        words = ["timeout", "--signal=TERM", f"--kill-after={_GRACE}", str(int(timeout)), *argv]
+        words = ["env", "-C", DIRECTORY, "HOME=/root", "LANG=C.UTF-8", "timeout", "--signal=TERM", f"--kill-after={_GRACE}", str(int(timeout)), *argv]
+        lock = threading.Lock()
+
+        def tell(receive: Callable[[int], bytes]) -> None:
+            for text in _lines(iter(lambda: receive(_CHUNK), b"")):
+                with lock:
+                    line(text)
+
         with docker_errors(f"docker cannot run {argv[0]} in the lab"):
-            made = api.exec_create(self._id, words, workdir=DIRECTORY, environment={"HOME": "/root", "LANG": "C.UTF-8"})
-            for text in _lines(api.exec_start(made["Id"], stream=True)):
-                line(text)
-            status = api.exec_inspect(made["Id"])["ExitCode"]
-        if status is None:
+            channel = ExecChannel(self._engine.client.api, self._id, words)
+        try:
+            channel.shutdown_write()
+            errors = threading.Thread(target=tell, args=(channel.recv_stderr,), name="operator-stderr")
+            errors.start()
+            tell(channel.recv)
+            errors.join()
+            status = channel.recv_exit_status()
+        finally:
+            channel.close()
+        if status == NO_STATUS:
             raise ClusterFailed(f"{argv[0]} in the lab ended and nobody knows how", "see whether the docker engine was restarted, then build again")
-        return int(status)
+        return status
 
     def _remove(self) -> None:
         import docker.errors

@@ -31,11 +31,11 @@ _HOSTS: Final = 8  # masters come first
 _SECONDS: Final = 60.0  # for each host
 _CLUSTER_SECONDS: Final = 180.0
 
-# The run before the present one says why it ended; where there was none, the present one has to do.
+# The run before the present one says why it ended; where there was none, or kubelet has taken it away, the present one has to do.
 _TAIL: Final = """\
 space=$1 pod=$2 lines=$3; shift 3
 for which in --previous=true --previous=false; do
-    said=$(timeout 20 kubectl "$@" --namespace="$space" logs "$pod" --all-containers --prefix --ignore-errors --tail="$lines" $which 2>/dev/null | grep -v '^error: ')
+    said=$(timeout 20 kubectl "$@" --namespace="$space" logs "$pod" --all-containers --prefix --ignore-errors --tail="$lines" $which 2>/dev/null | grep -v -e '^error: ' -e 'unable to retrieve container logs for ')
     [ -z "$said" ] || { printf '%s\\n' "$said"; break; }
 done
 """

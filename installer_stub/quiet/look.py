@@ -46,8 +46,9 @@ PARTIAL: Final = "unable to retrieve the complete list of server APIs"
 # Discovery fails for an API that is away and still names all others; a kind that cannot be listed is said on stderr.
 _SCRIPT: Final = f"""\
 whole=$1 lines=$2 events=$3; shift 3
-# Asked anew, and not kept: a look writes nothing on the host, not even a cache.
-kinds=$(kubectl "$@" --cache-dir=/dev/null/none api-resources --verbs=list,watch --output=name)
+# What kinds there are is asked anew each time, and not kept: a look writes nothing on the host, not even a cache.
+set -- "$@" --cache-dir=/dev/null/none
+kinds=$(kubectl "$@" api-resources --verbs=list,watch --output=name)
 [ -n "$kinds" ] || exit 1
 rest=$(printf '%s\\n' "$kinds" | grep -vxF -e {' -e '.join((*WHOLE, *_EVENTS))} | sort -u | tr '\\n' ,)
 date +%s

@@ -91,8 +91,8 @@ def test_the_operand_of_an_operator_that_takes_its_time_is_in_the_file(cache: Ca
     assert done.returncode == 0, done.stderr[-3000:]
     images = subprocess.run([tmp_path / "late.run", "images"], capture_output=True, text=True, check=True).stdout
     assert "Deployment default/operand, container main" in images  # it ran: a scan alone would have found it in the ConfigMap
-    assert "nothing happened for " in done.stdout
-    assert "3 Deployments" in done.stdout  # cluster DNS, the operator, its operand
+    assert "nothing happened for " in done.stderr
+    assert "3 Deployments" in done.stderr  # cluster DNS, the operator, its operand
 
 
 CRASH = """\
