@@ -46,7 +46,6 @@ def define(parser: ArgumentParser) -> None:
     record.add_argument("--strict", action="store_true", help="fail if the scan of the cluster finds an image that was neither pulled nor listed, or one that cannot be sealed")
     record.add_argument("--keep-cluster", action="store_true", help="leave the temporary cluster running, to look at it")
     record.add_argument("--allow-internet", action="store_true", help="let commands and pods reach the internet while they are recorded; the file says so for ever (default: a closed network, as at the site)")
-    record.add_argument("--record", default="1+0", metavar="M+N", help="masters and nodes of the temporary cluster, for applications that one host does not satisfy (default 1+0)")
     record.add_argument("--locked", type=Path, metavar="FILE", help="an artifact or its images.lock.json: tags mean what they meant there, and any image that came or went is an error that shows the difference")
     record.add_argument("--update", action="append", default=[], metavar="IMAGE", help="ask registries anew for this image (reference, repository, or all) and record again; without it what was recorded of the same inputs is taken; may be repeated")
     proof = parser.add_argument_group("rehearsal: the finished file installs itself on blank hosts without a network")
@@ -153,7 +152,6 @@ def parse_build(arguments: Namespace) -> BuildOptions:
         image=ImageOptions(
             tuple(arguments.secret), tuple(arguments.ssh), arguments.target, arguments.pull, arguments.no_cache, arguments.docker_config
         ),
-        recorded_on=Topology.parse("--record", arguments.record),
         steps=StepOptions(arguments.locked, tuple(arguments.update)),
         rehearsal=RehearsalOptions(
             Topology.parse("--rehearse", arguments.rehearse), arguments.skip_rehearsal, arguments.keep_lab, arguments.allow_internet
