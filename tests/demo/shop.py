@@ -55,7 +55,15 @@ def order_something(master: BlankHost, host: BlankHost) -> Order:
         f"-v id={int(str(placed['id']))} -c '' -f - <<'SQL'\n"
         "select id || ' ' || item || ' ' || quantity from orders where id = :id;\nSQL"
     )
-    return Order(placed, shown, master.run(psql).stdout.strip())
+    return Order(placed, shown, _through_kubelet(master, psql))
+
+
+def _through_kubelet(master: BlankHost, command: str) -> str:
+    """Run what execs into a pod: kubelet asks the API who may, through a balancer that may just have been given other masters."""
+    deadline = time.monotonic() + 30
+    while (done := master.run(command, check=False)).returncode and "Authorization error" in done.stderr and time.monotonic() < deadline:
+        time.sleep(1)
+    return (done if done.returncode == 0 else master.run(command)).stdout.strip()
 
 
 def origins(master: BlankHost) -> dict[str, str]:
