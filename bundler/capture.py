@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from bundler.cluster.connection import DockerConnection
 from bundler.cluster.container import TemporaryHost, TemporaryNetwork, check_reachable
@@ -24,7 +24,6 @@ from bundler.engine import Engine
 from bundler.errors import ClusterFailed, Interrupted, RecordingIncomplete
 from bundler.image_lock import lock_of
 from bundler.lab import border
-from bundler.lab.topology import Topology, role_of
 from installer_stub.bundle.model import BundleInfo, ImageLock
 from installer_stub.bundle.reasons import Listed, in_order
 from installer_stub.errors import InstallerError, NotAccepted
@@ -74,7 +73,6 @@ class Settings:
     strict: bool  # what neither the recording nor a list knew is an error
     values: SiteValues
     closed: bool = True  # no way out of the cluster's network, as at a site
-    topology: Topology = field(default_factory=lambda: Topology(1, 0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,20 +113,13 @@ def record(
     DockerError, RegistryError, Interrupted; the cluster is gone by then unless ``settings.keep``.
     """
     recorder.serve_also(ImageSet(blobs, [(info.cluster_reference, info.cluster)]), info.cluster_reference.repository.registry)
-    with _cluster(engine, owner, recorder, settings, reporter) as (hosts, source):
-        connection = hosts[0]
-
-        def close() -> None:
-            for each in hosts:
-                each.close()
-
-        with PullWatch(recorder, close, wanted=lambda: _wanted(connection)) as watch, _phases_failures(watch, recorder):
-            connections: dict[str, Connection] = {each.host.address: each for each in hosts}
-            choices = _Choices(tuple(each.host for each in hosts))
-            plan = build_plan(choices, gather_all(connections), info, recording=True, images=source, values=settings.values.effective)
+    with _cluster(engine, owner, recorder, settings, reporter) as (connection, source):
+        with PullWatch(recorder, connection.close, wanted=lambda: _wanted(connection)) as watch, _phases_failures(watch, recorder):
+            connections: dict[str, Connection] = {connection.host.address: connection}
+            plan = build_plan(_Choices((connection.host,)), gather_all(connections), info, recording=True, images=source, values=settings.values.effective)
             kubectl = Kubectl(connection)
             secrets = list(secrets_of(settings.values.effective.secrets))
-            with diagnosed(lambda: kubectl, lambda: hosts, secrets):
+            with diagnosed(lambda: kubectl, lambda: (connection,), secrets):
                 values = rendered(settings.values.effective, settings.values.given)
                 with working(Context(plan=plan, connections=connections, artifact=stub, reporter=reporter, verb="build", values=values)) as context:
                     context.secrets.extend(secrets)
@@ -223,29 +214,25 @@ def _add_listed(recorder: Recorder, listed: Sequence[tuple[str, Reference]], rep
 @contextmanager
 def _cluster(
     engine: Engine, owner: Owner, recorder: Recorder, settings: Settings, reporter: Reporter
-) -> Iterator[tuple[tuple[DockerConnection, ...], ImageSource]]:
-    """Yield hosts, the first master first, that reach the recorder and nothing else that has images."""
+) -> Iterator[tuple[DockerConnection, ImageSource]]:
+    """Yield a host that reaches the recorder and nothing else that has images."""
     with ExitStack() as stack:
         network = stack.enter_context(TemporaryNetwork(engine, owner, keep=settings.keep, closed=settings.closed))
         entrance = stack.enter_context(_door(recorder, network.gateway))
         address, port = entrance.address
-        reporter.step(f"starting the temporary cluster, {network.name}, of {settings.topology} host(s); the recording proxy listens on {address}:{port}")
-        alone = settings.topology.names == ("m1",)
-        found = []
-        for name in settings.topology.names:
-            host = TemporaryHost(engine, settings.host_image, network, reporter, hostname="build" if alone else name, role=role_of(name))
-            connection = stack.enter_context(host)
-            if settings.keep:
-                remove = f"docker rm -fv {host.name}; docker network rm {network.name}"
-                stack.callback(reporter.step, f"the cluster stays: docker exec -it {host.name} bash; remove it with: {remove}")
-            stack.callback(connection.close)
-            check_reachable(connection, address, port)
-            if settings.closed:
-                border.guard(connection, (network.subnet, POD_CIDR, SERVICE_CIDR))
-                stack.callback(_tell_contacts, connection, reporter)
-            entrance.give(connection)
-            found.append(connection)
-        yield tuple(found), entrance.images
+        host = TemporaryHost(engine, settings.host_image, network, reporter)
+        reporter.step(f"starting the temporary cluster, {host.name}; the recording proxy listens on {address}:{port}")
+        connection = stack.enter_context(host)
+        if settings.keep:
+            remove = f"docker rm -fv {host.name}; docker network rm {host.name}"
+            stack.callback(reporter.step, f"the cluster stays: docker exec -it {host.name} bash; remove it with: {remove}")
+        stack.callback(connection.close)
+        check_reachable(connection, address, port)
+        if settings.closed:
+            border.guard(connection, (network.subnet, POD_CIDR, SERVICE_CIDR))
+            stack.callback(_tell_contacts, connection, reporter)
+        entrance.give(connection)
+        yield connection, entrance.images
 
 
 def _tell_contacts(connection: DockerConnection, reporter: Reporter) -> None:

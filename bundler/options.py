@@ -80,7 +80,6 @@ class BuildOptions:
     values: Sources = NO_VALUES  # what the recorded cluster gets; nothing of it is sealed
     rehearsal: RehearsalOptions = field(default_factory=RehearsalOptions)
     steps: StepOptions = StepOptions()
-    recorded_on: Topology = field(default_factory=lambda: Topology(1, 0))
 
     @property
     def title(self) -> str:

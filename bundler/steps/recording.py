@@ -56,7 +56,6 @@ class Inputs:
                 "host": self.host_image,
                 "quiet": options.quiet_period,
                 "strict": options.strict,
-                "topology": str(options.recorded_on),
                 "internet": options.rehearsal.allow_internet,
             }
         )
