@@ -7,8 +7,9 @@ from collections.abc import Iterable
 from bundler.errors import BuildFailed
 from bundler.file_store import read_content
 from installer_stub.bundle.model import ClusterFile
+from installer_stub.clusterfile.document import MOST_BYTES
 from installer_stub.errors import UsageError
-from installer_stub.quiet.declared import FILE, MOST_BYTES, parse
+from installer_stub.quiet.declared import FILE, parse
 from registry_snapshot.store.base import BlobReader
 
 

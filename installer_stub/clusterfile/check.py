@@ -37,13 +37,13 @@ def check(node: yaml.Node, schema: Mapping[str, Any], path: str = "") -> Iterato
     """Return everything about ``node`` that the schema does not allow."""
     later = schema.get("x-not-yet")
     if later:
-        yield Problem(_line(node), path, str(later))
+        yield Problem(line_of(node), path, str(later))
         return
     said = schema.get("type", [])
     wanted = [said] if isinstance(said, str) else said
     if wanted and not any(_is_a(node, each) for each in wanted):
         hint = " (write it in quotes)" if wanted == ["string"] and isinstance(node, yaml.ScalarNode) and node.value else ""
-        yield Problem(_line(node), path, f"{' or '.join(_WORDS[each] for each in wanted)} is wanted{hint}")
+        yield Problem(line_of(node), path, f"{' or '.join(_WORDS[each] for each in wanted)} is wanted{hint}")
     elif schema.get("x-free"):
         yield from _free(node, path)
     elif isinstance(node, yaml.MappingNode):
@@ -66,32 +66,32 @@ def _mapping(node: yaml.MappingNode, schema: Mapping[str, Any], path: str) -> It
     seen: dict[str, int] = {}
     for key, _ in node.value:
         if not isinstance(key, yaml.ScalarNode):
-            yield Problem(_line(key), path, "a name of a field is a text")
+            yield Problem(line_of(key), path, "a name of a field is a text")
     for name, key, value in entries(node):
         here = f"{path}.{name}" if path else name
         if name in seen:
-            yield Problem(_line(key), here, f"written twice, first in line {seen[name]}")
+            yield Problem(line_of(key), here, f"written twice, first in line {seen[name]}")
         elif name in known:
             yield from check(value, known[name], here)
         elif others is False:
-            yield Problem(_line(key), here, f"there is no such field; there are {', '.join(known)}")
+            yield Problem(line_of(key), here, f"there is no such field; there are {', '.join(known)}")
         elif isinstance(others, Mapping):
             wrong = CHECKS.get(schema.get("propertyNames", {}).get("format", ""), _anything)(name)
             if wrong:
-                yield Problem(_line(key), here, f"{name[:60]!r} {wrong}")
+                yield Problem(line_of(key), here, f"{name[:60]!r} {wrong}")
             yield from check(value, others, here)
-        seen.setdefault(name, _line(key))
+        seen.setdefault(name, line_of(key))
     for name in schema.get("required", ()):
         if name not in seen:
-            yield Problem(_line(node), f"{path}.{name}" if path else name, "is missing")
+            yield Problem(line_of(node), f"{path}.{name}" if path else name, "is missing")
 
 
 def _sequence(node: yaml.SequenceNode, schema: Mapping[str, Any], path: str) -> Iterator[Problem]:
     least, most = schema.get("minItems", 0), schema.get("maxItems")
     if len(node.value) < least:
-        yield Problem(_line(node), path, f"at least {least} is wanted")
+        yield Problem(line_of(node), path, f"at least {least} is wanted")
     if most is not None and len(node.value) > most:
-        yield Problem(_line(node), path, f"has {len(node.value)} items; {most} is the most")
+        yield Problem(line_of(node), path, f"has {len(node.value)} items; {most} is the most")
         return
     for index, item in enumerate(node.value):
         yield from check(item, schema.get("items", {}), f"{path}[{index}]")
@@ -109,13 +109,13 @@ def _free(node: yaml.Node, path: str) -> Iterator[Problem]:
     elif isinstance(node, yaml.ScalarNode) and node.tag == _TAGS["integer"]:
         yield from _scalar(node, {"type": "integer"}, path)
     elif node.tag == _BOOLEAN and node.value not in {"true", "false"}:
-        yield Problem(_line(node), path, f"{node.value!r} means true or false to some and a text to others; write true, false, or quotes")
+        yield Problem(line_of(node), path, f"{node.value!r} means true or false to some and a text to others; write true, false, or quotes")
     elif node.tag not in _PLAIN or (node.tag == _FLOAT and not _DECIMAL.fullmatch(node.value)):
-        yield Problem(_line(node), path, "a text is wanted here (write it in quotes)")
+        yield Problem(line_of(node), path, "a text is wanted here (write it in quotes)")
 
 
 def _scalar(node: yaml.ScalarNode, schema: Mapping[str, Any], path: str) -> Iterator[Problem]:
-    text, line = str(node.value), _line(node)
+    text, line = str(node.value), line_of(node)
     if schema.get("type") == "integer":
         # YAML 1.1 reads 022 as 18 and 1:30 as 90: only what everybody reads alike is taken.
         if not (text.isascii() and text.isdigit()) or (text.startswith("0") and text != "0") or len(text) > 18:
@@ -142,5 +142,6 @@ def _anything(text: str) -> str:
     return ""
 
 
-def _line(node: yaml.Node) -> int:
-    return int(node.start_mark.line) + 1
+def line_of(node: yaml.Node) -> int:
+    """Return the line at which a node begins, from one; 0 for a node that stands in no file."""
+    return int(node.start_mark.line) + 1 if node.start_mark is not None else 0

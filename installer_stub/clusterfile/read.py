@@ -12,6 +12,7 @@ from typing import Any, Final
 import yaml
 
 from installer_stub.clusterfile.check import Problem, check, entries
+from installer_stub.clusterfile.document import compose, refuse
 from installer_stub.clusterfile.schema import SCHEMA
 from installer_stub.distro.containerd import IMAGES
 from installer_stub.distro.paths import ETCD, KUBELET
@@ -32,7 +33,6 @@ from installer_stub.values.given import leaves
 from installer_stub.values.sources import Given
 
 TAKEN_PORTS: Final = ON_MASTERS | ON_BALANCED
-MOST_LEVELS: Final = 50  # a patch is a text; the parser's time grows with the square of the levels
 MOST_BYTES: Final = 1 << 20  # five thousand hosts are half of it
 
 
@@ -70,10 +70,7 @@ def parse(raw: bytes, name: str, *, user: str, port: int) -> Clusterfile:
     problems = list(check(node, SCHEMA))
     if not problems:
         problems += _together(node)
-    if problems:
-        lines = "\n".join(f"{name}:{each.line}: {each.path or '(the whole file)'}: {each.text}" for each in sorted(problems))
-        count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
-        raise UsageError(f"{name} has {count}; nothing was changed:\n{lines}", "correct the file; apply --schema prints what it may hold")
+    refuse(name, problems, "correct the file; apply --schema prints what it may hold", "; nothing was changed")
     # Every text as it is written: what YAML takes for a number or a date in quotes was refused above.
     values = _fields(node).get("values")
     return replace(
@@ -83,23 +80,8 @@ def parse(raw: bytes, name: str, *, user: str, port: int) -> Clusterfile:
 
 
 def _compose(raw: bytes, name: str) -> yaml.Node:
-    if len(raw) > MOST_BYTES:
-        raise UsageError(f"{name} is larger than {MOST_BYTES} bytes", "is it a Clusterfile?")
-    try:
-        depth = 0
-        for event in yaml.parse(raw, Loader=yaml.SafeLoader):
-            line = event.start_mark.line + 1 if event.start_mark is not None else 1
-            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-            if depth > MOST_LEVELS:
-                raise UsageError(f"{name}:{line}: nested deeper than {MOST_LEVELS} levels", "correct the file")
-            if isinstance(event, yaml.AliasEvent):
-                raise UsageError(f"{name}:{line}: a Clusterfile has no anchors and aliases", "write it out")
-        node = yaml.compose(raw, Loader=yaml.SafeLoader)
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark is not None else 1
-        raise UsageError(f"{name}:{line}: this is no YAML: {error.problem}", "correct the file") from None
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
-        raise UsageError(f"{name}: this is no YAML: {str(error)[:200]}", "correct the file") from None
+    anchored = "{place}: a Clusterfile has no anchors and aliases"
+    node = compose(raw, name, most=MOST_BYTES, too_large="is it a Clusterfile?", anchored=anchored)
     if node is None:
         raise UsageError(f"{name} is empty", "init writes one")
     return node

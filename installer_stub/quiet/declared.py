@@ -27,11 +27,10 @@ from typing import Any, Final
 import yaml
 
 from installer_stub.clusterfile.check import Problem, check, entries
-from installer_stub.errors import UsageError
+from installer_stub.clusterfile.document import compose, refuse
 
 FILE: Final = "conditions.yaml"
 TIMEOUT: Final = 300  # seconds, where a condition says none
-MOST_BYTES: Final = 1 << 18
 _NO_CEL: Final = "CEL is not supported: no evaluator of it is in the installer; write a jsonpath with of and is, or a command"
 
 
@@ -95,24 +94,10 @@ NOTHING: Final = Declared()
 
 def parse(raw: bytes, name: str = FILE) -> Declared:
     """Return what the file called ``name`` declares. Raises UsageError with all problems, as ``file:line: path: problem``."""
-    if len(raw) > MOST_BYTES:
-        raise UsageError(f"{name} is larger than {MOST_BYTES} bytes", "declare less, or let one command check many things")
-    try:
-        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(raw, Loader=yaml.SafeLoader)):
-            raise UsageError(f"{name} has anchors and aliases", "write it out")
-        node = yaml.compose(raw, Loader=yaml.SafeLoader)
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark is not None else 1
-        raise UsageError(f"{name}:{line}: this is no YAML: {error.problem}", "correct the file") from None
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
-        raise UsageError(f"{name}: this is no YAML: {str(error)[:200]}", "correct the file") from None
+    node = compose(raw, name, too_large="declare less, or let one command check many things", anchored="{name} has anchors and aliases")
     if node is None:
         return NOTHING
-    problems = sorted([*check(node, SCHEMA), *_together(node)])
-    if problems:
-        lines = "\n".join(f"{name}:{each.line}: {each.path or '(the whole file)'}: {each.text}" for each in problems)
-        count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
-        raise UsageError(f"{name} has {count}:\n{lines}", "correct the file in the directory that becomes /cluster")
+    refuse(name, [*check(node, SCHEMA), *_together(node)], "correct the file in the directory that becomes /cluster")
     return _value(yaml.load(raw, Loader=yaml.SafeLoader))
 
 

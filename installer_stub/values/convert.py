@@ -9,8 +9,7 @@ from typing import Final
 
 import yaml
 
-from installer_stub.clusterfile.check import Problem
-from installer_stub.values.document import line_of
+from installer_stub.clusterfile.check import Problem, line_of
 
 _STRING: Final = "tag:yaml.org,2002:str"
 _BOOLEAN: Final = "tag:yaml.org,2002:bool"

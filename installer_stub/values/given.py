@@ -9,11 +9,11 @@ from typing import Final
 
 import yaml
 
-from installer_stub.clusterfile.check import Problem, entries
+from installer_stub.clusterfile.check import Problem, entries, line_of
+from installer_stub.clusterfile.document import MOST_BYTES, compose
 from installer_stub.errors import UsageError
 from installer_stub.host.command import Secret
 from installer_stub.values.convert import converted, node_of
-from installer_stub.values.document import MOST_BYTES, compose, line_of
 from installer_stub.values.model import Wished
 from installer_stub.values.schema import Schema
 from installer_stub.values.sources import Given, Sources

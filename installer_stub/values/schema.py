@@ -23,9 +23,9 @@ from typing import Final
 
 import yaml
 
-from installer_stub.clusterfile.check import Problem, entries
+from installer_stub.clusterfile.check import Problem, entries, line_of
+from installer_stub.clusterfile.document import compose, refuse
 from installer_stub.values.convert import Limits, converted, scalar
-from installer_stub.values.document import compose, line_of, refuse
 
 FILE: Final = "values.schema.json"
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,62}")

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 import zstandard
 
 from installer_stub.bundle.model import FILE_ZSTD, ClusterFile
+from installer_stub.clusterfile.document import MOST_BYTES
 from installer_stub.errors import BundleError
-from installer_stub.values.document import MOST_BYTES
 from installer_stub.values.schema import FILE, NO_VALUES, Schema, parse_schema
 from registry_snapshot.oci.digest import Digest
 from registry_snapshot.store.base import BlobReader

@@ -14,10 +14,10 @@ import json
 import secrets
 from typing import Final
 
+from installer_stub.clusterfile.document import MOST_BYTES
 from installer_stub.errors import RecordError
 from installer_stub.host.command import Secret
 from installer_stub.plan.model import STATE
-from installer_stub.values.document import MOST_BYTES
 from installer_stub.values.given import text_of
 from installer_stub.values.model import Effective, Kept
 

@@ -10,7 +10,7 @@ import zstandard
 from bundler.cluster.conditions import check_conditions
 from bundler.errors import BuildFailed
 from installer_stub.bundle.model import FILE_ZSTD, PLAIN, ClusterFile
-from installer_stub.quiet.declared import MOST_BYTES
+from installer_stub.clusterfile.document import MOST_BYTES
 from registry_snapshot.oci.descriptor import Descriptor
 from registry_snapshot.oci.digest import Digest
 from registry_snapshot.store.disk import DiskBlobStore

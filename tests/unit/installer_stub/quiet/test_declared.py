@@ -55,6 +55,8 @@ def test_conditions_and_what_may_stay_unready_are_read() -> None:
         ("a: &b 1\nc: *b\n", ["conditions.yaml has anchors"]),
         ("#" * (1 << 19), ["is larger than"]),
         ("a: \x00", ["this is no YAML"]),
+        ("[" * 250_000, ["conditions.yaml:1: nested deeper than 50 levels"]),
+        ("a:\n" + "".join(f"{' ' * level}a:\n" for level in range(1, 60)), ["nested deeper than 50 levels"]),
     ],
 )
 def test_everything_that_is_wrong_is_said_at_once_with_its_line(text: str, problems: list[str]) -> None:
