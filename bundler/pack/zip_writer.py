@@ -23,6 +23,7 @@ from installer_stub.bundle.zip_format import Entry, Placed, directory, local_hea
 from registry_snapshot.errors import DigestMismatch
 from registry_snapshot.oci.digest import Digest
 from registry_snapshot.store.base import Extent
+from registry_snapshot.store.durable import sync_directory
 from registry_snapshot.store.ours import is_at, open_ours
 
 PIECE: Final = 1024 * 1024  # bytes a thread copies at a time: it stays in the CPU's cache; 4 MiB take 40 % more CPU time
@@ -158,11 +159,7 @@ class _PartFile:
         os.fchmod(self.fd, 0o755 & ~_umask())  # nobody else ever alters what becomes root on hosts
         os.fsync(self.fd)
         self._path.rename(self._target)
-        parent = os.open(self._target.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(parent)
-        finally:
-            os.close(parent)
+        sync_directory(self._target.parent)
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if error is not None:

@@ -15,6 +15,7 @@ from typing import BinaryIO, Final
 
 from installer_stub.agent.requests import Request, Stopped
 from registry_snapshot.oci.digest import Hasher
+from registry_snapshot.store.durable import sync_directory
 
 _BUFFER: Final = 1 << 20
 _FULL: Final = {errno.ENOSPC, errno.EDQUOT}
@@ -100,11 +101,7 @@ def _open(path: Path, there: int) -> BinaryIO:
 def _put_in_place(temporary: Path, target: Path, mode: int) -> None:
     temporary.chmod(mode)
     temporary.replace(target)
-    directory = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
+    sync_directory(target.parent)
 
 
 def _free(directory: Path) -> int:

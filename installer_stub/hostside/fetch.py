@@ -22,6 +22,7 @@ from installer_stub.bundle.model import FILE_ZSTD, ClusterFile
 from installer_stub.errors import BundleError, InstallerError
 from installer_stub.hostside.sources import Source
 from registry_snapshot.oci.descriptor import Descriptor
+from registry_snapshot.store.durable import sync_directory
 
 WORKERS: Final = 4
 _ATTEMPTS: Final = 3  # at a file whose bytes arrive wrong; each begins at another registry
@@ -217,11 +218,7 @@ def _check_space(files: Sequence[ClusterFile], into: Path) -> None:
 
 def _sync_directories(files: Sequence[ClusterFile], into: Path) -> None:
     for directory in sorted({(into / file.path).parent for file in files}):
-        fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(fd)
-        finally:
-            os.close(fd)
+        sync_directory(directory)
 
 
 def _disk_error(error: OSError, into: Path) -> InstallerError:

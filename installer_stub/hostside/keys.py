@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from installer_stub.errors import InstallerError
+from registry_snapshot.store.durable import sync_directory
 
 
 def load_or_make(path: Path) -> ec.EllipticCurvePrivateKey:
@@ -58,12 +59,3 @@ def keep(path: Path, content: bytes, mode: int) -> None:
         os.fsync(fd)
     part.rename(path)
     sync_directory(path.parent)
-
-
-def sync_directory(path: Path) -> None:
-    """Let the names in a directory outlive a power cut. Raises OSError."""
-    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from installer_stub.plan.model import API_NAME, STATE
+from registry_snapshot.store.durable import sync_directory
 
 HOSTS: Final = "/etc/hosts"
 SAFE: Final = f"{STATE}/hosts.in-place"  # the whole new text, while the file is written in place
@@ -100,7 +101,7 @@ def _rename(data: bytes, real: str) -> None:
         else:
             Path(part).chmod(0o644)
         Path(part).rename(real)
-        _sync_directory(str(Path(real).parent))
+        sync_directory(Path(real).parent)
     finally:
         Path(part).unlink(missing_ok=True)
 
@@ -109,7 +110,7 @@ def _in_place(data: bytes, real: str, safe: str) -> None:
     Path(safe).parent.mkdir(parents=True, exist_ok=True)
     _write_whole(f"{safe}.part", data)
     Path(f"{safe}.part").rename(safe)
-    _sync_directory(str(Path(safe).parent))
+    sync_directory(Path(safe).parent)
     fd = os.open(real, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
     with os.fdopen(fd, "wb") as stream:
         stream.write(data)
@@ -124,11 +125,3 @@ def _write_whole(path: str, data: bytes) -> None:
         stream.write(data)
         stream.flush()
         os.fsync(fd)
-
-
-def _sync_directory(path: str) -> None:
-    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

@@ -7,12 +7,12 @@ that ended while the host was switched off, and one that would not outlive the n
 from __future__ import annotations
 
 import datetime as dt
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from installer_stub.distro.certificates import CA_CERTIFICATE, CA_KEY, KUBELET_CLIENT, KUBELET_DIRECTORY
 from installer_stub.errors import InstallerError
+from registry_snapshot.store.durable import sync_directory
 
 if TYPE_CHECKING:
     from cryptography import x509
@@ -99,11 +99,7 @@ def install(certificate: bytes, key_path: str = _PENDING, current: str = KUBELET
     link.unlink(missing_ok=True)
     link.symlink_to(target)
     link.rename(current)
-    fd = os.open(Path(current).parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
+    sync_directory(Path(current).parent)
     Path(key_path).unlink(missing_ok=True)
 
 

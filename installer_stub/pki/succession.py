@@ -21,6 +21,7 @@ from installer_stub.hostside import keys
 from installer_stub.pki import authority
 from installer_stub.pki.authority import CERTIFICATE, KEY, Authority
 from installer_stub.pki.leaf import public_key
+from registry_snapshot.store.durable import sync_directory
 
 NEXT: Final = "next"  # below the CA's directory: the one that is trusted, and not used yet
 STATEMENTS: Final = "succession.pem"  # beside a CA: all statements that lead to it
@@ -53,12 +54,12 @@ def switch(directory: Path) -> bool:
     if (following / KEY).exists():
         Authority.load(following)
         (directory / CERTIFICATE).unlink(missing_ok=True)
-        keys.sync_directory(directory)
+        sync_directory(directory)
         (following / KEY).replace(directory / KEY)
     if (following / STATEMENTS).exists():
         (following / STATEMENTS).replace(directory / STATEMENTS)
     (following / CERTIFICATE).replace(directory / CERTIFICATE)
-    keys.sync_directory(directory)
+    sync_directory(directory)
     following.rmdir()
     Authority.load(directory)
     return True
