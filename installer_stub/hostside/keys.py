@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -34,6 +35,14 @@ def load(path: Path) -> ec.EllipticCurvePrivateKey:
     if not isinstance(key, ec.EllipticCurvePrivateKey):
         raise InstallerError(f"{path} holds a key of another kind", "put it back from a backup, or remove it")
     return key
+
+
+def is_pair(certificate: bytes, key: bytes) -> bool:
+    """Return whether both, in PEM, can be read and the certificate is for the key."""
+    try:
+        return x509.load_pem_x509_certificate(certificate).public_key() == serialization.load_pem_private_key(key, None).public_key()
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        return False
 
 
 def pem(key: ec.EllipticCurvePrivateKey) -> bytes:

@@ -21,16 +21,11 @@ def place(directory: Path, disk: Disk | None = None, home: str = before.HOME) ->
 
     Raises InstallerError when they do not belong together, OSError.
     """
-    from cryptography import x509
-    from cryptography.hazmat.primitives import serialization
+    from installer_stub.hostside.keys import is_pair
 
     on = disk or Disk()
     certificate, key = (_read(directory / name) for name in ("apiserver.crt", "apiserver.key"))
-    try:
-        fits = x509.load_pem_x509_certificate(certificate).public_key() == serialization.load_pem_private_key(key, None).public_key()
-    except (ValueError, TypeError):
-        fits = False
-    if not fits:
+    if not is_pair(certificate, key):
         raise InstallerError(f"{directory} holds no certificate with its key", "run the same command again")
     with before.kept((KEY, CERTIFICATE), on, home):
         on.replace(KEY, key, Image(Form.FILE, mode=0o600))

@@ -79,18 +79,10 @@ def install(certificate: bytes, key_path: str = _PENDING, current: str = KUBELET
 
     Raises InstallerError when the two do not belong together, OSError.
     """
-    from cryptography import x509
-    from cryptography.hazmat.primitives import serialization
-
-    from installer_stub.hostside.keys import keep_private
+    from installer_stub.hostside.keys import is_pair, keep_private
 
     key = Path(key_path).read_bytes()
-    try:
-        own = serialization.load_pem_private_key(key, None).public_key()
-        fits = x509.load_pem_x509_certificate(certificate).public_key() == own
-    except (ValueError, TypeError):
-        fits = False
-    if not fits:
+    if not is_pair(certificate, key):
         raise InstallerError("the certificate is not for the key that waits on this host", "run certs renew again")
     stamp = dt.datetime.now(dt.UTC).strftime("%Y-%m-%d-%H-%M-%S")
     target = Path(current).with_name(f"kubelet-client-{stamp}.pem")

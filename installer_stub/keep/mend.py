@@ -38,10 +38,12 @@ class Torn:
 
 def torn(root: str = "") -> tuple[Torn, ...]:
     """Return what is torn or gone on this master. Raises InstallerError where a file cannot be read."""
+    from installer_stub.hostside.keys import is_pair
+
     found = []
     for name, phase in LEAVES.items():
         certificate, key = f"{PKI}/{name}.crt", f"{PKI}/{name}.key"
-        if not _is_pair(_read(root, certificate), _read(root, key)):
+        if not is_pair(_read(root, certificate), _read(root, key)):
             found.append(Torn(("certs", phase), (certificate, key)))
     for name in MASTERS_CONFIGS:
         path = f"{CONFIGURATION}/{name}.conf"
@@ -66,7 +68,7 @@ def mend(document: HostDocument, report: Report) -> None:
                 _make(each)
             renew.put_on_disk(CONFIGURATION)
     except (InstallerError, OSError) as error:
-        report.failed.append(Failure(what, error.problem if isinstance(error, InstallerError) else str(error)))
+        report.failed.append(Failure.of(what, error))
         return
     finally:
         config.unlink(missing_ok=True)
@@ -96,14 +98,3 @@ def _read(root: str, path: str) -> bytes:
         return b""
     except OSError as error:
         raise InstallerError(f"{path} cannot be read: {error.strerror}", "see whether the disk is sound: dmesg") from None
-
-
-def _is_pair(certificate: bytes, key: bytes) -> bool:
-    from cryptography import x509
-    from cryptography.exceptions import UnsupportedAlgorithm
-    from cryptography.hazmat.primitives import serialization
-
-    try:
-        return x509.load_pem_x509_certificate(certificate).public_key() == serialization.load_pem_private_key(key, None).public_key()
-    except (ValueError, TypeError, UnsupportedAlgorithm):
-        return False

@@ -67,7 +67,7 @@ def put_back(report: Report) -> None:
     try:
         changed = before.put_back(DISK)
     except (InstallerError, OSError) as error:
-        report.failed.append(Failure(what, error.problem if isinstance(error, InstallerError) else str(error)))
+        report.failed.append(Failure.of(what, error))
     else:
         if changed:
             static_pods.end(RESTARTED)
@@ -128,7 +128,7 @@ def _renew_with_kubeadm(document: HostDocument, report: Report) -> None:
         with before.kept(before.files_of(present), DISK):
             _run_kubeadm(present)
     except (InstallerError, OSError) as error:
-        report.failed.append(Failure(what, error.problem if isinstance(error, InstallerError) else str(error)))
+        report.failed.append(Failure.of(what, error))
         return
     finally:
         config.unlink(missing_ok=True)

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Self
 
+from installer_stub.errors import InstallerError
+
 
 @dataclass(frozen=True, slots=True)
 class Failure:
@@ -14,6 +16,11 @@ class Failure:
 
     what: str
     why: str
+
+    @classmethod
+    def of(cls, what: str, error: Exception) -> Self:
+        """Return the failure that ``error`` is: its problem, where it is one of ours."""
+        return cls(what, error.problem if isinstance(error, InstallerError) else str(error))
 
     def __str__(self) -> str:
         return f"{self.what}: {self.why}"
