@@ -44,7 +44,6 @@ from registry_snapshot.record.proxies import DIRECT
 from registry_snapshot.record.transport import origin_of
 from registry_snapshot.store.bounded import read_file
 
-_Pairs = tuple[tuple[str, str], ...]
 _HUB_HOST = "registry-1.docker.io"
 _PLACE = re.compile(r"[a-z0-9.:/\[\]_-]{1,255}")
 _EXAMPLE = "write for example registry.k8s.io: https://mirror.example.com"
