@@ -128,8 +128,7 @@ def build(options: BuildOptions, engine: Engine, reporter: Reporter) -> Built:
             working_directory(cache) as directory,
             Recorder(directory, blobs, mirrors, credentials, options.platforms, progress=PullProgress(reporter), pins=pins) as recorder,
         ):
-            found = record(engine, owner, recorder, blobs, info=info, stub=artifact, lists=lists, settings=settings, reporter=reporter)
-        return Recorded(found.lock, found.covered.coverage, found.first_seen, found.quiet)
+            return record(engine, owner, recorder, blobs, info=info, stub=artifact, lists=lists, settings=settings, reporter=reporter)
 
     found = recording(options, Inputs(info, lists, values, stub, hosts), blobs, make, reporter)
     return _finish(options, engine, owner, info, found, values=given_document(values), blobs=blobs, stub=stub, reporter=reporter, began=began)

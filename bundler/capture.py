@@ -7,7 +7,7 @@ network; containerd has no other place to ask, so nothing is pulled that was not
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 
@@ -18,12 +18,13 @@ from bundler.cluster.ownership import Owner
 from bundler.cluster.pull_watch import PullWatch, pull_failures
 from bundler.cluster.usage import KINDS, Object, Usage, usage
 from bundler.coverage.charts import Charts
-from bundler.coverage.cover import Covered, cover
+from bundler.coverage.cover import cover
 from bundler.coverage.lists import Lists
 from bundler.engine import Engine
 from bundler.errors import ClusterFailed, Interrupted, RecordingIncomplete
 from bundler.image_lock import lock_of
 from bundler.lab import border
+from bundler.steps.recorded import Recorded
 from installer_stub.bundle.model import BundleInfo, ImageLock
 from installer_stub.bundle.reasons import Listed, in_order
 from installer_stub.errors import InstallerError, NotAccepted
@@ -76,17 +77,6 @@ class Settings:
 
 
 @dataclass(frozen=True, slots=True)
-class Recording:
-    """What the cluster used, and why; what was seen and left out; when each image was first asked for, in seconds since 1970."""
-
-    snapshot: Snapshot
-    lock: ImageLock
-    covered: Covered
-    first_seen: Mapping[Reference, float]
-    quiet: tuple[str, ...] = ()  # for how long nothing happened, and what was watched: closing lines
-
-
-@dataclass(frozen=True, slots=True)
 class _Choices:
     """What an operator would have chosen."""
 
@@ -106,7 +96,7 @@ def record(
     lists: Lists,
     settings: Settings,
     reporter: Reporter,
-) -> Recording:
+) -> Recorded:
     """Bring up ``info``'s cluster and application once, and return what they pulled.
 
     ``lists`` say what is in although nobody may pull it, and what is kept out. Raises ClusterFailed, RecordingIncomplete,
@@ -140,7 +130,7 @@ def record(
         lock = lock_of(snapshot, blobs, settings.platforms, covered.reasons)
         check_coverage(pods, used, lock)
         reporter.step(f"recorded {len(snapshot.images)} images; removing the temporary cluster")
-    return Recording(snapshot, lock, covered, _first_seen(recorder.history), settled.lines())
+    return Recorded(lock, covered.coverage, _first_seen(recorder.history), settled.lines())
 
 
 def unasked(used: Usage, snapshot: Snapshot) -> list[tuple[str, Reference]]:

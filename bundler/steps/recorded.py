@@ -22,7 +22,10 @@ FORMAT: Final = "airseal.step.record/1"
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """``first_seen`` in seconds since 1970; ``quiet`` are closing lines."""
+    """What the cluster used, and why; what was seen and left out; when each image was first asked for, in seconds since 1970.
+
+    ``quiet`` are closing lines: for how long nothing happened, and what was watched.
+    """
 
     lock: ImageLock
     coverage: Coverage
