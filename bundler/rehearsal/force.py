@@ -100,7 +100,8 @@ class Forcing:
         """An image that does not come is red; a Job that runs and fails has shown its images, and is a note."""
         deadline, since = self.clock() + self.job_timeout, dict[str, float]()
         while True:
-            objects = self.kubectl.items("jobs,pods", "--all-namespaces", "-l", LABEL) + self.kubectl.items("pods", "--all-namespaces", "-l", "job-name")
+            kubectl = self.kubectl
+            objects = kubectl.items("jobs,pods", "--all-namespaces", "-l", LABEL) + kubectl.items("pods", "--all-namespaces", "-l", "job-name")
             self._check_misses(objects, since)
             jobs = {each["metadata"]["name"]: outcome(each) for each in objects if each["kind"] == "Job"}
             left = [name for name in sources if not jobs.get(name)]

@@ -51,9 +51,9 @@ class Receipt:
         return f"rehearsed on {self.topology} without a network in {self.seconds} s{f': {done}' if done else ''}"
 
 
-def encode(receipt: Receipt) -> bytes:
-    """Return the document: the same bytes for the same values."""
-    value = {
+def to_json(receipt: Receipt) -> dict[str, object]:
+    """Return it for machines, as it stands in the document."""
+    return {
         "format": FORMAT,
         "skipped": receipt.skipped,
         "topology": receipt.topology,
@@ -67,7 +67,11 @@ def encode(receipt: Receipt) -> bytes:
         "notes": list(receipt.notes),
         "allowed": list(receipt.allowed),
     }
-    return f"{json.dumps(value, indent=1, ensure_ascii=False)}\n".encode()
+
+
+def encode(receipt: Receipt) -> bytes:
+    """Return the document: the same bytes for the same values."""
+    return f"{json.dumps(to_json(receipt), indent=1, ensure_ascii=False)}\n".encode()
 
 
 def decode(raw: bytes) -> Receipt:

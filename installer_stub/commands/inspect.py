@@ -36,7 +36,7 @@ def run(arguments: Namespace) -> int:
 
 
 def _facts(bundle: Bundle) -> dict[str, object]:
-    info = bundle.info
+    info, receipt = bundle.info, bundle.receipt
     return {
         "name": info.name,
         "version": info.version,
@@ -52,7 +52,7 @@ def _facts(bundle: Bundle) -> dict[str, object]:
         "filesSize": info.files_size,
         "stubSize": bundle.stub_size,
         "stubDigest": f"sha256:{bundle.stub_digest}",
-        "rehearsal": json.loads(receipts.encode(bundle.receipt)) if bundle.receipt is not None else None,
+        "rehearsal": receipts.to_json(receipt) if receipt is not None else None,
         "commands": [command.text() for command in info.commands],
         "labels": dict(info.labels),
         "values": [
@@ -78,7 +78,7 @@ def _values(bundle: Bundle) -> str:
 
 
 def _text(bundle: Bundle) -> str:
-    info = bundle.info
+    info, receipt = bundle.info, bundle.receipt
     lines = [
         info.title,
         f"  Kubernetes  {info.kubernetes or 'none'} for {', '.join(info.platforms)}",
@@ -87,10 +87,10 @@ def _text(bundle: Bundle) -> str:
         f"  file        {bundle.path}, {readable(bundle.size)} ({bundle.size} bytes)",
         f"  digest      {bundle.digest}",
         f"  sealed by   airseal {info.airseal}",
-        f"  proof       {bundle.receipt.line() if bundle.receipt is not None else 'none: sealed by an airseal that rehearsed nothing'}",
+        f"  proof       {receipt.line() if receipt is not None else 'none: sealed by an airseal that rehearsed nothing'}",
     ]
-    if bundle.receipt is not None:
-        lines += [f"    allowed: {each}" for each in bundle.receipt.allowed] + [f"    note: {each}" for each in bundle.receipt.notes]
+    if receipt is not None:
+        lines += [f"    allowed: {each}" for each in receipt.allowed] + [f"    note: {each}" for each in receipt.notes]
     if info.commands:
         lines.append("  commands on the first master")
         lines += [f"    {number}. {command.text()}" for number, command in enumerate(info.commands, 1)]

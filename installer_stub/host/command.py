@@ -64,10 +64,10 @@ class Command:
 
     def __str__(self) -> str:
         """What a person is told: a script by what it changes, since two dozen lines of shell tell nobody anything."""
-        if "\n" in self.text and self.changes:
+        script = "\n" in self.text
+        if script and self.changes:
             return self.changes
-        line = " ".join(self.text.split()) if "\n" in self.text else self.text
-        most = 160 if "\n" in self.text else 400
+        line, most = (" ".join(self.text.split()), 160) if script else (self.text, 400)
         return line if len(line) <= most else f"{line[:most]}…"
 
 
