@@ -22,8 +22,13 @@ def container_statuses(pod: Object) -> Iterator[Object]:
 
 def ready_condition(item: Object) -> Object | None:
     """Return the condition of type Ready, of a pod or a node."""
+    return condition_of(item, "Ready")
+
+
+def condition_of(item: Object, kind: str) -> Object | None:
+    """Return the condition of type ``kind``."""
     conditions = (item.get("status") or {}).get("conditions") or []
-    return next((condition for condition in conditions if condition.get("type") == "Ready"), None)
+    return next((condition for condition in conditions if condition.get("type") == kind), None)
 
 
 def _owned_by(item: Object, uid: object) -> bool:

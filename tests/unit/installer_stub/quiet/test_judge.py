@@ -135,6 +135,18 @@ WEB, DB = deployment(available=0), deployment("db", available=0)
         ([WEB, left_ended(crashing(owner=WEB)), pod("db-0", ready=70.0)], 75.0, False),
         ([WEB, left_ended(crashing(owner=WEB, restarts=0))], 900.0, False),  # it has ended for the first time
         ([thing("Job", "import", spec={}, status={"active": 1}), crashing("import-x", owner=thing("Job", "import"))], 900.0, False),  # it counts its own
+        # A host that went down and came again: the pod is old, its sandbox new, and the ends before it were not the container's own.
+        ([WEB, left_ended(crashing(owner=WEB, restarts=1, status=255, reason="Unknown"))], 900.0, False),
+        ([WEB, left_ended(crashing(owner=WEB, restarts=5, status=255, reason="Unknown"))], 900.0, False),
+        ([WEB, left_ended(crashing(owner=WEB, restarts=5, status=137, reason="ContainerStatusUnknown"))], 900.0, False),
+        ([WEB, left_ended(crashing(owner=WEB, restarts=5, status=143, sandbox=890.0))], 900.0, False),  # ended in order with its host
+        ([WEB, left_ended(crashing(owner=WEB, restarts=5, status=143, sandbox=None))], 900.0, False),  # and its sandbox is still to come
+        ([WEB, crashing(owner=WEB, restarts=5, ran=895.0, sandbox=890.0)], 900.0, False),  # once in the new one
+        ([WEB, crashing(owner=WEB, restarts=6, ran=990.0, sandbox=890.0)], 1015.0, True),  # and two minutes on it still does
+        ([WEB, crashing(owner=WEB, restarts=9, ran=990.0, sandbox=890.0), DB], 1015.0, False),
+        ([WEB, crashing(owner=WEB, restarts=9, ran=1180.0, sandbox=890.0), DB], 1191.0, True),  # but not for ever
+        ([WEB, crashing(owner=WEB, restarts=3, sandbox=17.0)], 62.0, True),  # a first sandbox that was told late
+        ([WEB, left_ended(crashing(owner=WEB, restarts=4, ran=10.0, lasted=3600.0))], 3612.0, False),  # kubelet starts it again at once
     ],
 )
 def test_a_crash_loop_is_final_when_nothing_that_is_missing_can_be_its_reason(objects: list[dict[str, Any]], at: float, *, final: bool) -> None:

@@ -34,10 +34,24 @@ def pod(name: str = "web-1", *, owner: dict[str, Any] | None = None, ready: floa
     return thing("Pod", name, metadata={"ownerReferences": owners}, spec={}, status={"phase": phase, "startTime": stamp(0), "conditions": [condition], **status})
 
 
-def crashing(name: str = "web-1", *, owner: dict[str, Any] | None = None, restarts: int = 3, ran: float = 60.0, container: str = "main") -> dict[str, Any]:
-    last = {"terminated": {"exitCode": 1, "startedAt": stamp(ran), "finishedAt": stamp(ran + 1)}}
-    status = {"name": container, "restartCount": restarts, "ready": False, "lastState": last, "state": {"waiting": {"reason": "CrashLoopBackOff"}}}
-    return pod(name, owner=owner, ready=None, containerStatuses=[status])
+def crashing(
+    name: str = "web-1",
+    *,
+    owner: dict[str, Any] | None = None,
+    restarts: int = 3,
+    ran: float = 60.0,
+    lasted: float = 1.0,
+    status: int = 1,
+    reason: str = "Error",
+    sandbox: float | None = 0.0,
+) -> dict[str, Any]:
+    """A pod whose container ran from ``ran`` for ``lasted`` and ended, in a sandbox that is there since ``sandbox`` (None: not there)."""
+    last = {"terminated": {"exitCode": status, "reason": reason, "startedAt": stamp(ran), "finishedAt": stamp(ran + lasted)}}
+    said = {"name": "main", "restartCount": restarts, "ready": False, "lastState": last, "state": {"waiting": {"reason": "CrashLoopBackOff"}}}
+    crashed = pod(name, owner=owner, ready=None, containerStatuses=[said])
+    there = {"status": "False"} if sandbox is None else {"status": "True", "lastTransitionTime": stamp(sandbox)}
+    crashed["status"]["conditions"].append({"type": "PodReadyToStartContainers", **there})
+    return crashed
 
 
 def lease(name: str = "leader", *, renewed: float = 0.0, lasts: int = 15, holder: str = "operator-1", **more: Any) -> dict[str, Any]:
