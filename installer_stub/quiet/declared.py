@@ -8,30 +8,37 @@
         jsonpath: "{.status.phase}"
         is: Running
         timeout: 300
+      - name: the database has its replicas
+        of: {kind: clusters.postgresql.example.org, namespace: db, name: main}
+        cel: object.status.readyInstances >= 2 && object.status.conditions.exists(c, c.type == "Ready" && c.status == "True")
       - name: the shop answers
         command: [scripts/probe.sh, --once]
         timeout: 60
     may-stay-unready:
       - {kind: DaemonSet, namespace: gpu, name: plugin, because: no host of the build has a GPU}
 
-A jsonpath is kubectl's; a command runs as a CMD does, and its exit code says yes (0) or not yet. CEL is not understood: there is no
-evaluator of it among what is frozen into the installer, and half of one would say yes to what it did not understand.
+A jsonpath is kubectl's; CEL is ``installer_stub.cel``'s, with the object as ``object`` (or ``self``), and what is not understood of it is refused
+when the file is read; a command runs as a CMD does, and its exit code says yes (0) or not yet.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 import yaml
 
+from installer_stub.cel.condition import Expression
+from installer_stub.cel.tokens import MOST_CHARACTERS
+from installer_stub.cel.tree import ExpressionInvalid
 from installer_stub.clusterfile.check import Problem, check, entries
 from installer_stub.clusterfile.document import compose, refuse
 
 FILE: Final = "conditions.yaml"
 TIMEOUT: Final = 300  # seconds, where a condition says none
-_NO_CEL: Final = "CEL is not supported: no evaluator of it is in the installer; write a jsonpath with of and is, or a command"
+_FORMS: Final = "a jsonpath with of and is, a cel with of, or a command"
+_NEAR: Final = 40  # characters of an expression that show where it is wrong
 
 
 def _text(most: int = 253) -> dict[str, object]:
@@ -53,7 +60,7 @@ _CONDITION: Final[Mapping[str, Any]] = {
         "jsonpath": _text(4096),
         "is": {"type": "string", "maxLength": 4096},
         "command": {"type": "array", "items": {"type": "string", "maxLength": 65536}, "minItems": 1, "maxItems": 100},
-        "cel": {"x-not-yet": _NO_CEL},
+        "cel": _text(MOST_CHARACTERS),
         "timeout": {"type": "integer", "minimum": 1, "maximum": 86400},
     },
 }
@@ -69,7 +76,7 @@ SCHEMA: Final[Mapping[str, Any]] = {
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """One condition. Either ``jsonpath`` of an object (``kind``, ``namespace``, ``object``) is ``wanted``, or ``command`` ends with 0."""
+    """One condition. ``jsonpath`` of an object (``kind``, ``namespace``, ``object``) is ``wanted``, or ``cel`` is true of it, or ``command`` ends with 0."""
 
     name: str
     timeout: float  # seconds
@@ -79,6 +86,12 @@ class Condition:
     object: str = ""
     jsonpath: str = ""
     wanted: str = ""
+    cel: Expression | None = None
+
+    @property
+    def silent(self) -> bool:
+        """Whether nothing of what stands in the object may be told: it is a Secret."""
+        return self.kind.lower().partition(".")[0] in {"secret", "secrets"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,19 +123,42 @@ def _together(node: yaml.Node) -> Iterator[Problem]:
             continue
         fields = {name: value for name, _, value in entries(item)}
         path, line = f"conditions[{index}]", item.start_mark.line + 1
-        asked, ran = {"of", "jsonpath", "is"} & fields.keys(), "command" in fields
+        yield from (Problem(line, path, problem) for problem in _forms(fields.keys()))
         if "cel" in fields:
-            continue
-        if asked and ran:
-            yield Problem(line, path, "is a jsonpath or a command, not both")
-        elif not asked and not ran:
-            yield Problem(line, path, "needs a jsonpath with of and is, or a command")
-        elif asked and len(asked) < 3:
-            yield Problem(line, path, f"needs {', '.join(sorted({'of', 'jsonpath', 'is'} - asked))} too")
+            yield from _expression(fields["cel"], f"{path}.cel")
         if "name" in fields and isinstance(fields["name"], yaml.ScalarNode):
             if fields["name"].value in seen:
                 yield Problem(fields["name"].start_mark.line + 1, f"{path}.name", "another condition has this name")
             seen.add(fields["name"].value)
+
+
+def _forms(fields: Collection[str]) -> Iterator[str]:
+    """Return what is wrong with a condition that has these fields."""
+    used = [form for form in ("jsonpath", "cel", "command") if form in fields]
+    if not used and {"of", "is"}.isdisjoint(fields):
+        yield f"needs {_FORMS}"
+        return
+    if len(used) > 1 or (used == ["command"] and not {"of", "is"}.isdisjoint(fields)) or (used == ["cel"] and "is" in fields):
+        yield f"is {_FORMS}: not more than one of them"
+        return
+    wanted = {"cel": {"of"}, "command": set[str]()}.get("".join(used), {"of", "jsonpath", "is"})
+    if missing := sorted(wanted - {*fields}):
+        yield f"needs {', '.join(missing)} too"
+
+
+def _expression(node: yaml.Node, path: str) -> Iterator[Problem]:
+    """Return what is wrong with an expression, in the line where it is wrong."""
+    if not isinstance(node, yaml.ScalarNode) or not 0 < len(node.value) <= MOST_CHARACTERS:
+        return  # said already
+    source = str(node.value)
+    try:
+        Expression.read(source)
+    except ExpressionInvalid as error:
+        line, before = node.start_mark.line + 1, source[: error.at]
+        if node.style == "|":  # the one style whose lines are the file's
+            line, before = line + 1 + before.count("\n"), before.rpartition("\n")[2]
+        near = source[error.at :].strip().partition("\n")[0][:_NEAR]
+        yield Problem(line, path, f"at character {len(before) + 1}{f' ({near})' if near else ', the end'}: {error.problem}")
 
 
 def _value(document: Mapping[str, Any]) -> Declared:
@@ -137,6 +173,7 @@ def _value(document: Mapping[str, Any]) -> Declared:
                 each.get("of", {}).get("name", ""),
                 each.get("jsonpath", ""),
                 each.get("is", ""),
+                Expression.read(each["cel"]) if "cel" in each else None,
             )
             for each in document.get("conditions", ())
         ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -178,7 +179,7 @@ def _unmet(work: Settling) -> str:
         if not holds:
             if work.clock() - since >= each.timeout:
                 raise NotSettled(f"condition {each.name!r} of {FILE} did not hold within {each.timeout:.0f} s: {masked(said, work.secrets)}", "look at what it asks; everything else is ready")
-            return f"waiting for condition {each.name!r}"
+            return f"waiting for condition {each.name!r}" + ("" if each.command else f": {masked(said, work.secrets)}")
     return ""
 
 
@@ -188,10 +189,26 @@ def _holds(condition: Condition, work: Settling) -> tuple[bool, str]:
             raise NotSettled(f"condition {condition.name!r} is a command, and there is nobody here who runs it")
         result = work.runs(condition.command, condition.timeout)
         return result.ok, f"{' '.join(condition.command)[:200]} ended with {result.status}: {(result.stderr or result.stdout)[-500:].strip()}"
+    return _holds_of(condition, work)
+
+
+def _holds_of(condition: Condition, work: Settling) -> tuple[bool, str]:
     space = (f"--namespace={condition.namespace}",) if condition.namespace else ()
-    result = work.kubectl.run("get", condition.kind, condition.object, *space, "--request-timeout=20s", f"--output=jsonpath={condition.jsonpath}", check=False)
-    said = result.stdout.strip() if result.ok else result.stderr.strip()
-    return result.ok and said == condition.wanted, f"{condition.jsonpath} of {condition.kind} {condition.object} is {said[:500]!r}, not {condition.wanted!r}"
+    output = "json" if condition.cel else f"jsonpath={condition.jsonpath}"
+    result = work.kubectl.run("get", condition.kind, condition.object, *space, "--request-timeout=20s", f"--output={output}", check=False)
+    of = f"{condition.kind} {condition.object}"
+    if not result.ok:
+        return False, f"{of}: {result.stderr.strip()[:500]}"
+    if condition.cel is None:
+        said = result.stdout.strip()
+        shown = "something else" if condition.silent else repr(said[:500])
+        return said == condition.wanted, f"{condition.jsonpath} of {of} is {shown}, not {condition.wanted!r}"
+    try:
+        item = json.loads(result.stdout)
+    except (ValueError, RecursionError):
+        return False, f"{of}: kubectl answered what is no JSON"
+    holds, why = condition.cel.holds(item, silent=condition.silent)
+    return holds, f"{why} (of {of})"
 
 
 def _failure(work: Settling, problem: str, found: Sequence[Unready]) -> NotSettled:

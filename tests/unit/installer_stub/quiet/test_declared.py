@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from installer_stub.cel.condition import Expression
 from installer_stub.errors import UsageError
 from installer_stub.quiet.declared import NOTHING, TIMEOUT, Condition, Declared, parse
 
@@ -16,6 +17,9 @@ conditions:
     timeout: 30
   - name: the shop answers
     command: [scripts/probe.sh, --once]
+  - name: it has replicas
+    of: {kind: deployment, name: shop}
+    cel: object.status.readyReplicas >= 1
 may-stay-unready:
   - {kind: DaemonSet, namespace: gpu, name: plugin, because: no host of the build has a GPU}
 """
@@ -26,6 +30,7 @@ def test_conditions_and_what_may_stay_unready_are_read() -> None:
         (
             Condition("the database takes writes", 30.0, (), "clusters.postgresql.example.org", "db", "main", "{.status.phase}", "Running"),
             Condition("the shop answers", TIMEOUT, ("scripts/probe.sh", "--once")),
+            Condition("it has replicas", TIMEOUT, (), "deployment", "", "shop", cel=Expression.read("object.status.readyReplicas >= 1")),
         ),
         frozenset({("DaemonSet", "gpu", "plugin")}),
     )
@@ -35,10 +40,21 @@ def test_conditions_and_what_may_stay_unready_are_read() -> None:
 @pytest.mark.parametrize(
     ("text", "problems"),
     [
-        ("conditions:\n  - name: a\n    cel: self.status.ready\n", ["conditions.yaml:3: conditions[0].cel: CEL is not supported"]),
-        ("conditions:\n  - name: a\n", ["conditions.yaml:2: conditions[0]: needs a jsonpath with of and is, or a command"]),
+        ("conditions:\n  - name: a\n    cel: self.status.ready\n", ["conditions.yaml:2: conditions[0]: needs of too"]),
+        ("conditions:\n  - name: a\n", ["conditions.yaml:2: conditions[0]: needs a jsonpath with of and is, a cel with of, or a command"]),
+        ("conditions:\n  - {name: a, cel: 'true', command: [x], of: {kind: a, name: b}}\n", ["conditions.yaml:2: conditions[0]: is a jsonpath"]),
+        ("conditions:\n  - {name: a, cel: 'true', is: x, of: {kind: a, name: b}}\n", ["not more than one of them"]),
+        ("conditions:\n  - name: a\n    of: {kind: a, name: b}\n    cel: [a]\n", ["conditions.yaml:4: conditions[0].cel: a text is wanted"]),
+        (
+            "conditions:\n  - name: a\n    of: {kind: a, name: b}\n    cel: object.status.phase = 'x'\n  - name: b\n    of: {kind: a, name: b}\n    cel: |\n      object.a == 1 &&\n      object.b.startWith('x')\n",
+            [
+                "conditions.yaml:4: conditions[0].cel: at character 21 (= 'x'): = compares nothing; write ==",
+                "conditions.yaml:9: conditions[1].cel: at character 10 (startWith('x')): there is no function x.startWith(…): there are",
+            ],
+        ),
+        ("conditions:\n  - {name: a, of: {kind: a, name: b}, cel: 'object.a =='}\n", ["conditions.yaml:2: conditions[0].cel: at character 12, the end: the end is not expected here"]),
         ("conditions:\n  - name: a\n    jsonpath: '{.x}'\n", ["conditions.yaml:2: conditions[0]: needs is, of too"]),
-        ("conditions:\n  - {name: a, command: [x], is: y}\n", ["conditions.yaml:2: conditions[0]: is a jsonpath or a command, not both"]),
+        ("conditions:\n  - {name: a, command: [x], is: y}\n", ["conditions.yaml:2: conditions[0]: is a jsonpath with of and is, a cel with of, or a command: not more than one of them"]),
         ("conditions:\n  - {name: a, command: [x]}\n  - {name: a, command: [y]}\n", ["conditions.yaml:3: conditions[1].name: another condition has this name"]),
         (
             "conditions:\n  - command: x\n    timeout: 5m\nmay-stay-unready:\n  - {kind: Job, name: y}\nothers: 1\n",

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from installer_stub.cel.condition import Expression
 from installer_stub.errors import HostUnreachable, NotSettled
 from installer_stub.host.command import Command, CommandResult
 from installer_stub.kube.kubectl import Kubectl
@@ -166,7 +167,30 @@ def test_a_jsonpath_has_to_have_the_wanted_value() -> None:
     connection = ScriptedConnection().on("get databases main --namespace=shop .*--output=jsonpath", "Creating", "Running")
     cluster = Cluster([READY], now=1000.0)
     assert cluster.settle(connection=connection, declared=PHASE).lines()[1] == "conditions that hold: the database runs"
-    assert cluster.reporter.steps == ["waiting for condition 'the database runs'"]
+    assert cluster.reporter.steps == ["waiting for condition 'the database runs': {.status.phase} of databases main is 'Creating', not 'Running'"]
+
+
+def test_a_cel_expression_is_asked_of_the_whole_object_until_it_holds() -> None:
+    declared = Declared((Condition("it has replicas", 20.0, (), "deployment", "shop", "web", cel=Expression.read("object.status.readyReplicas >= 1")),))
+    answers = (failed(1, "NotFound"), '{"status": {}}', '{"status": {"readyReplicas": 0}}', '{"status": {"readyReplicas": 1}}')
+    cluster = Cluster([READY], now=1000.0)
+    cluster.settle(connection=ScriptedConnection().on("get deployment web --namespace=shop .*--output=json", *answers), declared=declared)
+    assert [step.partition("': ")[2] for step in cluster.reporter.steps] == [
+        "deployment web: NotFound",
+        "object.status.readyReplicas >= 1 has no value: no such key: readyReplicas (of deployment web)",
+        "object.status.readyReplicas >= 1 is false: object.status.readyReplicas is 0 (of deployment web)",
+    ]
+
+
+@pytest.mark.parametrize("more", [{"jsonpath": "{.data.password}", "wanted": "x"}, {"cel": Expression.read("object.data.password == 'x'")}])
+def test_what_stands_in_a_secret_is_not_told(more: dict[str, Any]) -> None:
+    declared = Declared((Condition("the password is there", 20.0, (), "secret", "shop", "db", **more),))
+    connection = ScriptedConnection().on("get secret", '{"data": {"password": "hidden"}}')
+    cluster = Cluster([READY], now=1000.0)
+    with pytest.raises(NotSettled) as caught:
+        cluster.settle(timeout=1000, connection=connection, declared=declared)
+    assert "the password is there" in caught.value.problem
+    assert "hidden" not in "".join([caught.value.problem, *cluster.reporter.steps])
 
 
 @pytest.mark.parametrize(
