@@ -23,12 +23,12 @@ check: $(VENV)   ## ruff and mypy
 	.venv/bin/ruff check .
 	.venv/bin/mypy
 
-fast-test: $(VENV) ## unit, contract and architecture tests, under three minutes
+fast-test: $(VENV) ## unit, contract and architecture tests, under three minutes; what takes longest begins first
 	.venv/bin/python -m tests.testbed engine
-	.venv/bin/pytest -q -n auto --dist loadfile tests/unit tests/contract tests/architecture
+	.venv/bin/pytest -q -n auto --dist loadfile --no-loadscope-reorder tests/architecture tests/contract tests/unit
 
 cluster-test: $(VENV) ## tests on real clusters, two modules at a time
-	.venv/bin/pytest -v -n 2 --dist loadfile --no-loadscope-reorder tests/cluster
+	.venv/bin/pytest -v -n 2 --dist loadfile --no-loadscope-reorder --durations 30 --durations-min 30 tests/cluster
 
 soak: $(VENV)    ## kills, power cuts, torn files, mistakes, resets: hours; its report goes to docs/evidence
 	.venv/bin/python -m tests.soak $(SOAK)
