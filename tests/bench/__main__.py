@@ -13,6 +13,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from tests.bench.bench import ROOT, Bench
+from tests.bench.building import building
 from tests.bench.installing import install_large, install_small
 from tests.bench.machine import describe, load
 from tests.bench.measure import Measure
@@ -34,6 +35,7 @@ MEASURES: Mapping[str, Callable[[Bench], list[Measure]]] = MappingProxyType(
         "start": start,
         "size": size,
         "seal": sealing,
+        "build": building,
         "install-1+1": install_small,
         "install-3+3": install_large,
         "memory-build": memory_build,
@@ -46,7 +48,9 @@ MEASURES: Mapping[str, Callable[[Bench], list[Measure]]] = MappingProxyType(
 _RECORD = ("record-cold", "record-cold-20ms", "record-warm-20ms", "record-once", "record-memory")
 _COSTS = ("again", "again-changes", "round-trips", "sent", "memory-operator", "memory-agent")
 _INSTALL = [f"{name}-{size}" for size in ("1+1", "3+3") for name in ("install", *_COSTS)]
-_ORDER = ("start", "start-4GiB", "size", "size-plain", "seal", *_INSTALL, *list(MEASURES)[5:-2], *_RECORD, *NAMES)
+_BUILD = ("build", "build-rehearsed", "build-again")
+_MEMORY = tuple(name for name in MEASURES if name.startswith("memory-"))
+_ORDER = ("start", "start-4GiB", "size", "size-plain", "seal", *_BUILD, *_INSTALL, *_MEMORY, *_RECORD, *NAMES)
 _RUN = ROOT / "dist" / "shop.run"
 _WORK = ROOT / "build" / "bench"
 _RESULT = ROOT / "build" / "bench.json"
