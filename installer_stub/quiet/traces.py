@@ -1,7 +1,8 @@
 """Trace: what is compared of an object from one look to the next. Pure.
 
 Whatever only says "I am still here" is no change: a lease's renewTime, a node's heartbeat, the leader annotation of older
-elections, times in a status. What a CronJob makes comes and goes by the clock and is none either.
+elections, times in a status. What a CronJob makes comes and goes by the clock and is none either, nor what kubelet notes of a
+pod's resources: it is the spec's echo, and comes a minute after everything else, with its next look at the pod.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from installer_stub.quiet.times import STAMP, seconds
 
 Object = Mapping[str, Any]
 LEADER: Final = "control-plane.alpha.kubernetes.io/leader"
+_ECHO: Final = frozenset({"resources", "allocatedResources"})  # of a pod's status and its containers' (KEP 1287, KEP 2837)
 # Their status says again and again the same, with other numbers; what they want of others shows in those.
 _MEASURING: Final = frozenset({"HorizontalPodAutoscaler", "CronJob", "ResourceQuota", "CertificateSigningRequest"})
 
@@ -81,7 +83,8 @@ def _state(item: Object) -> object:
     if kind in _MEASURING:
         return leaving
     if metadata.get("generation") or kind == "Pod":
-        return [_without_times(item.get("status")), leaving]
+        status = item.get("status")
+        return [_without_times(_without_echo(status) if kind == "Pod" else status), leaving]
     return metadata.get("resourceVersion")
 
 
@@ -109,6 +112,15 @@ def _written(item: Object) -> float | None:
     notes = [each for each in metadata.get("managedFields") or [] if not (item.get("kind") == "Node" and each.get("subresource") == "status")]
     times = [time for each in notes if (time := seconds(each.get("time"))) is not None]
     return max([*times, *([created] if created is not None else [])], default=None)
+
+
+def _without_echo(status: object) -> object:
+    """Return a pod's status without what kubelet repeats of its spec, here and in its containers' statuses."""
+    if isinstance(status, list):
+        return [_without_echo(each) for each in status]
+    if not isinstance(status, Mapping):
+        return status
+    return {name: _without_echo(each) if isinstance(each, list) else each for name, each in status.items() if name not in _ECHO}
 
 
 def _without_times(value: object) -> object:
