@@ -121,7 +121,7 @@ def build(options: BuildOptions, engine: Engine, reporter: Reporter) -> Built:
     def make(pins: Pins) -> Recorded:
         settings = Settings(
             hosts, options.platforms, options.settle_timeout, options.quiet_period, options.keep, options.strict, values,
-            closed=not options.rehearsal.allow_internet,
+            closed=not options.rehearsal.allow_internet, way=options.way,
         )  # fmt: skip
         artifact = Artifact(stub_size=stub.size, open_stub=stub.open, stub_digest=stub.digest)
         with (

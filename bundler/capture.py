@@ -1,7 +1,7 @@
 """The recording: a real cluster comes up from the cluster files, and every image that it pulls is written down.
 
-The phases are those that install a site. Their registry is the recorder, on this machine's address in the temporary
-network; containerd has no other place to ask, so nothing is pulled that was not seen.
+The phases are those that install a site. Their registry is the recorder; containerd has no other place to ask, so nothing
+is pulled that was not seen.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from dataclasses import dataclass
 
 from bundler.cluster.connection import DockerConnection
 from bundler.cluster.container import TemporaryHost, TemporaryNetwork, check_reachable
-from bundler.cluster.door import Door, door
 from bundler.cluster.ownership import Owner
 from bundler.cluster.pull_watch import PullWatch, pull_failures
 from bundler.cluster.usage import KINDS, Object, Usage, usage
@@ -24,6 +23,8 @@ from bundler.engine import Engine
 from bundler.errors import ClusterFailed, Interrupted, RecordingIncomplete
 from bundler.image_lock import lock_of
 from bundler.lab import border
+from bundler.lab.entrance import entrance
+from bundler.lab.way import Way
 from bundler.steps.recorded import Recorded
 from installer_stub.bundle.model import BundleInfo, ImageLock
 from installer_stub.bundle.reasons import Listed, in_order
@@ -74,6 +75,7 @@ class Settings:
     strict: bool  # what neither the recording nor a list knew is an error
     values: SiteValues
     closed: bool = True  # no way out of the cluster's network, as at a site
+    way: Way = Way.AUTO  # how its hosts come to the recorder
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,8 +210,8 @@ def _cluster(
     """Yield a host that reaches the recorder and nothing else that has images."""
     with ExitStack() as stack:
         network = stack.enter_context(TemporaryNetwork(engine, owner, keep=settings.keep, closed=settings.closed))
-        entrance = stack.enter_context(_door(recorder, network.gateway))
-        address, port = entrance.address
+        opened = stack.enter_context(entrance(engine, network, RegistryApp(recorder), image=settings.host_image, way=settings.way, reporter=reporter))
+        address, port = opened.address
         host = TemporaryHost(engine, settings.host_image, network, reporter)
         reporter.step(f"starting the temporary cluster, {host.name}; the recording proxy listens on {address}:{port}")
         connection = stack.enter_context(host)
@@ -221,8 +223,8 @@ def _cluster(
         if settings.closed:
             border.guard(connection, (network.subnet, POD_CIDR, SERVICE_CIDR))
             stack.callback(_tell_contacts, connection, reporter)
-        entrance.give(connection)
-        yield connection, entrance.images
+        opened.give(connection)
+        yield connection, opened.images
 
 
 def _tell_contacts(connection: DockerConnection, reporter: Reporter) -> None:
@@ -231,17 +233,6 @@ def _tell_contacts(connection: DockerConnection, reporter: Reporter) -> None:
         for contact in sorted(border.contacts(connection)):
             where = "the host: a command or a pod in its network" if contact.source == connection.host.address else f"a pod at {contact.source}"
             reporter.step(f"refused, as there will be no way out at a site either: {contact}, wanted by {where}")
-
-
-@contextmanager
-def _door(recorder: Recorder, address: str) -> Iterator[Door]:
-    with ExitStack() as stack:
-        try:
-            opened = stack.enter_context(door(RegistryApp(recorder), address))
-        except StoreError as error:
-            hint = "the docker engine must run on this machine, not in another machine or a virtual one"
-            raise ClusterFailed(f"the recording proxy cannot listen on docker's network: {error.problem}", hint) from None
-        yield opened
 
 
 @contextmanager

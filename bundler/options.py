@@ -11,6 +11,7 @@ from pathlib import Path
 
 from bundler.errors import UsageError
 from bundler.lab.topology import Topology
+from bundler.lab.way import Way
 from bundler.pack.runtimes import Choice
 from installer_stub.values.sources import NOTHING as NO_VALUES
 from installer_stub.values.sources import Sources
@@ -80,6 +81,7 @@ class BuildOptions:
     values: Sources = NO_VALUES  # what the recorded cluster gets; nothing of it is sealed
     rehearsal: RehearsalOptions = field(default_factory=RehearsalOptions)
     steps: StepOptions = StepOptions()
+    way: Way = Way.AUTO  # how the temporary cluster comes to the recorder
 
     @property
     def title(self) -> str:

@@ -13,6 +13,7 @@ from typing import Any, Self
 
 from bundler.cluster.archive import archive
 from bundler.cluster.connection import DockerConnection
+from bundler.cluster.lease import Lease
 from bundler.cluster.ownership import KEPT, LABEL, Belonging, Owner, orphans
 from bundler.cluster.privilege import (
     UNMASKED,
@@ -30,6 +31,7 @@ from installer_stub.host.model import Host, Role
 from installer_stub.phases.base import Reporter
 
 _BOOT_SECONDS = 90  # systemd needs 5 here
+_ENDED = ("exited", "dead")
 
 
 class TemporaryNetwork:
@@ -44,7 +46,8 @@ class TemporaryNetwork:
         self.keep = keep
         self.closed = closed
         self.name = f"airseal-build-{secrets.token_hex(4)}"
-        self.gateway = self.subnet = ""
+        self.id = self.gateway = self.subnet = ""
+        self.lease = Lease(engine)  # of every container in it
 
     def __enter__(self) -> Self:
         api = self._engine.client.api
@@ -56,10 +59,13 @@ class TemporaryNetwork:
         if not self.gateway:
             self._remove()
             raise ClusterFailed("docker made a network without a gateway address", "check the engine's default-address-pools")
+        self.id = str(found.get("Id", ""))
+        self.lease.__enter__()
         return self
 
     def __exit__(self, *_: object) -> None:
         with uninterrupted():
+            self.lease.__exit__()
             if not self.keep:
                 self._remove()
 
@@ -97,6 +103,8 @@ class TemporaryHost:
         try:
             with docker_errors("docker cannot start the temporary host"):
                 self._start()
+                if not self._network.keep:
+                    self._network.lease.hold(self.container)
                 found = self._engine.client.api.inspect_container(self.container)
             address = found["NetworkSettings"]["Networks"][self._network.name]["IPAddress"]
             connection = DockerConnection(self._engine.client.api, self.container, Host(address, self._role))
@@ -134,7 +142,7 @@ class TemporaryHost:
         networking = api.create_networking_config({self._network.name: endpoint})  # type: ignore[arg-type]
         created = api.create_container(
             self._image,
-            command=boot_command(closed=self._network.closed),
+            command=boot_command(closed=self._network.closed, leased=not self._network.keep),
             name=self.name,
             hostname=self._hostname,
             labels=self._network.labels,
@@ -165,6 +173,7 @@ class TemporaryHost:
         import docker.errors
 
         if self.container:
+            self._network.lease.drop(self.container)
             with suppress(docker.errors.APIError):
                 self._engine.client.api.remove_container(self.container, force=True, v=True)
             self.container = ""
@@ -184,14 +193,15 @@ def remove_orphans(engine: Engine, owner: Owner) -> int:
     import docker.errors
 
     api = engine.client.api
-    gone = orphans(belongings(engine), owner)
-    for item in gone:
-        with suppress(docker.errors.APIError):
+    count = 0
+    for item in orphans(belongings(engine), owner):
+        with suppress(docker.errors.APIError):  # the engine keeps a network that somebody is in
             if item.kind == "container":
                 api.remove_container(item.id, force=True, v=True)
             else:
                 api.remove_network(item.id)
-    return len(gone)
+            count += 1
+    return count
 
 
 def belongings(engine: Engine) -> list[Belonging]:
@@ -201,7 +211,7 @@ def belongings(engine: Engine) -> list[Belonging]:
         containers = api.containers(all=True, filters={"label": LABEL})
         networks = api.networks(filters={"label": LABEL})
     now = time.time()
-    found = [Belonging("container", item["Id"], item["Labels"][LABEL], now - float(item["Created"])) for item in containers]
+    found = [Belonging("container", item["Id"], item["Labels"][LABEL], now - float(item["Created"]), ended=item.get("State") in _ENDED) for item in containers]
     return found + [Belonging("network", item["Id"], item["Labels"][LABEL], now - _epoch(item["Created"])) for item in networks]
 
 

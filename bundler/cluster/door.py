@@ -41,6 +41,7 @@ class Door:
     """Where the recorder is asked, and what a client needs for it."""
 
     address: tuple[str, int]
+    listens: tuple[str, int]  # on this machine
     images: ImageSource
     ca: bytes
     credential: Credential = field(repr=False)
@@ -53,16 +54,20 @@ class Door:
 
 
 @contextmanager
-def door(app: App, address: str) -> Iterator[Door]:
-    """Serve ``app`` on a free port of ``address`` while the ``with`` block lasts. Raises StoreError where it cannot listen."""
+def door(app: App, address: str, reached: tuple[str, int] | None = None) -> Iterator[Door]:
+    """Serve ``app`` on a free port of ``address`` while the ``with`` block lasts. Raises StoreError where it cannot listen.
+
+    ``reached`` is the address and port at which hosts ask for it, where that is another one.
+    """
     credential = Credential(USER, secrets.token_urlsafe(_RANDOM))
     with tempfile.TemporaryDirectory(prefix="airseal-") as name:  # 0700; TLS has read all of it when it is gone
         files = RegistryFiles(Path(name) / "authority", Path(name) / "registry.crt", Path(name) / "registry.key")
         now = dt.datetime.now(dt.UTC)
         authority.make(files.authority, now)
-        issue(files, [address], [], _LIFE, now)
+        issue(files, [reached[0] if reached else address], [], _LIFE, now)
         ca = (files.authority / authority.CERTIFICATE).read_bytes()
         tls = server_tls(files.certificate, files.key)
     with RegistryServer(LoginRequired(app, credential), (address, 0), tls) as server:
-        images = ImageSource((server_url(server.address, tls),), REGISTRY_CA, CREDENTIAL)
-        yield Door(server.address, images, ca, credential)
+        asked = reached or server.address
+        images = ImageSource((server_url(asked, tls),), REGISTRY_CA, CREDENTIAL)
+        yield Door(asked, server.address, images, ca, credential)

@@ -50,6 +50,12 @@ class ExecChannel:
         del nbytes  # a bound for sockets; pieces are small already
         return self._pieces[_STDOUT].get()
 
+    def poll(self, seconds: float) -> bytes | None:
+        """Return some stdout, empty at its end, None where there is nothing within ``seconds``."""
+        with suppress(queue.Empty):
+            return self._pieces[_STDOUT].get(timeout=seconds)
+        return None
+
     def recv_stderr(self, nbytes: int) -> bytes:
         """Return some stderr, empty at its end."""
         del nbytes

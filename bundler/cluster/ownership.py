@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from bundler.cluster.lease import SECONDS
+
 LABEL: Final = "airseal.build"
 KEPT: Final = "kept"  # the label of what --keep-cluster leaves: no build of ours removes it
-# A process of another pid namespace (a CI job in a container) cannot be seen from here; no build takes a day.
+# A process of another machine or pid namespace (a CI job in a container) cannot be seen from here; no build takes a day.
 FOREIGN_SECONDS: Final = 24 * 3600
 
 
@@ -45,12 +47,13 @@ class Owner:
 
 @dataclass(frozen=True, slots=True)
 class Belonging:
-    """A container or network with our label. ``age`` in seconds."""
+    """A container or network with our label. ``age`` in seconds since it was made; ``ended``: it ran, and runs no more."""
 
     kind: str
     id: str
     label: str
     age: float
+    ended: bool = False
 
 
 def started(pid: int) -> str | None:
@@ -63,16 +66,18 @@ def started(pid: int) -> str | None:
 
 
 def orphans(belongings: Iterable[Belonging], me: Owner, start_of: Callable[[int], str | None] = started) -> tuple[Belonging, ...]:
-    """Return what belongs to nobody any more, containers before the networks they are in. Pure but for ``start_of``."""
+    """Return what belongs to nobody any more, containers before the networks they are in. Pure but for ``start_of``.
+
+    That a process is gone can be told of this boot of this machine, in this pid namespace. Of others it is their lease that
+    says so: a container that nobody renewed has ended, and its network is empty, which the engine itself sees to.
+    """
 
     def gone(item: Belonging) -> bool:
         owner = Owner.parse(item.label)
         if owner is None or owner == me:
             return False
-        if owner.boot != me.boot:
-            return True
-        if owner.namespace != me.namespace:
-            return item.age > FOREIGN_SECONDS
-        return start_of(owner.pid) != owner.started
+        if (owner.boot, owner.namespace) == (me.boot, me.namespace):
+            return start_of(owner.pid) != owner.started
+        return item.age > (SECONDS if item.ended or item.kind == "network" else FOREIGN_SECONDS)
 
     return tuple(sorted((item for item in belongings if gone(item)), key=lambda item: (item.kind != "container", item.id)))

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from bundler.cluster.lease import HALT, until_its_end
 from installer_stub.distro.paths import ETCD, KUBELET
 
 # linux/capability.h, by number.
@@ -35,9 +36,10 @@ VOLUMES = ("/var/lib/containerd", KUBELET, ETCD)
 _COMMON = {"tmpfs": {"/run": "", "/tmp": "exec"}, "cgroupns": "private"}  # noqa: S108 - a mount point in the container
 
 
-def boot_command(*, closed: bool) -> list[str]:
-    """Return what the container runs before it is a machine; ``closed``: it knows no nameserver."""
-    return ["/bin/sh", "-c", f"{_NO_NAMES if closed else ''}{_BOOT}"]
+def boot_command(*, closed: bool, leased: bool = False) -> list[str]:
+    """Return what the container runs before it is a machine; ``closed``: it knows no nameserver; ``leased``: it ends when nobody renews it."""
+    count = f"( {until_its_end()}; {HALT} ) & " if leased else ""
+    return ["/bin/sh", "-c", f"{_NO_NAMES if closed else ''}{count}{_BOOT}"]
 
 
 def privileged() -> dict[str, Any]:

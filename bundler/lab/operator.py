@@ -13,6 +13,7 @@ from typing import Any, Final, Self
 
 from bundler.cluster.container import TemporaryNetwork, uninterrupted
 from bundler.cluster.exec_channel import ExecChannel
+from bundler.cluster.lease import until_its_end
 from bundler.engine import Engine, docker_errors
 from bundler.errors import ClusterFailed
 from installer_stub.host.exchange import NO_STATUS
@@ -37,13 +38,16 @@ class Operator:
         try:
             with docker_errors("docker cannot start the lab's operator"):
                 endpoint = api.create_networking_config({self._network.name: api.create_endpoint_config()})  # type: ignore[arg-type]
+                stays = "exec sleep infinity" if self._network.keep else until_its_end()
                 made: dict[str, Any] = api.create_container(
-                    self._image, command=["sleep", "infinity"], name=self.name, hostname="operator", labels=self._network.labels,
+                    self._image, command=["/bin/sh", "-c", stays], name=self.name, hostname="operator", labels=self._network.labels,
                     volumes=[DIRECTORY], host_config=api.create_host_config(init=True), networking_config=endpoint,
                 )  # fmt: skip
                 self._id = made["Id"]
                 api.put_archive(self._id, "/", self._files)
                 api.start(self._id)
+            if not self._network.keep:
+                self._network.lease.hold(self._id)
         except BaseException:
             self._remove()
             raise
@@ -88,6 +92,7 @@ class Operator:
         import docker.errors
 
         if self._id:
+            self._network.lease.drop(self._id)
             with uninterrupted(), suppress(docker.errors.APIError):
                 self._engine.client.api.remove_container(self._id, force=True, v=True)
             self._id = ""

@@ -41,6 +41,7 @@ def define(parser: ArgumentParser) -> None:
     add_logins(record)
     add_values(record)
     record.add_argument("--build-host-image", default="", metavar="REF", help="an image with systemd for the temporary host, instead of ours")
+    record.add_argument("--recorder", choices=("auto", "direct", "relay"), default="auto", help="how the temporary cluster asks for images: direct, where docker's networks are on this machine; relay, a container that brings it here from any engine; auto finds out (default)")
     record.add_argument("--settle-timeout", type=float, default=900, metavar="S", help="how long workloads may take to become ready (default 900)")
     record.add_argument("--quiet-period", type=float, default=60, metavar="S", help="how long nothing may be pulled, and nothing change in the cluster, before the recording ends: an operator that waits longer between two steps loses what it makes then (default 60; never less than the longest lease in the cluster)")
     record.add_argument("--strict", action="store_true", help="fail if the scan of the cluster finds an image that was neither pulled nor listed, or one that cannot be sealed")
@@ -112,6 +113,7 @@ def run(arguments: Namespace) -> int:
 def parse_build(arguments: Namespace) -> BuildOptions:
     """Return the options that the arguments mean. Raises UsageError."""
     from bundler.lab.topology import Topology
+    from bundler.lab.way import Way
     from bundler.options import (
         BuildOptions,
         ImageOptions,
@@ -153,6 +155,7 @@ def parse_build(arguments: Namespace) -> BuildOptions:
             tuple(arguments.secret), tuple(arguments.ssh), arguments.target, arguments.pull, arguments.no_cache, arguments.docker_config
         ),
         steps=StepOptions(arguments.locked, tuple(arguments.update)),
+        way=Way(arguments.recorder),
         rehearsal=RehearsalOptions(
             Topology.parse("--rehearse", arguments.rehearse), arguments.skip_rehearsal, arguments.keep_lab, arguments.allow_internet
         ),

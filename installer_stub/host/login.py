@@ -11,10 +11,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from installer_stub.errors import AuthenticationFailed, HostUnreachable, UsageError
 from installer_stub.host.command import Secret
+from installer_stub.host.exchange import Channel
 from installer_stub.host.known_hosts import HostKey
 from installer_stub.host.model import Host
 
@@ -33,6 +34,7 @@ MOST_KEYS, MOST_KEYS_BEFORE_PASSWORD = 6, 4
 # Without a handler Python prints warnings of libraries on stderr, in the middle of the progress bars.
 logging.getLogger("airseal").addHandler(logging.NullHandler())
 
+Taker = Callable[[Channel], None]
 AskPassphrase = Callable[[str], Secret]  # given a key file's path
 
 
@@ -114,12 +116,29 @@ class Reached:
         """End it."""
         self.transport.close()
 
+    def listen(self, port: int, take: Taker) -> None:
+        """Let the host listen on ``port`` of all its addresses; ``take`` gets each connection, and must return at once.
+
+        RFC 4254, section 7.1. Raises HostUnreachable.
+        """
+        import paramiko
+
+        try:
+            self.transport.request_port_forward("", port, lambda channel, _origin, _server: take(channel))
+        except (paramiko.SSHException, OSError, EOFError) as error:
+            hint = "its sshd_config needs AllowTcpForwarding and GatewayPorts, and the port must be free"
+            raise HostUnreachable(self.address, f"its sshd does not listen on port {port} for us: {error}", hint) from None
+
 
 def dial(host: Host, kinds: Sequence[str] = ()) -> Reached:
     """Return the host, encrypted but not yet trusted. ``kinds`` of host key are asked for first. Raises HostUnreachable."""
+    return greet(host, _connect(host), kinds)
+
+
+def greet(host: Host, sock: Any, kinds: Sequence[str] = ()) -> Reached:
+    """The same over a connection that there is: a socket, or what acts like one. It is the transport's from now on."""
     import paramiko
 
-    sock = _connect(host)
     transport = paramiko.Transport(sock)
     transport.daemon = True
     transport.set_log_channel("airseal.ssh")

@@ -136,7 +136,8 @@ def test_other_trouble_is_not_tried_twice() -> None:
 
 def test_orphans_are_removed_and_others_left() -> None:
     api = FakeApi()
-    dead, alive = str(Owner("boot-0", "x", 1, "1")), str(Owner.current())
+    me = Owner.current()
+    dead, alive = str(Owner(me.boot, me.namespace, 2**22 + 1, "1")), str(me)
     api.listed = (
         [{"Id": "c1", "Labels": {LABEL: dead}, "Created": time.time()}, {"Id": "c2", "Labels": {LABEL: alive}, "Created": 0}],
         [{"Id": "n1", "Labels": {LABEL: dead}, "Created": "2026-01-01T00:00:00.123456789Z"}],
