@@ -28,9 +28,10 @@ from bundler.files import ClusterFiles, collect
 from bundler.image import Source, build_image, commands_of, read_source
 from bundler.image_lock import all_blobs
 from bundler.kubefile.dockerfile import KUBERNETES_LABEL, PINS_LABEL
-from bundler.kubefile.from_images import from_images
+from bundler.kubefile.from_images import Fetching, from_images
 from bundler.kubefile.recipes import recipes_of
 from bundler.kubefile.stages import SCRATCH
+from bundler.kubefile.upstream import Upstream
 from bundler.layer_sizes import is_layer, unpacked_size
 from bundler.options import BuildOptions
 from bundler.pack.artifact import seal
@@ -105,7 +106,7 @@ def build(options: BuildOptions, engine: Engine, reporter: Reporter) -> Built:
     if removed := remove_orphans(engine, owner):
         reporter.step(f"removed {removed} things that a killed build had left in docker")
 
-    image, base = cluster_image(options, engine, source, mirrors, reporter)
+    image, base = cluster_image(options, source, Upstream(engine, cache, mirrors, credentials), reporter)
     blobs = DiskBlobStore(cache / "store")
     reporter.step("taking the cluster files out of the image")
     with engine.archive(image.id, "/cluster", {LABEL: str(owner)}) as archive:
@@ -134,13 +135,15 @@ def build(options: BuildOptions, engine: Engine, reporter: Reporter) -> Built:
     return _finish(options, engine, owner, info, found, values=given_document(values), blobs=blobs, stub=stub, reporter=reporter, began=began)
 
 
-def cluster_image(options: BuildOptions, engine: Engine, source: Source, mirrors: Mirrors, reporter: Reporter) -> tuple[ImageInfo, Lists]:
+def cluster_image(options: BuildOptions, source: Source, upstream: Upstream, reporter: Reporter) -> tuple[ImageInfo, Lists]:
     """Return the Kubefile's image, its bases built first where they are recipes, and what a base without a label lists."""
+    engine, mirrors = upstream.engine, upstream.mirrors
     downloader = Downloader(options.cache / "downloads", reporter, rewrite=mirrors.rewrite, ca_files=mirrors.ca_files, destinations=mirrors.destinations)
-    builder = BaseBuilder(engine, downloader, options.cache, reporter, given_pins(options.pins), accept=options.accept_checksums)
+    fetching = Fetching(engine, options.image, reporter, upstream)
+    builder = BaseBuilder(engine, downloader, options.cache, reporter, given_pins(options.pins), accept=options.accept_checksums, fetching=fetching)
     platform = options.platforms[0]
     recipes = recipes_of(source.stages, platform, source.file.parent / "bases")
-    with from_images(engine, source.stages, recipes, platform=platform, options=options.image, reporter=reporter) as images:
+    with from_images(fetching, source.stages, recipes, platform) as images:
         bases = dict(images)
         for named in source.stages.images():
             if recipe := recipes.get(named.image):

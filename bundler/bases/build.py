@@ -20,6 +20,8 @@ from bundler.engine import Engine
 from bundler.errors import ChecksumMismatch, RecipeError
 from bundler.image import build_image, read_source
 from bundler.kubefile.dockerfile import KUBERNETES_LABEL, PINS_LABEL
+from bundler.kubefile.from_images import Fetching, from_images
+from bundler.options import ImageOptions
 from installer_stub.bundle.model import BALANCER_LABEL, INTERNAL_REGISTRY
 from installer_stub.phases.base import Reporter
 
@@ -49,7 +51,7 @@ class Pins:
 class BaseBuilder:
     """Makes bases in docker. ``cache`` keeps downloads and frozen pins; ``given`` are pins that come before all others.
 
-    ``accept`` lets publishers' own checksum files vouch for what nobody has pinned.
+    ``accept`` lets publishers' own checksum files vouch for what nobody has pinned. ``fetching`` is how images come that a recipe's Kubefile names.
     """
 
     def __init__(
@@ -61,7 +63,9 @@ class BaseBuilder:
         given: Mapping[str, str] | None = None,
         *,
         accept: bool = False,
+        fetching: Fetching | None = None,
     ) -> None:
+        self._fetching = fetching or Fetching(engine, ImageOptions(), reporter)
         self._engine = engine
         self._downloader = downloader
         self._cache = cache
@@ -92,7 +96,8 @@ class BaseBuilder:
             if recipe.balancer:
                 labels[BALANCER_LABEL] = recipe.balancer
             source = read_source(context)
-            build_image(self._engine, source, tag=tag, bases={}, platform=str(recipe.platform), reporter=self._reporter, labels=labels)
+            with from_images(self._fetching, source.stages, (), recipe.platform) as bases:
+                build_image(self._engine, source, tag=tag, bases=bases, platform=str(recipe.platform), reporter=self._reporter, labels=labels)
         return tag
 
     def fetch(self, recipe: Recipe, download: Download, pins: Pins) -> Path:

@@ -1,7 +1,7 @@
 """What FROM and --from name: every image is resolved, and under a name of this build in docker, before anything is built.
 
 So the image whose config was read is the one that the builder begins with, whatever moves its tag meanwhile, and its CMDs are
-known although docker had never heard of it.
+known although docker had never heard of it. Docker fetches it, or we do where ``--mirrors`` or ``--ca`` say how (``upstream``).
 """
 
 from __future__ import annotations
@@ -9,11 +9,13 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from bundler.engine import Engine, ImageInfo
 from bundler.errors import DockerError
 from bundler.kubefile.dockerfile import Bases
 from bundler.kubefile.stages import Named, Stages
+from bundler.kubefile.upstream import Upstream
 from bundler.options import ImageOptions
 from installer_stub.bundle.model import INTERNAL_REGISTRY
 from installer_stub.phases.base import Reporter
@@ -23,28 +25,42 @@ from registry_snapshot.oci.descriptor import Platform
 from registry_snapshot.oci.reference import Reference
 
 
+@dataclass(frozen=True, slots=True)
+class Fetching:
+    """How images of FROM come: through docker, and ``upstream`` for those that the build's mirrors and authorities speak of."""
+
+    engine: Engine
+    options: ImageOptions
+    reporter: Reporter
+    upstream: Upstream | None = None
+
+
 @contextmanager
-def from_images(
-    engine: Engine, stages: Stages, recipes: Collection[str], *, platform: Platform, options: ImageOptions, reporter: Reporter
-) -> Iterator[Bases]:
+def from_images(fetching: Fetching, stages: Stages, recipes: Collection[str], platform: Platform) -> Iterator[Bases]:
     """Give the name under which docker has each image that the Kubefile names, as long as the block runs.
 
     ``recipes`` are names that mean no image of a registry. One that docker has for the platform is taken as it is, unless
-    ``options.pull``; every other is fetched by the engine. Raises KubefileError with the line that names it.
+    ``options.pull``; every other is fetched. Raises KubefileError with the line that names it.
     """
     names: dict[tuple[str, str], str] = {}
+    mine: set[str] = set()
     try:
         for named in stages.images():
             if named.image not in recipes:
-                found = _resolved(engine, stages, named, platform=platform, options=options, reporter=reporter)
-                # Of this build alone: another one that ends earlier must not take it away.
-                name = f"{INTERNAL_REGISTRY}/from:{found.id.rpartition(':')[2][:12]}-{os.getpid()}"
-                engine.tag(found.id, name)
+                found = _resolved(fetching, stages, named, platform, mine)
+                name = _name(found.id)
+                fetching.engine.tag(found.id, name)
+                mine.add(name)
                 names[named.image, named.platform] = name
         yield names
     finally:
-        for name in set(names.values()):
-            engine.untag(name)
+        for name in mine:
+            fetching.engine.untag(name)
+
+
+def _name(digest: str) -> str:
+    """Return a name of this build alone: another one that ends earlier must not take it away."""
+    return f"{INTERNAL_REGISTRY}/from:{digest.rpartition(':')[2][:12]}-{os.getpid()}"
 
 
 def digest_of(image: ImageInfo, name: str) -> str:
@@ -57,20 +73,38 @@ def digest_of(image: ImageInfo, name: str) -> str:
         return image.id
 
 
-def _resolved(
-    engine: Engine, stages: Stages, named: Named, *, platform: Platform, options: ImageOptions, reporter: Reporter
-) -> ImageInfo:
+def _resolved(fetching: Fetching, stages: Stages, named: Named, platform: Platform, mine: set[str]) -> ImageInfo:
     try:
         wanted = Platform.parse(named.platform) if named.platform else platform
-        found = None if options.pull else engine.image(named.image)
-        how = "in docker already"
-        if found is None or not Platform.parse(found.platform).satisfies(Platform(wanted.os, wanted.architecture)):
-            reporter.step(f"FROM {named.image}: docker fetches it for {wanted}")
-            engine.pull(named.image, str(wanted), lambda line: pass_on(reporter, "docker", line), options.docker_config)
-            found, how = engine.image(named.image), "fetched"
+        found = None if fetching.options.pull else fetching.engine.image(named.image)
+        if found is not None and Platform.parse(found.platform).satisfies(Platform(wanted.os, wanted.architecture)):
+            digest, how = digest_of(found, named.image), "in docker already"
+        else:
+            found, digest, how = _fetched(fetching, named.image, wanted, mine)
     except (DockerError, RegistryError) as error:
         raise stages.kubefile.error(named.line, error.problem, error.remedy) from None
     if found is None:
-        raise stages.kubefile.error(named.line, f"{named.image}: docker fetched it and does not have it", "see the engine's log")
-    reporter.step(f"FROM {named.image} is {digest_of(found, named.image)} ({how})")
+        raise stages.kubefile.error(named.line, f"{named.image}: docker was given it and does not have it", "see the engine's log")
+    fetching.reporter.step(f"FROM {named.image} is {digest} ({how})")
     return found
+
+
+def _fetched(fetching: Fetching, image: str, platform: Platform, mine: set[str]) -> tuple[ImageInfo | None, str, str]:
+    """Return what docker has now, its digest, and how it came; what it is called for this build alone goes to ``mine``. Raises DockerError, RegistryError."""
+    engine, upstream = fetching.engine, fetching.upstream
+
+    def output(line: str) -> None:
+        pass_on(fetching.reporter, "docker", line)
+
+    if upstream is None or not upstream.speaks_of(image):
+        fetching.reporter.step(f"FROM {image}: docker fetches it for {platform}")
+        engine.pull(image, str(platform), output, fetching.options.docker_config)
+        found = engine.image(image)
+        return found, digest_of(found, image) if found else "", "fetched"
+    fetching.reporter.step(f"FROM {image}: fetching it for {platform} as --mirrors and --ca say")
+    reference = Reference.parse(image)
+    # Under its own name where it has one, so that the next build finds it; a digest is no name that docker could be told.
+    tag = str(reference) if reference.digest is None else _name(str(reference.digest))
+    mine.update([] if reference.digest is None else [tag])
+    digest = upstream.give(image, platform, tag, output)
+    return engine.image(tag), digest, "fetched"

@@ -64,14 +64,18 @@ def _build(arguments: Namespace) -> int:
     from bundler.bases.pins import given_pins
     from bundler.cache.builds import in_use
     from bundler.engine import Engine
-    from bundler.options import cache_root
+    from bundler.kubefile.from_images import Fetching
+    from bundler.kubefile.upstream import Upstream
+    from bundler.options import ImageOptions, cache_root
+    from registry_snapshot.record.credentials import DockerCredentials
 
     recipe = _recipe(arguments)
     reporter = _reporter(arguments)
     cache = cache_root(arguments.cache)
     with closing(Engine.connect()) as engine, in_use(cache):
-        accept = arguments.accept_publisher_checksums
-        tag = BaseBuilder(engine, _downloader(arguments), cache, reporter, given_pins(arguments.pins), accept=accept).tag(recipe)
+        fetching = Fetching(engine, ImageOptions(), reporter, Upstream(engine, cache, mirrors_of(arguments), DockerCredentials.load()))
+        pins, accept = given_pins(arguments.pins), arguments.accept_publisher_checksums
+        tag = BaseBuilder(engine, _downloader(arguments), cache, reporter, pins, accept=accept, fetching=fetching).tag(recipe)
     reporter.step(f"base {recipe.title} is {tag}")
     return 0
 

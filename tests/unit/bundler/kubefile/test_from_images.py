@@ -9,7 +9,7 @@ import pytest
 
 from bundler.engine import ImageInfo
 from bundler.errors import DockerError, KubefileError
-from bundler.kubefile.from_images import from_images
+from bundler.kubefile.from_images import Fetching, from_images
 from bundler.kubefile.parse import parse
 from bundler.kubefile.stages import stages_of
 from bundler.options import ImageOptions
@@ -48,10 +48,11 @@ class FakeEngine:
         del self.here[name]
 
 
-def resolved(engine: FakeEngine, text: str, *, pull: bool = False) -> tuple[dict[tuple[str, str], str], Remembering]:
+def resolved(engine: FakeEngine, text: str, *, pull: bool = False, upstream: object = None) -> tuple[dict[tuple[str, str], str], Remembering]:
     reporter = Remembering()
     stages = stages_of(parse(text), {}, AMD)
-    with from_images(engine, stages, {"kubernetes:v1"}, platform=AMD, options=ImageOptions(pull=pull), reporter=reporter) as names:  # type: ignore[arg-type]
+    fetching = Fetching(engine, ImageOptions(pull=pull), reporter, upstream)  # type: ignore[arg-type]
+    with from_images(fetching, stages, {"kubernetes:v1"}, AMD) as names:
         assert all(engine.image(name) is not None for name in names.values())
         found = dict(names)
     assert not any(name.startswith("airseal.internal/from") for name in engine.here), "a name of this build stayed"
