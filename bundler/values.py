@@ -8,6 +8,8 @@ from typing import Final
 
 from installer_stub.bundle.model import ClusterFile
 from installer_stub.plan.settings import AS_USUAL
+from installer_stub.ui.prompts import secret_values
+from installer_stub.values.asked import asked
 from installer_stub.values.given import check_given, given_by
 from installer_stub.values.model import Kept
 from installer_stub.values.schema import tree
@@ -29,7 +31,9 @@ def given_document(values: SiteValues) -> bytes:
 def values_of(files: Iterable[ClusterFile], blobs: BlobReader, sources: Sources) -> SiteValues:
     """Return what the build uses of the values that the cluster files declare.
 
-    Raises UsageError for a schema that no site could use, for what it does not allow, and for what has to be set and is not.
+    Raises UsageError for a schema that no site could use, for what it does not allow, and for what has to be set and is not; a secret is
+    asked for at a terminal before that.
     """
     schema = schema_of(files, blobs)
-    return site_values(schema, AS_USUAL, check_given(schema, given_by(sources)), _NOTHING_KEPT, new_salt(), begun=False)
+    wished = asked(schema, AS_USUAL, check_given(schema, given_by(sources)), _NOTHING_KEPT, secret_values())
+    return site_values(schema, AS_USUAL, wished, _NOTHING_KEPT, new_salt(), begun=False)

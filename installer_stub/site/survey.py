@@ -19,6 +19,7 @@ from installer_stub.site.find import Found, Reach, this_change, with_marks
 from installer_stub.site.from_record import VALIDITY, FromRecord
 from installer_stub.site.merge import Contradiction, SiteRequest, merge, requested_bundle
 from installer_stub.site.model import Site, SiteHost, SiteRecord, Versions
+from installer_stub.values.asked import Ask, asked
 from installer_stub.values.model import Kept, Wished
 from installer_stub.values.schema import NO_VALUES, Schema
 from installer_stub.values.site_values import SiteValues, site_values
@@ -45,11 +46,20 @@ class Surveyed(FromRecord):
 
 
 def survey(
-    options: InstallOptions, bundle: BundleInfo, digest: str, found: Found, reach: Reach, *, schema: Schema = NO_VALUES, wished: Wished = NOTHING_WISHED
+    options: InstallOptions,
+    bundle: BundleInfo,
+    digest: str,
+    found: Found,
+    reach: Reach,
+    *,
+    schema: Schema = NO_VALUES,
+    wished: Wished = NOTHING_WISHED,
+    ask: Ask | None = None,
 ) -> Surveyed:
     """Return what the options mean for the site that was found, or for a new one.
 
-    ``digest`` is the bundle's content digest; ``wished`` are its values that this run gives. Raises SiteContradiction, UsageError, ClusterError, HostError.
+    ``digest`` is the bundle's content digest; ``wished`` are its values that this run gives, ``ask`` how a person is asked for secrets that are
+    missing, None where nobody is. Raises SiteContradiction, UsageError, ClusterError, HostError.
     """
     if found.record is None and (options.verb is Verb.JOIN or (options.via and not found.chosen.cluster)):
         names = ", ".join(host.address for host in (*options.via, *options.hosts))
@@ -62,7 +72,7 @@ def survey(
         raise site.error()
     if not site.masters:
         raise UsageError("no master is named, and none of these hosts knows one", "add --master with the address of at least one host, or --via with a host of the site")
-    values = _values(found, site, schema, wished)
+    values = _values(found, site, schema, wished, ask)
     if values.refused and found.record is not None:
         raise Contradiction(found.record.cluster, site.titles, values.refused, options.source).error()
     site = replace(site, settings=values.settings)
@@ -106,7 +116,7 @@ def all_follow(before: Site, site: Site) -> bool:
     return (before.endpoint, before.sans, then) != (site.endpoint, site.sans, now)
 
 
-def _values(found: Found, site: Site, schema: Schema, wished: Wished) -> SiteValues:
+def _values(found: Found, site: Site, schema: Schema, wished: Wished, ask: Ask | None) -> SiteValues:
     """Return the site's values. The secrets among them are read from a master that has those of the record."""
     kept = NONE_KEPT
     if site.settings.secrets:
@@ -115,6 +125,7 @@ def _values(found: Found, site: Site, schema: Schema, wished: Wished) -> SiteVal
             raw = connection.read(GIVEN)
             there = decode_kept(raw, connection.host.address) if raw is not None else NONE_KEPT
             kept = max(kept, there, key=lambda each: len(set(each.marks()) & set(site.settings.secrets)))
+    wished = asked(schema, site.settings, wished, kept, ask)
     return site_values(schema, site.settings, wished, kept, new_salt(), begun=found.record is not None)
 
 

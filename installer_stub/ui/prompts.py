@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import getpass
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from installer_stub.errors import Interrupted, UsageError
 from installer_stub.host.command import Secret
 from installer_stub.host.known_hosts import Confirm, FirstContact
-from installer_stub.ui.printable import say
+from installer_stub.ui.printable import printable, say
 
 
 def is_interactive() -> bool:
@@ -33,6 +33,15 @@ def ask_secret(prompt: str) -> Secret:
 def ask_passphrase(path: str) -> Secret:
     """Return the passphrase of a private key."""
     return ask_secret(f"Passphrase of {path}")
+
+
+def secret_values() -> Callable[[str], Secret] | None:
+    """Return how a value that is missing is asked for: typed, unseen, where a person sits; nowhere else."""
+    return _ask_value if is_interactive() else None
+
+
+def _ask_value(prompt: str) -> Secret:
+    return ask_secret(printable(prompt, lines=False))  # the words are the bundle's
 
 
 def confirm(question: str) -> bool:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from installer_stub.errors import UsageError
 from installer_stub.host.command import Secret
-from installer_stub.plan.settings import SiteSettings
+from installer_stub.plan.settings import Pairs, SiteSettings
 from installer_stub.site.merge import Difference
 from installer_stub.values.model import Effective, Kept, Wished, effective, merged
 from installer_stub.values.schema import Schema
@@ -32,12 +32,10 @@ def site_values(schema: Schema, recorded: SiteSettings, wished: Wished, kept: Ke
     ``kept`` are the secrets of a master; ``salt`` is for a site that has none yet. Raises UsageError for what has to be set and
     is not, and for secrets that the record knows and no master has.
     """
-    plain = {path: text for path, text in recorded.values if path not in wished.dropped} | dict(wished.plain)
     given = merged(kept, wished, salt)
-    settings = replace(recorded, values=tuple(sorted(plain.items())), secrets=given.marks())
-    now, missing = effective(schema, settings.values, given)
-    named = {path for path, _ in wished.plain} | {path for path, _ in wished.secret} | wished.dropped
-    lost = sorted({path for path, _ in recorded.secrets} - {path for path, _ in kept.secrets} - named)
+    settings = replace(recorded, values=_plain(recorded, wished), secrets=given.marks())
+    now, _ = effective(schema, settings.values, given)
+    missing, lost = lacking(schema, recorded, wished, kept)
     if missing or lost:
         raise UsageError(_absent(schema, missing, lost), "set them with --set PATH=VALUE, --values FILE, or --set-file PATH=FILE for secrets; inspect --values explains each")
     if not begun:
@@ -47,6 +45,18 @@ def site_values(schema: Schema, recorded: SiteSettings, wished: Wished, kept: Ke
     for_life = {field.path for field in schema.fields if field.immutable}
     refused = tuple(each for each in changed if each.option in for_life)
     return SiteValues(settings, now, given, tuple(each for each in changed if each not in refused), refused)
+
+
+def lacking(schema: Schema, recorded: SiteSettings, wished: Wished, kept: Kept) -> tuple[tuple[str, ...], list[str]]:
+    """Return the paths of what has to be set and is not, and of secrets that the record knows and ``kept`` has not."""
+    _, missing = effective(schema, _plain(recorded, wished), merged(kept, wished, ""))
+    named = {path for path, _ in wished.plain} | {path for path, _ in wished.secret} | wished.dropped
+    return missing, sorted({path for path, _ in recorded.secrets} - {path for path, _ in kept.secrets} - named)
+
+
+def _plain(recorded: SiteSettings, wished: Wished) -> Pairs:
+    plain = {path: text for path, text in recorded.values if path not in wished.dropped} | dict(wished.plain)
+    return tuple(sorted(plain.items()))
 
 
 def _differences(schema: Schema, before: Effective, now: Effective) -> list[Difference]:

@@ -61,7 +61,7 @@ def prepare(run: Session, connections: dict[str, Connection]) -> tuple[Surveyed,
     run.secrets.extend(secrets_of(wished.secret))
     found = find_site(connections, reach, this_change(run.options.verb.value))
     options = without_lost(run.options, run.lost, found.record)
-    surveyed = survey(options, run.bundle.info, str(run.bundle.content_digest), found, reach, schema=schema, wished=wished)
+    surveyed = survey(options, run.bundle.info, str(run.bundle.content_digest), found, reach, schema=schema, wished=wished, ask=prompts.secret_values())
     run.secrets.extend(secrets_of(surveyed.values.effective.secrets))
     _agree(run, surveyed.values)
     for host in surveyed.absent:

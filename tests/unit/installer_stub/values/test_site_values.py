@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from installer_stub.errors import RecordError, UsageError
 from installer_stub.host.command import Secret
 from installer_stub.plan.settings import AS_USUAL, SiteSettings
+from installer_stub.values.asked import asked
 from installer_stub.values.model import Kept, Wished
 from installer_stub.values.schema import parse_schema
 from installer_stub.values.site_values import SiteValues, site_values
@@ -103,3 +104,43 @@ def test_what_is_kept_is_read_again(values: dict[str, str]) -> None:
 def test_what_is_torn_is_no_kept_secret(raw: bytes) -> None:
     with pytest.raises(RecordError, match="torn"):
         decode_kept(raw, "10.0.0.2")
+
+
+@pytest.mark.parametrize(
+    ("typed", "wished", "secret", "prompts"),
+    [
+        (["hunter22"], Wished((("replicas", "3"),)), '"hunter22"', 1),
+        (["short", "hunter22"], Wished((("replicas", "3"),)), '"hunter22"', 2),
+        (["short"] * 9, Wished((("replicas", "3"),)), None, 3),
+        ([""], Wished((("replicas", "3"),)), None, 1),
+        (["hunter22"], Wished((("replicas", "3"),), dropped=frozenset({"db.password"})), '"hunter22"', 1),
+        (["hunter22"], FIRST, PASSWORD[0][1].reveal(), 0),
+    ],
+)
+def test_a_secret_that_is_missing_is_typed(typed: list[str], wished: Wished, secret: str | None, prompts: int) -> None:
+    answers, shown = iter(typed), list[str]()
+
+    def ask(prompt: str) -> Secret:
+        shown.append(prompt)
+        return Secret(next(answers))
+
+    found = asked(SCHEMA, AS_USUAL, wished, Kept(), ask)
+    assert len(shown) == prompts
+    assert not any(text in prompt for prompt in shown for text in typed if text)
+    assert {path: value.reveal() for path, value in found.secret} == ({} if secret is None else {"db.password": secret})
+    if secret is None:
+        with pytest.raises(UsageError, match=r"db\.password: has to be set"):
+            site_values(SCHEMA, AS_USUAL, found, Kept(), SALT, begun=False)
+    else:
+        assert site_values(SCHEMA, AS_USUAL, found, Kept(), SALT, begun=False).given.secrets
+
+
+def test_a_secret_that_no_master_has_any_more_is_typed_and_nobody_is_asked_in_a_pipe(first: SiteValues) -> None:
+    typed = asked(SCHEMA, first.settings, Wished(), Kept(), lambda _prompt: Secret("hunter22"))
+    assert site_values(SCHEMA, first.settings, typed, Kept(), OTHER, begun=True).given.secrets == PASSWORD
+    assert asked(SCHEMA, first.settings, Wished(), Kept(), None) == Wished()
+
+
+def test_nobody_types_a_secret_for_a_run_that_ends_for_another_value() -> None:
+    schema = parse_schema(SHOP.replace('"required": ["db"]', '"required": ["db", "ratio"]').encode())
+    assert asked(schema, AS_USUAL, Wished(), Kept(), lambda _prompt: pytest.fail("asked")) == Wished()
