@@ -40,7 +40,7 @@ class ControlPlane:
 
     def any_ready(self) -> Speaker | None:
         """Return the first master whose API server says that it is ready, or None. One that cannot be asked is not."""
-        return next((master for master in self.masters if _ready(master)), None)
+        return next((master for master in self.masters if _is_ready(master.kubectl)), None)
 
     def wait_for_any(
         self,
@@ -65,8 +65,13 @@ class ControlPlane:
             sleep(1.0)
 
 
-def _ready(master: Speaker) -> bool:
+def first_ready(masters: Iterable[Kubectl]) -> Kubectl | None:
+    """Return the first whose API server says that it is ready, or None, of masters that stand in no plan."""
+    return next((master for master in masters if _is_ready(master)), None)
+
+
+def _is_ready(master: Kubectl) -> bool:
     try:
-        return master.kubectl.api_ready()
+        return master.api_ready()
     except HostError:  # the connection was lost: the others are asked
         return False

@@ -14,7 +14,7 @@ from installer_stub.host.command import Secret
 from installer_stub.host.connection import Connection
 from installer_stub.phases.node_grant import NodeGrant
 from installer_stub.plan.model import HostPlan, Plan
-from installer_stub.site.model import SiteRecord
+from installer_stub.site.model import SiteHost, SiteRecord
 
 T = TypeVar("T")
 
@@ -57,6 +57,7 @@ class Context:
     leftovers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # by host: the directories where others' data lies
     values: Mapping[str, bytes] = field(default_factory=dict)  # what every master keeps of the site's values, by path; secrets too
     record: SiteRecord | None = None  # the site's, as it is to be; a build has none
+    lab_hosts: tuple[SiteHost, ...] = ()  # of a build: what its nodes are given of labels and taints, as a record would say
     secrets: list[Secret] = field(default_factory=list)  # what phases came to know: the log of the run masks it
     alone: bool = False  # a node may fail alone: it is left out from then on, and the run goes on without it
     left_out: dict[str, InstallerError] = field(default_factory=dict)  # such nodes by address, and why

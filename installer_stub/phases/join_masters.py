@@ -12,6 +12,8 @@ from installer_stub.phases.cluster_access import join_grant, speaker, wait_for_a
 from installer_stub.phases.join_hosts import is_outstanding, join
 from installer_stub.phases.keep_record import KeepRecord
 from installer_stub.phases.member import is_settled
+from installer_stub.phases.point_proxy import PointProxy
+from installer_stub.phases.start_first_master import StartFirstMaster
 from installer_stub.plan.model import HostPlan, Plan
 
 
@@ -19,7 +21,7 @@ class JoinMasters(HostPhase):
     """A master joins through a ready one; once it is complete it finds the API at itself."""
 
     title: ClassVar[str] = "Join the other masters"
-    after = (KeepRecord,)
+    after = (StartFirstMaster, PointProxy, KeepRecord)  # until the first master is complete no grant stays: it takes kubeadm's token back
     one_by_one: ClassVar[bool] = True
     acts_on_cluster: ClassVar[bool] = True
     seconds: ClassVar[float] = 15.0

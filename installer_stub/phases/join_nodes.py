@@ -13,6 +13,8 @@ from installer_stub.phases.join_hosts import is_outstanding, join
 from installer_stub.phases.join_masters import JoinMasters
 from installer_stub.phases.keep_record import KeepRecord
 from installer_stub.phases.member import is_settled
+from installer_stub.phases.point_proxy import PointProxy
+from installer_stub.phases.start_first_master import StartFirstMaster
 from installer_stub.plan.model import HostPlan, Plan
 
 
@@ -20,7 +22,7 @@ class JoinNodes(HostPhase):
     """One grant for all of them. They join through a ready master, whichever that is."""
 
     title: ClassVar[str] = "Join the nodes"
-    after = (KeepRecord, JoinMasters)  # while etcd's members change, the API comes and goes
+    after = (StartFirstMaster, PointProxy, KeepRecord, JoinMasters)  # while etcd's members change, the API comes and goes
     acts_on_cluster: ClassVar[bool] = True
     seconds: ClassVar[float] = 10.0
 

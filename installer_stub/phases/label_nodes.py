@@ -1,4 +1,4 @@
-"""Labels and taints that the site's record gives to nodes. What others gave stays; what we gave and nobody wants any more goes.
+"""Labels and taints that the site's record gives to nodes, or the hosts of a build. What others gave stays; what we gave and nobody wants any more goes.
 
 Which ones are ours stands in an annotation of the node, since a label does not say whose it is.
 """
@@ -15,6 +15,7 @@ from installer_stub.phases.cluster_access import kubectl, wait_for_api
 from installer_stub.phases.join_masters import JoinMasters
 from installer_stub.phases.join_nodes import JoinNodes
 from installer_stub.phases.keep_record import KeepRecord
+from installer_stub.phases.start_first_master import StartFirstMaster
 from installer_stub.plan.model import HostPlan, Plan
 from installer_stub.site.model import SiteHost
 
@@ -25,7 +26,7 @@ class LabelNodes(Phase):
     """Once nodes are there, before anything is scheduled by their labels."""
 
     title: ClassVar[str] = "Label the nodes"
-    after = (KeepRecord, JoinMasters, JoinNodes)
+    after = (StartFirstMaster, KeepRecord, JoinMasters, JoinNodes)
     acts_on_cluster: ClassVar[bool] = True
 
     def hosts(self, plan: Plan) -> tuple[HostPlan, ...]:
@@ -79,9 +80,9 @@ def parse_taint(text: str) -> dict[str, str]:
 
 
 def _patches(context: Context) -> dict[str, Mapping[str, Any]]:
-    if context.record is None:
+    hosts = {host.name: host for host in (context.lab_hosts if context.record is None else context.record.site.hosts)}
+    if not hosts:
         return {}
-    hosts = {host.name: host for host in context.record.site.hosts}
     nodes = {str(node["metadata"]["name"]): node for node in kubectl(context).items("nodes")}
     found = {name: node_patch(nodes[name], host) for name, host in hosts.items() if name in nodes}
     return {name: patch for name, patch in found.items() if patch is not None}

@@ -80,3 +80,22 @@ RECORD: Final[tuple[Phase, ...]] = (
     KeepValues(),
     RunCommands(),
 )
+
+# And these where it was told of more than one bare host: several, or labelled ones.
+RECORD_TOPOLOGY: Final[tuple[Phase, ...]] = (
+    Claim(),
+    CopyStub(),
+    PrepareHosts(),
+    InstallFiles(Role.MASTER),
+    InstallFiles(Role.NODE),  # all from the recording proxy
+    ConfigureRuntime(),
+    StartFirstMaster(),
+    PointProxy(),
+    JoinMasters(),
+    JoinNodes(),
+    EndJoining(),
+    LabelNodes(),
+    Balance(),
+    KeepValues(),
+    RunCommands(),
+)

@@ -13,6 +13,7 @@ from installer_stub.kube.kubectl import Kubectl
 from installer_stub.phases.base import Context, Phase
 from installer_stub.phases.cluster_access import kubectl, wait_for_api
 from installer_stub.phases.name_api import NameApi
+from installer_stub.phases.start_first_master import StartFirstMaster
 from installer_stub.plan.model import Endpoint, HostPlan, Plan
 
 _IN = ("-n", "kube-system")
@@ -23,7 +24,7 @@ class PointProxy(Phase):
     """With an endpoint of the site it is that; otherwise 127.0.0.1: the API server on masters, the balancer on nodes."""
 
     title: ClassVar[str] = "Point kube-proxy at its own host"
-    after = (NameApi,)
+    after = (StartFirstMaster, NameApi)
     acts_on_cluster: ClassVar[bool] = True
 
     def hosts(self, plan: Plan) -> tuple[HostPlan, ...]:

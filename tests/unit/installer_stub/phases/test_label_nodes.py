@@ -73,14 +73,17 @@ def test_a_torn_annotation_takes_nothing_away(torn: str) -> None:
     assert applied(thing, WANTED)["metadata"]["labels"] == {"rack": "7", "theirs": "1"}
 
 
-def test_only_nodes_that_differ_are_patched() -> None:
+@pytest.mark.parametrize("given", ["record", "lab_hosts"])
+def test_only_nodes_that_differ_are_patched(given: str) -> None:
+    """A site's record says what they get; of a build, which has none, the hosts themselves."""
     plan = make_plan(*masters(M1), *nodes(N1))
     hosts = scripted_hosts(plan)
     for host in hosts.values():
         answers_membership(host)
     listed = json.dumps({"items": [fact(name="n5"), fact(name="m2")]})
     hosts[M1].on("readyz", "ok").on("get nodes", listed).on("patch node", "")
-    context = make_context(plan, hosts, record=record(*record().site.hosts[:1], WANTED))
+    wanted = (*record().site.hosts[:1], WANTED)
+    context = make_context(plan, hosts, **{given: record(*wanted) if given == "record" else wanted})
     assert LabelNodes().is_needed(context)
     LabelNodes().run(context)
     assert [command.changes for command in hosts[M1].ran("patch node")] == ["label node n5"]

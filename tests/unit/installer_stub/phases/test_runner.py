@@ -12,8 +12,12 @@ from installer_stub.host.model import Role
 from installer_stub.phases import runner
 from installer_stub.phases.base import Context, Phase
 from installer_stub.phases.install_files import InstallFiles
-from installer_stub.phases.pipeline import INSTALL, RECORD
-from tests.fakes.plans import M1, RecordingReporter, make_context, make_plan, masters
+from installer_stub.phases.pipeline import INSTALL, RECORD, RECORD_TOPOLOGY
+from installer_stub.phases.schedule import schedule_of
+from installer_stub.phases.start_first_master import StartFirstMaster
+from installer_stub.plan.model import HostPlan
+from installer_stub.plan.step import Key
+from tests.fakes.plans import M1, M2, M3, N1, RecordingReporter, make_context, make_plan, masters, nodes
 
 
 @dataclass
@@ -119,8 +123,26 @@ def test_install_has_each_phase_after_what_it_leans_on(earlier: Any, later: Any)
     assert position(INSTALL, *earlier) < position(INSTALL, *later)
 
 
-def test_a_recording_runs_phases_of_the_installation_in_its_order() -> None:
+@pytest.mark.parametrize("recording", [RECORD, RECORD_TOPOLOGY])
+def test_a_recording_runs_phases_of_the_installation_in_its_order(recording: tuple[Phase, ...]) -> None:
     names = [phase.title for phase in INSTALL]
-    places = [names.index(phase.title) for phase in RECORD]
+    places = [names.index(phase.title) for phase in recording]
     assert places == sorted(places)
-    assert "Copy the bundle to the masters" not in {phase.title for phase in RECORD}
+    assert "Copy the bundle to the masters" not in {phase.title for phase in recording}
+
+
+@pytest.mark.parametrize("table", [INSTALL, RECORD, RECORD_TOPOLOGY])
+@pytest.mark.parametrize("hosts", [masters(M1), (*masters(M1), *nodes(N1)), (*masters(M1, M2, M3), *nodes(N1))])
+def test_nothing_works_on_a_cluster_that_does_not_stand(table: tuple[Phase, ...], hosts: tuple[HostPlan, ...]) -> None:
+    """Seen: a table without KeepRecord let nodes join beside kubeadm init, which then took their token back; they waited for ever."""
+    plan = make_plan(*hosts)
+    steps = schedule_of(table, plan, make_context(plan, {}).artifact).steps
+    after: dict[Key, set[Key]] = {}
+    lanes: dict[str, Key] = {}
+    for step in steps:
+        direct = {*step.needs, *(lanes[host] for host in step.hosts if host in lanes)}
+        after[step.key] = direct.union(*(after[key] for key in direct))
+        lanes |= dict.fromkeys(step.hosts, step.key)
+    (stands,) = (step.key for step in steps if step.title == StartFirstMaster.title)
+    early = {step.title for step in steps if stands not in after[step.key] and table[step.key.phase - 1].acts_on_cluster}
+    assert not early
