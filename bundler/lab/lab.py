@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Self
@@ -14,9 +12,10 @@ from bundler.cluster.ownership import Owner
 from bundler.engine import Engine
 from bundler.lab import border
 from bundler.lab.border import Contact
+from bundler.lab.hosts import start_hosts
 from bundler.lab.keys import KeyPair, host_files, operator_files
 from bundler.lab.operator import Operator
-from bundler.lab.topology import Topology, role_of
+from bundler.lab.topology import Topology
 from installer_stub.host.model import Host, Role
 from installer_stub.phases.base import Reporter
 
@@ -82,15 +81,8 @@ class Lab:
         return frozenset().union(*(border.contacts(each.connection) for each in self.hosts))
 
     def _start(self, pairs: dict[str, KeyPair], client: KeyPair) -> None:
-        made: Sequence[tuple[str, TemporaryHost]] = [
-            (name, TemporaryHost(self._engine, self._image, self._network, self._reporter, hostname=name, role=role_of(name), files=host_files(pair, client)))
-            for name, pair in pairs.items()
-        ]
-        for _, host in made:
-            self._stack.callback(host.__exit__, None, None, None)  # also of those that come up while another one fails
-        with ThreadPoolExecutor(4) as pool:
-            connections = list(pool.map(lambda each: each[1].__enter__(), made))
-        for connection in connections:
-            self._stack.callback(connection.close)
-        self.hosts = tuple(LabHost(name, connection.host, connection) for (name, _), connection in zip(made, connections, strict=True))
+        def make(name: str, role: Role) -> TemporaryHost:
+            return TemporaryHost(self._engine, self._image, self._network, self._reporter, hostname=name, role=role, files=host_files(pairs[name], client))
 
+        found = start_hosts(self._stack, self.topology, make)
+        self.hosts = tuple(LabHost(name, connection.host, connection) for name, connection in found.items())

@@ -18,6 +18,7 @@ from bundler.rehearsal.judge import LABEL, job_of, misses, outcome
 from installer_stub.bundle.receipt import Forced
 from installer_stub.errors import InstallerError
 from installer_stub.host.command import Command
+from installer_stub.kube.control_plane import first_ready
 from installer_stub.kube.kubectl import Kubectl, Object
 from installer_stub.phases.base import Reporter
 from installer_stub.quiet.judge import Wishes
@@ -46,7 +47,7 @@ class Forcing:
     def kubectl(self) -> Kubectl:
         """On the first master whose API answers."""
         found = [Kubectl(each.connection) for each in self.lab.masters]
-        return next((each for each in found if each.api_ready()), found[0])
+        return first_ready(found) or found[0]
 
     def everything(self) -> None:
         """Force all of it."""

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from installer_stub.kube.owners import owner_name
 from installer_stub.kube.pods import container_statuses
 
 Object = Mapping[str, Any]
@@ -32,28 +33,7 @@ def misses(objects: Iterable[Object]) -> Iterator[Miss]:
         for status in container_statuses(pod):
             waiting = (status.get("state") or {}).get("waiting") or {}
             if waiting.get("reason") in _PULL_REASONS:
-                yield Miss(str(status.get("image") or "?"), f"container {status.get('name')} of {owner_of(pod)}")
-
-
-def owner_of(pod: Object) -> str:
-    """Return who made a pod, as far as the pod itself says: ``Job shop/report``, or the pod."""
-    meta = pod.get("metadata") or {}
-    owners = meta.get("ownerReferences") or []
-    controller = next((each for each in owners if each.get("controller")), None)
-    namespace = meta.get("namespace", "default")
-    if controller is None:
-        return f"pod {namespace}/{meta.get('name')}"
-    return f"{controller.get('kind')} {namespace}/{controller.get('name')}"
-
-
-def owners_by_address(objects: Iterable[Object]) -> dict[str, str]:
-    """Return who has which address. Pods in their host's network have none of their own."""
-    found: dict[str, str] = {}
-    for pod in objects:
-        status, spec = pod.get("status") or {}, pod.get("spec") or {}
-        if pod.get("kind") == "Pod" and status.get("podIP") and not spec.get("hostNetwork"):
-            found[str(status["podIP"])] = owner_of(pod)
-    return found
+                yield Miss(str(status.get("image") or "?"), f"container {status.get('name')} of {owner_name(pod, {})}")
 
 
 def job_of(name: str, template: Object, source: Object) -> dict[str, Any]:

@@ -18,21 +18,24 @@ from bundler.errors import RehearsalFailed
 from bundler.lab.border import Contact
 from bundler.lab.keys import IDENTITY, KNOWN_HOSTS
 from bundler.lab.lab import Lab
-from bundler.lab.operator import LATE
+from bundler.lab.operator import DIRECTORY, LATE
 from bundler.lab.topology import Topology
+from bundler.lab.whose import owners_by_address, whose
 from bundler.rehearsal.force import Forcing
-from bundler.rehearsal.judge import owners_by_address
 from installer_stub.bundle.model import BundleInfo
 from installer_stub.bundle.receipt import Forced, Receipt
+from installer_stub.clusterfile.render import render
 from installer_stub.distro.kubeadm import KUBEADM
 from installer_stub.errors import InstallerError
 from installer_stub.host.command import Command
+from installer_stub.kube.owners import KINDS
 from installer_stub.options import POD_CIDR, SERVICE_CIDR
 from installer_stub.phases.base import Reporter
 from installer_stub.plan.model import OPT
 from installer_stub.version import VERSION
 
-_KUBECONFIG: Final = "/site/kubeconfig"
+_KUBECONFIG: Final = f"{DIRECTORY}/kubeconfig"
+_CLUSTERFILE: Final = "Clusterfile"
 _TAIL: Final = 25  # lines of the installer that an error shows
 _TEST_TIMEOUT: Final = 1800.0
 _TESTS: Final = 'cd "$1" && [ -d test ] && find test -maxdepth 1 -type f -perm -u+x | sort'
@@ -64,7 +67,9 @@ def rehearse(engine: Engine, owner: Owner, file: Path, *, info: BundleInfo, how:
     with Lab(engine, owner, how.image, how.topology, reporter, keep=how.keep) as lab:
         lab.close_border(POD_CIDR, SERVICE_CIDR)
         program = lab.operator.bring(file, lambda count, total: reporter.moved("artifact to the lab", count, total))
-        values = _bring_values(lab, how.values)
+        values = ["--values", _bring(lab, "values.json", how.values)] if how.values else []
+        if clusterfile := clusterfile_of(lab):
+            _bring(lab, _CLUSTERFILE, clusterfile)
         _install(lab, [*command(lab, program), *values], how, reporter)
         forcing = Forcing(lab, reporter, how.settle_timeout, how.job_timeout)
         try:
@@ -91,21 +96,29 @@ def rehearse(engine: Engine, owner: Owner, file: Path, *, info: BundleInfo, how:
 
 
 def command(lab: Lab, program: str) -> list[str]:
-    """Return what the operator types."""
-    words = [program, "install", "--master", ",".join(each.host.address for each in lab.masters)]
-    if lab.nodes:
-        words += ["--node", ",".join(each.host.address for each in lab.nodes)]
+    """Return what the operator types: hosts, or the Clusterfile where they have labels or taints."""
+    if lab.topology.wishes:
+        words = [program, "apply", "-f", f"{DIRECTORY}/{_CLUSTERFILE}"]
+    else:
+        words = [program, "install", "--master", ",".join(each.host.address for each in lab.masters)]
+        words += ["--node", ",".join(each.host.address for each in lab.nodes)] if lab.nodes else []
     return [*words, "--identity", IDENTITY, "--known-hosts", KNOWN_HOSTS, "--kubeconfig", _KUBECONFIG, "--yes"]
 
 
-def _bring_values(lab: Lab, values: bytes) -> list[str]:
-    """Return the words that give ``values`` to the operator's program."""
-    if not values:
-        return []
-    with tempfile.TemporaryDirectory() as directory:  # its owner's alone
-        file = Path(directory) / "values.json"
-        file.write_bytes(values)
-        return ["--values", lab.operator.bring(file, lambda _count, _total: None)]
+def clusterfile_of(lab: Lab) -> bytes:
+    """Return the lab's hosts as a Clusterfile with what its topology wants of them, or nothing where it wants nothing."""
+    if not lab.topology.wishes:
+        return b""
+    wishes = {each.host.address: lab.topology.wishes_of(each.name) for each in lab.hosts}
+    return render([each.host for each in lab.hosts], wishes=wishes).encode()
+
+
+def _bring(lab: Lab, name: str, data: bytes) -> str:
+    """Put a small file beside the operator's program and return where it is."""
+    with tempfile.TemporaryDirectory() as directory:  # its owner's alone: values may be secret
+        file = Path(directory) / name
+        file.write_bytes(data)
+        return lab.operator.bring(file, lambda _count, _total: None)
 
 
 def _install(lab: Lab, words: list[str], how: Rehearsing, reporter: Reporter) -> None:
@@ -142,9 +155,9 @@ def _check_contacts(lab: Lab, forcing: Forcing) -> None:
     found = lab.contacts()
     if not found:
         return
-    owners = owners_by_address(forcing.kubectl.items("pods", "--all-namespaces"))
-    owners |= {each.host.address: f"a program of the host {each.name}, a command of the Kubefile or a pod in the host's network" for each in lab.hosts}
-    lines = "".join(f"\n  - {each}: {owners.get(each.source, f'a pod that had {each.source} and is gone')}" for each in _first(found))
+    owners = owners_by_address(forcing.kubectl.items(KINDS, "--all-namespaces"))
+    names = {each.host.address: each.name for each in lab.hosts}
+    lines = "".join(f"\n  - {each}: {whose(each, owners, names)}" for each in _first(found))
     hint = "let the application work without it: what it fetches belongs into the Kubefile"
     raise RehearsalFailed(f"somebody wanted to leave the closed network:{lines}", hint)
 

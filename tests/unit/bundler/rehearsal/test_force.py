@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from bundler.errors import RehearsalFailed
+from bundler.lab.whose import owners_by_address
 from bundler.rehearsal.force import Forcing
-from bundler.rehearsal.judge import LABEL, job_of, misses, outcome, owners_by_address
+from bundler.rehearsal.judge import LABEL, job_of, misses, outcome
 from installer_stub.bundle.receipt import Forced
 from installer_stub.host.command import Command, CommandResult
 from tests.fakes.scripted import ScriptedConnection, succeeded
@@ -108,7 +109,7 @@ def test_every_way_in_which_an_image_does_not_come_is_a_miss(reason: str) -> Non
 def test_owners_are_found_by_address_and_the_hosts_own_is_no_pods() -> None:
     assert owners_by_address([pod(ip="10.244.0.3"), pod(ip="172.19.0.2", host_network=True), pod(ip="10.244.0.4", owner="")]) == {
         "10.244.0.3": "Job shop/rehearsal-0",
-        "10.244.0.4": "pod shop/p",
+        "10.244.0.4": "Pod shop/p",
     }
 
 

@@ -15,6 +15,7 @@ from bundler.lab.topology import Topology
 from bundler.options import RehearsalOptions
 from bundler.rehearsal import prove
 from installer_stub.bundle.receipt import Receipt
+from installer_stub.options import HostWishes
 from tests.unit.bundler.reporter import Remembering
 
 ME = Owner("boot-1", "pid:[1]", 100, "5000")
@@ -58,7 +59,7 @@ def test_the_same_is_rehearsed_once_and_has_the_same_receipt(build: Build) -> No
 
 @pytest.mark.parametrize(
     "other",
-    [{"content": b"other"}, {"values": b"a: 1"}, {"host_image": "theirs"}, {"topology": Topology(3, 1)}, {"allow_internet": True}, {"keep": True}],
+    [{"content": b"other"}, {"values": b"a: 1"}, {"host_image": "theirs"}, {"topology": Topology(3, 1)}, {"topology": Topology(1, 1, (("n1", HostWishes((("disk", "ssd"),))),))}, {"allow_internet": True}, {"keep": True}],
 )
 def test_whatever_differs_is_rehearsed_anew(build: Build, other: dict[str, Any]) -> None:
     build.run()

@@ -1,0 +1,33 @@
+"""The hosts of a topology, up side by side: one starts while another one boots."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from typing import Final
+
+from bundler.cluster.connection import DockerConnection
+from bundler.cluster.container import TemporaryHost
+from bundler.lab.topology import Topology, role_of
+from installer_stub.host.model import Role
+
+_AT_A_TIME: Final = 4
+
+Make = Callable[[str, Role], TemporaryHost]
+"""Returns a host of that name and role, not started."""
+
+
+def start_hosts(stack: ExitStack, topology: Topology, make: Make) -> dict[str, DockerConnection]:
+    """Start the hosts of ``topology``; return the connections by the hosts' names, in its order. Raises DockerError, ClusterFailed.
+
+    They go when ``stack`` unwinds, also those that came up while another one failed.
+    """
+    made = [make(name, role_of(name)) for name in topology.names]
+    for host in made:
+        stack.callback(host.__exit__, None, None, None)
+    with ThreadPoolExecutor(_AT_A_TIME) as pool:
+        connections = list(pool.map(lambda host: host.__enter__(), made))
+    for connection in connections:
+        stack.callback(connection.close)
+    return dict(zip(topology.names, connections, strict=True))
