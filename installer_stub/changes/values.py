@@ -194,33 +194,6 @@ class Module:
 
 
 @dataclass(frozen=True, slots=True)
-class UnitState:
-    """A unit that is started with the host, and runs."""
-
-    name: str
-
-    @property
-    def thing(self) -> Thing:
-        """The unit."""
-        return Thing(Kind.UNIT, self.name)
-
-    def describe(self) -> str:
-        """Say so."""
-        return f"enable and start {self.name}"
-
-    def after(self, before: Image, machine: Machine) -> Image:
-        """Enabled and active."""
-        del before, machine
-        return Image(Form.VALUE, value="enabled active")
-
-    def make(self, machine: Machine) -> None:
-        """Both, in this order."""
-        machine.units.do("daemon-reload")
-        machine.units.do("enable", self.name)
-        machine.units.do("start", self.name)
-
-
-@dataclass(frozen=True, slots=True)
 class Directory:
     """A directory that is there; what is in it is others' affair."""
 

@@ -13,10 +13,10 @@ from typing import Any, Final
 
 from installer_stub.distro import units
 from installer_stub.distro.kubeadm_config import cluster_configuration, dump
+from installer_stub.distro.paths import API_CERTIFICATE
 from installer_stub.host.command import Command
 from installer_stub.plan.model import API_NAME, API_PORT, STUB, HostPlan, Plan
 
-CERTIFICATE: Final = "/etc/kubernetes/pki/apiserver.crt"
 CONFIG: Final = "/run/airseal/api-certificate.yaml"
 _MADE: Final = "/run/airseal/api-certificate"  # in memory, for root alone: a copy of the CA's key lies there for a second
 # What kubeadm adds by itself: cmd/kubeadm/app/util/pkiutil, GetAPIServerAltNames.
@@ -71,13 +71,13 @@ def config(cluster: Mapping[str, Any], host: HostPlan) -> str:
 
 def make() -> Command:
     """Return a command that makes the certificate from CONFIG, beside the one that is in use."""
-    return Command.shell(_MAKE, _MADE, CONFIG, changes=f"make {CERTIFICATE} anew")
+    return Command.shell(_MAKE, _MADE, CONFIG, changes=f"make {API_CERTIFICATE} anew")
 
 
 def place() -> Command:
     """Return a command that puts what ``make`` made in its place, certificate and key or neither."""
     # A program of its own: it waits for its turn with the host's unit, longer than an agent may be busy with one word.
-    return Command.of(STUB, "host", "place-certificate", _MADE, changes=f"put the new {CERTIFICATE} in its place")
+    return Command.of(STUB, "host", "place-certificate", _MADE, changes=f"put the new {API_CERTIFICATE} in its place")
 
 
 def _plain(name: str) -> str:

@@ -7,12 +7,10 @@ from typing import Final
 
 from installer_stub.changes.disk import Disk
 from installer_stub.changes.image import Form, Image
-from installer_stub.distro.certificates import PKI
+from installer_stub.distro.paths import API_CERTIFICATE, API_KEY
 from installer_stub.errors import InstallerError
 from installer_stub.keep import before
 
-CERTIFICATE: Final = f"{PKI}/apiserver.crt"
-KEY: Final = f"{PKI}/apiserver.key"
 _LIMIT: Final = 64 << 10  # bytes of either
 
 
@@ -27,9 +25,9 @@ def place(directory: Path, disk: Disk | None = None, home: str = before.HOME) ->
     certificate, key = (_read(directory / name) for name in ("apiserver.crt", "apiserver.key"))
     if not is_pair(certificate, key):
         raise InstallerError(f"{directory} holds no certificate with its key", "run the same command again")
-    with before.kept((KEY, CERTIFICATE), on, home):
-        on.replace(KEY, key, Image(Form.FILE, mode=0o600))
-        on.replace(CERTIFICATE, certificate, Image(Form.FILE, mode=0o644))
+    with before.kept((API_KEY, API_CERTIFICATE), on, home):
+        on.replace(API_KEY, key, Image(Form.FILE, mode=0o600))
+        on.replace(API_CERTIFICATE, certificate, Image(Form.FILE, mode=0o644))
 
 
 def _read(path: Path) -> bytes:

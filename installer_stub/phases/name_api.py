@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Final
 
 from installer_stub.distro import api_certificate
 from installer_stub.distro.kubeadm_config import dump
-from installer_stub.distro.paths import CONFIG_MAP
+from installer_stub.distro.paths import API_CERTIFICATE, CONFIG_MAP
 from installer_stub.errors import ClusterError, HostError
 from installer_stub.host.connection import Connection
 from installer_stub.kube.kubectl import Kubectl
@@ -87,13 +87,13 @@ def _wrong(context: Context) -> tuple[HostPlan, ...]:
     masters = context.reachable(context.plan.masters)
 
     def look(host: HostPlan, connection: Connection) -> bool:
-        data = connection.read(api_certificate.CERTIFICATE)
+        data = connection.read(API_CERTIFICATE)
         if data is None or not is_member(connection):
             return False  # one that joins gets the right ones
         try:
             names = api_certificate.names_in(data)
         except ValueError:
-            raise HostError(host.address, f"{api_certificate.CERTIFICATE} is no certificate", "certs renew makes a new one") from None
+            raise HostError(host.address, f"{API_CERTIFICATE} is no certificate", "certs renew makes a new one") from None
         if api_certificate.needed_names(context.plan, host) - names:
             return True
         return _is_pending(context) and bool(api_certificate.surplus_names(context.plan, host, names))

@@ -19,7 +19,6 @@ from installer_stub.changes.values import (
     Module,
     Observed,
     Sysctl,
-    UnitState,
     WriteFile,
     observe,
 )
@@ -30,7 +29,6 @@ CHANGES: tuple[Change, ...] = (
     Link("/etc/link", "/opt/airseal/x"),
     Block("/etc/hosts", ("10.0.0.2 api.airseal.internal",)),
     Sysctl("net.ipv4.ip_forward", "1"),
-    UnitState("kubelet.service"),
     Directory("/etc/kubernetes"),
 )
 
@@ -40,7 +38,6 @@ def host(tmp_path: Path) -> FakeHost:
     host = FakeHost(tmp_path)
     host.put("/proc/sys/net/ipv4/ip_forward", "0\n")
     host.put("/etc/hosts", "127.0.0.1 localhost")
-    host.units.states["kubelet.service"] = "disabled inactive"
     return host
 
 

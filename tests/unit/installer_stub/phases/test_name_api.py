@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from installer_stub.distro import api_certificate
+from installer_stub.distro.paths import API_CERTIFICATE
 from installer_stub.errors import ClusterError, HostError
 from installer_stub.host.command import Command, CommandResult
 from installer_stub.phases.base import Context
@@ -36,7 +37,7 @@ class Cluster:
             connection = self.hosts[host.address]
             answers_membership(connection.on("").journals())
             make_member(connection)
-            connection.files[api_certificate.CERTIFICATE] = self_signed(*ALWAYS, host.name, host.address, *self.older(host.address))
+            connection.files[API_CERTIFICATE] = self_signed(*ALWAYS, host.name, host.address, *self.older(host.address))
             connection.on("get configmap kubeadm-config", self.shown).on("replace -f", self.replaced)
             connection.on("phase certs apiserver", lambda _, host=host, connection=connection: self.make(host, connection))
         record = site_record(plan, pending=tuple(host.name for host in plan.hosts) if pending else ())
@@ -63,7 +64,7 @@ class Cluster:
             self.cut = ""
             return failed(1, "cut")
         self.made.append(host.address)
-        connection.files[api_certificate.CERTIFICATE] = self_signed(*ALWAYS, host.name, host.address, *self.sans)
+        connection.files[API_CERTIFICATE] = self_signed(*ALWAYS, host.name, host.address, *self.sans)
         return CommandResult(0, "", "")
 
 
@@ -99,7 +100,7 @@ def test_a_name_that_was_given_up_goes_and_only_in_a_run_that_tells_the_hosts() 
     assert NameApi().is_needed(cluster.context)
     NameApi().run(cluster.context)
     assert cluster.made == [M1]
-    assert b"old.site" not in cluster.hosts[M1].files[api_certificate.CERTIFICATE]
+    assert b"old.site" not in cluster.hosts[M1].files[API_CERTIFICATE]
     assert not NameApi().is_needed(cluster.context)
 
 
@@ -119,7 +120,7 @@ def replace_plan(context: Context) -> Context:
 
 def test_a_certificate_that_cannot_be_read_is_named() -> None:
     cluster = Cluster()
-    cluster.hosts[M2].files[api_certificate.CERTIFICATE] = b"torn"
+    cluster.hosts[M2].files[API_CERTIFICATE] = b"torn"
     with pytest.raises(HostError, match=r"apiserver\.crt is no certificate"):
         NameApi().is_needed(cluster.context)
 
