@@ -60,12 +60,13 @@ class Engine:
     @classmethod
     def connect(cls) -> Engine:
         """Return a connection to the engine that the environment names (DOCKER_HOST). Raises DockerMissing."""
-        import docker
         import docker.errors
         import requests
 
+        from bundler.cluster import tls
+
         try:
-            client = docker.from_env(timeout=_TIMEOUT)
+            client = tls.connect(_TIMEOUT)
             client.ping()
         except (docker.errors.DockerException, requests.RequestException) as error:
             raise missing(error) from None
