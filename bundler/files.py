@@ -47,11 +47,6 @@ class ClusterFiles:
         """Bytes as the files stand on a host."""
         return sum(file.size for file in self.files)
 
-    @property
-    def stored_size(self) -> int:
-        """Bytes in the artifact, each blob once."""
-        return sum({file.blob.digest: file.blob.size for file in self.files}.values())
-
 
 def collect(archive: Iterator[bytes], store: FileStore, reporter: Reporter) -> ClusterFiles:
     """Return the files of a tar stream of ``/cluster``, stored. Raises BuildFailed for what may not be there.

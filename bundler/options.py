@@ -44,6 +44,11 @@ class RehearsalOptions:
     keep: bool = False
     allow_internet: bool = False
 
+    @property
+    def allowed(self) -> tuple[str, ...]:
+        """What the recording may do that no site lets it, as the receipt says it."""
+        return ("the internet, while it was recorded",) if self.allow_internet else ()
+
 
 @dataclass(frozen=True, slots=True)
 class StepOptions:

@@ -32,12 +32,13 @@ _MOST: Final = 64 << 20  # bytes of one; ten thousand blobs are 800 KB
 
 @dataclass(frozen=True, slots=True)
 class CachedBuild:
-    """One build that ended well. ``time`` in seconds since 1970; ``blobs`` are all of its artifact's."""
+    """One build that ended well. ``time`` in seconds since 1970; ``blobs`` are all of its artifact's, ``steps`` results: ``record/KEY``."""
 
     title: str
     time: float
     output: str
     blobs: frozenset[Digest]
+    steps: frozenset[str] = frozenset()
 
 
 @contextmanager
@@ -65,11 +66,11 @@ def alone(cache: Path) -> Iterator[None]:
         os.close(lock)
 
 
-def remember_build(cache: Path, title: str, output: Path, blobs: Iterable[Digest], time: float) -> None:
+def remember_build(cache: Path, title: str, output: Path, blobs: Iterable[Digest], time: float, *, steps: Iterable[str] = ()) -> None:
     """Write down what a build made, in place of an earlier one of that title. Raises StoreError, OSError."""
     path = _path(cache, title)
     make_directory(path.parent)
-    value = {"format": _FORMAT, "title": title, "time": time, "output": str(output), "blobs": sorted(map(str, blobs))}
+    value = {"format": _FORMAT, "title": title, "time": time, "output": str(output), "blobs": sorted(map(str, blobs)), "steps": sorted(steps)}
     write_file(path, json.dumps(value, indent=1).encode())
 
 
@@ -90,7 +91,7 @@ def _read(path: Path) -> CachedBuild | None:
         if value["format"] != _FORMAT:
             return None
         blobs = frozenset(Digest.parse(str(text)) for text in value["blobs"])
-        build = CachedBuild(str(value["title"]), float(value["time"]), str(value["output"]), blobs)
+        build = CachedBuild(str(value["title"]), float(value["time"]), str(value["output"]), blobs, frozenset(map(str, value.get("steps", ()))))
         parse_title(build.title)
     except (OSError, ValueError, KeyError, TypeError, RecursionError, DigestInvalid, RegistryError, BuildError):
         return None

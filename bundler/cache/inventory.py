@@ -50,7 +50,7 @@ def inventory(cache: Path, kept: Collection[CachedBuild], current_python: Path) 
     items += _each(cache / "unpacked", "*", FIGURES, lambda path: ("a layer",) if path.name in here else ())
     items += _each(cache / "runtime", "*", STUBS, lambda path: ("the installer",) if path.is_dir() else ())
     items += _each(cache / "portable", "*", PYTHONS, lambda path: ("the installer",) if path == current_python else ())
-    items += _each(cache / "steps", "*/*.json", STEPS)
+    items += _each(cache / "steps", "*/*.json", STEPS, lambda path: tuple(build.title for build in kept if f"{path.parent.name}/{path.stem}" in build.steps))
     items += _each(cache / "coverage", "*/*.json", STEPS, lambda path: tuple(used.keys() & {f"{path.parent.name}:{path.stem}"}))
     items += _each(cache / "bases" / "staging", "*", REST)
     for name in ("recordings", "rehearsals"):

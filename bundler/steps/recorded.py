@@ -17,20 +17,22 @@ from registry_snapshot.oci.descriptor import Descriptor, Platform
 from registry_snapshot.oci.reference import Reference
 from registry_snapshot.store.base import BlobReader
 
-FORMAT: Final = "airseal.step.record/1"
+FORMAT: Final = "airseal.step.record/2"
 
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
     """What the cluster used, and why; what was seen and left out; when each image was first asked for, in seconds since 1970.
 
-    ``quiet`` are closing lines: for how long nothing happened, and what was watched.
+    ``quiet`` are closing lines: for how long nothing happened, and what was watched. ``time`` is when it was kept, in seconds
+    since 1970; 0 until then. Neither it nor ``first_seen`` is any part of what is sealed.
     """
 
     lock: ImageLock
     coverage: Coverage
     first_seen: Mapping[Reference, float]
     quiet: tuple[str, ...] = ()
+    time: float = 0.0
 
     @property
     def images(self) -> tuple[tuple[Reference, Descriptor], ...]:
@@ -46,6 +48,7 @@ def encode(recorded: Recorded) -> bytes:
         "coverage": encode_coverage(recorded.coverage).decode(),
         "firstSeen": {str(reference): seconds for reference, seconds in sorted(recorded.first_seen.items(), key=lambda item: str(item[0]))},
         "quiet": list(recorded.quiet),
+        "time": recorded.time,
     }
     return json.dumps(value, indent=1).encode()
 
@@ -57,7 +60,8 @@ def decode(raw: bytes) -> Recorded | None:
         if value["format"] != FORMAT:
             return None
         seen = {Reference.parse(name): float(seconds) for name, seconds in value["firstSeen"].items()}
-        return Recorded(decode_lock(value["lock"].encode()), decode_coverage(value["coverage"].encode()), seen, tuple(map(str, value["quiet"])))
+        lock, coverage = decode_lock(value["lock"].encode()), decode_coverage(value["coverage"].encode())
+        return Recorded(lock, coverage, seen, tuple(map(str, value["quiet"])), float(value["time"]))
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, BundleError, RegistryError):
         return None
 

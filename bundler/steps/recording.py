@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from bundler.coverage.lists import Lists
@@ -11,9 +12,10 @@ from bundler.coverage.remembered import recall
 from bundler.errors import BuildError
 from bundler.options import BuildOptions
 from bundler.pack.stub_runtime import StubRuntime
-from bundler.steps import recorded
+from bundler.steps import recorded, sealable
 from bundler.steps.locked import check_locked, check_update, pins, read_lock
 from bundler.steps.recorded import Recorded
+from bundler.steps.sealable import Sealable
 from bundler.steps.shelf import Shelf, key_of
 from installer_stub.bundle.model import BundleInfo, ImageLock
 from installer_stub.phases.base import Reporter
@@ -37,6 +39,10 @@ class Inputs:
     values: SiteValues
     stub: StubRuntime
     host_image: str
+
+    def sealable(self, options: BuildOptions) -> Sealable:
+        """Return what sealing the recording needs."""
+        return Sealable(self.info, self.key(options), self.stub.digest, options.rehearsal.allowed)
 
     def key(self, options: BuildOptions) -> str:
         """Return the key of the step."""
@@ -62,7 +68,7 @@ class Inputs:
 
 
 def recording(options: BuildOptions, inputs: Inputs, blobs: BlobReader, make: Callable[[Pins], Recorded], reporter: Reporter) -> Recorded:
-    """Return what was recorded of the same inputs, or what ``make`` records now; it gets what tags have to mean.
+    """Return what was recorded of the same inputs, or what ``make`` records now; it gets what tags have to mean. It can be sealed then.
 
     Raises LockDiffers, UsageError, and what ``make`` raises.
     """
@@ -75,10 +81,11 @@ def recording(options: BuildOptions, inputs: Inputs, blobs: BlobReader, make: Ca
     if found is not None and recorded.is_whole(found, blobs, options.platforms):
         reporter.step(f"recorded before, from the same inputs: {len(found.images)} images (--update all records again)")
     else:
-        found = make(pins(wanted or last, options.steps.update))
+        found = replace(make(pins(wanted or last, options.steps.update)), time=time.time())
         shelf.put(key, recorded.encode(found))
     if wanted is not None:
         check_locked(wanted, found.lock)
+    sealable.keep(options.cache, inputs.sealable(options))
     return found
 
 

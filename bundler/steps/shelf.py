@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -30,13 +30,18 @@ class Shelf:
     def get(self, key: str) -> bytes | None:
         """Return a result, or None where there is none. What cannot be read is none: the step is done again."""
         path = self._path(key)
-        try:
-            with path.open("rb") as file:
-                data = file.read(_MOST + 1)
-            os.utime(path)
-        except OSError:
-            return None
-        return data if len(data) <= _MOST else None
+        result = _read(path)
+        if result is not None:
+            with contextlib.suppress(OSError):
+                os.utime(path)
+        return result
+
+    def newest(self) -> Iterator[tuple[str, bytes]]:
+        """Yield every result with its key, the one that was used last first. To look at it is no use."""
+        for path in sorted(self._home.glob("*.json"), key=_used, reverse=True):
+            result = _read(path)
+            if result is not None:
+                yield path.stem, result
 
     def put(self, key: str, result: bytes) -> None:
         """Keep a result, on the disk when this returns. Raises StoreError, OSError."""
@@ -48,6 +53,15 @@ class Shelf:
 
     def _path(self, key: str) -> Path:
         return self._home / f"{key}.json"
+
+
+def _read(path: Path) -> bytes | None:
+    try:
+        with path.open("rb") as file:
+            data = file.read(_MOST + 1)
+    except OSError:
+        return None
+    return data if len(data) <= _MOST else None
 
 
 def _used(path: Path) -> float:

@@ -77,6 +77,7 @@ def run(arguments: Namespace) -> int:
     from installer_stub.ui.transfer import size
     from registry_snapshot.errors import RegistryError
 
+    began = time.monotonic()
     options = parse_build(arguments)
     reporter = console(json_events=arguments.json)
     place = options.output.parent
@@ -92,20 +93,7 @@ def run(arguments: Namespace) -> int:
             raise
         finally:
             reporter.close()
-    info = built.info
-    reporter.event(
-        "built",
-        "\n".join(built.lines()),
-        path=str(built.path),
-        name=info.name,
-        version=info.version,
-        size=built.size,
-        images=built.images,
-        blobs=built.blobs,
-        imagesSize=info.images_size,
-        imagesUnpackedSize=info.images_unpacked_size,
-        filesSize=info.files_size,
-    )
+    reporter.event("built", "\n".join(built.lines(time.monotonic() - began)), **built.fields())
     reporter.close()
     return 0
 

@@ -98,24 +98,10 @@ def file_order(name: str) -> tuple[int, str]:
 
 def encode_bundle(document: BundleDocument) -> bytes:
     """Return ``airseal/bundle.json``: the same bytes for the same values."""
-    info = document.info
     return _encode(
         {
             "format": FORMAT,
-            "bundle": {
-                "name": info.name,
-                "version": info.version,
-                "kubernetes": info.kubernetes,
-                "platforms": list(info.platforms),
-                "cluster": info.cluster.to_json(),
-                "commands": [_command_value(command) for command in info.commands],
-                "environment": dict(info.environment),  # in the Kubefile's order
-                "labels": dict(sorted(info.labels.items())),
-                "imagesSize": info.images_size,
-                "imagesUnpackedSize": info.images_unpacked_size,
-                "filesSize": info.files_size,
-                "airseal": info.airseal,
-            },
+            "bundle": info_to_json(document.info),
             "parts": {
                 name: {"digest": str(part.digest), "size": part.size} for name, part in sorted(document.parts.items())
             },
@@ -124,13 +110,31 @@ def encode_bundle(document: BundleDocument) -> bytes:
     )
 
 
+def info_to_json(info: BundleInfo) -> dict[str, object]:
+    """Return what a bundle says about itself, as it stands in ``airseal/bundle.json``."""
+    return {
+        "name": info.name,
+        "version": info.version,
+        "kubernetes": info.kubernetes,
+        "platforms": list(info.platforms),
+        "cluster": info.cluster.to_json(),
+        "commands": [_command_value(command) for command in info.commands],
+        "environment": dict(info.environment),  # in the Kubefile's order
+        "labels": dict(sorted(info.labels.items())),
+        "imagesSize": info.images_size,
+        "imagesUnpackedSize": info.images_unpacked_size,
+        "filesSize": info.files_size,
+        "airseal": info.airseal,
+    }
+
+
 def decode_bundle(raw: bytes) -> BundleDocument:
     """Return what ``airseal/bundle.json`` says. Raises BundleError."""
     value = _decode(raw, BUNDLE, FORMAT)
     try:
         parts = {str(name): Part(Digest.parse(part["digest"]), int(part["size"])) for name, part in value["parts"].items()}
         blobs = {Digest.parse(digest): int(size) for digest, size in value["blobs"].items()}
-        info = _info(value["bundle"])
+        info = info_from_json(value["bundle"])
     except (KeyError, TypeError, AttributeError, ValueError, RegistryError) as error:
         raise BundleError(f"{BUNDLE} is malformed: {_why(error)}", _UPDATE) from None
     missing = {BOOTLOADER, STUB, OCI_LAYOUT, INDEX, LOCK, PACKAGE} - set(parts)
@@ -169,7 +173,8 @@ def decode_lock(raw: bytes) -> ImageLock:
     return lock
 
 
-def _info(value: dict[str, Any]) -> BundleInfo:
+def info_from_json(value: Mapping[str, Any]) -> BundleInfo:
+    """Return what ``info_to_json`` was given. Raises KeyError, TypeError, AttributeError, ValueError, RegistryError."""
     return BundleInfo(
         name=str(value["name"]),
         version=str(value["version"]),

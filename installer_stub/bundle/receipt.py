@@ -46,7 +46,7 @@ class Receipt:
     def line(self) -> str:
         """Say it in one line."""
         if self.skipped:
-            return "NOT rehearsed: it was sealed with --skip-rehearsal, so nobody has installed it yet"
+            return "NOT rehearsed: it was sealed without (--skip-rehearsal, or airseal seal), so nobody has installed it yet"
         done = ", ".join(f"{each.count} {each.what}" for each in self.forced if each.count)
         return f"rehearsed on {self.topology} without a network in {self.seconds} s{f': {done}' if done else ''}"
 

@@ -24,7 +24,6 @@ ME = Owner("boot-1", "pid:[1]", 100, "5000")
 class Build:
     def __init__(self, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.cache, self.rehearsed, self.sealed, self.red = cache, 0, list[Path](), False
-        monkeypatch.setattr(prove, "host_image", lambda _engine, _reporter, override: override or "ours")
         monkeypatch.setattr(prove, "rehearse", self.rehearse)
 
     def rehearse(self, _engine: Any, _owner: Any, file: Path, *, info: Any, how: Any, reporter: Any) -> Receipt:
@@ -40,10 +39,10 @@ class Build:
         target.write_bytes(b"artifact")
 
     def run(self, content: bytes = b"content", values: bytes = b"", host_image: str = "", **rehearsal: Any) -> Receipt:
-        options: Any = SimpleNamespace(cache=self.cache, output=Path("shop.run"), host_image=host_image, settle_timeout=1.0, rehearsal=RehearsalOptions(**rehearsal))
-        info: Any = SimpleNamespace(kubernetes="v1.36.3")
+        options: Any = SimpleNamespace(cache=self.cache, output=Path("shop.run"), settle_timeout=1.0, rehearsal=RehearsalOptions(**rehearsal))
+        info: Any = SimpleNamespace(kubernetes="v1.36.3", airseal="0.1.0")
         engine: Any = None
-        return prove.prove(options, engine, ME, info=info, content=content, values=values, seal=self.seal, reporter=Remembering())
+        return prove.prove(options, engine, ME, image=host_image or "ours", info=info, content=content, values=values, seal=self.seal, reporter=Remembering())
 
 
 @pytest.fixture

@@ -57,10 +57,10 @@ def test_no_shelf_grows_without_bound(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def test_a_result_is_read_as_it_was_written_and_a_torn_one_is_none() -> None:
-    found = Recorded(LOCK, Coverage(unread=("x",)), {A.reference: 5.0}, ("quiet",))
+    found = Recorded(LOCK, Coverage(unread=("x",)), {A.reference: 5.0}, ("quiet",), 7.5)
     raw = recorded.encode(found)
     assert recorded.decode(raw) == found
-    for torn in (b"", raw[: len(raw) // 2], b"{}", b"[]", raw.replace(b"record/1", b"record/0"), b"[" * 100_000):
+    for torn in (b"", raw[: len(raw) // 2], b"{}", b"[]", raw.replace(b"record/2", b"record/1"), b"[" * 100_000):
         assert recorded.decode(torn) is None
 
 

@@ -1,0 +1,140 @@
+"""The step that seals: everything that an artifact is made of, measured, and the file that it becomes.
+
+The same content gives the same bytes, whenever and wherever it is sealed. What cannot be the same is in one document, the receipt
+(``airseal/rehearsal.json``), and in what ``airseal/bundle.json`` and the directory of the archive say of that: when and how long it
+was rehearsed, by which engine (ADR 0024).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from bundler.cache.builds import remember_build
+from bundler.image_lock import all_blobs
+from bundler.layer_sizes import is_layer, unpacked_size
+from bundler.pack.artifact import seal
+from bundler.pack.stub_runtime import StubRuntime
+from bundler.steps import proofs
+from bundler.steps.recorded import Recorded
+from installer_stub.bundle import receipt as receipts
+from installer_stub.bundle.coverage import COVERAGE, encode_coverage
+from installer_stub.bundle.documents import BundleDocument, encode_bundle, encode_lock
+from installer_stub.bundle.model import BundleInfo
+from installer_stub.bundle.reader import Bundle
+from installer_stub.bundle.receipt import Receipt
+from installer_stub.phases.base import Reporter
+from installer_stub.ui.transfer import duration, size
+from registry_snapshot.oci.descriptor import Platform
+from registry_snapshot.oci.digest import Digest
+from registry_snapshot.store.disk import DiskBlobStore
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """What was sealed: the figures of the closing lines. Sizes in bytes.
+
+    ``digest`` stands for the whole file, ``content`` for what it brings to a site: the same for every build of the same.
+    """
+
+    path: Path
+    info: BundleInfo
+    digest: Digest
+    content: Digest
+    size: int
+    images: int
+    blobs: int
+    receipt: Receipt
+    quiet: tuple[str, ...] = ()  # for how long nothing happened before the recording ended, and what was watched
+    table: tuple[str, ...] = ()  # every image, its size and why it is there; what was seen and is not
+
+    def lines(self, seconds: float) -> tuple[str, ...]:
+        """Return the closing summary of what took so long."""
+        return (
+            *self.table,
+            f"sealed {self.info.title} into {self.path}: {size(self.size)} in {duration(seconds)}",
+            f"  {self.images} images: {size(self.info.images_size)} as stored, {size(self.info.images_unpacked_size)} unpacked",
+            f"  cluster files: {size(self.info.files_size)} on a host; blobs in all: {self.blobs}",
+            f"  digest {self.digest}, of the whole file",
+            f"  content {self.content}, the same for every build of the same",
+            *(f"  {line}" for line in self.quiet),
+            f"  {self.receipt.line()}",
+            *(f"  note: {note}" for note in self.receipt.notes),
+            f"next: copy it to the site, then ./{self.path.name} --master ADDRESS --node ADDRESS",
+        )
+
+    def fields(self) -> dict[str, object]:
+        """Return the figures for machines."""
+        return {
+            "path": str(self.path),
+            "name": self.info.name,
+            "version": self.info.version,
+            "digest": str(self.digest),
+            "content": str(self.content),
+            "size": self.size,
+            "images": self.images,
+            "blobs": self.blobs,
+            "imagesSize": self.info.images_size,
+            "imagesUnpackedSize": self.info.images_unpacked_size,
+            "filesSize": self.info.files_size,
+            "rehearsed": not self.receipt.skipped,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """All that an artifact is made of, but for the receipt. ``digests`` are all blobs."""
+
+    info: BundleInfo
+    recorded: Recorded
+    digests: tuple[Digest, ...]
+    stub: StubRuntime
+    blobs: DiskBlobStore
+
+    @property
+    def content(self) -> bytes:
+        """What stands for the file without a receipt: the same for the same file, another one for any other."""
+        documents = encode_bundle(BundleDocument(self.info, {}, dict.fromkeys(self.digests, 0))) + encode_lock(self.recorded.lock)
+        return documents + encode_coverage(self.recorded.coverage) + self.stub.digest.encode()
+
+    def write(self, target: Path, documents: Mapping[str, bytes], reporter: Reporter) -> None:
+        """Write the file with these further documents. Raises what ``seal`` raises; ``target`` is then what it was before."""
+        seal(
+            target,
+            info=self.info,
+            lock=self.recorded.lock,
+            images=self.recorded.images,
+            blobs=self.blobs,
+            digests=self.digests,
+            runtime=self.stub,
+            reporter=reporter,
+            documents={COVERAGE: encode_coverage(self.recorded.coverage), **documents},
+        )
+
+
+def measured(info: BundleInfo, recorded: Recorded, stub: StubRuntime, cache: Path, reporter: Reporter) -> Whole:
+    """Return everything, with what the images take on a host. Raises BlobUnknown, ManifestInvalid, RegistryError."""
+    blobs, platforms = DiskBlobStore(cache / "store"), tuple(map(Platform.parse, info.platforms))
+    images = all_blobs([descriptor for _, descriptor in recorded.images], blobs, platforms)
+    layers = [blob for blob in images.values() if is_layer(blob)]
+    info = replace(
+        info,
+        images_size=sum(blob.size for blob in images.values()),
+        images_unpacked_size=unpacked_size(layers, blobs, cache / "unpacked", reporter),
+    )
+    return Whole(info, recorded, tuple(sorted({*images, *all_blobs([info.cluster], blobs, platforms)})), stub, blobs)
+
+
+def seal_whole(whole: Whole, receipt: Receipt, output: Path, *, cache: Path, steps: tuple[str, ...], reporter: Reporter) -> Built:
+    """Write the finished file to ``output``, and let it hold what it is made of in the cache. ``steps`` are names of results.
+
+    Raises what ``seal`` raises, StoreError, OSError.
+    """
+    steps += proofs.names_of(cache, Digest.of(whole.content))
+    whole.write(output, {receipts.DOCUMENT: receipts.encode(receipt)}, reporter)
+    remember_build(cache, whole.info.title, output, whole.digests, time.time(), steps=steps)
+    with Bundle.open(output) as bundle:
+        digest, content = bundle.digest, bundle.content_digest
+    return Built(output, whole.info, digest, content, output.stat().st_size, len(whole.recorded.images), len(whole.digests), receipt, whole.recorded.quiet)
