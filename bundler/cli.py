@@ -32,6 +32,7 @@ VERBS: Final = (
     Verb("init", "write a first Kubefile for manifests, a kustomization or a chart"),
     Verb("doctor", "whether this machine can build, before anything is downloaded"),
     Verb("build", "build an artifact from a Kubefile"),
+    Verb("seal", "seal again what a build recorded here: without docker, without a cluster"),
     Verb("base", "bases: what FROM can name"),
     Verb("coverage", "every image of an artifact, and why it is there; what was seen and is not"),
     Verb("record", "run a registry that fetches what it is asked for, and keep every image that was pulled"),
@@ -49,6 +50,7 @@ verbs:
 
 examples:
   airseal build -t shop:1.4.0 -o shop.run .
+  airseal seal shop:1.4.0 -o shop.run
   airseal base list
   airseal record --into recording
   airseal serve recording --listen 0.0.0.0:5000

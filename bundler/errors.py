@@ -13,7 +13,8 @@
     ├── BuildFailed               6   docker build failed, or its image is no cluster image
     ├── ClusterFailed             7   the temporary cluster or the application did not come up
     ├── RecordingIncomplete       8   an image could not be pulled, or ran without being recorded
-    │   └── LockDiffers               the recording is not what --locked says
+    │   ├── LockDiffers               the recording is not what --locked says
+    │   └── RecordingGone             what is to be sealed was pruned from the cache
     ├── RehearsalFailed           10  the finished file does not do at a site what it did here
     ├── DiskFull                  9   no space left on a named file system
     └── Interrupted               130 Ctrl-C or SIGTERM
@@ -99,6 +100,10 @@ class RecordingIncomplete(BuildError):
 
 class LockDiffers(RecordingIncomplete):
     """The recording has other images than the lock that the build is held to."""
+
+
+class RecordingGone(RecordingIncomplete):
+    """What was recorded, or blobs of it, are no longer in the cache."""
 
 
 class RehearsalFailed(BuildError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Literal
 
@@ -31,6 +32,19 @@ def stub_runtime(cache: Path, choice: Choice, reporter: Reporter) -> StubRuntime
         if choice == "portable":
             raise
         return _of_this_machine(cache, reporter, error.problem)
+
+
+def frozen_before(cache: Path, digest: str) -> StubRuntime | None:
+    """Return the frozen installer whose SHA-256 in hex is ``digest``, if the cache has it still."""
+    for facts in (cache / "runtime").glob("*/frozen.json"):
+        try:
+            found = StubRuntime.of(facts.with_name("bootloader"), facts.with_name("stub.pkg"))
+            if found.digest == digest:
+                os.utime(facts.parent)  # the one that was used longest ago is forgotten first
+                return found
+        except OSError:  # another build has just taken it away
+            continue
+    return None
 
 
 def _of_this_machine(cache: Path, reporter: Reporter, reason: str) -> StubRuntime:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -68,8 +68,13 @@ def decode(raw: bytes) -> Recorded | None:
 
 def is_whole(recorded: Recorded, blobs: BlobReader, platforms: tuple[Platform, ...]) -> bool:
     """Tell whether every blob is still in the store: somebody may have pruned it. Sealing hashes each again."""
+    return has_all([descriptor for _, descriptor in recorded.images], blobs, platforms)
+
+
+def has_all(roots: Collection[Descriptor], blobs: BlobReader, platforms: tuple[Platform, ...]) -> bool:
+    """Tell whether every blob that ``roots`` need is in the store."""
     try:
-        for digest in all_blobs([descriptor for _, descriptor in recorded.images], blobs, platforms):
+        for digest in all_blobs(roots, blobs, platforms):
             blobs.size(digest)
     except RegistryError:
         return False

@@ -36,7 +36,7 @@ from registry_snapshot.store.disk import DiskBlobStore
 class Built:
     """What was sealed: the figures of the closing lines. Sizes in bytes.
 
-    ``digest`` stands for the whole file, ``content`` for what it brings to a site: the same for every build of the same.
+    ``digest`` stands for the whole file, ``content`` for what it brings to a site: the same whenever the same is built.
     """
 
     path: Path
@@ -58,7 +58,7 @@ class Built:
             f"  {self.images} images: {size(self.info.images_size)} as stored, {size(self.info.images_unpacked_size)} unpacked",
             f"  cluster files: {size(self.info.files_size)} on a host; blobs in all: {self.blobs}",
             f"  digest {self.digest}, of the whole file",
-            f"  content {self.content}, the same for every build of the same",
+            f"  content {self.content}, the same whenever the same is built",
             *(f"  {line}" for line in self.quiet),
             f"  {self.receipt.line()}",
             *(f"  note: {note}" for note in self.receipt.notes),

@@ -46,6 +46,7 @@ def _facts(bundle: Bundle) -> dict[str, object]:
         "file": str(bundle.path),
         "size": bundle.size,
         "digest": str(bundle.digest),
+        "content": str(bundle.content_digest),
         "images": len(bundle.images()),
         "imagesSize": info.images_size,
         "imagesUnpackedSize": info.images_unpacked_size,
@@ -85,7 +86,8 @@ def _text(bundle: Bundle) -> str:
         f"  images      {len(bundle.images())}, {readable(info.images_size)} here, about {readable(info.images_unpacked_size)} on a host",
         f"  files       {len(bundle.cluster_files())}, {readable(info.files_size)} on a host",
         f"  file        {bundle.path}, {readable(bundle.size)} ({bundle.size} bytes)",
-        f"  digest      {bundle.digest}",
+        f"  digest      {bundle.digest}, of the whole file",
+        f"  content     {bundle.content_digest}, the same whenever the same is built",
         f"  sealed by   airseal {info.airseal}",
         f"  proof       {receipt.line() if receipt is not None else 'none: sealed by an airseal that rehearsed nothing'}",
     ]
