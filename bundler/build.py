@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import replace
@@ -11,6 +12,7 @@ from typing import Final
 from bundler.bases.build import BaseBuilder
 from bundler.bases.download import Downloader
 from bundler.bases.pins import given_pins
+from bundler.cache.made import MadeImage, remember_image
 from bundler.capture import Settings, record
 from bundler.cluster.conditions import check_conditions
 from bundler.cluster.container import remove_orphans
@@ -87,6 +89,7 @@ def build(options: BuildOptions, engine: Engine, reporter: Reporter) -> Built:
         with engine.archive(image.id, "/cluster", {LABEL: str(owner)}) as archive:
             files = collect(archive, FileStore(blobs, cache / "compressed"), reporter)
         lists = Lists(balancer_image(image.labels)) + carry(engine, image, lists_of(files.files, blobs), base, tag=image_tag(options), title=options.title, platform=str(options.platforms[0]))
+        remember_made(engine, options)
         check_conditions(files.files, blobs)
         info = bundle_info(options, image, files, blobs)
         values = values_of(files.files, blobs, options.values)
@@ -146,10 +149,17 @@ def cluster_image(options: BuildOptions, source: Source, upstream: Upstream, rep
                 bases[named.image, named.platform] = builder.tag(recipe)
         reporter.step(f"building the cluster image from {source.file}")
         image = build_image(engine, source, tag=image_tag(options), bases=bases, platform=str(platform), reporter=reporter, options=options.image)
+        remember_made(engine, options)
         root = source.stages.chain[0]
         if root.base == SCRATCH or root.base in recipes:
             return image, Lists()
         return image, read_lists(engine, bases.get((root.base, root.platform), root.base), root.base, {LABEL: str(Owner.current())})
+
+
+def remember_made(engine: Engine, options: BuildOptions) -> None:
+    """Write down which image docker has made for this build, so that a later one takes it away."""
+    if (image := engine.image(image_tag(options))) is not None:
+        remember_image(options.cache, MadeImage(image.id, options.title, time.time()))
 
 
 def image_tag(options: BuildOptions) -> str:

@@ -41,13 +41,13 @@ def images(engine: Engine, titles: Collection[str]) -> list[DockerImage]:
     return held
 
 
-def remove_image(engine: Engine, image: DockerImage) -> bool:
-    """Take the name away, and the image with its last one; tell whether docker did. A container of somebody may hold it."""
+def remove_image(engine: Engine, name: str) -> bool:
+    """Take a name or an ID away, and the image with its last name; tell whether docker did. A container of somebody may hold it."""
     import docker.errors
     import requests
 
     try:
-        engine.client.api.remove_image(image.name, noprune=False)
+        engine.client.api.remove_image(name, noprune=False)
     except (docker.errors.DockerException, requests.RequestException):
         return False
     return True

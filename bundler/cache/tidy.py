@@ -7,7 +7,9 @@ from typing import Final
 
 from bundler.cache.builds import alone, builds, forget_build
 from bundler.cache.inventory import inventory
+from bundler.cache.made import KEEP, remove_older
 from bundler.cache.prune import DAY, Rule, kept, may_go, remove
+from bundler.engine import Engine
 from bundler.errors import BuildError
 
 # Far from what anybody goes on with; airseal cache prune says it in narrower words.
@@ -27,3 +29,12 @@ def tidy(cache: Path, current_python: Path, now: float) -> int:
     except (BuildError, OSError):
         return freed
     return freed
+
+
+def tidy_docker(engine: Engine, cache: Path, now: float) -> int:
+    """Remove images of builds that are not among the last ones from docker, and return how many went. Nothing while another build runs."""
+    try:
+        with alone(cache):
+            return remove_older(engine, cache, {build.title for build in builds(cache)[:KEEP]}, now)
+    except (BuildError, OSError):  # what cannot be tidied today is tidied at the end of another build
+        return 0

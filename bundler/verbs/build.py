@@ -66,7 +66,7 @@ def run(arguments: Namespace) -> int:
 
     from bundler.build import build
     from bundler.cache.builds import in_use
-    from bundler.cache.tidy import tidy
+    from bundler.cache.tidy import tidy, tidy_docker
     from bundler.disk import full_disk_named
     from bundler.engine import Engine
     from bundler.errors import BuildError
@@ -83,8 +83,11 @@ def run(arguments: Namespace) -> int:
     place = options.output.parent
     with full_disk_named(options.cache, place, Path(gettempdir())), log_file(options.output.name, directory=place, only=True) as log:
         try:
-            with closing(Engine.connect()) as engine, in_use(options.cache):
-                built = build(options, engine, reporter)
+            with closing(Engine.connect()) as engine:
+                with in_use(options.cache):
+                    built = build(options, engine, reporter)
+                if gone := tidy_docker(engine, options.cache, time.time()):
+                    reporter.step(f"removed {gone} images of earlier builds from docker")
             if freed := tidy(options.cache, home_of(options.cache), time.time()):
                 reporter.step(f"removed {size(freed)} from the cache that nobody had used for two months")
         except (BuildError, InstallerError, RegistryError) as error:

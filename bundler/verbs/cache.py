@@ -174,7 +174,7 @@ def _prune_docker(seen: _Seen, reporter: Console, engine: Engine, *, prunes: boo
     for image in seen.images:
         if image.holders or seen.now - image.created < seen.rule.seconds:
             continue
-        if not prunes or remove_image(engine, image):
+        if not prunes or remove_image(engine, image.name):
             text = f"{'removed' if prunes else 'would remove'} {image.name} from docker"
             reporter.event("pruned", text, what="image in docker", image=image.name, size=image.size)
         else:

@@ -10,13 +10,15 @@ import time
 from pathlib import Path
 from typing import Any
 
+import docker.errors
 import pytest
 
 from bundler.cache import in_docker
 from bundler.cache.builds import alone, builds, forget_build, in_use, remember_build
 from bundler.cache.inventory import BLOBS, DOWNLOADS, PYTHONS, REST, Item, inventory
+from bundler.cache.made import MadeImage, made_images, remember_image
 from bundler.cache.prune import DAY, Rule, kept, may_go, remove
-from bundler.cache.tidy import tidy
+from bundler.cache.tidy import tidy, tidy_docker
 from bundler.cluster.host_image import host_tag
 from bundler.errors import BuildError, UsageError
 from registry_snapshot.oci.digest import Digest
@@ -202,3 +204,55 @@ def test_which_images_in_docker_are_ours_and_which_are_held() -> None:
         "airseal.internal/build-host:old": (),
         "7": (),
     }
+
+
+IDS = {name: f"sha256:{Digest.of(name.encode()).encoded}" for name in ("now", "before", "older", "failed", "fresh", "below", "taken", "busy", "base", "theirs", "gone")}
+
+
+class FakeDocker:
+    """Images by ID with their names; ``busy`` ones are held by a container."""
+
+    def __init__(self) -> None:
+        prefix = "airseal.internal/image"
+        self.names = {
+            IDS["now"]: [f"{prefix}/shop:2"],
+            IDS["before"]: [],  # shop:2, before it was built again
+            IDS["older"]: [f"{prefix}/shop:1"],
+            IDS["failed"]: [f"{prefix}/broken:1"],
+            IDS["fresh"]: [f"{prefix}/broken:2"],
+            IDS["below"]: [f"{prefix}/parent:1"],
+            IDS["taken"]: ["mine:1"],  # somebody gave it a name, and a newer build took ours away
+            IDS["busy"]: [],
+            IDS["base"]: ["airseal.internal/base/kubernetes:v1-a"],
+            IDS["theirs"]: [],  # not remembered: another cache's, or nobody's
+        }
+        self.client = self.api = self
+
+    def inspect_image(self, name: str) -> dict[str, Any]:
+        if name not in self.names:
+            raise docker.errors.ImageNotFound("no such image")
+        layers = {IDS["now"]: ["a", "p", "c"], IDS["below"]: ["a", "p"], IDS["before"]: ["a", "p"]}
+        return {"Id": name, "RepoTags": self.names[name], "RootFS": {"Layers": layers.get(name, ["z"])}}
+
+    def remove_image(self, name: str, *, noprune: bool) -> None:
+        assert not noprune
+        if name == IDS["busy"]:
+            raise docker.errors.APIError("conflict: a container uses it")
+        for identity, names in list(self.names.items()):
+            if name in {identity, *names}:
+                del self.names[identity]
+
+
+def test_at_the_end_of_a_build_images_of_ours_that_no_late_build_stands_on_go_and_no_other(tmp_path: Path) -> None:
+    now, engine = 1_000_000.0, FakeDocker()
+    for name, identity in IDS.items():
+        if name != "theirs":
+            remember_image(tmp_path, MadeImage(identity, "shop:1", now - (60 if name in {"now", "before", "fresh"} else 3 * DAY)))
+    (tmp_path / "images" / "torn.json").write_text("{")
+    remember_build(tmp_path, "shop:2", tmp_path / "shop.run", [], now)
+    assert tidy_docker(engine, tmp_path, now) == 3  # type: ignore[arg-type]
+    assert {*IDS.values()} - engine.names.keys() == {IDS[name] for name in ("before", "older", "failed", "gone")}
+    assert IDS["gone"] not in {made.id for made in made_images(tmp_path)}
+    with in_use(tmp_path):
+        engine.names[IDS["before"]] = []
+        assert tidy_docker(engine, tmp_path, now) == 0, "another build runs"  # type: ignore[arg-type]
