@@ -48,6 +48,7 @@ def gather(found: Iterable[Found]) -> tuple[dict[Reference, Candidate], tuple[Fo
     A tag beside a digest is dropped, as in the recording: clients never send it.
     """
     candidates: dict[Reference, Candidate] = {}
+    places: dict[Reference, set[Scanned]] = {}
     unreadable: list[Found] = []
     for each in found:
         try:
@@ -58,6 +59,7 @@ def gather(found: Iterable[Found]) -> tuple[dict[Reference, Candidate], tuple[Fo
             continue
         candidate = candidates.setdefault(reference, Candidate(reference, each.certainty))
         candidate.certainty = max(candidate.certainty, each.certainty)
-        if each.place not in candidate.places and len(candidate.places) < MAX_PLACES:
-            candidate.places.append(each.place)
+        places.setdefault(reference, set()).add(each.place)
+    for candidate in candidates.values():  # the same ones, in whatever order the API listed them
+        candidate.places = sorted(places[candidate.reference], key=str)[:MAX_PLACES]
     return candidates, tuple(unreadable)

@@ -191,10 +191,17 @@ def _reasons(candidates: Iterable[Candidate], used: Usage, sealed: Collection[Re
     reasons: dict[Reference, set[Reason]] = {reference: set(why) for reference, why in used.reasons.items()}
     for each in candidates:
         if each.reference in sealed:
-            why = reasons.setdefault(each.reference, set())
+            why = _by_template(reasons.get(each.reference, set()), each)
+            reasons[each.reference] = why
             owners = {reason.owner for reason in why if isinstance(reason, Recorded)}
             why.update(place for place in each.places if place.object not in owners)
     return {reference: _without_chance(why) for reference, why in reasons.items()}
+
+
+def _by_template(why: Collection[Reason], candidate: Candidate) -> set[Reason]:
+    """Return the reasons without runs of CronJobs whose template names the image: whether one ran is the hour's chance."""
+    named = {place.object for place in candidate.places if place.object.startswith("CronJob ")}
+    return {reason for reason in why if not isinstance(reason, Recorded) or reason.owner not in named}
 
 
 def _without_chance(why: Collection[Reason]) -> set[Reason]:

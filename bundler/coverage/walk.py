@@ -16,6 +16,7 @@ import yaml
 from bundler.coverage.candidates import Certainty, Found
 from bundler.coverage.text import images_in, names_image
 from installer_stub.bundle.reasons import Scanned
+from installer_stub.kube.owners import lasting_name, steady
 
 Object = Mapping[str, Any]
 
@@ -33,7 +34,7 @@ _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 def object_name(item: Object) -> str:
     """Return ``CronJob shop/nightly``, or ``ClusterPolicy strict`` for what has no namespace."""
     metadata = item.get("metadata") or {}
-    name, namespace = str(metadata.get("name", "")), str(metadata.get("namespace") or "")
+    name, namespace = steady(lasting_name(metadata)), str(metadata.get("namespace") or "")
     return f"{item.get('kind', '')} {namespace}/{name}" if namespace else f"{item.get('kind', '')} {name}"
 
 

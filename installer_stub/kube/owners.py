@@ -28,20 +28,29 @@ def owner_name(item: Object, known: Mapping[object, Object]) -> str:
 
     Names that a controller made up are left out: a Deployment stands for its pods.
     """
-    at, kind, name = item, str(item.get("kind")), str(item["metadata"]["name"])
+    at, kind, name = item, str(item.get("kind")), lasting_name(item["metadata"])
     for _ in range(4):  # Pod, ReplicaSet, Deployment; Pod, Job, CronJob
         owners = at["metadata"].get("ownerReferences") or []
         if not owners:
             break
         if owners[0].get("kind") == "Node":
-            kind, name = STATIC_POD, name.removesuffix(f"-{owners[0].get('name')}")
+            kind, name = STATIC_POD, str(at["metadata"]["name"]).removesuffix(f"-{owners[0].get('name')}")
             break
         kind, name = str(owners[0].get("kind")), str(owners[0].get("name"))
         following = known.get(owners[0].get("uid"))
         if following is None:
             break
         at = following
+        if at["metadata"].get("name") == name:
+            name = lasting_name(at["metadata"])
     return f"{kind} {item['metadata'].get('namespace', '')}/{steady(name)}"
+
+
+def lasting_name(metadata: Mapping[str, Any]) -> str:
+    """Return an object's name without what the API server appended to ``generateName``: that is another one every time."""
+    name, stem = str(metadata.get("name") or ""), str(metadata.get("generateName") or "")
+    made_up = bool(stem) and (not name or name.startswith(stem))  # no name: a manifest, before the API server had it
+    return f"{stem}{_MADE_UP}" if made_up else name
 
 
 def steady(name: str) -> str:
