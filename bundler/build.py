@@ -121,7 +121,7 @@ def _making(options: BuildOptions, owner: Owner, inputs: Inputs, upstream: Upstr
     def make(pins: Pins) -> Recorded:
         settings = Settings(
             inputs.host_image, options.platforms, options.settle_timeout, options.quiet_period, options.keep, options.strict, inputs.values,
-            closed=not options.rehearsal.allow_internet, way=options.way,
+            closed=not options.rehearsal.allow_internet, topology=options.recorded_on, way=options.way,
         )  # fmt: skip
         artifact = Artifact(stub_size=stub.size, open_stub=stub.open, stub_digest=stub.digest)
         with (

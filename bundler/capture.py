@@ -7,7 +7,7 @@ is pulled that was not seen.
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 
@@ -24,7 +24,10 @@ from bundler.errors import ClusterFailed, Interrupted, RecordingIncomplete
 from bundler.image_lock import lock_of
 from bundler.lab import border
 from bundler.lab.entrance import entrance
+from bundler.lab.hosts import start_hosts
+from bundler.lab.topology import ONE_HOST, Topology
 from bundler.lab.way import Way
+from bundler.lab.whose import owners_by_address, whose
 from bundler.steps.recorded import Recorded
 from installer_stub.bundle.model import BundleInfo, ImageLock
 from installer_stub.bundle.reasons import Listed, in_order
@@ -32,13 +35,14 @@ from installer_stub.errors import InstallerError, NotAccepted
 from installer_stub.errors import Interrupted as PhasesInterrupted
 from installer_stub.facts.gather import gather_all
 from installer_stub.host.connection import Connection
-from installer_stub.host.model import Host
+from installer_stub.host.model import Host, Role
 from installer_stub.kube.acceptance import accept
 from installer_stub.kube.kubectl import Kubectl
+from installer_stub.kube.owners import KINDS as OWNERS
 from installer_stub.kube.owners import by_uid
 from installer_stub.options import POD_CIDR, SERVICE_CIDR
 from installer_stub.phases.base import Artifact, Context, Reporter
-from installer_stub.phases.pipeline import RECORD
+from installer_stub.phases.pipeline import RECORD, RECORD_TOPOLOGY
 from installer_stub.phases.runner import AGAIN, run
 from installer_stub.phases.settle import declared_on, runner_of
 from installer_stub.phases.start_agents import start_agents, working
@@ -76,6 +80,7 @@ class Settings:
     values: SiteValues
     closed: bool = True  # no way out of the cluster's network, as at a site
     way: Way = Way.AUTO  # how its hosts come to the recorder
+    topology: Topology = ONE_HOST
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,18 +110,22 @@ def record(
     DockerError, RegistryError, Interrupted; the cluster is gone by then unless ``settings.keep``.
     """
     recorder.serve_also(ImageSet(blobs, [(info.cluster_reference, info.cluster)]), info.cluster_reference.repository.registry)
-    with _cluster(engine, owner, recorder, settings, reporter) as (connection, source):
-        with PullWatch(recorder, connection.close, wanted=lambda: _wanted(connection)) as watch, _phases_failures(watch, recorder):
-            connections: dict[str, Connection] = {connection.host.address: connection}
-            plan = build_plan(_Choices((connection.host,)), gather_all(connections), info, recording=True, images=source, values=settings.values.effective)
+    with _cluster(engine, owner, recorder, settings, reporter) as (hosts, source):
+        connection, all_hosts = first_of(hosts), tuple(hosts.values())
+        with PullWatch(recorder, lambda: _close(all_hosts), wanted=lambda: _wanted(connection)) as watch, _phases_failures(watch, recorder):
+            connections: dict[str, Connection] = {each.host.address: each for each in all_hosts}
+            choices = _Choices(tuple(each.host for each in all_hosts))
+            plan = build_plan(choices, gather_all(connections), info, recording=True, images=source, values=settings.values.effective)
             kubectl = Kubectl(connection)
             secrets = list(secrets_of(settings.values.effective.secrets))
-            with diagnosed(lambda: kubectl, lambda: (connection,), secrets):
+            with diagnosed(lambda: kubectl, lambda: all_hosts, secrets):
                 values = rendered(settings.values.effective, settings.values.given)
-                with working(Context(plan=plan, connections=connections, artifact=stub, reporter=reporter, verb="build", values=values)) as context:
+                lab_hosts = tuple(settings.topology.as_site(name, each.host) for name, each in hosts.items() if settings.topology.wishes)
+                made = Context(plan=plan, connections=connections, artifact=stub, reporter=reporter, verb="build", values=values, lab_hosts=lab_hosts)
+                with working(made) as context:
                     context.secrets.extend(secrets)
                     start_agents(context)
-                    run(RECORD, context)
+                    run(RECORD if settings.topology == ONE_HOST else RECORD_TOPOLOGY, context)
                 settled = _settle(connection, plan, recorder, settings, reporter)
             pods = kubectl.items(KINDS, "--all-namespaces")
             events: tuple[Object, ...] = kubectl.items("events", "--all-namespaces")
@@ -159,6 +168,11 @@ def check_coverage(objects: Sequence[Object], used: Usage, lock: ImageLock) -> N
         lines = "\n".join(f"  - {problem}" for problem in sorted(problems))
         hint = "report this: it is a bug of airseal. Until it is repaired, name the images in images.txt"
         raise RecordingIncomplete(f"the cluster used images that were not recorded:\n{lines}", hint)
+
+
+def _close(hosts: Iterable[DockerConnection]) -> None:
+    for each in hosts:
+        each.close()
 
 
 def _wanted(connection: Connection) -> Collection[Reference]:
@@ -206,33 +220,59 @@ def _add_listed(recorder: Recorder, listed: Sequence[tuple[str, Reference]], rep
 @contextmanager
 def _cluster(
     engine: Engine, owner: Owner, recorder: Recorder, settings: Settings, reporter: Reporter
-) -> Iterator[tuple[DockerConnection, ImageSource]]:
-    """Yield a host that reaches the recorder and nothing else that has images."""
+) -> Iterator[tuple[Mapping[str, DockerConnection], ImageSource]]:
+    """Yield hosts by name, the first master first, that reach the recorder and nothing else that has images."""
     with ExitStack() as stack:
         network = stack.enter_context(TemporaryNetwork(engine, owner, keep=settings.keep, closed=settings.closed))
         opened = stack.enter_context(entrance(engine, network, RegistryApp(recorder), image=settings.host_image, way=settings.way, reporter=reporter))
         address, port = opened.address
-        host = TemporaryHost(engine, settings.host_image, network, reporter)
-        reporter.step(f"starting the temporary cluster, {host.name}; the recording proxy listens on {address}:{port}")
-        connection = stack.enter_context(host)
+        several = "" if settings.topology == ONE_HOST else f", of {settings.topology} hosts"
+        reporter.step(f"starting the temporary cluster, {network.name}{several}; the recording proxy listens on {address}:{port}")
+        hosts = _hosts(stack, engine, network, settings, reporter)
         if settings.keep:
-            remove = f"docker rm -fv {host.name}; docker network rm {host.name}"
-            stack.callback(reporter.step, f"the cluster stays: docker exec -it {host.name} bash; remove it with: {remove}")
-        stack.callback(connection.close)
-        check_reachable(connection, address, port)
+            names = [network.name] if settings.topology == ONE_HOST else [f"{network.name}-{name}" for name in hosts]
+            remove = f"docker rm -fv {' '.join(names)}; docker network rm {network.name}"
+            stack.callback(reporter.step, f"the cluster stays: docker exec -it {names[0]} bash; remove it with: {remove}")
+        for connection in hosts.values():
+            check_reachable(connection, address, port)
+            if settings.closed:
+                border.guard(connection, (network.subnet, POD_CIDR, SERVICE_CIDR))
+            opened.give(connection)
         if settings.closed:
-            border.guard(connection, (network.subnet, POD_CIDR, SERVICE_CIDR))
-            stack.callback(_tell_contacts, connection, reporter)
-        opened.give(connection)
-        yield connection, opened.images
+            stack.callback(_tell_contacts, hosts, reporter)
+        yield hosts, opened.images
 
 
-def _tell_contacts(connection: DockerConnection, reporter: Reporter) -> None:
+def _hosts(stack: ExitStack, engine: Engine, network: TemporaryNetwork, settings: Settings, reporter: Reporter) -> dict[str, DockerConnection]:
+    if settings.topology == ONE_HOST:
+        connection = stack.enter_context(TemporaryHost(engine, settings.host_image, network, reporter))
+        stack.callback(connection.close)
+        return {"build": connection}
+
+    def make(name: str, role: Role) -> TemporaryHost:
+        return TemporaryHost(engine, settings.host_image, network, reporter, hostname=name, role=role)
+
+    return start_hosts(stack, settings.topology, make)
+
+
+def _tell_contacts(hosts: Mapping[str, DockerConnection], reporter: Reporter) -> None:
     """Say who wanted to leave the closed network while it was recorded: what fails for it now fails at every site."""
-    with suppress(ClusterFailed, InstallerError):
-        for contact in sorted(border.contacts(connection)):
-            where = "the host: a command or a pod in its network" if contact.source == connection.host.address else f"a pod at {contact.source}"
-            reporter.step(f"refused, as there will be no way out at a site either: {contact}, wanted by {where}")
+    found: set[border.Contact] = set()
+    for connection in hosts.values():
+        with suppress(ClusterFailed, InstallerError):
+            found |= border.contacts(connection)
+    owners: dict[str, str] = {}
+    if found:
+        with suppress(InstallerError):  # the cluster may be what failed; an address is told then
+            owners = owners_by_address(Kubectl(first_of(hosts)).items(OWNERS, "--all-namespaces"))
+    names = {connection.host.address: name for name, connection in hosts.items()}
+    for contact in sorted(found):
+        reporter.step(f"refused, as there will be no way out at a site either: {contact}, wanted by {whose(contact, owners, names)}")
+
+
+def first_of(hosts: Mapping[str, DockerConnection]) -> DockerConnection:
+    """Return the first master's connection."""
+    return next(iter(hosts.values()))
 
 
 @contextmanager

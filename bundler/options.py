@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bundler.errors import UsageError
-from bundler.lab.topology import Topology
+from bundler.lab.topology import ONE_HOST, Topology
 from bundler.lab.way import Way
 from bundler.pack.runtimes import Choice
 from installer_stub.values.sources import NOTHING as NO_VALUES
@@ -87,6 +87,7 @@ class BuildOptions:
     rehearsal: RehearsalOptions = field(default_factory=RehearsalOptions)
     steps: StepOptions = StepOptions()
     way: Way = Way.AUTO  # how the temporary cluster comes to the recorder
+    recorded_on: Topology = ONE_HOST
 
     @property
     def title(self) -> str:

@@ -63,6 +63,7 @@ class Inputs:
                 "quiet": options.quiet_period,
                 "strict": options.strict,
                 "internet": options.rehearsal.allow_internet,
+                "topology": str(options.recorded_on),
             }
         )
 

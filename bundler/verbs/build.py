@@ -17,8 +17,8 @@ examples:
   airseal build -t shop:1.4.0 -o shop.run -f deploy/Kubefile --build-arg TAG=1.4.0 .
   airseal build -t shop:1.4.0 -o shop.run --mirrors mirrors.yaml --ca corporate-root.pem --json .
 
-BuildKit makes the cluster image, by the docker client that is there; a temporary cluster in one privileged container runs the application, and
-every image that it pulls is recorded; then the finished file installs itself on blank hosts without a network, every CronJob
+BuildKit makes the cluster image, by the docker client that is there; a temporary cluster in one privileged container (--record 1+2 for more) runs
+the application, and every image that it pulls is recorded; then the finished file installs itself on blank hosts without a network, every CronJob
 is run and every host emptied once (--rehearse 3+1 for more hosts). The registries' logins are docker's own."""
 
 
@@ -47,10 +47,11 @@ def define(parser: ArgumentParser) -> None:
     record.add_argument("--strict", action="store_true", help="fail if the scan of the cluster finds an image that was neither pulled nor listed, or one that cannot be sealed")
     record.add_argument("--keep-cluster", action="store_true", help="leave the temporary cluster running, to look at it")
     record.add_argument("--allow-internet", action="store_true", help="let commands and pods reach the internet while they are recorded; the file says so for ever (default: a closed network, as at the site)")
+    record.add_argument("--record", default="1+0", metavar="M+N|CLUSTERFILE", help="masters and nodes of the temporary cluster, for applications that one host does not satisfy; of a Clusterfile the hosts count, with their roles, labels and taints (default 1+0)")
     record.add_argument("--locked", type=Path, metavar="FILE", help="an artifact or its images.lock.json: tags mean what they meant there, and any image that came or went is an error that shows the difference")
     record.add_argument("--update", action="append", default=[], metavar="IMAGE", help="ask registries anew for this image (reference, repository, or all) and record again; without it what was recorded of the same inputs is taken; may be repeated")
     proof = parser.add_argument_group("rehearsal: the finished file installs itself on blank hosts without a network")
-    proof.add_argument("--rehearse", default="1+1", metavar="M+N", help="masters and nodes of the rehearsal (default 1+1)")
+    proof.add_argument("--rehearse", default="1+1", metavar="M+N|CLUSTERFILE", help="masters and nodes of the rehearsal; of a Clusterfile the hosts count, with their roles, labels and taints (default 1+1)")
     proof.add_argument("--skip-rehearsal", action="store_true", help="seal without proof; the file says so for ever")
     proof.add_argument("--keep-lab", action="store_true", help="leave the rehearsal's hosts running, to look at them")
     parser.add_argument("--runtime", choices=("auto", "portable", "host"), default="auto", help="Python of the frozen installer: portable starts on glibc 2.17 and newer, host only where glibc is as new as here, auto is portable if it can be built (default auto)")
@@ -145,6 +146,7 @@ def parse_build(arguments: Namespace) -> BuildOptions:
         image=ImageOptions(
             tuple(arguments.secret), tuple(arguments.ssh), arguments.target, arguments.pull, arguments.no_cache, arguments.docker_config
         ),
+        recorded_on=Topology.parse("--record", arguments.record),
         steps=StepOptions(arguments.locked, tuple(arguments.update)),
         way=Way(arguments.recorder),
         rehearsal=RehearsalOptions(
