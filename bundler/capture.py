@@ -24,7 +24,7 @@ from bundler.errors import ClusterFailed, Interrupted, RecordingIncomplete
 from bundler.image_lock import lock_of
 from bundler.lab import border
 from bundler.lab.entrance import entrance
-from bundler.lab.hosts import start_hosts
+from bundler.lab.hosts import Choices, start_hosts
 from bundler.lab.topology import ONE_HOST, Topology
 from bundler.lab.way import Way
 from bundler.lab.whose import owners_by_address, whose
@@ -35,7 +35,7 @@ from installer_stub.errors import InstallerError, NotAccepted
 from installer_stub.errors import Interrupted as PhasesInterrupted
 from installer_stub.facts.gather import gather_all
 from installer_stub.host.connection import Connection
-from installer_stub.host.model import Host, Role
+from installer_stub.host.model import Role
 from installer_stub.kube.acceptance import accept
 from installer_stub.kube.kubectl import Kubectl
 from installer_stub.kube.owners import KINDS as OWNERS
@@ -83,15 +83,6 @@ class Settings:
     topology: Topology = ONE_HOST
 
 
-@dataclass(frozen=True, slots=True)
-class _Choices:
-    """What an operator would have chosen."""
-
-    hosts: tuple[Host, ...]
-    pod_cidr: str = POD_CIDR
-    service_cidr: str = SERVICE_CIDR
-
-
 def record(
     engine: Engine,
     owner: Owner,
@@ -114,7 +105,7 @@ def record(
         connection, all_hosts = first_of(hosts), tuple(hosts.values())
         with PullWatch(recorder, lambda: _close(all_hosts), wanted=lambda: _wanted(connection)) as watch, _phases_failures(watch, recorder):
             connections: dict[str, Connection] = {each.host.address: each for each in all_hosts}
-            choices = _Choices(tuple(each.host for each in all_hosts))
+            choices = Choices(tuple(each.host for each in all_hosts))
             plan = build_plan(choices, gather_all(connections), info, recording=True, images=source, values=settings.values.effective)
             kubectl = Kubectl(connection)
             secrets = list(secrets_of(settings.values.effective.secrets))

@@ -5,14 +5,27 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from dataclasses import dataclass
 from typing import Final
 
 from bundler.cluster.connection import DockerConnection
 from bundler.cluster.container import TemporaryHost
 from bundler.lab.topology import Topology, role_of
-from installer_stub.host.model import Role
+from installer_stub.host.model import Host, Role
+from installer_stub.options import POD_CIDR, SERVICE_CIDR
 
 _AT_A_TIME: Final = 4
+
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """What an operator of these hosts would have chosen, the first master first."""
+
+    hosts: tuple[Host, ...]
+    pod_cidr: str = POD_CIDR
+    service_cidr: str = SERVICE_CIDR
+
 
 Make = Callable[[str, Role], TemporaryHost]
 """Returns a host of that name and role, not started."""

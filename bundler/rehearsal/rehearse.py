@@ -22,24 +22,19 @@ from bundler.lab.operator import DIRECTORY, LATE
 from bundler.lab.topology import Topology
 from bundler.lab.whose import owners_by_address, whose
 from bundler.rehearsal.force import Forcing
+from bundler.rehearsal.own_tests import run_own_tests
 from installer_stub.bundle.model import BundleInfo
 from installer_stub.bundle.receipt import Forced, Receipt
 from installer_stub.clusterfile.render import render
-from installer_stub.distro.kubeadm import KUBEADM
 from installer_stub.errors import InstallerError
-from installer_stub.host.command import Command
 from installer_stub.kube.owners import KINDS
 from installer_stub.options import POD_CIDR, SERVICE_CIDR
 from installer_stub.phases.base import Reporter
-from installer_stub.plan.model import OPT
 from installer_stub.version import VERSION
 
 _KUBECONFIG: Final = f"{DIRECTORY}/kubeconfig"
 _CLUSTERFILE: Final = "Clusterfile"
 _TAIL: Final = 25  # lines of the installer that an error shows
-_TEST_TIMEOUT: Final = 1800.0
-_TESTS: Final = 'cd "$1" && [ -d test ] && find test -maxdepth 1 -type f -perm -u+x | sort'
-_TEST: Final = 'cd "$1"; export KUBECONFIG="$3" HOME=/root PATH="$1/bin:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"; exec "./$2"'
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +70,7 @@ def rehearse(engine: Engine, owner: Owner, file: Path, *, info: BundleInfo, how:
         try:
             _check_contacts(lab, forcing)
             forcing.everything()
-            tests = _own_tests(lab, info, reporter)
+            tests = run_own_tests(lab, file, how.values, reporter)
             reporter.step("rehearsal: the same command again")
             _install(lab, command(lab, program), how, reporter)  # fewer words: what was set is kept
             _check_contacts(lab, forcing)
@@ -134,20 +129,6 @@ def _install(lab: Lab, words: list[str], how: Rehearsing, reporter: Reporter) ->
         said = "\n".join(f"  {each}" for each in tail)
         remedy = "what it says holds for the site too: mend that and build again; --keep-lab leaves the hosts to look at"
         raise RehearsalFailed(f"the finished file does not install itself ({ended}): {shlex.join(words)}\n{said}", remedy)
-
-
-def _own_tests(lab: Lab, info: BundleInfo, reporter: Reporter) -> int:
-    """Run the bundle's ``/cluster/test/*`` on the first master; each says by its exit code whether the application works."""
-    master, directory = lab.masters[0].connection, f"{OPT}/{info.file_stem}"
-    names = master.run(Command.shell(_TESTS, directory), check=False).stdout.split("\n")
-    found = [name for name in names if name]
-    for name in found:
-        reporter.step(f"rehearsal: {name}")
-        done = master.run(Command.shell(_TEST, directory, name, KUBEADM.kubeconfig, changes=f"run {name}"), check=False, timeout=_TEST_TIMEOUT)
-        if not done.ok:
-            said = "\n".join(f"  {line}" for line in (done.stdout + done.stderr).strip().splitlines()[-_TAIL:])
-            raise RehearsalFailed(f"the bundle's own {name} ended with {done.status}:\n{said}", "mend the application or its test, then build again")
-    return len(found)
 
 
 def _check_contacts(lab: Lab, forcing: Forcing) -> None:

@@ -1,0 +1,52 @@
+"""The bundle's own acceptance test: ``/cluster/test/*``, run on the first master as a CMD runs there."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Final
+
+from bundler.errors import RehearsalFailed
+from bundler.lab.hosts import Choices
+from bundler.lab.lab import Lab
+from bundler.values import values_of
+from installer_stub.bundle.reader import Bundle
+from installer_stub.facts.gather import gather_all
+from installer_stub.host.command import Command
+from installer_stub.phases.base import Reporter
+from installer_stub.phases.settle import runner_of
+from installer_stub.plan.decide import build_plan
+from installer_stub.plan.model import Plan
+from installer_stub.values.sources import Sources
+
+_TIMEOUT: Final = 1800.0  # seconds, of each
+_TAIL: Final = 25  # lines that an error shows
+_FIND: Final = 'cd "$1" && [ -d test ] && find test -maxdepth 1 -type f -perm -u+x | sort'
+
+
+def run_own_tests(lab: Lab, file: Path, values: bytes, reporter: Reporter) -> int:
+    """Run what ``file`` brings of tests; each says by its exit code whether the application works. Return how many there were.
+
+    ``values`` are what the file was installed with. Raises RehearsalFailed.
+    """
+    plan, master = _plan(lab, file, values), lab.masters[0].connection
+    listed = master.run(Command.shell(_FIND, plan.cluster_directory), check=False).stdout.split("\n")
+    names, runs = [name for name in listed if name], runner_of(master, plan)
+    for name in names:
+        reporter.step(f"rehearsal: {name}")
+        done = runs((f"./{name}",), _TIMEOUT)
+        if not done.ok:
+            said = "\n".join(f"  {line}" for line in (done.stdout + done.stderr).strip().splitlines()[-_TAIL:])
+            raise RehearsalFailed(f"the bundle's own {name} ended with {done.status}:\n{said}", "mend the application or its test, then build again")
+    return len(names)
+
+
+def _plan(lab: Lab, file: Path, values: bytes) -> Plan:
+    """Return the plan that the lab was installed by, as far as a CMD knows of it."""
+    with tempfile.TemporaryDirectory() as directory, Bundle.open(file) as bundle:  # its owner's alone: values may be secret
+        given = Path(directory) / "values.json"
+        given.write_bytes(values)
+        effective = values_of(bundle.cluster_files(), bundle.blobs, Sources(files=(given,) if values else ())).effective
+        info = bundle.info
+    facts = gather_all({each.host.address: each.connection for each in lab.hosts})
+    return build_plan(Choices(tuple(each.host for each in lab.hosts)), facts, info, values=effective)
