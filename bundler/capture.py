@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 from bundler.cluster.connection import DockerConnection
@@ -27,7 +27,7 @@ from bundler.lab.entrance import entrance
 from bundler.lab.hosts import Choices, start_hosts
 from bundler.lab.topology import ONE_HOST, Topology
 from bundler.lab.way import Way
-from bundler.lab.whose import owners_by_address, whose
+from bundler.lab.whose import tell_contacts
 from bundler.steps.recorded import Recorded
 from installer_stub.bundle.model import BundleInfo, ImageLock
 from installer_stub.bundle.reasons import Listed, in_order
@@ -38,7 +38,6 @@ from installer_stub.host.connection import Connection
 from installer_stub.host.model import Role
 from installer_stub.kube.acceptance import accept
 from installer_stub.kube.kubectl import Kubectl
-from installer_stub.kube.owners import KINDS as OWNERS
 from installer_stub.kube.owners import by_uid
 from installer_stub.options import POD_CIDR, SERVICE_CIDR
 from installer_stub.phases.base import Artifact, Context, Reporter
@@ -230,7 +229,7 @@ def _cluster(
                 border.guard(connection, (network.subnet, POD_CIDR, SERVICE_CIDR))
             opened.give(connection)
         if settings.closed:
-            stack.callback(_tell_contacts, hosts, reporter)
+            stack.callback(tell_contacts, hosts, reporter)
         yield hosts, opened.images
 
 
@@ -244,21 +243,6 @@ def _hosts(stack: ExitStack, engine: Engine, network: TemporaryNetwork, settings
         return TemporaryHost(engine, settings.host_image, network, reporter, hostname=name, role=role)
 
     return start_hosts(stack, settings.topology, make)
-
-
-def _tell_contacts(hosts: Mapping[str, DockerConnection], reporter: Reporter) -> None:
-    """Say who wanted to leave the closed network while it was recorded: what fails for it now fails at every site."""
-    found: set[border.Contact] = set()
-    for connection in hosts.values():
-        with suppress(ClusterFailed, InstallerError):
-            found |= border.contacts(connection)
-    owners: dict[str, str] = {}
-    if found:
-        with suppress(InstallerError):  # the cluster may be what failed; an address is told then
-            owners = owners_by_address(Kubectl(first_of(hosts)).items(OWNERS, "--all-namespaces"))
-    names = {connection.host.address: name for name, connection in hosts.items()}
-    for contact in sorted(found):
-        reporter.step(f"refused, as there will be no way out at a site either: {contact}, wanted by {whose(contact, owners, names)}")
 
 
 def first_of(hosts: Mapping[str, DockerConnection]) -> DockerConnection:

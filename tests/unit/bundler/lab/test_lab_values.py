@@ -19,13 +19,14 @@ from bundler.lab.border import Contact, contacts, guard
 from bundler.lab.keys import KeyPair, host_files, operator_files
 from bundler.lab.lab import Lab
 from bundler.lab.topology import Topology
-from bundler.lab.whose import owners_by_address, whose
+from bundler.lab.whose import owners_by_address, tell_contacts, whose
 from bundler.rehearsal.rehearse import clusterfile_of, command
 from installer_stub.clusterfile.read import parse
 from installer_stub.host.model import Host, Role
 from installer_stub.options import HostWishes
 from installer_stub.site.model import SiteHost
 from tests.fakes.scripted import ScriptedConnection, failed, succeeded
+from tests.unit.bundler.reporter import Remembering
 
 
 @pytest.mark.parametrize(("text", "names"), [("1+0", ("m1",)), ("1+2", ("m1", "n1", "n2")), ("3+1", ("m1", "m2", "m3", "n1"))])
@@ -107,6 +108,21 @@ def test_who_wanted_out_is_told_by_workload_or_host() -> None:
     assert said[0] == "Deployment shop/api"
     assert "host n1" in said[1]
     assert "10.244.9.9" in said[2]
+
+
+@pytest.mark.parametrize("api", [True, False])
+def test_contacts_are_told_of_every_host_that_can_be_asked_and_by_address_where_the_api_is_gone(*, api: bool) -> None:
+    pod = {"kind": "Pod", "metadata": {"name": "api", "namespace": "shop"}, "status": {"podIP": "10.244.1.7"}}
+    master = ScriptedConnection(Host("172.19.0.2", Role.MASTER)).on("nft", seen({"concat": ["172.19.0.2", "8.8.8.8", "udp", 53]}))
+    master.on("get pods", json.dumps({"items": [pod]}) if api else failed(1, "refused"))
+    node = ScriptedConnection(Host("172.19.0.3", Role.NODE)).on("nft", seen({"concat": ["10.244.1.7", "1.1.1.1", "tcp", 443]}))
+    lost = ScriptedConnection(Host("172.19.0.4", Role.NODE)).on("nft", failed(255))
+    said = Remembering()
+    tell_contacts({"m1": master, "n1": node, "n2": lost}, said)
+    assert [line.partition("either: ")[2] for line in said.steps] == [
+        f"1.1.1.1 port 443/tcp, wanted by {'Pod shop/api' if api else 'a pod at 10.244.1.7; the API could not be asked whose that is'}",
+        "8.8.8.8 port 53/udp, wanted by a program of the host m1, a command of the Kubefile or a pod in the host's network",
+    ]
 
 
 def seen(*elements: object) -> str:
