@@ -126,7 +126,7 @@ def record(
         for line in pull_failures(recorder, wanted=used.reasons):
             reporter.step(line)
         charts = Charts(connection, plan.cluster_directory)
-        covered = cover(recorder, kubectl, used, lists, known=by_uid(pods), strict=settings.strict, reporter=reporter, charts=charts)
+        covered = cover(recorder, kubectl, used, lists, known=by_uid(pods), strict=settings.strict, reporter=reporter, charts=charts, excused=declared_on(connection, plan).excused)
         snapshot = recorder.finish()
         lock = lock_of(snapshot, blobs, settings.platforms, covered.reasons)
         check_coverage(pods, used, lock)

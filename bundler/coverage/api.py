@@ -20,7 +20,9 @@ from bundler.coverage.helm import (
     latest,
     read_release,
 )
-from bundler.coverage.walk import Object, images_of
+from bundler.coverage.runtime_classes import KIND, handlers_of, wanted
+from bundler.coverage.walk import Object, images_of, object_name
+from installer_stub.bundle.reasons import Scanned
 from installer_stub.errors import ClusterError, HostUnreachable, InstallerError
 from installer_stub.host.command import CommandResult
 from installer_stub.kube.owners import owner_name
@@ -52,11 +54,17 @@ class Api(Protocol):
 
 @dataclass(slots=True)
 class Scan:
-    """What was found; what could not be looked at, with the reason in words; the last revision of each release of helm."""
+    """What was found; what could not be looked at, with the reason in words; the last revision of each release of helm.
+
+    ``classes`` are handlers of runtime classes by name, ``wanted`` where each class is wanted, ``handlers`` those that hosts have.
+    """
 
     found: list[Found] = field(default_factory=list)
     unread: dict[str, str] = field(default_factory=dict)
     releases: list[Release] = field(default_factory=list)
+    classes: dict[str, str] = field(default_factory=dict)
+    wanted: dict[str, list[Scanned]] = field(default_factory=dict)
+    handlers: frozenset[str] | None = None
 
 
 def scan(api: Api, known: Mapping[object, Object]) -> Scan:
@@ -67,7 +75,11 @@ def scan(api: Api, known: Mapping[object, Object]) -> Scan:
             if is_release(item):
                 _release(item, result)
             elif not _is_copy(item):
-                result.found += images_of(item, owner_name(item, known) if item.get("kind") == "Pod" else "")
+                name = owner_name(item, known) if item.get("kind") == "Pod" else object_name(item)
+                result.found += images_of(item, name)
+                _runtime(item, name, result)
+    for items in _list(api, result, "nodes", "nodes"):
+        result.handlers = handlers_of(items)
     result.releases = list(latest(result.releases))
     for release in result.releases:
         try:
@@ -75,6 +87,15 @@ def scan(api: Api, known: Mapping[object, Object]) -> Scan:
         except UnreadableReleaseError as error:
             result.unread[release.title] = str(error)
     return result
+
+
+def _runtime(item: Object, name: str, result: Scan) -> None:
+    """Note a class of runtimes, and who wants one."""
+    if item.get("kind") == KIND:
+        result.classes[str((item.get("metadata") or {}).get("name"))] = str(item.get("handler") or "")
+        return
+    for wish, place in wanted(item, name):
+        result.wanted.setdefault(wish, []).append(place)
 
 
 def _kinds(api: Api, result: Scan) -> tuple[str, ...]:

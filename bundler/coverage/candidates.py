@@ -45,7 +45,7 @@ class Candidate:
 def gather(found: Iterable[Found]) -> tuple[dict[Reference, Candidate], tuple[Found, ...]]:
     """Return the candidates, and the images of containers that are no references.
 
-    A tag beside a digest is dropped, as in the recording: clients never send it.
+    A tag beside a digest is dropped, as in the recording: clients never send it (see ``tags_of``).
     """
     candidates: dict[Reference, Candidate] = {}
     places: dict[Reference, set[Scanned]] = {}
@@ -63,3 +63,22 @@ def gather(found: Iterable[Found]) -> tuple[dict[Reference, Candidate], tuple[Fo
     for candidate in candidates.values():  # the same ones, in whatever order the API listed them
         candidate.places = sorted(places[candidate.reference], key=str)[:MAX_PLACES]
     return candidates, tuple(unreadable)
+
+
+def tags_of(found: Iterable[Found], listed: Iterable[tuple[str, Reference]]) -> dict[Reference, Candidate]:
+    """Return the tags that stand beside a digest, ``name:tag@digest``, as images of their own whose meaning is said there.
+
+    Whoever has read such a name asks for ``name:tag`` one day, and at a site nobody else could answer.
+    """
+    tags: dict[Reference, Candidate] = {}
+    for text, place in [*((each.text, each.place) for each in found), *((str(reference), None) for _, reference in listed)]:
+        try:
+            whole = Reference.parse(text)
+        except RegistryError:
+            continue
+        if whole.tag is not None and whole.digest is not None:
+            tag = Reference(whole.repository, whole.tag, None)
+            candidate = tags.setdefault(tag, Candidate(recorded_name(text), Certainty.TEXT))
+            if place is not None and place not in candidate.places and len(candidate.places) < MAX_PLACES:
+                candidate.places.append(place)
+    return tags

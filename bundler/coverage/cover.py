@@ -18,16 +18,18 @@ from typing import Final, Protocol
 from bundler.cluster.usage import Usage, recorded_name
 from bundler.coverage.api import Api, Scan, scan
 from bundler.coverage.ask import Looks, Said, ask
-from bundler.coverage.candidates import Candidate, Certainty, Found, gather
+from bundler.coverage.candidates import Candidate, Certainty, Found, gather, tags_of
 from bundler.coverage.charts import Charts
 from bundler.coverage.lists import Lists
+from bundler.coverage.runtime_classes import REMEDY, lacking
 from bundler.errors import RecordingIncomplete
 from installer_stub.bundle.coverage import Answer, Blocked, Coverage, Unresolved
-from installer_stub.bundle.reasons import Gone, Reason, Recorded, Scanned, namespace_of
+from installer_stub.bundle.reasons import Gone, Listed, Reason, Recorded, Scanned, namespace_of
 from installer_stub.kube.owners import Object
 from installer_stub.phases.base import Reporter
 from registry_snapshot.errors import RegistryError, StoreError
 from registry_snapshot.oci.descriptor import Descriptor
+from registry_snapshot.oci.digest import Digest
 from registry_snapshot.oci.reference import DOCKER_HUB, Reference
 from registry_snapshot.record.closures import PullFailure
 from registry_snapshot.record.snapshot import Snapshot
@@ -43,6 +45,9 @@ class Source(Looks, Protocol):
 
     def add(self, reference: Reference, reason: str) -> Descriptor:
         """Record an image that nobody pulled."""
+
+    def keep_tag(self, tag: Reference, digest: Digest, reason: str) -> Descriptor | None:
+        """Record that a tag means an image that is recorded by its digest."""
 
     def finish(self) -> Snapshot:
         """Return what was recorded, whole."""
@@ -71,10 +76,12 @@ def cover(
     strict: bool,
     reporter: Reporter,
     charts: Charts | None = None,
+    excused: Collection[tuple[str, str, str]] = (),
 ) -> Covered:
     """Scan the cluster and record what only the scan knows.
 
-    ``used`` says what pods ran, ``known`` are their owners by uid; ``charts`` are rendered too. Raises RecordingIncomplete that names every image, where
+    ``used`` says what pods ran, ``known`` are their owners by uid; ``charts`` are rendered too; ``excused`` are (kind, namespace, name) of
+    what may stay unready, runtime classes among them. Raises RecordingIncomplete that names every image, where
     it stands, and what to do; with ``strict`` also for anything that the recording and the lists did not know. Raises
     StoreError, and what ``scan`` raises.
     """
@@ -95,13 +102,15 @@ def cover(
     problems += [_line(each, said.words) for each, said in absent if _stops(each, said, registries)]
     _stop(problems, "images that the application names cannot be sealed", _remedies(said for each, said in absent if _stops(each, said, registries)))
     _record(source, present, reporter)
+    tags = _tags(source, result.found, lists, used)
     covered = Covered(
         Coverage(
             tuple(Unresolved(each.reference, said.answer, tuple(each.places)) for each, said in absent),
             tuple(replace(each, places=tuple(candidates[each.reference].places)) if each.reference in candidates else each for each in lists.blocked),
             tuple(result.unread),
+            lacking(result.wanted, result.classes, result.handlers, excused),
         ),
-        _reasons(candidates.values(), used, {*recorded, *(each.reference for each in present)}),
+        _reasons([*candidates.values(), *tags], used, {*recorded, *(each.reference for each in (*present, *tags))}),
         tuple(sorted(present, key=lambda each: str(each.reference))),
         {each.reference: said.words for each, said in absent},
     )
@@ -119,6 +128,8 @@ def surprises(covered: Covered) -> Iterable[str]:
         yield _line(Candidate(each.reference, Certainty.TEXT, list(each.places)), f"{each.answer}: {covered.words.get(each.reference, '')}")
     for what in covered.coverage.unread:
         yield f"{what} could not be looked through"
+    for runtime in covered.coverage.runtimes:
+        yield f"{runtime}; {REMEDY.replace('NAME', runtime.name)}"
 
 
 def _as_they_ran(found: Iterable[Found], used: Usage, recorded: Collection[Reference]) -> Iterable[Found]:
@@ -186,6 +197,20 @@ def _record(source: Source, present: Iterable[Candidate], reporter: Reporter) ->
         raise
 
 
+def _tags(source: Source, found: Iterable[Found], lists: Lists, used: Usage) -> list[Candidate]:
+    """Keep the tags that stand beside digests, and return them with the places that say so; ``used`` learns of lists'. Raises StoreError."""
+    blocked, kept = {each.reference for each in lists.blocked}, []
+    for tag, candidate in tags_of(found, lists.listed).items():
+        digest = candidate.reference.digest
+        if digest is None or blocked & {tag, candidate.reference} or source.keep_tag(tag, digest, f"named beside {digest}") is None:
+            continue
+        kept.append(Candidate(tag, candidate.certainty, candidate.places))
+        for where, reference in lists.listed:
+            if (reference.repository, reference.tag, reference.digest) == (tag.repository, tag.tag, digest):
+                used.reasons.setdefault(tag, set()).add(Listed(where))
+    return kept
+
+
 def _reasons(candidates: Iterable[Candidate], used: Usage, sealed: Collection[Reference]) -> dict[Reference, set[Reason]]:
     """Return why each image is in; where its own pod ran it, that its template names it says nothing new."""
     reasons: dict[Reference, set[Reason]] = {reference: set(why) for reference, why in used.reasons.items()}
@@ -222,6 +247,8 @@ def _tell(covered: Covered, result: Scan, reporter: Reporter) -> None:
         reporter.step(f"kept out: {_blocked(blocked)}")
     for what, why in result.unread.items():
         reporter.step(f"not looked through: {what}: {why}")
+    for runtime in covered.coverage.runtimes:
+        reporter.step(f"cannot run on the hosts of this build: {runtime}; {REMEDY.replace('NAME', runtime.name)}")
 
 
 def _blocked(blocked: Blocked) -> str:

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
+from bundler.cluster.usage import recorded_name
 from bundler.coverage.lists import FILE, Lists, parse_list
 from bundler.engine import Engine, ImageInfo
 from bundler.errors import BuildFailed, KubefileError
@@ -56,8 +57,8 @@ def read_lists(engine: Engine, name: str, title: str, marks: Mapping[str, str]) 
 
 def over(own: Lists, base: Lists) -> Lists:
     """Return both. A child may list what its base blocks, and block what its base lists."""
-    said = {reference for _, reference in own.listed} | {each.reference for each in own.blocked}
-    listed = tuple(entry for entry in base.listed if entry[1] not in said)
+    said = {recorded_name(str(reference)) for _, reference in own.listed} | {each.reference for each in own.blocked}
+    listed = tuple(entry for entry in base.listed if recorded_name(str(entry[1])) not in said)
     return Lists((*own.listed, *listed), (*own.blocked, *(each for each in base.blocked if each.reference not in said)))
 
 

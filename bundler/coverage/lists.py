@@ -44,7 +44,7 @@ class Lists:
 
     def check(self) -> None:
         """Raise KubefileError for an image that one line lists and another blocks."""
-        places = {reference: where for where, reference in self.listed}
+        places = {recorded_name(str(reference)): where for where, reference in self.listed}
         for each in self.blocked:
             if where := places.get(each.reference):
                 file, _, line = each.where.rpartition(":")
@@ -85,7 +85,7 @@ def parse_list(text: str, file: str = FILE) -> Lists:
         where = f"{file}:{number}"
         try:
             if not entry.startswith(_BLOCKED):
-                listed.append((where, recorded_name(entry)))
+                listed.append((where, Reference.parse(entry)))  # with the tag beside a digest: it is kept, too
                 continue
             reference = recorded_name(entry.removeprefix(_BLOCKED).strip())
         except RegistryError as error:

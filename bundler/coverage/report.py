@@ -80,6 +80,8 @@ def left_out(report: Report) -> Iterator[str]:
         yield f"kept out: {blocked.reference} ({blocked.where}: {blocked.reason}){named}"
     for what in report.coverage.unread:
         yield f"not looked through: {what}"
+    for runtime in report.coverage.runtimes:
+        yield f"could not run on the build's hosts: {runtime}"
 
 
 def report_json(report: Report) -> dict[str, object]:
@@ -108,4 +110,7 @@ def report_json(report: Report) -> dict[str, object]:
             for each in coverage.blocked
         ],
         "unread": list(coverage.unread),
+        "runtimes": [
+            {"name": each.name, "handler": each.handler, "places": [reason_to_json(place) for place in each.places]} for each in coverage.runtimes
+        ],
     }

@@ -49,17 +49,34 @@ class Blocked:
 
 
 @dataclass(frozen=True, slots=True)
+class LackingRuntime:
+    """A RuntimeClass that ``places`` want and no host of the build could run; ``handler`` is empty where there is no such class."""
+
+    name: str
+    handler: str
+    places: tuple[Scanned, ...]
+
+    def __str__(self) -> str:
+        why = f"no host of the build has its handler {self.handler!r}" if self.handler else "there is no such class"
+        return f"RuntimeClass {self.name}: {why}; wanted by {'; '.join(map(str, self.places))}"
+
+
+@dataclass(frozen=True, slots=True)
 class Coverage:
-    """What is not in the bundle. ``unread`` are kinds of objects, and releases, that could not be looked at."""
+    """What is not in the bundle. ``unread`` are kinds of objects, and releases, that could not be looked at.
+
+    ``runtimes`` are what pods want to be run by and nobody brought; the document speaks of them where there are any.
+    """
 
     unresolved: tuple[Unresolved, ...] = ()
     blocked: tuple[Blocked, ...] = ()
     unread: tuple[str, ...] = ()
+    runtimes: tuple[LackingRuntime, ...] = ()
 
 
 def encode_coverage(coverage: Coverage) -> bytes:
     """Return the document: the same bytes for the same values, in whatever order they come."""
-    value = {
+    value: dict[str, object] = {
         "format": FORMAT,
         "unresolved": [
             {"reference": str(each.reference), "answer": str(each.answer), "places": _places(each.places)}
@@ -71,6 +88,10 @@ def encode_coverage(coverage: Coverage) -> bytes:
         ],
         "unread": sorted(set(coverage.unread)),
     }
+    if coverage.runtimes:
+        value["runtimes"] = [
+            {"name": each.name, "handler": each.handler, "places": _places(each.places)} for each in sorted(coverage.runtimes, key=lambda each: each.name)
+        ]
     return json.dumps(value, indent=1, ensure_ascii=False).encode() + b"\n"
 
 
@@ -84,6 +105,7 @@ def decode_coverage(raw: bytes) -> Coverage:
             tuple(Unresolved(Reference.parse(each["reference"]), Answer(each["answer"]), _scanned(each["places"])) for each in value["unresolved"]),
             tuple(Blocked(Reference.parse(each["reference"]), str(each["reason"]), str(each["where"]), _scanned(each["places"])) for each in value["blocked"]),
             tuple(str(each) for each in value["unread"]),
+            tuple(LackingRuntime(str(each["name"]), str(each["handler"]), _scanned(each["places"])) for each in value.get("runtimes", ())),
         )
         canonical = encode_coverage(coverage) == raw
     except (KeyError, TypeError, AttributeError, ValueError, RecursionError, RegistryError) as error:

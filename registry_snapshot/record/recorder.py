@@ -150,6 +150,20 @@ class Recorder:
             reference = Reference(reference.repository, None, reference.digest)
         return self._use(reference, reason, LISTED)
 
+    def keep_tag(self, tag: Reference, digest: Digest, reason: str) -> Descriptor | None:
+        """Record that ``tag`` means the recorded image ``digest`` of its repository, unless somebody asked what it means: then that counts.
+
+        Nobody upstream is asked. Returns what the tag means, None where the digest was not recorded. Raises StoreError.
+        """
+        with self._closures.activity():
+            found = self._frozen.get(tag)
+            if found is None:
+                found = self._frozen.get(Reference(tag.repository, None, digest))
+                if found is not None:
+                    found = self._keep(tag, Resolved(found, _NOTHING), reason, LISTED)
+                    self._closures.begin(tag, found, reason)
+            return found
+
     def look(self, reference: Reference) -> Descriptor:
         """Return what ``reference`` means upstream, and record nothing: it may be no image at all.
 

@@ -60,6 +60,13 @@ class Source:
         self.images.add(reference)
         return ROOT
 
+    def keep_tag(self, tag: Reference, digest: Digest, reason: str) -> Descriptor | None:
+        assert reason
+        if tag in self.images or Reference(tag.repository, None, digest) not in self.images:
+            return ROOT if tag in self.images else None
+        self.images.add(tag)
+        return ROOT
+
     def finish(self) -> Snapshot:
         if failed := self.failures():
             raise RegistryError("not complete", failed[0].error.remedy)
@@ -237,3 +244,56 @@ def test_a_pod_that_is_gone_is_no_reason_where_others_say_enough() -> None:
         "Deployment shop/it, at spec.template.spec.containers[main].image",
         "a pod that is gone, other/it-…",
     ]
+
+
+PINNED = f"sha256:{'d' * 64}"
+
+
+def test_a_tag_that_stands_beside_a_digest_is_kept_and_says_why() -> None:
+    source = Source()
+    lists = parse_list(f"quay.io/a/listed:2@{PINNED}\nblocked: quay.io/a/blocked:1 # no\n")
+    source.images.add(Reference.parse(f"quay.io/a/listed@{PINNED}"))
+    api = Api(workload(f"quay.io/a/pinned:1.2@{PINNED}"), config(f"quay.io/a/absent:1@{PINNED}"), config(f"quay.io/a/blocked:1@{PINNED}"))
+    result = cover(source, api, Usage(), lists, known={}, strict=False, reporter=Remembering())
+    assert {str(reference).partition("@")[0] for reference in source.images if reference.digest is None} == {"quay.io/a/pinned:1.2", "quay.io/a/listed:2"}
+    reasons = {str(reference): [*map(str, why)] for reference, why in result.reasons.items()}
+    assert reasons["quay.io/a/pinned:1.2"] == ["Deployment shop/it, at spec.template.spec.containers[main].image"]
+    assert reasons["quay.io/a/listed:2"] == ["images.txt:1"]
+    assert [str(each.reference) for each in result.added] == [f"quay.io/a/blocked@{PINNED}", f"quay.io/a/pinned@{PINNED}"]
+
+
+def runtime(name: str, handler: str) -> str:
+    return f"kind: RuntimeClass\nmetadata: {{name: {name}}}\nhandler: {handler}"
+
+
+def node(*handlers: str) -> str:
+    told = f"{{runtimeHandlers: [{', '.join(f'{{name: {each}}}' for each in handlers)}]}}" if handlers else "{}"
+    return f"kind: Node\nmetadata: {{name: n}}\nstatus: {told}"
+
+
+def sandboxed(name: str, *, kind: str = "Deployment") -> str:
+    return f"kind: {kind}\nmetadata: {{name: it, namespace: shop}}\nspec: {{template: {{spec: {{runtimeClassName: {name}, containers: [{{name: main, image: 'a/b:1'}}]}}}}}}"
+
+
+@pytest.mark.parametrize(
+    ("api", "excused", "said"),
+    [
+        ([runtime("kata", "kata-qemu"), sandboxed("kata"), node("runc")], (), "RuntimeClass kata: no host of the build has its handler 'kata-qemu'; wanted by Deployment shop/it, at spec.template.spec.runtimeClassName"),
+        ([runtime("kata", "kata"), sandboxed("kata"), node("runc"), node("kata")], (), ""),
+        ([runtime("kata", "kata"), sandboxed("kata"), node("runc")], [("RuntimeClass", "", "kata")], ""),
+        ([runtime("kata", "kata"), sandboxed("kata"), node()], (), ""),  # an old kubelet does not say
+        ([sandboxed("gvisor"), node()], (), "RuntimeClass gvisor: there is no such class; wanted by Deployment shop/it"),
+        ([sandboxed("gvisor", kind="Database"), node("runc")], (), "wanted by Database shop/it"),
+        (["kind: Config\nmetadata: {name: it}\nspec: {runtimeClassName: kata}", node("runc")], (), ""),  # no pod's spec
+        ([runtime("kata", "kata"), node("runc")], (), ""),  # nobody wants it
+    ],
+)
+def test_a_runtime_class_that_no_host_of_the_build_has_is_named_with_a_remedy(api: list[str], excused: Any, said: str) -> None:
+    reporter = Remembering()
+    result = cover(Source("a/b:1"), Api(*api), Usage(), Lists(), known={}, strict=False, reporter=reporter, excused=excused)
+    told = [step for step in reporter.steps if step.startswith("cannot run on the hosts of this build: ")]
+    assert (said in told[0], "conditions.yaml" in told[0]) == (True, True) if said else told == []
+    assert decode_coverage(encode_coverage(result.coverage)).runtimes == result.coverage.runtimes
+    if said:
+        with pytest.raises(RecordingIncomplete, match="RuntimeClass"):
+            cover(Source("a/b:1"), Api(*api), Usage(), Lists(), known={}, strict=True, reporter=reporter, excused=excused)

@@ -41,7 +41,7 @@ def test_lines_comments_and_what_is_kept_out() -> None:
         "images.txt:4 quay.io/a/b:2",
         "images.txt:5 not docker.io/team/demo:1: the manual's example",
     ]
-    assert said(parse_list(f"a/b:1@{DIGEST}\n", "images.d/x.txt")) == [f"images.d/x.txt:1 docker.io/a/b@{DIGEST}"]
+    assert said(parse_list(f"a/b:1@{DIGEST}\n", "images.d/x.txt")) == [f"images.d/x.txt:1 docker.io/a/b:1@{DIGEST}"]
 
 
 @pytest.mark.parametrize(
@@ -147,3 +147,10 @@ def test_the_balancer_that_a_base_names_is_sealed_and_none_is_made_up() -> None:
 def test_a_balancer_that_is_no_image_stops_the_build() -> None:
     with pytest.raises(BuildFailed, match=r"internal\.airseal\.balancer"):
         balancer_image({BALANCER_LABEL: "Not An Image"})
+
+
+def test_a_tag_beside_a_digest_is_no_other_image_for_whoever_blocks_it() -> None:
+    own, base = parse_list(f"blocked: a/b@{DIGEST}  # old\n"), parse_list(f"a/b:1@{DIGEST}\nc/d:1\n")
+    assert said(over(own, base)) == ["images.txt:2 docker.io/c/d:1", f"images.txt:1 not docker.io/a/b@{DIGEST}: old"]
+    with pytest.raises(KubefileError, match=r"images\.txt:1 lists it"):
+        parse_list(f"a/b:1@{DIGEST}\nblocked: a/b@{DIGEST}  # old\n").check()

@@ -95,6 +95,23 @@ def test_a_look_records_nothing_and_tells_yes_no_and_not_for_us(recorder: Record
     assert (recorder.finish().images, recorder.failures(), len(recorder.history.pulls)) == ((), (), 0)
 
 
+def test_a_tag_beside_a_digest_is_kept_without_asking_and_what_somebody_asked_for_counts(recorder: Recorder, upstream: FakeUpstream) -> None:
+    old, new = make_image(upstream.blobs, "old").descriptor, make_image(upstream.blobs, "new").descriptor
+    upstream.tag("team/app:1", old)
+    upstream.tag("team/app:1", new)  # it moved since the application pinned it
+    upstream.tag("team/app:2", old)
+    tags = [Reference.parse(f"team/app:{tag}") for tag in "12"]
+    assert recorder.keep_tag(tags[0], old.digest, "named") is None, "nobody has recorded that digest"
+    recorder.add(Reference.parse(f"team/app@{old.digest}"), "named")
+    upstream.requests.clear()
+    assert recorder.keep_tag(tags[0], old.digest, "named") == old
+    assert not upstream.paths("manifests/1")
+    recorder.add(Reference.parse("team/app:2"), "asked")
+    assert recorder.keep_tag(tags[1], new.digest, "named") == old
+    meanings = {str(image.reference): image.descriptor.digest for image in recorder.finish().images}
+    assert meanings == {f"docker.io/team/app@{old.digest}": old.digest, "docker.io/team/app:1": old.digest, "docker.io/team/app:2": old.digest}
+
+
 def test_same_path_on_two_registries_is_two_images(recorder: Recorder, upstream: FakeUpstream) -> None:
     ours, theirs = make_image(upstream.blobs, "ours"), make_image(upstream.blobs, "theirs")
     upstream.tag("docker.io/team/app:1", ours.descriptor)
