@@ -58,15 +58,18 @@ class Engine:
         return tuple(map(int, str(value["ApiVersion"]).split("."))) >= (1, 42)
 
     @classmethod
-    def connect(cls) -> Engine:
-        """Return a connection to the engine that the environment names (DOCKER_HOST). Raises DockerMissing."""
+    def connect(cls, patience: float = _TIMEOUT) -> Engine:
+        """Return a connection to the engine that the environment names (DOCKER_HOST). Raises DockerMissing.
+
+        ``patience``: seconds without an answer, after which anything raises.
+        """
         import docker.errors
         import requests
 
         from bundler.cluster import tls
 
         try:
-            client = tls.connect(_TIMEOUT)
+            client = tls.connect(patience)
             client.ping()
         except (docker.errors.DockerException, requests.RequestException) as error:
             raise missing(error) from None

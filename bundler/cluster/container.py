@@ -19,7 +19,7 @@ from bundler.cluster.privilege import (
     UNMASKED,
     VOLUMES,
     boot_command,
-    own_status,
+    engine_status,
     piecewise,
     privileged,
     refused,
@@ -132,7 +132,7 @@ class TemporaryHost:
                 raise
             self._reporter.step("the engine cannot run privileged containers here: asking for the single capabilities")
             self._remove()
-            self._create(piecewise(own_status()), UNMASKED)
+            self._create(piecewise(engine_status(self._engine, self._image, self._network.labels)), UNMASKED)
             self._engine.client.api.start(self.container)
 
     def _create(self, settings: dict[str, Any], extra: dict[str, list[str]]) -> None:
@@ -184,7 +184,7 @@ def check_reachable(connection: DockerConnection, address: str, port: int) -> No
     # bash's /dev/tcp, because a host has no curl.
     probe = Command.of("timeout", "10", "bash", "-c", f"exec 3<>/dev/tcp/{address}/{port}")
     if not connection.run(probe, check=False).ok:
-        hint = f"let this machine's firewall accept connections from docker's networks, for example: iptables -I INPUT -d {address} -j ACCEPT"
+        hint = f"let this machine's firewall accept connections from docker's networks, for example: iptables -I INPUT -d {address} -j ACCEPT; or build with --recorder relay"
         raise ClusterFailed(f"the temporary host cannot reach the recording proxy at {address}:{port}", hint)
 
 

@@ -6,12 +6,17 @@ comes of ``--privileged``. Then the pieces are named, without what is missing.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
 
 from bundler.cluster.lease import HALT, until_its_end
+from bundler.engine import Engine, docker_errors
+from bundler.errors import ClusterFailed
 from installer_stub.distro.paths import ETCD, KUBELET
+
+_STATUS_SECONDS: Final = 30
+_STATUS_LINES: Final = 100
 
 # linux/capability.h, by number.
 _CAPABILITIES = (
@@ -48,7 +53,7 @@ def privileged() -> dict[str, Any]:
 
 
 def piecewise(status: str) -> dict[str, Any]:
-    """Return the same without what this machine lacks; ``status`` is the text of /proc/self/status."""
+    """Return the same without what the engine's machine lacks; ``status`` is the text of a /proc/<pid>/status there. Raises ClusterFailed."""
     return {
         **_COMMON,
         "cap_add": ["ALL"],
@@ -64,8 +69,11 @@ UNMASKED: dict[str, list[str]] = {"MaskedPaths": [], "ReadonlyPaths": []}
 
 
 def missing_capabilities(status: str) -> Iterator[str]:
-    """Yield the names of the capabilities that the bounding set in a /proc/<pid>/status lacks."""
-    bounding = next(int(line.split()[1], 16) for line in status.splitlines() if line.startswith("CapBnd:"))
+    """Yield the names of the capabilities that the bounding set in a /proc/<pid>/status lacks. Raises ClusterFailed where it has none."""
+    found = [int(line.split()[1], 16) for line in status.splitlines() if re.fullmatch(r"CapBnd:\s*[0-9a-f]{1,16}\s*", line)]
+    if len(found) != 1:
+        raise ClusterFailed("nobody can tell which capabilities the engine's machine has", "use an engine that may run privileged containers")
+    (bounding,) = found
     for bit, name in enumerate(_CAPABILITIES):
         if not bounding >> bit & 1:
             yield name
@@ -77,6 +85,19 @@ def refused(message: str) -> bool:
     return any(sign in text for sign in ("unable to apply caps", "operation not permitted", "capabilit"))
 
 
-def own_status() -> str:
-    """Return this process's status: the engine is on this machine, and lacks what we lack."""
-    return Path("/proc/self/status").read_text()
+def engine_status(engine: Engine, image: str, labels: Mapping[str, str]) -> str:
+    """Return /proc/1/status of the machine the engine runs on: what that one lacks, no container of it gets.
+
+    By a container in its pid namespace, for the engine may be anywhere. Raises DockerError.
+    """
+    api = engine.client.api
+    with docker_errors("docker cannot tell which capabilities its machine has"):
+        settings = api.create_host_config(pid_mode="host")
+        made = api.create_container(image, command=["cat", "/proc/1/status"], labels=dict(labels), host_config=settings, entrypoint=[])
+        try:
+            api.start(made["Id"])
+            api.wait(made["Id"], timeout=_STATUS_SECONDS)
+            said: bytes = api.logs(made["Id"], stdout=True, stderr=False, tail=_STATUS_LINES)
+        finally:
+            api.remove_container(made["Id"], force=True, v=True)
+    return said.decode(errors="replace")

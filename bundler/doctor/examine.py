@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import platform
+import shlex
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
 
 from bundler.disk import existing
+from bundler.errors import BuildError, DockerError
+from bundler.lab.way import Way
 from bundler.pack.portable_python import is_built, obstacle
 from installer_stub.ui.transfer import size
 
@@ -18,6 +22,10 @@ from installer_stub.ui.transfer import size
 _CACHE_BYTES: Final = 10 << 30
 _DOCKER_BYTES: Final = 10 << 30
 _MEMORY: Final = 3 << 30  # one master and one node use 2 GiB
+_WAYS: Final = {
+    Way.DIRECT: "directly, docker's networks are on this machine",
+    Way.RELAY: "by a relay in the lab: docker's networks are elsewhere (remote, docker-in-docker, a mounted socket, a virtual machine)",
+}
 _MACHINES: Final = {"x86_64": "amd64", "aarch64": "arm64"}
 
 
@@ -44,17 +52,12 @@ class Examined:
         return f"{sign} {self.what}{f': {self.found}' if self.found else ''}" + (f"\n    what to do: {self.remedy}" if self.answer is not Answer.YES else "")
 
 
-def of_engine(info: Mapping[str, Any], address: str) -> tuple[Examined, ...]:
-    """Examine an engine by what ``docker info`` says of it; ``address`` is DOCKER_HOST, empty for this machine's."""
+def of_engine(info: Mapping[str, Any]) -> tuple[Examined, ...]:
+    """Examine an engine by what ``docker info`` says of it."""
     machine = str(info.get("Architecture", ""))
-    local = not address or address.startswith("unix://")
     memory = int(info.get("MemTotal") or 0)
     found = [
         Examined("a docker engine", Answer.YES, f"{info.get('ServerVersion', '?')} on {info.get('OperatingSystem', '?')}, {info.get('NCPU', '?')} CPUs"),
-        Examined(
-            "the engine is on this machine", Answer.YES if local else Answer.NO, address or "its own socket",
-            "run airseal where the engine is: hosts of the temporary cluster ask the recorder at this machine's address",
-        ),
         Examined(
             "hosts of this architecture", Answer.YES if _MACHINES.get(machine) == _MACHINES.get(platform.machine()) else Answer.NO, machine,
             "build each platform on a machine of its own kind",
@@ -71,6 +74,38 @@ def of_engine(info: Mapping[str, Any], address: str) -> tuple[Examined, ...]:
     return tuple(found)
 
 
+def of_way(look: Callable[[], Way]) -> Examined:
+    """Examine how hosts will come to the recorder; ``look`` finds out, or raises BuildError."""
+    what = "hosts can reach the recorder"
+    try:
+        way = look()
+    except DockerError as error:
+        return Examined(what, Answer.NO, error.problem, error.remedy)
+    except BuildError as error:
+        return Examined(what, Answer.UNKNOWN, error.problem, error.remedy)
+    return Examined(what, Answer.YES, _WAYS[way])
+
+
+def of_clients(environment: Mapping[str, str], config: Path) -> Examined:
+    """Examine whether ``docker``, which builds the image, speaks to the engine that runs the cluster.
+
+    That one is DOCKER_HOST's, or this machine's own; docker has contexts besides (docker context use). ``config`` is docker's
+    configuration file.
+    """
+    what = "docker build and the cluster use one engine"
+    if environment.get("DOCKER_HOST"):
+        return Examined(what, Answer.YES, environment["DOCKER_HOST"])
+    try:
+        context = environment.get("DOCKER_CONTEXT") or json.loads(config.read_text()).get("currentContext") or "default"
+    except FileNotFoundError:
+        context = "default"
+    except (OSError, ValueError, AttributeError) as error:
+        return Examined(what, Answer.UNKNOWN, f"{config}: {error}", "mend the file: docker reads it too")
+    if context == "default":
+        return Examined(what, Answer.YES, "this machine's own")
+    return Examined(what, Answer.NO, f"docker's context is {context}", f"export DOCKER_HOST=$(docker context inspect -f '{{{{.Endpoints.docker.Host}}}}' {shlex.quote(str(context))})")
+
+
 def _rootless(info: Mapping[str, Any]) -> bool:
     return any("rootless" in str(option) or "userns" in str(option) for option in info.get("SecurityOptions") or ())
 
@@ -85,12 +120,12 @@ def of_disk(what: str, path: Path, wanted: int) -> Examined:
 
 
 def of_machine(cache: Path, docker_root: str) -> tuple[Examined, ...]:
-    """Examine this machine: room, a docker client with BuildKit, the Python that is frozen."""
+    """Examine this machine: room, a docker client with BuildKit, the Python that is frozen. ``docker_root`` is empty where it is another's."""
     client = shutil.which("docker")
     reason = "" if is_built(cache) else obstacle()
     return (
         of_disk("room in the cache", cache, _CACHE_BYTES),
-        of_disk("room in docker", Path(docker_root), _DOCKER_BYTES) if docker_root else Examined("room in docker", Answer.UNKNOWN, "", "docker info"),
+        of_disk("room in docker", Path(docker_root), _DOCKER_BYTES) if docker_root else Examined("room in docker", Answer.UNKNOWN, "its disk is not this machine's", f"look there: {size(_DOCKER_BYTES)} are enough for most applications"),
         Examined("a docker client, for BuildKit", Answer.YES if client else Answer.NO, client or "no docker in PATH", "install docker-ce-cli or docker.io: secrets, caches and here-documents want BuildKit"),
         Examined("a Python to freeze that starts on glibc 2.17", Answer.NO if reason else Answer.YES, reason or ("built before" if is_built(cache) else "ten minutes, once"), "install what is missing, or --runtime host for hosts as new as this machine"),
     )  # fmt: skip

@@ -15,7 +15,7 @@ from bundler.cluster.door import Door, door
 from bundler.engine import Engine
 from bundler.errors import ClusterFailed
 from bundler.lab.relay import PORT, Relay
-from bundler.lab.way import Way, is_here
+from bundler.lab.way import Way, found
 from installer_stub.phases.base import Reporter
 from registry_snapshot.errors import StoreError
 from registry_snapshot.serve.http_server import App
@@ -29,8 +29,7 @@ def entrance(engine: Engine, network: TemporaryNetwork, app: App, *, image: str,
 
     Raises ClusterFailed where ``way`` does not lead there, DockerError.
     """
-    direct = is_here(network.id) if way is Way.AUTO else way is Way.DIRECT
-    if direct:
+    if found(network.id, way) is Way.DIRECT:
         with _listening(app, network.gateway) as opened:
             yield opened
         return
@@ -50,6 +49,6 @@ def _listening(app: App, address: str) -> Iterator[Door]:
         try:
             opened = stack.enter_context(door(app, address))
         except StoreError as error:
-            hint = "docker's networks are not on this machine: without --recorder direct a relay brings them here"
+            hint = "with --recorder relay a container in the lab listens instead"
             raise ClusterFailed(f"the recording proxy cannot listen on docker's network: {error.problem}", hint) from None
         yield opened

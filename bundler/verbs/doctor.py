@@ -5,12 +5,13 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
+_PATIENCE = 5.0  # seconds without an answer of the engine: one that is there takes a tenth of one
 _EPILOG = """\
 examples:
   airseal doctor
   airseal doctor --json | jq -r '.examined[] | select(.answer != "yes").what'
 
-Downloads nothing and changes nothing. Exit code 0: nothing speaks against a build; 4: something does."""
+Downloads nothing; in docker it makes a network for a moment, to see where docker's networks are. Exit code 0: nothing speaks against a build; 4: something does."""
 
 
 def define(parser: ArgumentParser) -> None:
@@ -25,21 +26,30 @@ def run(arguments: Namespace) -> int:
     import os
     from contextlib import closing
 
-    from bundler.doctor.examine import Answer, Examined, of_engine, of_machine
+    from bundler.doctor.examine import Answer, Examined, of_clients, of_engine, of_machine, of_way
     from bundler.engine import Engine
     from bundler.errors import BuildError
+    from bundler.lab.way import Way, find
     from bundler.options import cache_directory
     from installer_stub.ui.printable import json_text, printable, say
 
     root = ""
     try:
-        with closing(Engine.connect()) as engine:
+        with closing(Engine.connect(_PATIENCE)) as engine:
             info = engine.info()
-        found = of_engine(info, os.environ.get("DOCKER_HOST", ""))
-        root = str(info.get("DockerRootDir", ""))
+            way = Way.RELAY
+
+            def look() -> Way:
+                nonlocal way
+                way = find(engine)
+                return way
+
+            found = (*of_engine(info), of_way(look))
+        root = str(info.get("DockerRootDir", "")) if way is Way.DIRECT else ""
     except BuildError as error:
         found = (Examined("a docker engine", Answer.NO, error.problem, error.remedy),)
-    found += of_machine(cache_directory(arguments.cache), root)
+    config = Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker") / "config.json"
+    found += (of_clients(os.environ, config), *of_machine(cache_directory(arguments.cache), root))
     if arguments.json:
         say(json_text({"examined": [{"what": each.what, "answer": each.answer, "found": each.found, "remedy": each.remedy} for each in found]}, indent=1))
     else:

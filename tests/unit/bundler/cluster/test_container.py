@@ -65,6 +65,12 @@ class FakeApi:
             refusal, self.refusal = self.refusal, ""
             raise docker.errors.APIError("400", explanation=refusal)
 
+    def wait(self, container: str, **_: Any) -> None:
+        self.log.append(f"wait {container}")
+
+    def logs(self, _container: str, **_: Any) -> bytes:
+        return b"Name:\tinit\nCapBnd:\t000001fffeffffff\n"
+
     def inspect_container(self, _container: str) -> dict[str, Any]:
         raise docker.errors.APIError("500", explanation="the engine is leaving")
 
@@ -116,8 +122,10 @@ def test_where_privileged_is_refused_the_pieces_are_asked_for() -> None:
         host = TemporaryHost(engine(api), "image", network, reporter)
         with pytest.raises(DockerError), host:
             pass
-    first, second = (settings["host_config"] for settings in api.made)
+    first, asks, second = (settings["host_config"] for settings in api.made)
     assert first["privileged"] is True
+    assert asks == {"pid_mode": "host"}  # the engine's machine, which need not be this one
+    assert second["cap_drop"] == ["SYS_RESOURCE"]
     assert "privileged" not in second
     assert (second["cap_add"], second["MaskedPaths"]) == (["ALL"], [])
     assert "remove c1" in api.log

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from bundler.cluster.privilege import missing_capabilities, own_status, piecewise, refused
+from bundler.cluster.privilege import missing_capabilities, piecewise, refused
+from bundler.errors import ClusterFailed
 
 FULL = "Name:\tpython\nCapBnd:\t000001ffffffffff\n"
 
@@ -19,8 +20,10 @@ def test_the_missing_ones_by_name() -> None:
     assert list(missing_capabilities(f"CapBnd:\t{without:016x}\n")) == ["SYS_RESOURCE", "CHECKPOINT_RESTORE"]
 
 
-def test_this_machine_can_be_asked() -> None:
-    assert isinstance(piecewise(own_status())["cap_drop"], list)
+@pytest.mark.parametrize("said", ["", "CapBnd:\n", "CapBnd: 1\nCapBnd: 2\n", "cat: /proc/1/status: Permission denied\n"])
+def test_a_machine_that_does_not_tell_is_not_taken_for_one_that_lacks_all(said: str) -> None:
+    with pytest.raises(ClusterFailed, match="nobody can tell"):
+        piecewise(said)
 
 
 @pytest.mark.parametrize(

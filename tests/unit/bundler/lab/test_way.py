@@ -4,20 +4,41 @@ from __future__ import annotations
 
 import pytest
 
+from bundler.errors import ClusterFailed
 from bundler.lab import way
-from bundler.lab.way import is_here
+from bundler.lab.way import Way, found
+
+HERE, ELSEWHERE = "0123456789abcdef", "fedcba9876543210"
 
 
-def test_a_bridge_of_that_name_is_the_proof(monkeypatch: pytest.MonkeyPatch) -> None:
-    bridges = {"br-0123456789ab": 7}
+@pytest.mark.parametrize(
+    ("network", "wanted", "expected"),
+    [
+        (HERE, Way.AUTO, Way.DIRECT),
+        (HERE, Way.DIRECT, Way.DIRECT),
+        (HERE, Way.RELAY, Way.RELAY),
+        (ELSEWHERE, Way.AUTO, Way.RELAY),
+        (ELSEWHERE, Way.RELAY, Way.RELAY),
+        ("", Way.AUTO, Way.RELAY),
+        (ELSEWHERE, Way.DIRECT, None),
+    ],
+)
+def test_which_way(network: str, wanted: Way, expected: Way | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(way.socket, "if_nameindex", lambda: [(1, "lo"), (7, "br-0123456789ab"), (8, "br-")])
+    if expected is None:
+        with pytest.raises(ClusterFailed, match="cannot be reached directly") as caught:
+            found(network, wanted)
+        assert "relay" in caught.value.remedy
+    else:
+        assert found(network, wanted) is expected
 
-    def index(name: str) -> int:
-        if name not in bridges:
-            raise OSError(19, "no interface with this name")
-        return bridges[name]
 
-    monkeypatch.setattr(way.socket, "if_nametoindex", index)
-    assert is_here("0123456789abcdef")
-    assert not is_here("fedcba9876543210")
-    bridges["br-"] = 8
-    assert not is_here("")
+def test_where_nobody_can_tell_it_is_not_guessed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken() -> list[tuple[int, str]]:
+        raise OSError(1, "Operation not permitted")
+
+    monkeypatch.setattr(way.socket, "if_nameindex", broken)
+    for wanted in (Way.AUTO, Way.DIRECT):
+        with pytest.raises(ClusterFailed, match="does not tell"):
+            found(HERE, wanted)
+    assert found(HERE, Way.RELAY) is Way.RELAY
