@@ -23,6 +23,7 @@ from bundler.cluster.privilege import (
     piecewise,
     privileged,
     refused,
+    unknown_capability,
 )
 from bundler.engine import Engine, docker_errors, explanation
 from bundler.errors import ClusterFailed, DockerError
@@ -132,8 +133,22 @@ class TemporaryHost:
                 raise
             self._reporter.step("the engine cannot run privileged containers here: asking for the single capabilities")
             self._remove()
-            self._create(piecewise(engine_status(self._engine, self._image, self._network.labels)), UNMASKED)
-            self._engine.client.api.start(self.container)
+            self._start_piecewise()
+
+    def _start_piecewise(self) -> None:
+        import docker.errors
+
+        status, unknown = engine_status(self._engine, self._image, self._network.labels), set[str]()
+        while True:
+            try:
+                self._create(piecewise(status, unknown), UNMASKED)
+                return self._engine.client.api.start(self.container)
+            except docker.errors.APIError as error:
+                name = unknown_capability(explanation(error))
+                if not name or name in unknown:
+                    raise
+                unknown.add(name)
+                self._remove()
 
     def _create(self, settings: dict[str, Any], extra: dict[str, list[str]]) -> None:
         api = self._engine.client.api

@@ -7,7 +7,7 @@ comes of ``--privileged``. Then the pieces are named, without what is missing.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Final
 
 from bundler.cluster.lease import HALT, until_its_end
@@ -15,6 +15,7 @@ from bundler.engine import Engine, docker_errors
 from bundler.errors import ClusterFailed
 from installer_stub.distro.paths import ETCD, KUBELET
 
+_UNKNOWN: Final = re.compile(r'unknown capability: "(?:CAP_)?([A-Z_]+)"')
 _STATUS_SECONDS: Final = 30
 _STATUS_LINES: Final = 100
 
@@ -52,12 +53,15 @@ def privileged() -> dict[str, Any]:
     return {**_COMMON, "privileged": True}
 
 
-def piecewise(status: str) -> dict[str, Any]:
-    """Return the same without what the engine's machine lacks; ``status`` is the text of a /proc/<pid>/status there. Raises ClusterFailed."""
+def piecewise(status: str, unknown: Collection[str] = ()) -> dict[str, Any]:
+    """Return the same without what the engine's machine lacks; ``status`` is the text of a /proc/<pid>/status there. Raises ClusterFailed.
+
+    ``unknown`` are capabilities that the engine knows no name of: it gives none of them, and drops none.
+    """
     return {
         **_COMMON,
         "cap_add": ["ALL"],
-        "cap_drop": list(missing_capabilities(status)),
+        "cap_drop": [each for each in missing_capabilities(status) if each not in unknown],
         "security_opt": ["seccomp=unconfined", "apparmor=unconfined"],
         "device_cgroup_rules": ["a *:* rwm"],
         "devices": ["/dev/kmsg"],
@@ -83,6 +87,12 @@ def refused(message: str) -> bool:
     """Tell whether an engine's message means that it may not give all privileges."""
     text = message.lower()
     return any(sign in text for sign in ("unable to apply caps", "operation not permitted", "capabilit"))
+
+
+def unknown_capability(message: str) -> str:
+    """Return the capability that an engine says it has never heard of, empty if it says something else."""
+    found = _UNKNOWN.search(message)
+    return found[1] if found else ""
 
 
 def engine_status(engine: Engine, image: str, labels: Mapping[str, str]) -> str:

@@ -66,12 +66,17 @@ def of_engine(info: Mapping[str, Any]) -> tuple[Examined, ...]:
             "memory for a cluster", Answer.UNKNOWN if not memory else Answer.YES if memory >= _MEMORY else Answer.NO, size(memory) if memory else "",
             f"{size(_MEMORY)} for one master and one node; more hosts want more",
         ),
-        Examined(
-            "containers may be privileged", Answer.NO if _rootless(info) else Answer.YES, "rootless" if _rootless(info) else "",
-            "use an engine that runs as root: hosts are containers with systemd and containerd in them",
-        ),
+        of_rights(info),
     ]  # fmt: skip
     return tuple(found)
+
+
+def of_rights(info: Mapping[str, Any]) -> Examined:
+    """Examine whether an engine may give its containers all that a host needs."""
+    return Examined(
+        "containers may be privileged", Answer.NO if _rootless(info) else Answer.YES, "rootless or has userns-remap" if _rootless(info) else "",
+        "use an engine that runs as root: hosts are containers with systemd and containerd in them",
+    )  # fmt: skip
 
 
 def of_way(look: Callable[[], Way]) -> Examined:

@@ -69,6 +69,7 @@ def run(arguments: Namespace) -> int:
     from bundler.cache.builds import in_use
     from bundler.cache.tidy import tidy, tidy_docker
     from bundler.disk import full_disk_named
+    from bundler.doctor.first import check_engine
     from bundler.engine import Engine
     from bundler.errors import BuildError
     from bundler.pack.portable_python import home_of
@@ -85,6 +86,7 @@ def run(arguments: Namespace) -> int:
     with full_disk_named(options.cache, place, Path(gettempdir())), log_file(options.output.name, directory=place, only=True) as log:
         try:
             with closing(Engine.connect()) as engine:
+                check_engine(engine, options.way)
                 with in_use(options.cache):
                     built = build(options, engine, reporter)
                 if gone := tidy_docker(engine, options.cache, time.time()):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bundler.cluster.privilege import missing_capabilities, piecewise, refused
+from bundler.cluster.privilege import missing_capabilities, piecewise, refused, unknown_capability
 from bundler.errors import ClusterFailed
 
 FULL = "Name:\tpython\nCapBnd:\t000001ffffffffff\n"
@@ -18,6 +18,15 @@ def test_nothing_is_missing_where_all_bits_are_set() -> None:
 def test_the_missing_ones_by_name() -> None:
     without = 0x1FFFFFFFFFF & ~(1 << 24) & ~(1 << 40)
     assert list(missing_capabilities(f"CapBnd:\t{without:016x}\n")) == ["SYS_RESOURCE", "CHECKPOINT_RESTORE"]
+
+
+def test_what_an_engine_has_no_name_for_is_not_dropped() -> None:
+    """Seen: docker in docker, 20.10: the outer one gives none of the newest, the inner one refuses to drop them."""
+    name = unknown_capability('invalid CapDrop: unknown capability: "CAP_PERFMON"')
+    assert name == "PERFMON"
+    without = 0x1FFFFFFFFFF & ~(1 << 24) & ~(1 << 38)
+    assert piecewise(f"CapBnd:\t{without:016x}\n", {name})["cap_drop"] == ["SYS_RESOURCE"]
+    assert unknown_capability("no space left on device") == ""
 
 
 @pytest.mark.parametrize("said", ["", "CapBnd:\n", "CapBnd: 1\nCapBnd: 2\n", "cat: /proc/1/status: Permission denied\n"])
