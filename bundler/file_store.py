@@ -8,19 +8,16 @@ from typing import IO, Final
 
 import zstandard
 
-from installer_stub.bundle.model import FILE_PLAIN, FILE_ZSTD, ClusterFile
-from registry_snapshot.errors import RegistryError
+from installer_stub.bundle.model import FILE_PLAIN, FILE_ZSTD
 from registry_snapshot.oci.descriptor import Descriptor
 from registry_snapshot.oci.digest import Digest
-from registry_snapshot.store.base import BlobReader
-from registry_snapshot.store.bounded import read_blob, read_file
+from registry_snapshot.store.bounded import read_file
 from registry_snapshot.store.disk import DiskBlobStore, write_file
 
 # Kubernetes' programs shrink to 24.8 % at 83 MB/s; level 12 reaches 24.5 % at 38, level 19 21.7 % at 3. One thread a frame,
 # so that the bytes do not depend on the machine; the content's size in the frame, so that a reader
 # can check it.
 LEVEL: Final = 9
-_FRAME: Final = 1024  # bytes at most that zstd adds
 CHUNK: Final = 1 << 20
 
 
@@ -64,19 +61,3 @@ class FileStore:
         path = self._memory / digest.encoded
         write_file(path, json.dumps(blob.to_json()).encode())
         return blob
-
-
-def read_content(file: ClusterFile, blobs: BlobReader) -> bytes:
-    """Return a small file's content whole: never more than the size that the file is listed with, which the caller has judged.
-
-    Raises BlobUnknown, StoreError, RegistryError for a blob that is not that content.
-    """
-    raw = read_blob(blobs, file.blob.digest, file.size + _FRAME)
-    if file.blob.media_type == FILE_ZSTD:
-        try:
-            raw = zstandard.ZstdDecompressor().stream_reader(raw).read(file.size + 1)
-        except zstandard.ZstdError as error:
-            raise RegistryError(f"{file.path} cannot be unpacked: {error}", "build again") from None
-    if Digest.of(raw, file.digest.algorithm) != file.digest:
-        raise RegistryError(f"{file.path} is not stored as it is listed", "build again")
-    return raw

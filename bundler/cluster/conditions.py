@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from bundler.errors import BuildFailed
-from bundler.file_store import read_content
+from installer_stub.bundle.file_content import read_content
 from installer_stub.bundle.model import ClusterFile
 from installer_stub.clusterfile.document import MOST_BYTES
 from installer_stub.errors import UsageError

@@ -15,8 +15,8 @@ from typing import Final
 
 from bundler.cluster.usage import recorded_name
 from bundler.errors import BuildFailed, KubefileError
-from bundler.file_store import read_content
 from installer_stub.bundle.coverage import Blocked
+from installer_stub.bundle.file_content import read_content
 from installer_stub.bundle.model import BALANCER_LABEL, ClusterFile
 from registry_snapshot.errors import RegistryError
 from registry_snapshot.oci.reference import Reference

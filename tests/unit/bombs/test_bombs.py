@@ -32,7 +32,7 @@ CAME_TO = {
     "what_a_site_may_set": "BundleError",
     "pins": "TooLargeError",
     "a_list_of_images": "KubefileError",
-    "a_list_of_images_in_zstd": "RegistryError",
+    "a_list_of_images_in_zstd": "BundleError",
     "a_layer_in_zstd": FINE,  # counted, in pieces
     "a_layer_in_gzip": FINE,
     "a_layer_that_would_fill_every_host": "RegistryError",
