@@ -56,12 +56,13 @@ class Api(Protocol):
 class Scan:
     """What was found; what could not be looked at, with the reason in words; the last revision of each release of helm.
 
-    ``classes`` are handlers of runtime classes by name, ``wanted`` where each class is wanted, ``handlers`` those that hosts have.
+    ``unchosen`` is what charts name and nothing renders; ``classes`` are handlers of runtime classes by name, ``wanted`` where each class is wanted, ``handlers`` those that hosts have.
     """
 
     found: list[Found] = field(default_factory=list)
     unread: dict[str, str] = field(default_factory=dict)
     releases: list[Release] = field(default_factory=list)
+    unchosen: list[Found] = field(default_factory=list)
     classes: dict[str, str] = field(default_factory=dict)
     wanted: dict[str, list[Scanned]] = field(default_factory=dict)
     handlers: frozenset[str] | None = None

@@ -1,7 +1,7 @@
 """Charts among the cluster files, rendered on the temporary host: as the next upgrade would, and those that no CMD installed.
 
 A release's own manifest is what it made here. With its values and ``--is-upgrade`` the chart shows what it makes later; a chart
-without a release is rendered with its own values, as somebody at the site may install it.
+without a release is rendered with its own values, as somebody at the site may install it. What other values would choose, ``branches`` names.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Final, Protocol
 
 from bundler.cluster.usage import recorded_name
 from bundler.coverage.api import Scan
+from bundler.coverage.branches import MOST, TEXTS, images_of_texts
 from bundler.coverage.candidates import Certainty, Found
 from bundler.coverage.helm import MAX_MANIFEST, Release, UnreadableReleaseError, documents
 from bundler.coverage.walk import images_of
@@ -77,6 +78,15 @@ class Charts:
                 result.found += [each for each in self._rendered(chart, release, title) if _is_new(each, known)]
             except UnreadableReleaseError as error:
                 result.unread[title] = str(error)
+        self._branches(chart, result)
+
+    def _branches(self, chart: str, result: Scan) -> None:
+        """Add what the chart's texts name, rendered or not."""
+        said = self.connection.run(Command.shell(_IN_PLACE + TEXTS, self.directory, chart), check=False, timeout=_SECONDS)
+        if not said.ok or len(said.stdout) > MOST:
+            why = f"they have more than {MOST >> 20} MiB" if said.ok else said.stderr.strip()[:200]
+            result.unread[f"values and templates of chart {chart}"] = why
+        result.unchosen += images_of_texts(said.stdout[:MOST], f"chart {chart}")
 
     def _rendered(self, chart: str, release: Release | None, title: str) -> Iterator[Found]:
         """Yield what a chart names. Raises UnreadableReleaseError, whose words hold no value of the release."""

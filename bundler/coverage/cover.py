@@ -11,7 +11,7 @@ The verdicts (ADR 0019):
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, Protocol
 
@@ -37,6 +37,8 @@ from registry_snapshot.record.snapshot import Snapshot
 MAX_WORDS: Final = 500  # words of texts that registries are asked for: more is a document about images, not an application
 _BLOCK: Final = "correct the name, or keep it out with a line in images.d/*.txt: blocked: NAME  # reason"
 _NOT_ASKED: Final = Said(Answer.UNKNOWN, f"not asked: more than {MAX_WORDS} words look like images", refused=True)
+MAX_UNCHOSEN: Final = 200  # images of branches that registries are asked for
+_UNCHOSEN: Final = Said(Answer.UNCHOSEN, "list it in images.d/*.txt if a site may choose it, or silence it there: blocked: NAME  # reason")
 _SHOWN: Final = 3  # places of one image in a line
 
 
@@ -101,18 +103,21 @@ def cover(
     problems += [f"{each.reference} is blocked in {each.where}, and the cluster pulled it" for each in lists.blocked if each.reference in recorded]
     problems += [_line(each, said.words) for each, said in absent if _stops(each, said, registries)]
     _stop(problems, "images that the application names cannot be sealed", _remedies(said for each, said in absent if _stops(each, said, registries)))
+    branches, _ = gather(result.unchosen)
+    unchosen = _unchosen(source, [each for name, each in branches.items() if name not in recorded and name not in candidates and name not in blocked], result)
+    named = {**branches, **candidates}
     _record(source, present, reporter)
     tags = _tags(source, result.found, lists, used)
     covered = Covered(
         Coverage(
-            tuple(Unresolved(each.reference, said.answer, tuple(each.places)) for each, said in absent),
-            tuple(replace(each, places=tuple(candidates[each.reference].places)) if each.reference in candidates else each for each in lists.blocked),
+            tuple(Unresolved(each.reference, said.answer, tuple(each.places)) for each, said in (*absent, *unchosen)),
+            tuple(replace(each, places=tuple(named[each.reference].places)) if each.reference in named else each for each in lists.blocked),
             tuple(result.unread),
             lacking(result.wanted, result.classes, result.handlers, excused),
         ),
         _reasons([*candidates.values(), *tags], used, {*recorded, *(each.reference for each in (*present, *tags))}),
         tuple(sorted(present, key=lambda each: str(each.reference))),
-        {each.reference: said.words for each, said in absent},
+        {each.reference: said.words for each, said in (*absent, *unchosen)},
     )
     _tell(covered, result, reporter)
     if strict:
@@ -154,6 +159,17 @@ def _reference(found: Found) -> Reference | None:
         return recorded_name(found.text)
     except RegistryError:
         return None
+
+
+def _unchosen(source: Looks, candidates: Sequence[Candidate], result: Scan) -> list[tuple[Candidate, Said]]:
+    """Return what only branches of charts name that no value chose, and what to say: it is there, or nobody can tell."""
+    for each in candidates[MAX_UNCHOSEN:]:
+        result.unread[f"{each.reference} of {each.places[0].object}"] = f"not asked: more than {MAX_UNCHOSEN} images in branches of charts that no value chose"
+    some = candidates[:MAX_UNCHOSEN]
+    answers = ask(source, [each.reference for each in some])
+    found = [(each, answers[each.reference] or _UNCHOSEN) for each in some]
+    # Docker Hub refuses what it does not have; what is nowhere, and has no use anywhere, is an example.
+    return [(each, said) for each, said in found if said is _UNCHOSEN or (said.answer is Answer.UNKNOWN and not (said.refused and each.reference.repository.registry == DOCKER_HUB))]
 
 
 def _answers(source: Looks, wanted: Iterable[Candidate]) -> Mapping[Reference, Said | None]:
@@ -241,8 +257,9 @@ def _without_chance(why: Collection[Reason]) -> set[Reason]:
 def _tell(covered: Covered, result: Scan, reporter: Reporter) -> None:
     """Say once what is not in, and what was not looked at."""
     for each in covered.coverage.unresolved:
-        candidate = Candidate(each.reference, Certainty.TEXT, list(each.places))
-        reporter.step(f"looks like an image and is none that can be sealed ({each.answer}): {_line(candidate, covered.words[each.reference])}")
+        line = _line(Candidate(each.reference, Certainty.TEXT, list(each.places)), covered.words[each.reference])
+        what = "not in, only a branch of a chart that no value chose names it" if each.answer is Answer.UNCHOSEN else f"looks like an image and is none that can be sealed ({each.answer})"
+        reporter.step(f"{what}: {line}")
     for blocked in covered.coverage.blocked:
         reporter.step(f"kept out: {_blocked(blocked)}")
     for what, why in result.unread.items():

@@ -27,6 +27,7 @@ class Answer(StrEnum):
     ABSENT = "absent"  # there is no such image
     UNKNOWN = "could not tell"  # no answer, or none without a login
     ELSEWHERE = "for other platforms"  # it is there, and has nothing for the hosts of this bundle
+    UNCHOSEN = "in a branch of a chart that no value chose"  # it is there, and nothing that was rendered names it
 
 
 @dataclass(frozen=True, slots=True)

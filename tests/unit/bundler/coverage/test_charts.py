@@ -30,6 +30,8 @@ class Host:
             return CommandResult(0, "\n".join(f"./{path}" if path.endswith(".tgz") else f"./{path}/Chart.yaml" for path in self.charts), "")
         assert not check
         assert timeout
+        if "mktemp" in command.text:
+            return CommandResult(0, "\x1evalues.yaml\x1dimage: a/branch:1\n", "")
         chart = next(path for path in sorted(self.charts, key=len, reverse=True) if path in command.text)
         if " show " in command.text:
             return CommandResult(0 if self.charts[chart] else 1, self.charts[chart], "no chart")
@@ -42,6 +44,12 @@ def scanned(host: Host, *releases: Release) -> Scan:
     result = Scan(found=[Found("a/known:1", Scanned("Deployment shop/web", "x"), Certainty.CONTAINER)], releases=list(releases))
     Charts(host, "/opt/airseal/shop-1").scan(result)
     return result
+
+
+def test_what_no_value_chose_is_kept_apart() -> None:
+    result = scanned(Host({"charts/web": "name: web\nversion: 1.2.0\n"}), WEB)
+    assert [(each.text, each.place.object) for each in result.unchosen] == [("a/branch:1", "chart charts/web: values.yaml")]
+    assert "a/branch:1" not in {each.text for each in result.found}
 
 
 def news(result: Scan) -> list[tuple[str, str, Certainty]]:

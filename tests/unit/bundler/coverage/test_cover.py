@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import yaml
 
 from bundler.cluster.usage import Usage, usage
+from bundler.coverage.api import Scan
+from bundler.coverage.candidates import Certainty, Found
+from bundler.coverage.charts import Charts
 from bundler.coverage.cover import Covered, cover
 from bundler.coverage.lists import Lists, parse_list
 from bundler.errors import RecordingIncomplete
 from installer_stub.bundle.coverage import decode_coverage, encode_coverage
+from installer_stub.bundle.reasons import Scanned
 from installer_stub.errors import ClusterError
 from installer_stub.host.command import CommandResult
 from registry_snapshot.errors import (
@@ -297,3 +301,33 @@ def test_a_runtime_class_that_no_host_of_the_build_has_is_named_with_a_remedy(ap
     if said:
         with pytest.raises(RecordingIncomplete, match="RuntimeClass"):
             cover(Source("a/b:1"), Api(*api), Usage(), Lists(), known={}, strict=True, reporter=reporter, excused=excused)
+
+
+class Branches:
+    """Charts whose texts name images that nothing renders."""
+
+    def __init__(self, *names: str) -> None:
+        self._names = names
+
+    def scan(self, result: Scan) -> None:
+        result.unchosen += [Found(name, Scanned("chart charts/web: values.yaml", "Values.metrics.image"), Certainty.NAMED) for name in self._names]
+
+
+def test_what_only_a_branch_of_a_chart_names_is_said_and_not_fetched() -> None:
+    names = ["quay.io/a/there:1", "quay.io/a/absent:1", "quay.io/a/silent:1", "quay.io/a/refused:1", "a/refused:1", "quay.io/a/run:1", "quay.io/a/kept-out:1", "quay.io/a/listed:1"]
+    source, reporter = Source("quay.io/a/listed:1"), Remembering()
+    lists = parse_list("blocked: quay.io/a/kept-out:1 # never chosen\nblocked: quay.io/a/nobody:1 # nothing names it\n")
+    api, charts = Api(workload("quay.io/a/run:1")), cast("Charts", Branches(*names))
+    result = cover(source, api, Usage(), lists, known={}, strict=False, reporter=reporter, charts=charts)
+    assert [str(each.reference) for each in result.added] == ["quay.io/a/run:1"]
+    assert {f"{each.answer}: {each.reference}" for each in result.coverage.unresolved} == {
+        "in a branch of a chart that no value chose: quay.io/a/there:1", "could not tell: quay.io/a/silent:1", "could not tell: quay.io/a/refused:1",
+    }  # fmt: skip
+    assert not {"quay.io/a/kept-out:1", "quay.io/a/listed:1"} & {*source.asked}
+    assert [len(each.places) for each in result.coverage.blocked] == [1, 0]
+    (told,) = [step for step in reporter.steps if step.startswith("not in, only a branch of a chart")]
+    assert "quay.io/a/there:1" in told
+    assert "images.d" in told
+    assert decode_coverage(encode_coverage(result.coverage)).unresolved == tuple(sorted(result.coverage.unresolved, key=lambda each: str(each.reference)))
+    with pytest.raises(RecordingIncomplete, match=r"quay\.io/a/there:1: in a branch"):
+        cover(source, api, Usage(), lists, known={}, strict=True, reporter=reporter, charts=charts)
