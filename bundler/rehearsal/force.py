@@ -21,8 +21,9 @@ from installer_stub.host.command import Command
 from installer_stub.kube.control_plane import first_ready
 from installer_stub.kube.kubectl import Kubectl, Object
 from installer_stub.phases.base import Reporter
+from installer_stub.quiet.declared import NOTHING, Declared
 from installer_stub.quiet.judge import Wishes
-from installer_stub.quiet.settle import Settling, settle
+from installer_stub.quiet.settle import Runs, Settling, settle
 
 _DRAIN: Final = 180  # seconds for a host's pods to go; a budget that never lets them go is a note
 _MISS_AFTER: Final = 20.0  # seconds that an image may fail to come: registries of masters restart now and then
@@ -38,6 +39,8 @@ class Forcing:
     reporter: Reporter
     settle_timeout: float  # seconds
     job_timeout: float
+    declared: Declared = NOTHING  # by the bundle: what else has to hold, and what may stay unready
+    runs: Runs | None = None  # its commands
     forced: list[Forced] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     clock: Callable[[], float] = time.monotonic
@@ -137,7 +140,8 @@ class Forcing:
             return 0.0 if since else float("inf")
 
         try:
-            settle(Settling(self.kubectl, self.settle_timeout, Wishes(), self.reporter, pulls=pulled, patient=False))
+            wishes = Wishes(excused=self.declared.excused)
+            settle(Settling(self.kubectl, self.settle_timeout, wishes, self.reporter, self.declared, self.runs, pulls=pulled, patient=False))
         except InstallerError as error:
             self._check_at_once()
             raise RehearsalFailed(f"{when} the application does not come back: {error.problem}", error.remedy) from error

@@ -24,12 +24,12 @@ _TAIL: Final = 25  # lines that an error shows
 _FIND: Final = 'cd "$1" && [ -d test ] && find test -maxdepth 1 -type f -perm -u+x | sort'
 
 
-def run_own_tests(lab: Lab, file: Path, values: bytes, reporter: Reporter) -> int:
-    """Run what ``file`` brings of tests; each says by its exit code whether the application works. Return how many there were.
+def run_own_tests(lab: Lab, plan: Plan, reporter: Reporter) -> int:
+    """Run what the bundle brings of tests; each says by its exit code whether the application works. Return how many there were.
 
-    ``values`` are what the file was installed with. Raises RehearsalFailed.
+    Raises RehearsalFailed.
     """
-    plan, master = _plan(lab, file, values), lab.masters[0].connection
+    master = lab.masters[0].connection
     listed = master.run(Command.shell(_FIND, plan.cluster_directory), check=False).stdout.split("\n")
     names, runs = [name for name in listed if name], runner_of(master, plan)
     for name in names:
@@ -41,8 +41,8 @@ def run_own_tests(lab: Lab, file: Path, values: bytes, reporter: Reporter) -> in
     return len(names)
 
 
-def _plan(lab: Lab, file: Path, values: bytes) -> Plan:
-    """Return the plan that the lab was installed by, as far as a CMD knows of it."""
+def plan_of(lab: Lab, file: Path, values: bytes) -> Plan:
+    """Return the plan that the lab was installed by from ``file`` with ``values``, as far as a CMD knows of it."""
     with tempfile.TemporaryDirectory() as directory, Bundle.open(file) as bundle:  # its owner's alone: values may be secret
         given = Path(directory) / "values.json"
         given.write_bytes(values)

@@ -22,7 +22,7 @@ from bundler.lab.operator import DIRECTORY, LATE
 from bundler.lab.topology import Topology
 from bundler.lab.whose import owners_by_address, whose
 from bundler.rehearsal.force import Forcing
-from bundler.rehearsal.own_tests import run_own_tests
+from bundler.rehearsal.own_tests import plan_of, run_own_tests
 from installer_stub.bundle.model import BundleInfo
 from installer_stub.bundle.receipt import Forced, Receipt
 from installer_stub.clusterfile.render import render
@@ -30,6 +30,7 @@ from installer_stub.errors import InstallerError
 from installer_stub.kube.owners import KINDS
 from installer_stub.options import POD_CIDR, SERVICE_CIDR
 from installer_stub.phases.base import Reporter
+from installer_stub.phases.settle import declared_on, runner_of
 from installer_stub.version import VERSION
 
 _KUBECONFIG: Final = f"{DIRECTORY}/kubeconfig"
@@ -66,11 +67,12 @@ def rehearse(engine: Engine, owner: Owner, file: Path, *, info: BundleInfo, how:
         if clusterfile := clusterfile_of(lab):
             _bring(lab, _CLUSTERFILE, clusterfile)
         _install(lab, [*command(lab, program), *values], how, reporter)
-        forcing = Forcing(lab, reporter, how.settle_timeout, how.job_timeout)
         try:
+            plan, master = plan_of(lab, file, how.values), lab.masters[0].connection
+            forcing = Forcing(lab, reporter, how.settle_timeout, how.job_timeout, declared_on(master, plan), runner_of(master, plan))
             _check_contacts(lab, forcing)
             forcing.everything()
-            tests = run_own_tests(lab, file, how.values, reporter)
+            tests = run_own_tests(lab, plan, reporter)
             reporter.step("rehearsal: the same command again")
             _install(lab, command(lab, program), how, reporter)  # fewer words: what was set is kept
             _check_contacts(lab, forcing)

@@ -10,10 +10,13 @@ import pytest
 
 from bundler.errors import RehearsalFailed
 from bundler.lab.whose import owners_by_address
+from bundler.rehearsal import force
 from bundler.rehearsal.force import Forcing
 from bundler.rehearsal.judge import LABEL, job_of, misses, outcome
 from installer_stub.bundle.receipt import Forced
 from installer_stub.host.command import Command, CommandResult
+from installer_stub.quiet.declared import parse
+from installer_stub.quiet.settle import Settling
 from tests.fakes.scripted import ScriptedConnection, succeeded
 from tests.unit.bundler.reporter import Remembering
 
@@ -90,6 +93,16 @@ def test_a_job_that_ran_has_shown_its_images_how_it_ended_is_a_note(ran: list[di
     site = Site([CRON], [ran])
     site.forcing.jobs()
     assert site.forcing.notes == [note]
+
+
+def test_what_comes_back_is_what_the_bundle_declares_and_what_may_stay_unready_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Seen: a Deployment that no host of a lab satisfies was excused at the build, and the rehearsal waited for it in vain."""
+    site, seen = Site([], [[]]), list[Settling]()
+    monkeypatch.setattr(force, "settle", seen.append)
+    declared = parse(b"conditions: [{name: it answers, command: [probe]}]\nmay-stay-unready: [{kind: Deployment, namespace: shop, name: gpu, because: no GPU}]\n")
+    site.master.on("get daemonsets", items([{"metadata": {"name": "d", "namespace": "shop"}}])).on("rollout restart")
+    Forcing(site.forcing.lab, Remembering(), 60, 120, declared).daemons()
+    assert [(each.declared, each.wishes.excused) for each in seen] == [(declared, frozenset({("Deployment", "shop", "gpu")}))]
 
 
 def test_a_job_is_made_without_what_ties_it_to_another_one() -> None:
