@@ -102,10 +102,9 @@ class Relay:
     def _start(self) -> None:
         api = self._engine.client.api
         endpoint = api.create_networking_config({self._network.name: api.create_endpoint_config()})  # type: ignore[arg-type]
-        stays = "exec sleep infinity" if self._network.keep else until_its_end()
         name = f"{self._network.name}-recorder-{secrets.token_hex(2)}"
         made: dict[str, Any] = api.create_container(
-            self._image, command=["/bin/sh", "-c", stays], name=name, hostname="recorder", labels=self._network.labels,
+            self._image, command=["/bin/sh", "-c", until_its_end()], name=name, hostname="recorder", labels=self._network.labels,
             host_config=api.create_host_config(init=True), networking_config=endpoint,
         )  # fmt: skip
         self._id = made["Id"]
