@@ -40,6 +40,7 @@ def names_image(key: str) -> bool:
 
 def images_in(text: str, key: str = "") -> Iterator[tuple[str, Certainty]]:
     """Yield every word of ``text`` that may be an image. ``key`` is what the whole of it is the value of."""
+    text = text.replace("docker://", " ")  # as skopeo and Tekton write it; of other schemes a word is none
     whole = text.strip()
     if len(whole) <= _LONGEST and _WORD.fullmatch(whole):
         certainty = _judge(whole, named=names_image(key))

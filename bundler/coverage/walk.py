@@ -24,7 +24,9 @@ MAX_DEPTH: Final = 60  # of nesting; etcd's 1.5 MB could hold a million
 MAX_NODES: Final = 200_000  # of one object, those of documents in its texts included
 _MAX_YAML: Final = 256 << 10  # characters of a text that is read as YAML: what people put into a ConfigMap
 _CONTAINERS: Final = frozenset({"containers", "initContainers", "ephemeralContainers"})
-_VERSIONS: Final = ("tag", "version", "digest")
+# An image in parts: charts and operators have repository and tag, older ones imageRepository, baseImage and imageTag, kustomize (and flux) newName and newTag.
+_BASES: Final = ("repository", "imageRepository", "newName", "image", "baseImage")
+_VERSIONS: Final = ("tag", "imageTag", "newTag", "version", "digest")
 _SKIPPED: Final = frozenset({"status", "managedFields", "caBundle", "ownerReferences", "uid", "resourceVersion", "finalizers"})
 _APPLIED: Final = frozenset({"kubectl.kubernetes.io/last-applied-configuration", "objectset.rio.cattle.io/applied"})
 _SIMPLE: Final = re.compile(r"[a-z0-9][a-z0-9._-]*")
@@ -92,7 +94,7 @@ class _Walk:
         if composed:
             yield composed
         for name, inner in value.items():
-            if name in _SKIPPED or name in _APPLIED or ((composed or told) and name in {"repository", "image"}):
+            if name in _SKIPPED or name in _APPLIED or ((composed or told) and name in _BASES):
                 continue
             # In {name: HELPER_IMAGE, value: …} the name says what the value is.
             called = str(value["name"]) if name == "value" and isinstance(value.get("name"), str) else str(name)
@@ -105,7 +107,7 @@ class _Walk:
 
     def _composed(self, value: Mapping[Any, Any], path: str, key: str) -> Found | None:
         """Return the image that is spelled in parts: registry, repository, tag."""
-        base = "repository" if isinstance(value.get("repository"), str) else "image"
+        base = next((each for each in _BASES if isinstance(value.get(each), str)), "name" if names_image(key) or "newTag" in value else "image")
         parts = [part for part in _VERSIONS if _version(value.get(part))]
         name = str(value.get(base) or "").strip().rstrip("/")
         whole = "://" in name or ":" in name.rpartition("/")[2] or "@" in name

@@ -50,6 +50,14 @@ def test_a_pod_spec_anywhere(kind: str, body: str, path: str) -> None:
         ("spec: {image: {repository: a/b, tag: 1.27}}", {"docker.io/a/b:1.27": NAMED}),
         ("spec: {image: {registry: quay.io, repository: a/b, tag: x}}", {"quay.io/a/b:x": NAMED}),
         (f"spec: {{image: {{repository: a/b, digest: 'sha256:{'b' * 64}'}}}}", {f"docker.io/a/b@sha256:{'b' * 64}": NAMED}),
+        ("spec: {images: [{name: a/b, newName: quay.io/c/d, newTag: v1.2}]}", {"quay.io/c/d:v1.2": NAMED}),  # kustomize, and flux
+        ("spec: {images: [{name: quay.io/a/b, newTag: v1.2}]}", {"quay.io/a/b:v1.2": NAMED}),
+        ("spec: {image: {name: quay.io/a/b, tag: 3}}", {"quay.io/a/b:3": NAMED}),
+        ("spec: {image: quay.io/a/b, imageTag: v3}", {"quay.io/a/b:v3": NAMED}),
+        ("spec: {imageRepository: quay.io/a/b, imageTag: v3}", {"quay.io/a/b:v3": NAMED}),
+        ("spec: {baseImage: quay.io/a/b, version: v3}", {"quay.io/a/b:v3": NAMED}),  # prometheus-operator's
+        ("spec: {user: {name: somebody, version: '3'}, imagePullSecrets: [{name: login, version: 2}]}", {}),
+        ("spec: {source: 'docker://quay.io/a/b:2'}", {"quay.io/a/b:2": TEXT}),
         ("spec: {chart: {repository: 'https://charts.example', version: 1.2.3}}", {}),
         ("spec: {env: [{name: HELPER_IMAGE, value: busybox}]}", {"docker.io/library/busybox:latest": NAMED}),
         ("spec: {env: [{name: HELPER, value: 'busybox:1.36'}]}", {"docker.io/library/busybox:1.36": TEXT}),
