@@ -28,6 +28,7 @@ _HINTS: Final = {
     "|": "| is no operator; write ||",
     '"': "a text in double quotes that does not end",
     "'": "a text in single quotes that does not end",
+    "#": "a comment begins with //",
     "`": 'names in backticks are not understood; write ["…"]',
 }
 

@@ -23,7 +23,7 @@ when the file is read; a command runs as a CMD does, and its exit code says yes 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -34,6 +34,7 @@ from installer_stub.cel.tokens import MOST_CHARACTERS
 from installer_stub.cel.tree import ExpressionInvalid
 from installer_stub.clusterfile.check import Problem, check, entries
 from installer_stub.clusterfile.document import compose, refuse
+from installer_stub.quiet.paths import path_problem
 
 FILE: Final = "conditions.yaml"
 TIMEOUT: Final = 300  # seconds, where a condition says none
@@ -124,8 +125,9 @@ def _together(node: yaml.Node) -> Iterator[Problem]:
         fields = {name: value for name, _, value in entries(item)}
         path, line = f"conditions[{index}]", item.start_mark.line + 1
         yield from (Problem(line, path, problem) for problem in _forms(fields.keys()))
-        if "cel" in fields:
-            yield from _expression(fields["cel"], f"{path}.cel")
+        for form, problem_of in (("cel", _cel_problem), ("jsonpath", path_problem)):
+            if form in fields:
+                yield from _expression(fields[form], f"{path}.{form}", problem_of)
         if "name" in fields and isinstance(fields["name"], yaml.ScalarNode):
             if fields["name"].value in seen:
                 yield Problem(fields["name"].start_mark.line + 1, f"{path}.name", "another condition has this name")
@@ -146,19 +148,25 @@ def _forms(fields: Collection[str]) -> Iterator[str]:
         yield f"needs {', '.join(missing)} too"
 
 
-def _expression(node: yaml.Node, path: str) -> Iterator[Problem]:
+def _cel_problem(source: str) -> tuple[int, str] | None:
+    try:
+        Expression.read(source)
+    except ExpressionInvalid as error:
+        return error.at, error.problem
+    return None
+
+
+def _expression(node: yaml.Node, path: str, problem_of: Callable[[str], tuple[int, str] | None]) -> Iterator[Problem]:
     """Return what is wrong with an expression, in the line where it is wrong."""
     if not isinstance(node, yaml.ScalarNode) or not 0 < len(node.value) <= MOST_CHARACTERS:
         return  # said already
     source = str(node.value)
-    try:
-        Expression.read(source)
-    except ExpressionInvalid as error:
-        line, before = node.start_mark.line + 1, source[: error.at]
+    if found := problem_of(source):
+        line, before = node.start_mark.line + 1, source[: found[0]]
         if node.style == "|":  # the one style whose lines are the file's
             line, before = line + 1 + before.count("\n"), before.rpartition("\n")[2]
-        near = source[error.at :].strip().partition("\n")[0][:_NEAR]
-        yield Problem(line, path, f"at character {len(before) + 1}{f' ({near})' if near else ', the end'}: {error.problem}")
+        near = source[found[0] :].strip().partition("\n")[0][:_NEAR]
+        yield Problem(line, path, f"at character {len(before) + 1}{f' ({near})' if near else ', the end'}: {found[1]}")
 
 
 def _value(document: Mapping[str, Any]) -> Declared:

@@ -53,6 +53,7 @@ def test_conditions_and_what_may_stay_unready_are_read() -> None:
             ],
         ),
         ("conditions:\n  - {name: a, of: {kind: a, name: b}, cel: 'object.a =='}\n", ["conditions.yaml:2: conditions[0].cel: at character 12, the end: the end is not expected here"]),
+        ("conditions:\n  - {name: a, of: {kind: a, name: b}, jsonpath: .status.phase, is: x}\n", ["conditions.yaml:2: conditions[0].jsonpath: at character 1 (.status.phase): has no {…}"]),
         ("conditions:\n  - name: a\n    jsonpath: '{.x}'\n", ["conditions.yaml:2: conditions[0]: needs is, of too"]),
         ("conditions:\n  - {name: a, command: [x], is: y}\n", ["conditions.yaml:2: conditions[0]: is a jsonpath with of and is, a cel with of, or a command: not more than one of them"]),
         ("conditions:\n  - {name: a, command: [x]}\n  - {name: a, command: [y]}\n", ["conditions.yaml:3: conditions[1].name: another condition has this name"]),
