@@ -6,6 +6,7 @@ would only hide the reason.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -19,6 +20,8 @@ KINDS: Final = (
 )
 # Pods of these are judged through their owner.
 _CONTROLLERS: Final = frozenset({"ReplicaSet", "StatefulSet", "DaemonSet", "Job", "ReplicationController"})
+# containerd's words in a pod's event, and those of the API server's admission in its controller's.
+_NO_RUNTIME: Final = re.compile(r'no runtime for "[^"]*" is configured|RuntimeClass "[^"]*" not found')
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +44,9 @@ class Unready:
 
     @property
     def remedy(self) -> str:
-        """What to look at."""
+        """What to look at, or to do where the event says it all."""
+        if _NO_RUNTIME.search(self.event):
+            return "its runtime class is for no host here: let a DaemonSet of the application bring the handler, or take runtimeClassName out"
         if self.pod:
             return f"kubectl -n {self.namespace} describe pod {self.pod}; kubectl -n {self.namespace} logs {self.pod}"
         scope = f"-n {self.namespace} " if self.namespace else ""

@@ -274,3 +274,11 @@ def test_the_last_warning_counts_whatever_field_its_time_is_in() -> None:
     ]
     assert latest_warning(events, "Pod", "shop", "web") == "New: m"
     assert latest_warning(events, "Pod", "other", "web") == ""
+
+
+@pytest.mark.parametrize(
+    "event",
+    ['Failed to create pod sandbox: rpc error: failed to get sandbox runtime: no runtime for "kata" is configured', 'pods "x-" is forbidden: pod rejected: RuntimeClass "kata" not found'],
+)
+def test_a_runtime_class_that_is_for_no_host_has_a_remedy_of_its_own(event: str) -> None:
+    assert "runtimeClassName" in Unready("Deployment", "shop", "web", "0 of 1 ready", "web-1", event).remedy
