@@ -15,7 +15,7 @@ import pytest
 
 from bundler.cache import in_docker
 from bundler.cache.builds import alone, builds, forget_build, in_use, remember_build
-from bundler.cache.inventory import BLOBS, DOWNLOADS, PYTHONS, REST, Item, inventory
+from bundler.cache.inventory import BLOBS, DOWNLOADS, PYTHONS, REST, STEPS, Item, inventory
 from bundler.cache.made import MadeImage, made_images, remember_image
 from bundler.cache.prune import DAY, Rule, kept, may_go, remove
 from bundler.cache.tidy import tidy, tidy_docker
@@ -38,11 +38,11 @@ def cache(tmp_path: Path) -> Path:
         digest = store.put(name.encode())
         os.utime(store.path(digest), (OLD, OLD))
     remember_build(root, "shop:1", tmp_path / "shop.run", [Digest.of(b"shared"), Digest.of(b"of one")], NOW - 2 * DAY)
-    remember_build(root, "shop:2", tmp_path / "shop.run", [Digest.of(b"shared"), Digest.of(b"of two")], NOW - DAY)
-    for path in ("downloads/old", "downloads/new", "portable/current/x", "portable/other/x", "store/blobs/sha256/.partial-x"):
+    remember_build(root, "shop:2", tmp_path / "shop.run", [Digest.of(b"shared"), Digest.of(b"of two")], NOW - DAY, steps=["record/k2"])
+    for path in ("downloads/old", "downloads/new", "portable/current/x", "portable/other/x", "store/blobs/sha256/.partial-x", "steps/record/k1.json", "steps/record/k2.json"):
         (root / path).parent.mkdir(parents=True, exist_ok=True)
         (root / path).write_bytes(b"x" * 5000)
-    for path in ("downloads/old", "portable/other", "portable/current", "store/blobs/sha256/.partial-x"):
+    for path in ("downloads/old", "portable/other", "portable/current", "store/blobs/sha256/.partial-x", "steps/record/k1.json", "steps/record/k2.json"):
         os.utime(root / path, (OLD, OLD))
     os.utime(root / "downloads/new", (NOW - 3600, NOW - 3600))
     return root
@@ -58,6 +58,7 @@ def test_what_is_there_and_who_holds_it(cache: Path) -> None:
     items = inventory(cache, builds(cache), cache / "portable" / "current")
     held = {name: item.holders for item in items for _, name in named([item])}
     assert held["shared"] == ("shop:2", "shop:1")
+    assert (held["k2.json"], held["k1.json"]) == (("shop:2",), ())
     assert (held["of one"], held["of nobody"], held["current"]) == (("shop:1",), (), ("the installer",))
     assert next(item.used for item in items if item.path.name == Digest.of(b"shared").encoded) == NOW - DAY  # its last build
     assert all(item.size >= 0 for item in items)
@@ -66,10 +67,10 @@ def test_what_is_there_and_who_holds_it(cache: Path) -> None:
 @pytest.mark.parametrize(
     ("rule", "gone"),
     [
-        (Rule(2, 7 * DAY), {(BLOBS, "of nobody"), (DOWNLOADS, "old"), (PYTHONS, "other"), (REST, ".partial-x")}),
+        (Rule(2, 7 * DAY), {(BLOBS, "of nobody"), (DOWNLOADS, "old"), (PYTHONS, "other"), (REST, ".partial-x"), (STEPS, "k1.json")}),
         (Rule(2, 1000 * DAY), {(REST, ".partial-x")}),
-        (Rule(1, 7 * DAY), {(BLOBS, "of nobody"), (BLOBS, "of one"), (DOWNLOADS, "old"), (PYTHONS, "other"), (REST, ".partial-x")}),
-        (Rule(2, 0), {(BLOBS, "of nobody"), (DOWNLOADS, "old"), (DOWNLOADS, "new"), (PYTHONS, "other"), (REST, ".partial-x")}),
+        (Rule(1, 7 * DAY), {(BLOBS, "of nobody"), (BLOBS, "of one"), (DOWNLOADS, "old"), (PYTHONS, "other"), (REST, ".partial-x"), (STEPS, "k1.json")}),
+        (Rule(2, 0), {(BLOBS, "of nobody"), (DOWNLOADS, "old"), (DOWNLOADS, "new"), (PYTHONS, "other"), (REST, ".partial-x"), (STEPS, "k1.json")}),
     ],
 )
 def test_what_nobody_holds_and_nobody_used_goes(cache: Path, rule: Rule, gone: set[tuple[str, str]]) -> None:
