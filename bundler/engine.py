@@ -66,12 +66,12 @@ class Engine:
         import docker.errors
         import requests
 
-        from bundler.cluster import tls
+        from bundler.cluster import dial
 
         try:
-            client = tls.connect(patience)
+            client = dial.connect(patience)
             client.ping()
-        except (docker.errors.DockerException, requests.RequestException) as error:
+        except (docker.errors.DockerException, requests.RequestException, OSError) as error:
             raise missing(error) from None
         return cls(client)
 

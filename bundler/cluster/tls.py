@@ -1,4 +1,4 @@
-"""An engine behind TLS (``tcp://docker:2376``), as a plain socket whose two directions end apart.
+"""TLS to an engine (``tcp://docker:2376``) as a plain socket whose two directions end apart.
 
 A command's input ends while its output goes on. Over TLS that is close_notify one way (RFC 8446, section 6.1), which ssl.SSLSocket
 cannot say: its ``shutdown`` gives TLS up, and what comes then is read as ciphertext. Nor may one thread read from it while another
@@ -13,94 +13,11 @@ import socket
 import ssl
 import threading
 from contextlib import suppress
-from typing import Any, Final
-from urllib.parse import urlsplit
-
-import docker
-import urllib3
-from docker.tls import TLSConfig
-from docker.transport.basehttpadapter import BaseHTTPAdapter
-from docker.utils import kwargs_from_env
-
-from bundler.errors import DockerMissing
+from typing import Final
 
 _CONNECT: Final = 20.0  # seconds
 _CHUNK: Final = 256 * 1024
 _LOOK: Final = 1000  # milliseconds between two looks at whether anybody still listens
-_BASE: Final = "http+docker://tls"  # a scheme of the SDK's for what is no host to look up, and no proxy's matter
-
-
-def connect(timeout: float) -> docker.DockerClient:
-    """Return a client of the engine that the environment names, behind TLS or not. ``timeout`` in seconds.
-
-    Raises DockerMissing where TLS is asked for and nothing says whom to trust; what docker's and requests' clients raise.
-    """
-    settings: dict[str, Any] = {**kwargs_from_env()}
-    given = settings.get("tls")
-    if given is None or str(settings.get("base_url", "")).startswith(("unix://", "ssh://")):
-        return docker.from_env(timeout=int(timeout))
-    if not given.verify:
-        raise DockerMissing("DOCKER_HOST speaks TLS, and nobody says whom to trust", "set DOCKER_TLS_VERIFY=1, and DOCKER_CERT_PATH to where ca.pem, cert.pem and key.pem are")
-    client = docker.DockerClient(timeout=int(timeout), **{**settings, "tls": _Tunnelled(given.cert, given.ca_cert, verify=True)})
-    client.api.base_url = _BASE  # as for a socket of this machine, which it is for the SDK
-    return client
-
-
-class _Tunnelled(TLSConfig):
-    """What the SDK asks to prepare a client for TLS."""
-
-    def configure_client(self, client: Any) -> None:
-        context = ssl.create_default_context(cafile=self.ca_cert)
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-        if self.cert:
-            context.load_cert_chain(*self.cert)
-        adapter = _Adapter(context, client.timeout)
-        client.mount("https://", adapter)
-        client.mount(_BASE, adapter)
-
-
-class _Adapter(BaseHTTPAdapter):
-    """Sends requests through tunnels. The address is that of the first request: an engine is one."""
-
-    def __init__(self, context: ssl.SSLContext, timeout: float) -> None:
-        self._context, self._timeout = context, timeout
-        self._pool: _Pool | None = None
-        super().__init__()
-
-    def get_connection(self, url: Any, proxies: Any = None) -> Any:
-        del proxies  # docker's own client takes none to an engine either
-        if self._pool is None:
-            parts = urlsplit(str(url))
-            self._pool = _Pool((parts.hostname or "", parts.port or 2376), self._context, self._timeout)
-        return self._pool
-
-    def request_url(self, request: Any, proxies: Any) -> str:
-        del proxies
-        return str(request.path_url)
-
-    def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:
-        """Leave it to the context, whatever CA bundle the environment names for the world's web sites."""
-
-
-class _Pool(urllib3.HTTPConnectionPool):
-    def __init__(self, address: tuple[str, int], context: ssl.SSLContext, timeout: float) -> None:
-        super().__init__(*address, timeout=timeout, maxsize=10)
-        self._address, self._context = address, context
-
-    def _new_conn(self) -> Any:
-        return _Connection(self._address, self._context, self.timeout.connect_timeout)
-
-
-class _Connection(urllib3.connection.HTTPConnection):
-    def __init__(self, address: tuple[str, int], context: ssl.SSLContext, timeout: Any) -> None:
-        super().__init__(*address, timeout=timeout)
-        self._address, self._context = address, context
-
-    def connect(self) -> None:
-        """Raises OSError, ssl.SSLError among them."""
-        ours = tunnel(self._address, self._context)
-        ours.settimeout(self.timeout)
-        self.sock = ours
 
 
 def tunnel(address: tuple[str, int], context: ssl.SSLContext) -> socket.socket:

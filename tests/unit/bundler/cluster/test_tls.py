@@ -7,13 +7,10 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 
-from bundler.cluster import tls
 from bundler.cluster.tls import tunnel
-from bundler.errors import DockerMissing
 from installer_stub.hostside.service import server_tls
 from installer_stub.pki import authority
 from installer_stub.pki.registry import RegistryFiles, issue
@@ -120,14 +117,3 @@ def test_who_hangs_up_here_hangs_up_there(files: RegistryFiles, listens: Callabl
 def test_a_stranger_is_no_engine(files: RegistryFiles, listens: Callable[[Serve], tuple[str, int]]) -> None:
     with pytest.raises(ssl.SSLCertVerificationError):
         tunnel(listens(lambda over: over.sendall(b"x")), ssl.create_default_context())
-
-
-def test_tls_without_anybody_to_trust_is_refused(files: RegistryFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, source in (("cert.pem", files.certificate), ("key.pem", files.key)):
-        (tmp_path / name).write_bytes(source.read_bytes())
-    monkeypatch.setenv("DOCKER_HOST", "tcp://127.0.0.1:1")
-    monkeypatch.setenv("DOCKER_CERT_PATH", str(tmp_path))
-    monkeypatch.delenv("DOCKER_TLS_VERIFY", raising=False)
-    with pytest.raises(DockerMissing, match="whom to trust") as caught:
-        tls.connect(5)
-    assert "DOCKER_TLS_VERIFY=1" in caught.value.remedy
