@@ -59,11 +59,15 @@ SEEDS: tuple[Seed, ...] = (
     Seed("helm test", f"{REGISTRY}/helm/test:1"),
     Seed("helm, on the next upgrade only", f"{REGISTRY}/helm/upgrade:1"),
     Seed("a chart that no CMD installs", f"{REGISTRY}/helm/extra:1"),
+    Seed("sidecar that admission adds to a pod", "docker.io/library/nginx:1.27", workload("Deployment", "injected", "{{" + template("injected", "containers: [{{name: main, image: '" + HOST + "', " + SLEEPS + "}}]").replace("labels: {{", "labels: {{inject: 'yes', ") + "}}"), runs=True),
+    Seed("the tag beside a digest", f"{REGISTRY}/pinned/app:1"),
     Seed("listed in images.txt", f"{REGISTRY}/listed/tool:1"),
     Seed("listed in images.d", f"{REGISTRY}/listed/more:1"),
 )
 FOREIGN = f"{REGISTRY}/foreign/arm:1"  # has nothing for these hosts: blocked, with a reason
 ABSENT = f"{REGISTRY}/absent/app:1.0"  # looks like an image; there is none
+BRANCH = f"{REGISTRY}/helm/branch:1"  # of a chart's values, which no value chose: named, and not in
+RUNTIME = "kata"  # a runtime class whose handler no host here has
 
 _DATABASES = """\
 apiVersion: apiextensions.k8s.io/v1
@@ -82,6 +86,44 @@ spec:
 apiVersion: v1
 kind: Namespace
 metadata: {name: omitted}
+---
+apiVersion: node.k8s.io/v1
+kind: RuntimeClass
+metadata: {name: kata}
+handler: kata-qemu
+---
+apiVersion: admissionregistration.k8s.io/v1
+kind: MutatingAdmissionPolicy
+metadata: {name: sidecar}
+spec:
+  matchConstraints:
+    objectSelector: {matchLabels: {inject: "yes"}}
+    resourceRules: [{apiGroups: [""], apiVersions: [v1], operations: [CREATE], resources: [pods]}]
+  failurePolicy: Fail
+  reinvocationPolicy: Never
+  mutations:
+    - patchType: ApplyConfiguration
+      applyConfiguration:
+        expression: 'Object{spec: Object.spec{containers: [Object.spec.containers{name: "sidecar", image: "docker.io/library/nginx:1.27"}]}}'
+---
+apiVersion: admissionregistration.k8s.io/v1
+kind: MutatingAdmissionPolicyBinding
+metadata: {name: sidecar}
+spec: {policyName: sidecar}
+"""
+_SANDBOXED = f"""\
+apiVersion: batch/v1
+kind: CronJob
+metadata: {{name: sandboxed, namespace: omitted}}
+spec:
+  schedule: 0 3 1 1 *
+  jobTemplate:
+    spec:
+      template:
+        spec:
+          runtimeClassName: {RUNTIME}
+          restartPolicy: Never
+          containers: [{{name: main, image: "{HOST}"}}]
 """
 _HOOK = """\
 apiVersion: v1
@@ -89,10 +131,21 @@ kind: Pod
 metadata: {{name: {name}, annotations: {{helm.sh/hook: {event}}}}}
 spec: {{restartPolicy: Never, containers: [{{name: main, image: "{image}"}}]}}
 """
+_CONDITIONS = """\
+conditions:
+  - name: the sidecar is in
+    of: {kind: deployment.apps, namespace: omitted, name: injected}
+    timeout: 120
+    cel: |
+      object.status.readyReplicas >= 1 && object.status.observedGeneration == object.metadata.generation &&
+      object.status.conditions.exists(c, c.type == "Available" && c.status == "True")
+"""
 _KUBEFILE = """\
 FROM kubernetes:v1.36.3
+COPY --from=docker.io/library/busybox:1.36 /bin/busybox /cluster/files/busybox
 COPY . /cluster/
 CMD kubectl apply -f manifests/first.yaml && kubectl wait --for=condition=Established crd/databases.example.com
+CMD --timeout=2m until kubectl -n omitted run probe --image=x --labels=inject=yes --dry-run=server --output=yaml | grep -q sidecar; do sleep 1; done
 CMD kubectl apply -f manifests/app.yaml
 CMD helm install web charts/web --namespace omitted
 """
@@ -102,12 +155,15 @@ def write(directory: Path, digest: str) -> Path:
     """Write the application and return its directory. ``digest`` is that of the pinned image."""
     foreign = workload("DaemonSet", "arm", f"{{{{{template('arm', more=', nodeSelector: {{kubernetes.io/arch: arm64}}')}}}}}")
     texts = [seed.text for seed in SEEDS if seed.yaml] + [Seed("", FOREIGN, foreign).text]
+    texts.append(_SANDBOXED)
     texts.append(f"apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: notes, namespace: omitted}}\ndata: {{example: '{ABSENT}'}}\n")
     files = {
         "Kubefile": _KUBEFILE,
         "manifests/first.yaml": _DATABASES,
         "manifests/app.yaml": "---\n".join(texts).replace(DIGEST, digest),
+        "conditions.yaml": _CONDITIONS,
         "charts/web/Chart.yaml": "apiVersion: v2\nname: web\nversion: 1.0.0\n",
+        "charts/web/values.yaml": f"metrics: {{enabled: false, image: '{BRANCH}'}}\n",
         "charts/web/templates/settings.yaml": "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: web}\ndata: {a: b}\n",
         "charts/web/templates/hook.yaml": _HOOK.format(name="cleanup", event="post-delete", image=f"{REGISTRY}/helm/hook:1"),
         "charts/web/templates/test.yaml": _HOOK.format(name="smoke", event="test", image=f"{REGISTRY}/helm/test:1"),

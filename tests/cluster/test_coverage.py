@@ -16,13 +16,14 @@ import pytest
 import yaml
 
 from bundler.coverage.lists import recorded_name
+from installer_stub.bundle.coverage import Answer
 from installer_stub.bundle.reader import Bundle
 from registry_snapshot.oci.descriptor import Platform
 from registry_snapshot.oci.media_types import OCI_CONFIG, OCI_LAYER_GZIP, OCI_MANIFEST
 from registry_snapshot.store.disk import DiskBlobStore
 from tests.clients.upstream import fill
 from tests.cluster.conftest import OUTPUT
-from tests.cluster.omissions import ABSENT, DIGEST, FOREIGN, REGISTRY, SEEDS, write
+from tests.cluster.omissions import ABSENT, BRANCH, DIGEST, FOREIGN, REGISTRY, RUNTIME, SEEDS, write
 from tests.conformance.distribution import DistributionRegistry
 from tests.demo.shop import ROOT
 from tests.testbed.cache import Cache
@@ -74,7 +75,7 @@ def world(cache: Cache, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Wo
     parts, where = Parts(cache), tmp_path_factory.mktemp("omitted")
     parts.build_all(only=("registry", "crane"))
     blobs = DiskBlobStore(where / "images")
-    names = sorted({seed.image.partition("@")[0] for seed in SEEDS if seed.image.startswith(REGISTRY)} | {CHILD_TOOL})
+    names = sorted({seed.image.partition("@")[0] for seed in SEEDS if seed.image.startswith(REGISTRY)} | {CHILD_TOOL, BRANCH})
     offers = {name: make_index(blobs, {AMD64: _image(blobs, name, AMD64), ARM64: _image(blobs, name, ARM64)}) for name in names}
     offers[FOREIGN] = make_index(blobs, {ARM64: _image(blobs, FOREIGN, ARM64)})
     with DistributionRegistry(parts.out("registry") / "registry", where / "registry") as upstream:
@@ -112,7 +113,8 @@ def test_every_seeded_omission_is_in_the_file_with_its_reason(built: Path, world
     (OUTPUT / "omissions.md").write_text("\n".join(lines) + "\n")
     assert missing == []
     assert coverage is not None
-    assert [str(each.reference) for each in coverage.unresolved] == [ABSENT]
+    assert [(str(each.reference), each.answer) for each in coverage.unresolved] == [(ABSENT, Answer.ABSENT), (BRANCH, Answer.UNCHOSEN)]
+    assert [(each.name, [place.object for place in each.places]) for each in coverage.runtimes] == [(RUNTIME, ["CronJob omitted/sandboxed"])]
     (blocked,) = coverage.blocked
     assert (str(blocked.reference), blocked.reason) == (FOREIGN, "these hosts are amd64")
     assert [place.object for place in blocked.places] == ["DaemonSet omitted/arm"]
@@ -143,6 +145,8 @@ def test_a_child_adds_to_what_its_base_lists_and_strict_names_every_surprise(bui
     surprises = [seed for seed in SEEDS if seed.yaml and not seed.runs and "/cron/" not in seed.image]
     assert [seed.what for seed in surprises if seed.image.partition("@")[0].partition(":")[0] not in told] == []
     assert ABSENT in told
+    assert BRANCH in told
+    assert f"RuntimeClass {RUNTIME}" in told
     assert f"{REGISTRY}/cron/job:1" not in told  # the child lists it
     assert "omitted/arm" not in told  # the base blocks it
     assert not (OUTPUT / "child.run").exists()
