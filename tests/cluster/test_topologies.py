@@ -12,7 +12,7 @@ from installer_stub.bundle.reader import Bundle
 from tests.demo.shop import ROOT
 from tests.testbed.cache import Cache
 
-pytestmark = [pytest.mark.cluster, pytest.mark.usefixtures("only_builder")]
+pytestmark = pytest.mark.cluster
 
 # As charts with a quorum have it: never two on one host. A DaemonSet that wants workers alone; what wants a labelled, tainted
 # host; what no host here satisfies; and somebody who wants to leave.
