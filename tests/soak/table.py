@@ -7,6 +7,7 @@ from fnmatch import fnmatchcase
 from tests.soak import (
     certificates,
     clean,
+    engines,
     habits,
     interruptions,
     masters_off,
@@ -28,6 +29,7 @@ SCENARIOS: tuple[Scenario, ...] = (
     *masters_off.scenarios(),
     *torn.scenarios(),
     *certificates.scenarios(),
+    *engines.scenarios(),
     *interruptions.scenarios(),
 )
 ALL = (*SCENARIOS, *interruptions.singles())

@@ -1,0 +1,53 @@
+"""Scenarios of builds whose docker engine is elsewhere."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+from tests.soak.installer import Failed
+from tests.soak.scenario import Desk, Scenario
+from tests.testbed.cache import Cache
+from tests.testbed.internet import Internet
+from tests.testbed.remote_engine import remote_engine
+
+_KUBEFILE = "FROM kubernetes:v1.36.3\nCOPY app.yaml /cluster/manifests/app.yaml\nCMD kubectl apply -f manifests/app.yaml\n"
+_APP = """\
+apiVersion: apps/v1
+kind: DaemonSet
+metadata: {name: web, namespace: default}
+spec:
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}}
+    spec:
+      tolerations: [{operator: Exists}]
+      containers: [{name: web, image: "docker.io/library/busybox:1.36", command: [sleep, "100000"]}]
+"""
+
+
+def scenarios() -> tuple[Scenario, ...]:
+    """All of this file."""
+    return (Scenario("remote-engine", 30, remote),)
+
+
+def remote(desk: Desk) -> None:
+    """A build through tcp://…:2376 with TLS: recorded by a relay, rehearsed there, and nothing is left in that engine."""
+    cache = Cache.default()
+    Internet(cache).up()
+    context = desk.directory / "context"
+    context.mkdir(parents=True, exist_ok=True)
+    (context / "Kubefile").write_text(_KUBEFILE)
+    (context / "app.yaml").write_text(_APP)
+    with remote_engine(cache, desk.directory / "certs") as environment:
+        given = {**os.environ, **environment, "AIRSEAL_CACHE": str(desk.directory / "cache")}
+        words = [sys.executable, "-m", "bundler", "build", "-t", "elsewhere:1.0.0", "-o", str(desk.directory / "elsewhere.run"), "--runtime", "host",
+                 "--accept-publisher-checksums", "--mirrors", str(cache.mirrors), "--docker-config", str(cache.docker_config), "--quiet-period", "15", str(context)]  # fmt: skip
+        done = subprocess.run(words, capture_output=True, text=True, check=False, env=given)
+        (desk.directory / "build.log").write_text(done.stdout + done.stderr)
+        if done.returncode or "a relay in the lab" not in done.stdout + done.stderr:
+            raise Failed(f"exit code {done.returncode}: {(done.stdout + done.stderr)[-1500:]}")
+        left = subprocess.run(["docker", "ps", "-aq"], capture_output=True, text=True, check=True, env=given).stdout.split()
+        if left:
+            raise Failed(f"{len(left)} containers are left in the engine")
