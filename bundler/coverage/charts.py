@@ -81,11 +81,17 @@ class Charts:
         self._branches(chart, result)
 
     def _branches(self, chart: str, result: Scan) -> None:
-        """Add what the chart's texts name, rendered or not."""
-        said = self.connection.run(Command.shell(_IN_PLACE + TEXTS, self.directory, chart), check=False, timeout=_SECONDS)
-        if not said.ok or len(said.stdout) > MOST:
-            why = f"they have more than {MOST >> 20} MiB" if said.ok else said.stderr.strip()[:200]
-            result.unread[f"values and templates of chart {chart}"] = why
+        """Add what the chart's texts name, rendered or not; what cannot be read is noted. Raises HostUnreachable."""
+        what = f"values and templates of chart {chart}"
+        try:
+            said = self.connection.run(Command.shell(_IN_PLACE + TEXTS, self.directory, chart), timeout=_SECONDS)
+        except HostUnreachable:
+            raise
+        except InstallerError as error:
+            result.unread[what] = error.problem[:300]
+            return
+        if len(said.stdout) > MOST:
+            result.unread[what] = f"they have more than {MOST >> 20} MiB"
         result.unchosen += images_of_texts(said.stdout[:MOST], f"chart {chart}")
 
     def _rendered(self, chart: str, release: Release | None, title: str) -> Iterator[Found]:

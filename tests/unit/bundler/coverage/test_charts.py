@@ -23,15 +23,18 @@ class Host:
         self.charts = charts
         self.fails = fails
         self.commands: list[Command] = []
+        self.broken: Exception | None = None  # what reading the chart's texts ends with
 
     def run(self, command: Command, *, check: bool = True, timeout: float | None = None) -> CommandResult:
         self.commands.append(command)
         if "find ." in command.text:
             return CommandResult(0, "\n".join(f"./{path}" if path.endswith(".tgz") else f"./{path}/Chart.yaml" for path in self.charts), "")
-        assert not check
         assert timeout
         if "mktemp" in command.text:
+            if self.broken:
+                raise self.broken
             return CommandResult(0, "\x1evalues.yaml\x1dimage: a/branch:1\n", "")
+        assert not check
         chart = next(path for path in sorted(self.charts, key=len, reverse=True) if path in command.text)
         if " show " in command.text:
             return CommandResult(0 if self.charts[chart] else 1, self.charts[chart], "no chart")
@@ -50,6 +53,15 @@ def test_what_no_value_chose_is_kept_apart() -> None:
     result = scanned(Host({"charts/web": "name: web\nversion: 1.2.0\n"}), WEB)
     assert [(each.text, each.place.object) for each in result.unchosen] == [("a/branch:1", "chart charts/web: values.yaml")]
     assert "a/branch:1" not in {each.text for each in result.found}
+
+
+def test_texts_that_cannot_be_read_are_noted_and_a_host_that_is_gone_ends_it() -> None:
+    host = Host({"charts/web": "name: web\nversion: 1.2.0\n"})
+    host.broken = ClusterError("it took too long")
+    assert scanned(host, WEB).unread == {"values and templates of chart charts/web": "it took too long"}
+    host.broken = HostUnreachable("build", "it does not answer")
+    with pytest.raises(HostUnreachable):
+        scanned(host, WEB)
 
 
 def news(result: Scan) -> list[tuple[str, str, Certainty]]:
