@@ -2,12 +2,14 @@
 
 They run in two processes side by side (``-n 2 --dist loadfile --no-loadscope-reorder``) or one after the other. The tests of a
 module stay in one process, and a bed's name belongs to one module. ORDER is that in which modules begin, those that take
-longest first. What is made once for all is made by whichever process comes first, while the other waits. Each bed has a subnet
-and a bridge of its own, so that what one lane sniffs is nothing of the other's.
+longest first, but not two at a time that have three masters each. What is made once for all is made by whichever process
+comes first, while the other waits. Each bed has a subnet and a bridge of its own, so that what one lane sniffs is nothing of
+the other's.
 """
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -32,10 +34,15 @@ INSTALL_TIMEOUT = 900
 
 # The second is one that does without the artifact: it runs while the first one makes it. What is not named here comes last.
 ORDER = (
-    "test_main_job", "test_clients", "test_any_master", "test_three_masters", "test_never_a_wipe", "test_reset", "test_interruptions",
+    "test_main_job", "test_clients", "test_any_master", "test_reset", "test_interruptions", "test_three_masters", "test_never_a_wipe",
     "test_bad_builds", "test_coverage", "test_values", "test_topologies", "test_site_record", "test_late_operators", "test_reboot", "test_rehearsal", "test_undo",
     "test_conformance", "test_recorder", "test_bad_sites", "test_bed",
 )  # fmt: skip
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add ours."""
+    parser.addoption("--kept-steps", action="store_true", help="take what builds recorded and rehearsed before this run, of the same inputs: for work on one module")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -83,14 +90,18 @@ def install(run: Path, bed: TestBed, kubeconfig: Path, *more: str) -> subprocess
 
 
 @pytest.fixture(scope="session")
-def cache() -> Cache:
+def cache(testrun_uid: str, request: pytest.FixtureRequest) -> Cache:
     """The test bed's cache, with a Docker Engine that answers, the internet up, and what a machine makes once.
 
     On a fresh machine that is half an hour (Kubernetes, a portable Python); the time limits of the tests are for what follows.
+    What was recorded and rehearsed before is put out of it: a run that takes a result of an earlier one has shown nothing.
     """
     OUTPUT.mkdir(parents=True, exist_ok=True)
-    cache = Cache.default()
+    cache, begun = Cache.default(), OUTPUT / ".run.begun"
     with locked(OUTPUT / ".cache.lock"):
+        if not request.config.getoption("--kept-steps", default=False) and not (begun.exists() and begun.read_text() == testrun_uid):
+            shutil.rmtree(cache_directory(None) / "steps", ignore_errors=True)
+            begun.write_text(testrun_uid)
         engine(cache)
         Internet(cache).up()
         stub_runtime(cache_directory(None), "auto", console())
