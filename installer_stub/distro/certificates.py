@@ -29,6 +29,8 @@ LEAVES: Final = {
     "etcd/healthcheck-client": "etcd-healthcheck-client",
 }
 MASTERS_CONFIGS: Final = ("admin", "controller-manager", "scheduler")
+# Files of every master that has joined; ``certs renew`` makes each of them anew.
+MASTERS_FILES: Final = (*(f"{PKI}/{name}.crt" for name in LEAVES), *(f"{paths.CONFIGURATION}/{name}.conf" for name in MASTERS_CONFIGS))
 # What reads its certificate once, at its start. etcd reads its own at every handshake.
 RESTARTED: Final = ("kube-apiserver", "kube-controller-manager", "kube-scheduler")
 

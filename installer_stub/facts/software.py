@@ -41,6 +41,7 @@ class Membership:
     joined: bool  # kubeadm has made it a member
     server: str  # the API server it talks to, where it has joined
     leaving: bool = False  # its reset was begun and has not ended
+    complete: bool = False  # our record says that its init or join has ended
 
     @property
     def ours(self) -> bool:
@@ -61,8 +62,8 @@ def parse_membership(stdout: str) -> Membership:
             marker = _object(rest)
         elif first == "record":
             record = parse_record(rest.encode())
-    leaving = record is not None and record.stage is Stage.LEAVING
-    return Membership(str(marker.get("cluster", "")), str(marker.get("bundle", "")), joined, server, leaving)
+    stage = record.stage if record is not None else None
+    return Membership(str(marker.get("cluster", "")), str(marker.get("bundle", "")), joined, server, stage is Stage.LEAVING, stage is Stage.MEMBER)
 
 
 def parse_engines(stdout: str) -> tuple[str, ...]:

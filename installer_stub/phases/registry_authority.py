@@ -11,7 +11,7 @@ from typing import Final
 from cryptography import x509
 
 from installer_stub.distro.paths import CA_KEY
-from installer_stub.errors import InstallerError
+from installer_stub.errors import HostError, InstallerError
 from installer_stub.host.command import Command
 from installer_stub.host.connection import Connection
 from installer_stub.host.model import Role
@@ -58,6 +58,11 @@ class Held:
     clock: int = 0  # seconds of Unix time
 
     @property
+    def is_torn(self) -> bool:
+        """Whether the CA's key is there without a certificate that can be read, and nothing is under way that would explain it."""
+        return bool(self.key) and self.certificate is None and not self.has_next
+
+    @property
     def is_switching(self) -> bool:
         """Whether it was cut while it took the next CA for the present one."""
         return self.has_next and self.certificate is None
@@ -89,7 +94,7 @@ def survey(context: Context) -> dict[str, Held]:
 def known(context: Context, held: Mapping[str, Held]) -> x509.Certificate | None:
     """Return the CA whose key a master has; None if there never was one.
 
-    Raises InstallerError for a CA without its key, which hosts may trust, and for two of them: no other is made instead.
+    Raises HostError for a CA without its key or certificate, which hosts may trust, InstallerError for two of them: no other is made instead.
     """
     whole = {
         public_key(found.certificate): found.certificate
@@ -107,9 +112,17 @@ def known(context: Context, held: Mapping[str, Held]) -> x509.Certificate | None
     if whole:
         return next(iter(whole.values()))
     lost = [host.address for host in context.reachable() if _knows(held[host.address])]
+    torn = [host.address for host in masters(context) if held[host.address].is_torn]
+    if torn and lost:  # where nobody trusts it its making was cut, and it is made anew
+        raise HostError(
+            ", ".join(torn),
+            f"{CERTIFICATE}, the certificate of the site registry's CA, is torn or gone; its key is there",
+            f"put it back: cp {REGISTRY_CA} {CERTIFICATE} (of two certificates in it only the last); then run the same command again",
+        )
     if lost:
-        raise InstallerError(
-            f"{', '.join(lost)}: the site registry's CA is known here, but its key is on none of the masters that were named",
+        raise HostError(
+            ", ".join(lost),
+            "the site registry's CA is known here, but its key is on none of the masters that were named",
             f"name every master of the site with --master; or put {REGISTRY_AUTHORITY} back on one of them from a backup; or, if "
             f"that key is lost for good, have another CA made: rm -rf {REGISTRY_CA} {REGISTRY_AUTHORITY} on every host",
         )

@@ -1,4 +1,4 @@
-"""Certificates of a cluster that is there already: those that end soon, and a clock that does not fit to them."""
+"""Certificates of a cluster that is there already: torn ones, those that end soon, and a clock that does not fit to them."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ import time
 from collections.abc import Iterator
 from typing import Final
 
+from installer_stub.distro.certificates import MASTERS_FILES
 from installer_stub.facts.certificates import Certificate, earliest
 from installer_stub.facts.gather import HostFacts
-from installer_stub.preflight.finding import Finding, Site, warning
+from installer_stub.host.model import Role
+from installer_stub.preflight.finding import Finding, Site, fatal, warning
 
 SOON: Final = 60 * 86400.0  # seconds
 _RENEW: Final = "certs renew, with the same hosts; on the host: journalctl -u airseal-keep says why it was not renewed"
@@ -20,13 +22,24 @@ def ends_soon(certificate: Certificate, now: float) -> bool:
     return not certificate.problem and certificate.ends - now < min(SOON, life / 4)
 
 
+def torn(site: Site) -> Iterator[Finding]:
+    """Kubernetes' own certificates of a master that is complete: without one of them the cluster answers, and something in it fails."""
+    for host, facts in site.each():
+        if host.role is not Role.MASTER or not facts.membership.complete or not facts.certificates:  # none at all: nobody could tell
+            continue
+        whole = {each.path for each in facts.certificates if not each.problem}
+        bad = [path for path in MASTERS_FILES if path not in whole]
+        if bad:
+            yield fatal(host.address, f"{', '.join(bad)}: torn, empty or gone", "certs renew, with the same hosts, makes it anew; then run the same command again")
+
+
 def ends(site: Site) -> Iterator[Finding]:
     """Hosts renew at half of a certificate's life, so one with less than a quarter left says that something fails."""
     for host, facts in site.each():
         if not facts.membership.ours:
             continue
         for each in facts.certificates:
-            if each.problem:
+            if each.problem and each.path not in MASTERS_FILES:
                 yield warning(host.address, f"{each.path}: {each.problem}", "compare it with that of another host")
         first = earliest(each for each in facts.certificates if ends_soon(each, _now(facts)))
         if first is not None:

@@ -53,6 +53,7 @@ ALL_CHECKS: tuple[Check, ...] = (
     proxies.dropins,
     recorded.recorded,
     runtime_config.runtime_config,
+    certificates.torn,
     certificates.ends,
     certificates.clock,
 )

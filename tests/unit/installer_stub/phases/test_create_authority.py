@@ -138,6 +138,19 @@ def test_a_ca_whose_key_is_gone_is_an_error_and_never_another_ca(hosts: Hosts, g
     assert {address: (host.files, host.changes) for address, host in hosts.items()} == before
 
 
+def test_a_ca_whose_certificate_is_torn_is_told_from_one_whose_key_is_gone(hosts: Hosts) -> None:
+    run(hosts)
+    whole = hosts[M1].files[CERTIFICATE]
+    for address in (M1, M2):
+        hosts[address].files[CERTIFICATE] = whole[: len(whole) // 2]
+    with pytest.raises(HostError, match=f"{M1}, {M2}: {CERTIFICATE}.* is torn or gone; its key is there") as caught:
+        CreateAuthority().is_needed(make_context(PLAN, hosts))
+    assert f"cp {REGISTRY_CA} {CERTIFICATE}" in caught.value.remedy
+    hosts[M2].files[CERTIFICATE] = hosts[M2].files[REGISTRY_CA]
+    run(hosts)
+    assert hosts[M1].files[CERTIFICATE] == whole, "one that has it is enough"
+
+
 def test_masters_of_two_sites_are_told_apart(hosts: Hosts, tmp_path: Path) -> None:
     other = registry_hosts(PLAN, tmp_path / "other")
     run(hosts)

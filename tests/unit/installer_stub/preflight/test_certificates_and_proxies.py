@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from installer_stub.distro.certificates import MASTERS_FILES
 from installer_stub.distro.containerd import CONFIG
 from installer_stub.facts.certificates import Certificate
 from installer_stub.facts.proxies import Proxies
@@ -34,7 +35,7 @@ def certificate(ends: float, *, life: float = 3 * 365, authority: bool = False) 
         (certificate(20, life=30), ""),  # a short life is no fault
         (certificate(5, life=30), "ends in 5.0 days"),
         (certificate(30, life=3650, authority=True), "plan a new cluster"),
-        (Certificate("/etc/kubernetes/pki/apiserver.crt", 0, 0, problem="no certificate: torn"), "no certificate: torn"),
+        (Certificate("/etc/airseal/registry.crt", 0, 0, problem="no certificate: torn"), "no certificate: torn"),
     ],
 )
 def test_an_end_that_comes_is_a_warning(found: Certificate, words: str) -> None:
@@ -42,6 +43,28 @@ def test_an_end_that_comes_is_a_warning(found: Certificate, words: str) -> None:
     assert [each.severity for each in findings] == ([Severity.WARNING] if words else [])
     assert all(words in str(each) for each in findings)
     assert list(certificates.ends(site(certificates=(found,)))) == []  # of a cluster that is not ours
+
+
+WHOLE = tuple(replace(certificate(700), path=path) for path in MASTERS_FILES)
+COMPLETE = replace(OURS, complete=True)
+
+
+@pytest.mark.parametrize("path", MASTERS_FILES)
+def test_a_torn_certificate_of_a_complete_master_forbids_and_names_what_makes_it_anew(path: str) -> None:
+    rest = tuple(each for each in WHOLE if each.path != path)
+    torn = Certificate(path, 0, 0, problem="no certificate: torn")
+    for found in ((*rest, torn), rest):  # an empty file, and one that is gone, are told of by nobody
+        (finding,) = certificates.torn(site(membership=COMPLETE, certificates=found))
+        assert (finding.severity, path in finding.problem) == (Severity.FATAL, True)
+        assert "certs renew" in finding.remedy
+    # kubeadm was killed at it, as far as anybody knows: the phases go on from there.
+    assert list(certificates.torn(site(membership=OURS, certificates=(*rest, torn)))) == []
+    assert list(certificates.ends(site(membership=COMPLETE, certificates=(*rest, torn)))) == []
+
+
+def test_certificates_that_nobody_could_read_are_not_taken_for_gone() -> None:
+    assert list(certificates.torn(site(membership=COMPLETE, certificates=WHOLE))) == []
+    assert list(certificates.torn(site(membership=COMPLETE, certificates=()))) == []
 
 
 def test_a_clock_before_the_beginning_is_a_warning() -> None:
