@@ -84,6 +84,8 @@ class Damage:
 KEEP = "cp -a {0} /dev/shm/kept; "
 BACK = "rm -rf {0}; cp -a /dev/shm/kept {0}; rm -rf /dev/shm/kept"
 STATE = "/var/lib/airseal"
+CLIENT = "/etc/kubernetes/pki/apiserver-kubelet-client.crt"
+ETCD = "/etc/kubernetes/pki/etcd/healthcheck-client.crt"
 
 DAMAGES = {
     "the record of membership is gone from a master": Damage("m2", f"rm -f {STATE}/member {STATE}/membership.json"),
@@ -101,6 +103,9 @@ DAMAGES = {
         KEEP.format("/etc/kubernetes/pki/ca.crt") + "cat /etc/kubernetes/pki/front-proxy-ca.crt >> /etc/kubernetes/pki/ca.crt",
         BACK.format("/etc/kubernetes/pki/ca.crt"),
     ),
+    "a certificate that the API server calls kubelets with is cut in half": Damage("m1", f"{KEEP.format(CLIENT)}truncate -s 500 {CLIENT}", BACK.format(CLIENT)),
+    "a certificate of etcd is empty": Damage("m2", f"{KEEP.format(ETCD)}: > {ETCD}", BACK.format(ETCD)),
+    "the certificate of the registry's CA is cut in half": Damage("m1", f"truncate -s 100 {STATE}/registry-authority/ca.crt"),
     "a probe's program is not there": Damage("n1", "mv /usr/bin/sha256sum /usr/bin/sha256sum.away", "mv /usr/bin/sha256sum.away /usr/bin/sha256sum"),
 }
 

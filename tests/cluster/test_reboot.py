@@ -142,6 +142,9 @@ def test_a_cluster_that_slept_past_all_its_certificates_comes_back(site: Site) -
 def test_what_is_torn_of_a_masters_certificates_is_made_anew_with_the_command_that_is_printed(site: Site) -> None:
     """The API server does not start with half a certificate, and kubeadm renews none that it cannot read."""
     master = site.bed.masters[0]
+    master.run("cd /etc/kubernetes/pki; truncate -s 500 apiserver-kubelet-client.crt")
+    refused = site.install()  # the cluster answers, and nobody could look into a pod
+    assert (refused.returncode, "certs renew" in refused.stderr) == (5, True), refused.stdout + refused.stderr
     master.run("cd /etc/kubernetes/pki; truncate -s 100 apiserver.crt; rm front-proxy-client.key; : > ../scheduler.conf; pkill kube-apiserver; sleep 3")
     renewed = certs(site, "renew")
     assert renewed.returncode == 0, renewed.stdout + renewed.stderr
