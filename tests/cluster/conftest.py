@@ -32,10 +32,10 @@ from tests.testbed.sniffer import Sniffer
 OUTPUT = ROOT / "build" / "cluster-tests"
 INSTALL_TIMEOUT = 900
 
-# The second is one that does without the artifact: it runs while the first one makes it. What is not named here comes last.
+# The second to the fourth do without the artifact: they run while the first one makes it. What is not named here comes last.
 ORDER = (
-    "test_main_job", "test_clients", "test_any_master", "test_reset", "test_interruptions", "test_three_masters", "test_never_a_wipe",
-    "test_bad_builds", "test_coverage", "test_values", "test_topologies", "test_site_record", "test_late_operators", "test_reboot", "test_rehearsal", "test_undo",
+    "test_main_job", "test_clients", "test_coverage", "test_topologies", "test_any_master", "test_reset", "test_interruptions", "test_three_masters",
+    "test_never_a_wipe", "test_bad_builds", "test_values", "test_site_record", "test_late_operators", "test_reboot", "test_rehearsal", "test_undo",
     "test_conformance", "test_recorder", "test_bad_sites", "test_bed",
 )  # fmt: skip
 
