@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from installer_stub.errors import ClusterError
 from installer_stub.kube.kubectl import Kubectl
+from installer_stub.kube.pods import ready_condition
 
 CONTROL_PLANE: Final = "node-role.kubernetes.io/control-plane"  # kubeadm's phase mark-control-plane
 
@@ -49,7 +50,7 @@ def parse_nodes(items: Iterable[Mapping[str, Any]]) -> tuple[NodeFact, ...]:
 
 def _node(item: Mapping[str, Any]) -> NodeFact:
     status = item["status"]
-    ready = any(each.get("type") == "Ready" and each.get("status") == "True" for each in status.get("conditions") or [])
+    ready = (ready_condition(item) or {}).get("status") == "True"
     info = status.get("nodeInfo") or {}
     return NodeFact(
         name=str(item["metadata"]["name"]),

@@ -74,9 +74,9 @@ def pod_reason(pod: Object) -> str:
         reason = _container_reason(each)
         if reason:
             return reason
-    for each in status.get("conditions") or []:
-        if each.get("type") == "PodScheduled" and each.get("status") == "False":
-            return f"not scheduled: {each.get('message') or each.get('reason')}"
+    scheduled = condition_of(pod, "PodScheduled")
+    if scheduled is not None and scheduled.get("status") == "False":
+        return f"not scheduled: {scheduled.get('message') or scheduled.get('reason')}"
     for each in container_statuses(pod):
         if (each.get("state") or {}).get("running") and not each.get("ready"):
             return f"container {each.get('name')} runs but is not ready"

@@ -13,7 +13,7 @@ from typing import Any, Final
 from installer_stub.bundle.model import ImageLock
 from installer_stub.bundle.reasons import Gone, Recorded, Scanned, namespace_of
 from installer_stub.kube.owners import by_uid, owner_name
-from installer_stub.kube.pods import pod_reason, pods_of
+from installer_stub.kube.pods import condition_of, pod_reason, pods_of
 from installer_stub.kube.workloads import Unready, node_reason
 
 Object = Mapping[str, Any]
@@ -101,5 +101,5 @@ def _is_away(pod: Object, away: Container[str]) -> bool:
     node = (pod.get("spec") or {}).get("nodeName")
     if node:
         return str(node) in away
-    conditions = (pod.get("status") or {}).get("conditions") or []
-    return any(each.get("type") == "PodScheduled" and each.get("status") == "False" for each in conditions)
+    scheduled = condition_of(pod, "PodScheduled")
+    return scheduled is not None and scheduled.get("status") == "False"

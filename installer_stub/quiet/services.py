@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
+from installer_stub.kube.pods import condition_of
 from installer_stub.kube.workloads import Unready
 
 Object = Mapping[str, Any]
@@ -47,8 +48,7 @@ def _silent(item: Object, answering: frozenset[tuple[str, str]]) -> Iterable[tup
 
 
 def _unavailable(item: Object) -> Iterable[tuple[str, Unready]]:
-    conditions = (item.get("status") or {}).get("conditions") or []
-    said = next((each for each in conditions if each.get("type") == "Available"), None)
+    said = condition_of(item, "Available")
     if said is None or said.get("status") != "True":
         why = (said or {}).get("message") or (said or {}).get("reason") or "nobody has said that it is available"
         namespace = str(((item.get("spec") or {}).get("service") or {}).get("namespace") or "")
