@@ -7,13 +7,13 @@ fetched: what its registry has is said, once, and whoever reads it lists it or k
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Final
 
 import yaml
 
 from bundler.coverage.candidates import Certainty, Found
 from bundler.coverage.text import images_in
-from bundler.coverage.walk import images_of
+from bundler.coverage.walk import YAML_LOADER, images_of
 from installer_stub.bundle.reasons import Scanned
 
 MOST: Final = 8 << 20  # characters of all texts of a chart
@@ -21,7 +21,6 @@ _FILE: Final = 256 << 10  # bytes of one text: the largest charts' values have 1
 _UNPACKED: Final = 256 << 20  # bytes of an archive that are unpacked
 _BEGINS: Final = "\x1e"  # a name; no YAML has these two
 _ENDS: Final = "\x1d"  # of the name
-_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 # $1: a chart's directory or archive. Charts in it may be archives themselves.
 TEXTS: Final = f"""\
 work=$(mktemp -d) || exit 1
@@ -53,7 +52,7 @@ def images_of_texts(said: str, title: str) -> Iterator[Found]:
 
 def _of_values(text: str, subject: str) -> Iterator[Found]:
     try:
-        documents = [each for each in yaml.load_all(text, _Loader) if isinstance(each, dict)]
+        documents = [each for each in yaml.load_all(text, YAML_LOADER) if isinstance(each, dict)]
     except (yaml.YAMLError, ValueError, RecursionError, TypeError):
         return  # helm says so, too, and louder
     for document in documents:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Final
@@ -60,8 +60,7 @@ def gather(found: Iterable[Found]) -> tuple[dict[Reference, Candidate], tuple[Fo
         candidate = candidates.setdefault(reference, Candidate(reference, each.certainty))
         candidate.certainty = max(candidate.certainty, each.certainty)
         places.setdefault(reference, set()).add(each.place)
-    for candidate in candidates.values():  # the same ones, in whatever order the API listed them
-        candidate.places = sorted(places[candidate.reference], key=str)[:MAX_PLACES]
+    _put(places, candidates)
     return candidates, tuple(unreadable)
 
 
@@ -71,14 +70,22 @@ def tags_of(found: Iterable[Found], listed: Iterable[tuple[str, Reference]]) -> 
     Whoever has read such a name asks for ``name:tag`` one day, and at a site nobody else could answer.
     """
     tags: dict[Reference, Candidate] = {}
-    for text, place in [*((each.text, each.place) for each in found), *((str(reference), None) for _, reference in listed)]:
+    places: dict[Reference, set[Scanned]] = {}
+    named = [*((each.text, each.place) for each in found), *((str(reference), None) for _, reference in listed)]
+    for text, place in sorted(named, key=lambda each: each[0]):  # of two digests of one tag always the same one
         try:
             whole = Reference.parse(text)
         except RegistryError:
             continue
         if whole.tag is not None and whole.digest is not None:
             tag = Reference(whole.repository, whole.tag, None)
-            candidate = tags.setdefault(tag, Candidate(recorded_name(text), Certainty.TEXT))
-            if place is not None and place not in candidate.places and len(candidate.places) < MAX_PLACES:
-                candidate.places.append(place)
+            tags.setdefault(tag, Candidate(recorded_name(text), Certainty.TEXT))
+            places.setdefault(tag, set()).update([] if place is None else [place])
+    _put(places, tags)
     return tags
+
+
+def _put(places: Mapping[Reference, Collection[Scanned]], candidates: Mapping[Reference, Candidate]) -> None:
+    """Give each candidate the first of its places: the same ones, in whatever order the API listed them."""
+    for reference, candidate in candidates.items():
+        candidate.places = sorted(places[reference], key=str)[:MAX_PLACES]

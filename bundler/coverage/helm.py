@@ -12,17 +12,16 @@ import json
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 import yaml
 
 from bundler.coverage.candidates import Found
-from bundler.coverage.walk import Object, images_of, object_name
+from bundler.coverage.walk import YAML_LOADER, Object, images_of, object_name
 
 MAX_RELEASE: Final = 64 << 20  # bytes of JSON: a Secret holds 1 MiB, and text shrinks to a tenth
 MAX_MANIFEST: Final = 16 << 20  # characters of all that a release makes
 _GZIP: Final = 16 + zlib.MAX_WBITS
-_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +99,7 @@ def images_of_release(release: Release) -> Iterator[Found]:
 def documents(text: str) -> Iterator[Object]:
     """Yield the objects of a YAML stream, lists taken apart. Raises UnreadableReleaseError."""
     try:
-        for document in yaml.load_all(text, _Loader):
+        for document in yaml.load_all(text, YAML_LOADER):
             if isinstance(document, Mapping):
                 items = document.get("items") if str(document.get("kind", "")).endswith("List") else None
                 yield from (item for item in items if isinstance(item, Mapping)) if isinstance(items, list) else (document,)

@@ -30,7 +30,7 @@ _VERSIONS: Final = ("tag", "imageTag", "newTag", "version", "digest")
 _SKIPPED: Final = frozenset({"status", "managedFields", "caBundle", "ownerReferences", "uid", "resourceVersion", "finalizers"})
 _APPLIED: Final = frozenset({"kubectl.kubernetes.io/last-applied-configuration", "objectset.rio.cattle.io/applied"})
 _SIMPLE: Final = re.compile(r"[a-z0-9][a-z0-9._-]*")
-_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+YAML_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def object_name(item: Object) -> str:
@@ -161,7 +161,7 @@ class _Walk:
 
     def _document(self, text: str, path: str, depth: int) -> Iterator[Found]:
         try:
-            documents = [document for document in yaml.load_all(text, _Loader) if isinstance(document, (Mapping, list))]
+            documents = [document for document in yaml.load_all(text, YAML_LOADER) if isinstance(document, (Mapping, list))]
         except (yaml.YAMLError, ValueError, RecursionError, TypeError):
             return  # a template or a program; its words were looked at
         inside = _Walk(self.subject, self.nodes)
