@@ -47,6 +47,7 @@ from installer_stub.phases.settle import declared_on, runner_of
 from installer_stub.phases.start_agents import start_agents, working
 from installer_stub.plan.decide import build_plan
 from installer_stub.plan.model import ImageSource, Plan
+from installer_stub.quiet.declared import Declared
 from installer_stub.quiet.diagnosis import diagnosed
 from installer_stub.quiet.judge import Wishes
 from installer_stub.quiet.settle import Settled, Settling, settle
@@ -116,7 +117,8 @@ def record(
                     context.secrets.extend(secrets)
                     start_agents(context)
                     run(RECORD if settings.topology == ONE_HOST else RECORD_TOPOLOGY, context)
-                settled = _settle(connection, plan, recorder, settings, reporter)
+                declared = declared_on(connection, plan)
+                settled = _settle(connection, plan, declared, recorder, settings=settings, reporter=reporter)
             pods = kubectl.items(KINDS, "--all-namespaces")
             events: tuple[Object, ...] = kubectl.items("events", "--all-namespaces")
         used = usage(pods, events)
@@ -126,7 +128,7 @@ def record(
         for line in pull_failures(recorder, wanted=used.reasons):
             reporter.step(line)
         charts = Charts(connection, plan.cluster_directory)
-        covered = cover(recorder, kubectl, used, lists, known=by_uid(pods), strict=settings.strict, reporter=reporter, charts=charts, excused=declared_on(connection, plan).excused)
+        covered = cover(recorder, kubectl, used, lists, known=by_uid(pods), strict=settings.strict, reporter=reporter, charts=charts, excused=declared.excused)
         snapshot = recorder.finish()
         lock = lock_of(snapshot, blobs, settings.platforms, covered.reasons)
         check_coverage(pods, used, lock)
@@ -170,14 +172,13 @@ def _wanted(connection: Connection) -> Collection[Reference]:
     return usage(Kubectl(connection).items(KINDS, "--all-namespaces"), ()).reasons
 
 
-def _settle(connection: Connection, plan: Plan, recorder: Recorder, settings: Settings, reporter: Reporter) -> Settled:
+def _settle(connection: Connection, plan: Plan, declared: Declared, recorder: Recorder, *, settings: Settings, reporter: Reporter) -> Settled:
     """Wait until everything is ready and nothing happens any more: what a site waits for, and that nothing is pulled."""
 
     def since_last_pull() -> float:
         return 0.0 if recorder.in_flight else time.monotonic() - recorder.last_activity
 
     reporter.step("waiting until everything is ready and nothing happens any more")
-    declared = declared_on(connection, plan)
     wishes = Wishes(settings.quiet_period, excused=declared.excused)
     runs = runner_of(connection, plan)
     settled = settle(Settling(Kubectl(connection), settings.settle_timeout, wishes, reporter, declared, runs, since_last_pull, secrets=secrets_of(settings.values.effective.secrets)))

@@ -17,7 +17,6 @@ from installer_stub.options import POD_CIDR, SERVICE_CIDR
 _AT_A_TIME: Final = 4
 
 
-
 @dataclass(frozen=True, slots=True)
 class Choices:
     """What an operator of these hosts would have chosen, the first master first."""
