@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import codecs
-import secrets
 import tarfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Final, Self
 
-from bundler.cluster.container import TemporaryNetwork, uninterrupted
+from bundler.cluster.container import TemporaryNetwork
 from bundler.cluster.exec_channel import ExecChannel
-from bundler.cluster.lease import until_its_end
 from bundler.engine import Engine, docker_errors
 from bundler.errors import ClusterFailed
+from bundler.lab.attendant import Attendant
 from installer_stub.host.exchange import NO_STATUS
 
 DIRECTORY: Final = "/site"
@@ -29,38 +27,26 @@ class Operator:
     """Runs programs in the container, one at a time. It is gone when the ``with`` ends."""
 
     def __init__(self, engine: Engine, image: str, network: TemporaryNetwork, files: bytes) -> None:
-        self._engine, self._image, self._network, self._files = engine, image, network, files
-        self.name = f"{network.name}-operator-{secrets.token_hex(2)}"
-        self._id = ""
+        self._engine, self._network, self._files = engine, network, files
+        self._container = Attendant(engine, image, network, "operator", volumes=[DIRECTORY], leased=not network.keep)
 
     def __enter__(self) -> Self:
-        api = self._engine.client.api
         try:
             with docker_errors("docker cannot start the lab's operator"):
-                endpoint = api.create_networking_config({self._network.name: api.create_endpoint_config()})  # type: ignore[arg-type]
-                stays = "exec sleep infinity" if self._network.keep else until_its_end()
-                made: dict[str, Any] = api.create_container(
-                    self._image, command=["/bin/sh", "-c", stays], name=self.name, hostname="operator", labels=self._network.labels,
-                    volumes=[DIRECTORY], host_config=api.create_host_config(init=True), networking_config=endpoint,
-                )  # fmt: skip
-                self._id = made["Id"]
-                api.put_archive(self._id, "/", self._files)
-                api.start(self._id)
-            if not self._network.keep:
-                self._network.lease.hold(self._id)
+                self._container.start(self._files)
         except BaseException:
-            self._remove()
+            self._container.remove()
             raise
         return self
 
     def __exit__(self, *_: object) -> None:
         if not self._network.keep:
-            self._remove()
+            self._container.remove()
 
     def bring(self, file: Path, moved: Callable[[int, int], None]) -> str:
         """Copy an executable into the container and return where it is. ``moved`` gets further bytes, and all of them."""
         with docker_errors(f"{file.name} cannot be copied into the lab"):
-            self._engine.client.api.put_archive(self._id, DIRECTORY, _tar(file, moved))
+            self._engine.client.api.put_archive(self._container.id, DIRECTORY, _tar(file, moved))
         return f"{DIRECTORY}/{file.name}"
 
     def run(self, argv: Sequence[str], line: Callable[[str], None], *, timeout: float) -> int:
@@ -74,7 +60,7 @@ class Operator:
                     line(text)
 
         with docker_errors(f"docker cannot run {argv[0]} in the lab"):
-            channel = ExecChannel(self._engine.client.api, self._id, words)
+            channel = ExecChannel(self._engine.client.api, self._container.id, words)
         try:
             channel.shutdown_write()
             errors = threading.Thread(target=tell, args=(channel.recv_stderr,), name="operator-stderr")
@@ -87,15 +73,6 @@ class Operator:
         if status == NO_STATUS:
             raise ClusterFailed(f"{argv[0]} in the lab ended and nobody knows how", "see whether the docker engine was restarted, then build again")
         return status
-
-    def _remove(self) -> None:
-        import docker.errors
-
-        if self._id:
-            self._network.lease.drop(self._id)
-            with uninterrupted(), suppress(docker.errors.APIError):
-                self._engine.client.api.remove_container(self._id, force=True, v=True)
-            self._id = ""
 
 
 def _lines(pieces: Iterator[bytes]) -> Iterator[str]:

@@ -7,7 +7,6 @@ the hosts' own TLS: the relay has neither the recorder's key nor its login, and 
 
 from __future__ import annotations
 
-import secrets
 import socket
 import tempfile
 import threading
@@ -15,13 +14,13 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import closing, suppress
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Final, Self
 
-from bundler.cluster.container import TemporaryNetwork, uninterrupted
+from bundler.cluster.container import TemporaryNetwork
 from bundler.cluster.exec_channel import ExecChannel
-from bundler.cluster.lease import until_its_end
 from bundler.engine import Engine, docker_errors
 from bundler.errors import ClusterFailed
+from bundler.lab.attendant import Attendant
 from bundler.lab.keys import KeyPair, host_files
 from installer_stub.errors import InstallerError
 from installer_stub.host.exchange import Channel
@@ -44,13 +43,18 @@ class Relay:
     """Up while the ``with`` lasts. ``address`` is where hosts of the network reach it."""
 
     def __init__(self, engine: Engine, image: str, network: TemporaryNetwork) -> None:
-        self._engine, self._image, self._network = engine, image, network
+        self._engine = engine
+        self._container = Attendant(engine, image, network, "recorder")  # always leased: it never outlives its build
         self._keys = KeyPair.make(), KeyPair.make()  # the host's own, and ours
         self._places = threading.BoundedSemaphore(_MOST)
         self._reached: Reached | None = None
         self._wire: _Wire | None = None
         self._target = ("", 0)
-        self._id = self.address = ""
+
+    @property
+    def address(self) -> str:
+        """Where hosts of the network reach it; empty until it is up."""
+        return self._container.address
 
     @property
     def alive(self) -> bool:
@@ -61,9 +65,9 @@ class Relay:
         """Raises DockerError, ClusterFailed; nothing is left then."""
         try:
             with docker_errors("docker cannot start the relay to the recorder"):
-                self._start()
+                self._container.start(host_files(*self._keys))
         except BaseException:
-            self._remove()
+            self._container.remove()
             raise
         return self
 
@@ -72,13 +76,13 @@ class Relay:
             self._reached.close()
         if self._wire is not None:
             self._wire.close()
-        self._remove()
+        self._container.remove()
 
     def forward(self, target: tuple[str, int]) -> None:
         """Let what hosts connect to ``address``, PORT, come out as connections to ``target`` of this machine. Raises ClusterFailed."""
         self._target = target
         with docker_errors("docker cannot run the relay's sshd"):
-            self._wire = _Wire(ExecChannel(self._engine.client.api, self._id, ["/bin/sh", "-c", _SSHD]))
+            self._wire = _Wire(ExecChannel(self._engine.client.api, self._container.id, ["/bin/sh", "-c", _SSHD]))
         try:
             self._reached = greet(Host(self.address, Role.MASTER), self._wire)
             key = self._reached.key
@@ -98,30 +102,6 @@ class Relay:
             file.write_bytes(self._keys[1].private)
             login = Login((str(file),), agent=False)
             authenticate(reached, login, load_identities(login))
-
-    def _start(self) -> None:
-        api = self._engine.client.api
-        endpoint = api.create_networking_config({self._network.name: api.create_endpoint_config()})  # type: ignore[arg-type]
-        name = f"{self._network.name}-recorder-{secrets.token_hex(2)}"
-        made: dict[str, Any] = api.create_container(
-            self._image, command=["/bin/sh", "-c", until_its_end()], name=name, hostname="recorder", labels=self._network.labels,
-            host_config=api.create_host_config(init=True), networking_config=endpoint,
-        )  # fmt: skip
-        self._id = made["Id"]
-        api.put_archive(self._id, "/", host_files(*self._keys))
-        api.start(self._id)
-        self._network.lease.hold(self._id)
-        found = api.inspect_container(self._id)
-        self.address = str(found["NetworkSettings"]["Networks"][self._network.name]["IPAddress"])
-
-    def _remove(self) -> None:
-        import docker.errors
-
-        if self._id:
-            self._network.lease.drop(self._id)
-            with uninterrupted(), suppress(docker.errors.APIError):
-                self._engine.client.api.remove_container(self._id, force=True, v=True)
-            self._id = ""
 
     def _take(self, channel: Channel) -> None:
         if not self._places.acquire(blocking=False):
