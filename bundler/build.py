@@ -41,7 +41,7 @@ from bundler.steps.numbered import Numbered
 from bundler.steps.recorded import Recorded
 from bundler.steps.recording import Inputs, Pins, recording
 from bundler.steps.sealing import Built, measured, seal_whole
-from bundler.values import given_document, values_of
+from bundler.values import values_of
 from installer_stub.bundle.cluster_files import EMPTY, cluster_manifest
 from installer_stub.bundle.model import BALANCER_LABEL, INTERNAL_REGISTRY, BundleInfo
 from installer_stub.distro.paths import BUNDLED
@@ -108,7 +108,7 @@ def build(options: BuildOptions, engine: Engine, reporter: Reporter) -> Built:
 
     write = partial(whole.write, reporter=reporter)
     with nullcontext() if options.rehearsal.skip else numbered.step(REHEARSE):
-        receipt = prove(options, engine, owner, image=hosts, info=whole.info, content=whole.content, values=given_document(values), seal=write, reporter=reporter)
+        receipt = prove(options, engine, owner, image=hosts, info=whole.info, content=whole.content, values=values, seal=write, reporter=reporter)
     with numbered.step(SEAL):
         built = seal_whole(whole, receipt, options.output, cache=cache, steps=inputs.sealable(options).steps, reporter=reporter)
     return replace(built, table=tuple(table(report)))

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
 from typing import Final
 
 from bundler.errors import RehearsalFailed
 from bundler.lab.hosts import Choices
 from bundler.lab.lab import Lab
-from bundler.values import values_of
-from installer_stub.bundle.reader import Bundle
+from installer_stub.bundle.model import BundleInfo
 from installer_stub.facts.gather import gather_all
 from installer_stub.host.command import Command
 from installer_stub.phases.base import Reporter
 from installer_stub.phases.settle import runner_of
 from installer_stub.plan.decide import build_plan
 from installer_stub.plan.model import Plan
-from installer_stub.values.sources import Sources
+from installer_stub.values.model import Effective
 
 _TIMEOUT: Final = 1800.0  # seconds, of each
 _TAIL: Final = 25  # lines that an error shows
@@ -41,12 +38,7 @@ def run_own_tests(lab: Lab, plan: Plan, reporter: Reporter) -> int:
     return len(names)
 
 
-def plan_of(lab: Lab, file: Path, values: bytes) -> Plan:
-    """Return the plan that the lab was installed by from ``file`` with ``values``, as far as a CMD knows of it."""
-    with tempfile.TemporaryDirectory() as directory, Bundle.open(file) as bundle:  # its owner's alone: values may be secret
-        given = Path(directory) / "values.json"
-        given.write_bytes(values)
-        effective = values_of(bundle.cluster_files(), bundle.blobs, Sources(files=(given,) if values else ())).effective
-        info = bundle.info
+def plan_of(lab: Lab, info: BundleInfo, values: Effective) -> Plan:
+    """Return the plan that the lab was installed by from ``info``'s file with ``values``, as far as a CMD knows of it."""
     facts = gather_all({each.host.address: each.connection for each in lab.hosts})
-    return build_plan(Choices(tuple(each.host for each in lab.hosts)), facts, info, values=effective)
+    return build_plan(Choices(tuple(each.host for each in lab.hosts)), facts, info, values=values)

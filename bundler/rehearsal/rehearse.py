@@ -31,6 +31,8 @@ from installer_stub.kube.owners import KINDS
 from installer_stub.options import POD_CIDR, SERVICE_CIDR
 from installer_stub.phases.base import Reporter
 from installer_stub.phases.settle import declared_on, runner_of
+from installer_stub.values.model import NOTHING as NO_VALUES
+from installer_stub.values.model import Effective
 from installer_stub.version import VERSION
 
 _KUBECONFIG: Final = f"{DIRECTORY}/kubeconfig"
@@ -49,6 +51,7 @@ class Rehearsing:
     job_timeout: float = 600.0
     keep: bool = False
     allowed: tuple[str, ...] = ()  # what the recording was allowed, for the receipt
+    effective: Effective = NO_VALUES  # the bundle's values, as its commands see them
     values: bytes = b""  # what the build was given of the bundle's values: the file that --values reads; secrets may be in it
 
 
@@ -68,7 +71,7 @@ def rehearse(engine: Engine, owner: Owner, file: Path, *, info: BundleInfo, how:
             _bring(lab, _CLUSTERFILE, clusterfile)
         _install(lab, [*command(lab, program), *values], how, reporter)
         try:
-            plan, master = plan_of(lab, file, how.values), lab.masters[0].connection
+            plan, master = plan_of(lab, info, how.effective), lab.masters[0].connection
             forcing = Forcing(lab, reporter, how.settle_timeout, how.job_timeout, declared_on(master, plan), runner_of(master, plan))
             _check_contacts(lab, forcing)
             forcing.everything()

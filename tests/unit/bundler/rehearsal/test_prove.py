@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,6 +17,9 @@ from bundler.options import RehearsalOptions
 from bundler.rehearsal import prove
 from installer_stub.bundle.receipt import Receipt
 from installer_stub.options import HostWishes
+from installer_stub.plan.settings import AS_USUAL
+from installer_stub.values.model import NOTHING, Kept
+from installer_stub.values.site_values import SiteValues
 from tests.unit.bundler.reporter import Remembering
 
 ME = Owner("boot-1", "pid:[1]", 100, "5000")
@@ -38,11 +42,12 @@ class Build:
         self.sealed.append(target)
         target.write_bytes(b"artifact")
 
-    def run(self, content: bytes = b"content", values: bytes = b"", host_image: str = "", **rehearsal: Any) -> Receipt:
+    def run(self, content: bytes = b"content", values: tuple[tuple[str, str], ...] = (), host_image: str = "", **rehearsal: Any) -> Receipt:
         options: Any = SimpleNamespace(cache=self.cache, output=Path("shop.run"), settle_timeout=1.0, rehearsal=RehearsalOptions(**rehearsal))
         info: Any = SimpleNamespace(kubernetes="v1.36.3", airseal="0.1.0")
         engine: Any = None
-        return prove.prove(options, engine, ME, image=host_image or "ours", info=info, content=content, values=values, seal=self.seal, reporter=Remembering())
+        given = SiteValues(replace(AS_USUAL, values=values), NOTHING, Kept())
+        return prove.prove(options, engine, ME, image=host_image or "ours", info=info, content=content, values=given, seal=self.seal, reporter=Remembering())
 
 
 @pytest.fixture
@@ -58,7 +63,7 @@ def test_the_same_is_rehearsed_once_and_has_the_same_receipt(build: Build) -> No
 
 @pytest.mark.parametrize(
     "other",
-    [{"content": b"other"}, {"values": b"a: 1"}, {"host_image": "theirs"}, {"topology": Topology(3, 1)}, {"topology": Topology(1, 1, (("n1", HostWishes((("disk", "ssd"),))),))}, {"allow_internet": True}, {"keep": True}],
+    [{"content": b"other"}, {"values": (("a", "1"),)}, {"host_image": "theirs"}, {"topology": Topology(3, 1)}, {"topology": Topology(1, 1, (("n1", HostWishes((("disk", "ssd"),))),))}, {"allow_internet": True}, {"keep": True}],
 )
 def test_whatever_differs_is_rehearsed_anew(build: Build, other: dict[str, Any]) -> None:
     build.run()
