@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _BOOKKEEPING = re.compile(r"\s*---> |\s*--->$|Removing intermediate container |Successfully (built|tagged) ")
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+NAMELESS = "<none>:<none>"  # what docker calls an image without a name
 _TIMEOUT = 120  # seconds without an answer; builds stream and so always answer
 
 
@@ -35,6 +36,8 @@ class ImageInfo:
     platform: str
     size: int
     digests: tuple[str, ...] = ()  # "name@sha256:…": under which registries have it
+    names: tuple[str, ...] = ()  # "name:tag", of this docker
+    layers: tuple[str, ...] = ()  # digests of their contents, the lowest first
 
 
 class Engine:
@@ -108,6 +111,8 @@ class Engine:
             platform=f"{value['Os']}/{value['Architecture']}{variant}",
             size=int(value["Size"]),
             digests=tuple(value.get("RepoDigests") or ()),
+            names=tuple(name for name in value.get("RepoTags") or () if name != NAMELESS),
+            layers=tuple((value.get("RootFS") or {}).get("Layers") or ()),
         )
 
     def pull(self, name: str, platform: str, output: Callable[[str], None], logins: Path | None = None) -> None:

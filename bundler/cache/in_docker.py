@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from bundler.cluster.host_image import host_tag
-from bundler.engine import Engine, docker_errors
+from bundler.engine import NAMELESS, Engine, docker_errors
 from bundler.kubefile.dockerfile import LABEL_PREFIX
 from installer_stub.bundle.model import INTERNAL_REGISTRY
 
-_IMAGE: Final = f"{INTERNAL_REGISTRY}/image/"
+IMAGE: Final = f"{INTERNAL_REGISTRY}/image/"
 _BASE: Final = f"{INTERNAL_REGISTRY}/base/"
 
 
@@ -31,10 +31,10 @@ class DockerImage:
 def images(engine: Engine, titles: Collection[str]) -> list[DockerImage]:
     """Return every image of ours; those of builds with one of ``titles``, their bases and the host's image are held. Raises DockerError."""
     found = list(_images(engine))
-    roots = [image for image in found if image.name.removeprefix(_IMAGE) in titles]
+    roots = [image for image in found if image.name.removeprefix(IMAGE) in titles]
     held = []
     for image in found:
-        holders = tuple(root.name.removeprefix(_IMAGE) for root in roots if root is image or _is_base(image, root))
+        holders = tuple(root.name.removeprefix(IMAGE) for root in roots if root is image or _is_base(image, root))
         if image.name == host_tag():
             holders = ("the temporary host",)
         held.append(DockerImage(image.name, image.id, image.size, image.created, image.layers, holders))
@@ -53,8 +53,13 @@ def remove_image(engine: Engine, name: str) -> bool:
     return True
 
 
+def is_below(layers: tuple[str, ...], root: tuple[str, ...]) -> bool:
+    """Tell whether an image of ``layers`` is what one with the layers of ``root`` was built on, or that one itself."""
+    return bool(layers) and root[: len(layers)] == layers
+
+
 def _is_base(image: DockerImage, root: DockerImage) -> bool:
-    return image.name.startswith(_BASE) and bool(image.layers) and root.layers[: len(image.layers)] == image.layers
+    return image.name.startswith(_BASE) and is_below(image.layers, root.layers)
 
 
 def _images(engine: Engine) -> Iterator[DockerImage]:
@@ -63,7 +68,7 @@ def _images(engine: Engine) -> Iterator[DockerImage]:
         listed: list[dict[str, Any]] = api.images(all=False)
         for value in listed:
             tags = [tag for tag in value.get("RepoTags") or () if tag.startswith(f"{INTERNAL_REGISTRY}/")]
-            nameless = not [tag for tag in value.get("RepoTags") or () if tag != "<none>:<none>"]
+            nameless = not [tag for tag in value.get("RepoTags") or () if tag != NAMELESS]
             ours = any(name.startswith(LABEL_PREFIX) for name in value.get("Labels") or {})
             for name in tags or ([value["Id"]] if nameless and ours else []):
                 layers = tuple((api.inspect_image(value["Id"]).get("RootFS") or {}).get("Layers") or ())  # type: ignore[no-untyped-call]

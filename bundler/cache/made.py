@@ -14,19 +14,17 @@ import re
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-from bundler.cache.in_docker import remove_image
+from bundler.cache.in_docker import IMAGE, is_below, remove_image
 from bundler.cache.prune import DAY
-from bundler.engine import Engine, docker_errors
-from installer_stub.bundle.model import INTERNAL_REGISTRY
+from bundler.engine import Engine
 from registry_snapshot.store.bounded import read_file
 from registry_snapshot.store.disk import write_file
 from registry_snapshot.store.durable import make_directory
 
 KEEP: Final = 10  # builds whose images stay: as many as airseal cache prune lets hold
 _FORMAT: Final = "airseal.cache.image/1"
-_PREFIX: Final = f"{INTERNAL_REGISTRY}/image/"
 _ID: Final = re.compile(r"sha256:[0-9a-f]{64}")
 _MOST: Final = 1 << 16  # bytes of one file
 
@@ -60,46 +58,23 @@ def remove_older(engine: Engine, cache: Path, holding: Collection[str], now: flo
     more, a day after it was made. A name that somebody gave is never taken away, and what docker will not let go stays. Raises
     DockerError. To be called by whoever holds the cache alone.
     """
-    seen = {made: _inspected(engine, made.id) for made in made_images(cache)}
-    roots = [_layers(value) for value in seen.values() if value is not None and any(_title(name) in holding for name in _names(value))]
+    seen = {made: engine.image(made.id) for made in made_images(cache)}
+    roots = [image.layers for image in seen.values() if image is not None and any(_title(name) in holding for name in image.names)]
     removed = 0
-    for made, value in seen.items():
-        if value is None:
+    for made, image in seen.items():
+        if image is None:
             _path(cache, made.id).unlink(missing_ok=True)
             continue
-        names, layers = _names(value), _layers(value)
-        ours = [name for name in names if name.startswith(_PREFIX)]
-        if any(_title(name) in holding for name in ours) or (ours and (now - made.time < DAY or _is_below(layers, roots))):
+        ours = [name for name in image.names if name.startswith(IMAGE)]
+        if any(_title(name) in holding for name in ours) or (ours and (now - made.time < DAY or any(is_below(image.layers, root) for root in roots))):
             continue
-        if not names or ours:
+        if not image.names or ours:
             removed += all(remove_image(engine, name) for name in ours or [made.id])
     return removed
 
 
-def _inspected(engine: Engine, image: str) -> dict[str, Any] | None:
-    import docker.errors
-
-    with docker_errors(f"docker cannot inspect {image}"):
-        try:
-            return dict(engine.client.api.inspect_image(image))  # type: ignore[no-untyped-call]
-        except docker.errors.ImageNotFound:
-            return None
-
-
-def _names(value: dict[str, Any]) -> list[str]:
-    return [name for name in value.get("RepoTags") or () if name != "<none>:<none>"]
-
-
-def _layers(value: dict[str, Any]) -> tuple[str, ...]:
-    return tuple((value.get("RootFS") or {}).get("Layers") or ())
-
-
 def _title(name: str) -> str:
-    return name.removeprefix(_PREFIX) if name.startswith(_PREFIX) else ""
-
-
-def _is_below(layers: tuple[str, ...], roots: Collection[tuple[str, ...]]) -> bool:
-    return bool(layers) and any(root[: len(layers)] == layers for root in roots)
+    return name.removeprefix(IMAGE) if name.startswith(IMAGE) else ""
 
 
 def _path(cache: Path, identity: str) -> Path:

@@ -20,6 +20,7 @@ from bundler.cache.made import MadeImage, made_images, remember_image
 from bundler.cache.prune import DAY, Rule, kept, may_go, remove
 from bundler.cache.tidy import tidy, tidy_docker
 from bundler.cluster.host_image import host_tag
+from bundler.engine import Engine
 from bundler.errors import BuildError, UsageError
 from registry_snapshot.oci.digest import Digest
 from registry_snapshot.store.disk import DiskBlobStore
@@ -233,7 +234,7 @@ class FakeDocker:
         if name not in self.names:
             raise docker.errors.ImageNotFound("no such image")
         layers = {IDS["now"]: ["a", "p", "c"], IDS["below"]: ["a", "p"], IDS["before"]: ["a", "p"]}
-        return {"Id": name, "RepoTags": self.names[name], "RootFS": {"Layers": layers.get(name, ["z"])}}
+        return {"Id": name, "RepoTags": self.names[name], "RootFS": {"Layers": layers.get(name, ["z"])}, "Os": "linux", "Architecture": "amd64", "Size": 1}
 
     def remove_image(self, name: str, *, noprune: bool) -> None:
         assert not noprune
@@ -251,9 +252,9 @@ def test_at_the_end_of_a_build_images_of_ours_that_no_late_build_stands_on_go_an
             remember_image(tmp_path, MadeImage(identity, "shop:1", now - (60 if name in {"now", "before", "fresh"} else 3 * DAY)))
     (tmp_path / "images" / "torn.json").write_text("{")
     remember_build(tmp_path, "shop:2", tmp_path / "shop.run", [], now)
-    assert tidy_docker(engine, tmp_path, now) == 3  # type: ignore[arg-type]
+    assert tidy_docker(Engine(engine), tmp_path, now) == 3  # type: ignore[arg-type]
     assert {*IDS.values()} - engine.names.keys() == {IDS[name] for name in ("before", "older", "failed", "gone")}
     assert IDS["gone"] not in {made.id for made in made_images(tmp_path)}
     with in_use(tmp_path):
         engine.names[IDS["before"]] = []
-        assert tidy_docker(engine, tmp_path, now) == 0, "another build runs"  # type: ignore[arg-type]
+        assert tidy_docker(Engine(engine), tmp_path, now) == 0, "another build runs"  # type: ignore[arg-type]
