@@ -85,7 +85,11 @@ def tags_of(found: Iterable[Found], listed: Iterable[tuple[str, Reference]]) -> 
     return tags
 
 
+def first_places(places: Iterable[Scanned]) -> list[Scanned]:
+    """Return the first MAX_PLACES, each once: the same ones, in whatever order the API listed them."""
+    return sorted(set(places), key=str)[:MAX_PLACES]
+
+
 def _put(places: Mapping[Reference, Collection[Scanned]], candidates: Mapping[Reference, Candidate]) -> None:
-    """Give each candidate the first of its places: the same ones, in whatever order the API listed them."""
     for reference, candidate in candidates.items():
-        candidate.places = sorted(places[reference], key=str)[:MAX_PLACES]
+        candidate.places = first_places(places[reference])

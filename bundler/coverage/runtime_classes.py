@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, Final
 
+from bundler.coverage.candidates import first_places
 from bundler.coverage.walk import MAX_DEPTH, MAX_NODES
 from installer_stub.bundle.coverage import LackingRuntime
 from installer_stub.bundle.reasons import Scanned
 
 Object = Mapping[str, Any]
 KIND: Final = "RuntimeClass"
-MOST_PLACES: Final = 20  # of one class: more say nothing new
 REMEDY: Final = (
     "let a DaemonSet of the application bring the handler, take runtimeClassName out, or, if only the site's hosts have it, say so in conditions.yaml: "
     "may-stay-unready: [{kind: RuntimeClass, name: NAME, because: …}]"
@@ -59,5 +59,5 @@ def lacking(
         handler = classes.get(name)
         known = handler is not None and (handlers is None or handler in handlers)
         if not known and (KIND, "", name) not in excused:
-            found.append(LackingRuntime(name, handler or "", tuple(where)[:MOST_PLACES]))
+            found.append(LackingRuntime(name, handler or "", tuple(first_places(where))))
     return tuple(found)
