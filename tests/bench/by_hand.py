@@ -68,6 +68,8 @@ class ByHand:
             _join(master, join_config(first=first.address, token=token, master=master.address, key=key))
         worker = join_config(first=first.address, token=token)
         _at_once(lambda node: _join(node, worker), self.bed.nodes)
+        if not self.bed.nodes:  # kubeadm's own advice for one host: https://kubernetes.io/docs/setup/production-environment/tools/kubeadm/create-cluster-kubeadm/
+            kubectl(first, "taint nodes --all node-role.kubernetes.io/control-plane-")
         _stage("all joined", began)
         for command in self.info.commands:
             environment = {name: shlex.quote(value) for name, value in self.info.environment.items()}
