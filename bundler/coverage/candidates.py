@@ -64,6 +64,15 @@ def gather(found: Iterable[Found]) -> tuple[dict[Reference, Candidate], tuple[Fo
     return candidates, tuple(unreadable)
 
 
+def tag_beside_digest(text: str) -> Reference | None:
+    """Return ``name:tag`` of ``name:tag@digest``, None of any other text."""
+    try:
+        whole = Reference.parse(text)
+    except RegistryError:
+        return None
+    return None if whole.tag is None or whole.digest is None else Reference(whole.repository, whole.tag, None)
+
+
 def tags_of(found: Iterable[Found], listed: Iterable[tuple[str, Reference]]) -> dict[Reference, Candidate]:
     """Return the tags that stand beside a digest, ``name:tag@digest``, as images of their own whose meaning is said there.
 
@@ -73,12 +82,7 @@ def tags_of(found: Iterable[Found], listed: Iterable[tuple[str, Reference]]) -> 
     places: dict[Reference, set[Scanned]] = {}
     named = [*((each.text, each.place) for each in found), *((str(reference), None) for _, reference in listed)]
     for text, place in sorted(named, key=lambda each: each[0]):  # of two digests of one tag always the same one
-        try:
-            whole = Reference.parse(text)
-        except RegistryError:
-            continue
-        if whole.tag is not None and whole.digest is not None:
-            tag = Reference(whole.repository, whole.tag, None)
+        if (tag := tag_beside_digest(text)) is not None:
             tags.setdefault(tag, Candidate(recorded_name(text), Certainty.TEXT))
             places.setdefault(tag, set()).update([] if place is None else [place])
     _put(places, tags)

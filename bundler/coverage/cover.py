@@ -18,7 +18,14 @@ from typing import Final, Protocol
 from bundler.cluster.usage import Usage, recorded_name
 from bundler.coverage.api import Api, Scan, scan
 from bundler.coverage.ask import Looks, Said, ask
-from bundler.coverage.candidates import Candidate, Certainty, Found, gather, tags_of
+from bundler.coverage.blocking import as_blocked, pulled
+from bundler.coverage.candidates import (
+    Candidate,
+    Certainty,
+    Found,
+    gather,
+    tags_of,
+)
 from bundler.coverage.charts import Charts
 from bundler.coverage.lists import Lists
 from bundler.coverage.runtime_classes import REMEDY, lacking
@@ -92,18 +99,18 @@ def cover(
     if charts is not None:
         charts.scan(result)
     recorded = {image.reference for image in source.finish().images}
-    candidates, unreadable = gather(_as_they_ran(result.found, used, recorded))
     blocked = {each.reference: each for each in lists.blocked}
+    candidates, unreadable = gather(as_blocked(_as_they_ran(result.found, used, recorded), blocked))
     wanted = [each for each in candidates.values() if each.reference not in recorded and each.reference not in blocked]
     answers = _answers(source, wanted)
     present = [each for each in wanted if answers[each.reference] is None]
     absent = [(each, said) for each in wanted if (said := answers[each.reference]) is not None]
     registries = {reference.repository.registry for reference in recorded}
     problems = [f"{each.text!r} is no image reference: {each.place}" for each in unreadable if not _ran(each, used)]
-    problems += [f"{each.reference} is blocked in {each.where}, and the cluster pulled it" for each in lists.blocked if each.reference in recorded]
+    problems += [f"{name} is blocked in {blocked[name].where}, and the cluster pulled it" for name in pulled(blocked, result.found, recorded)]
     problems += [_line(each, said.words) for each, said in absent if _stops(each, said, registries)]
     _stop(problems, "images that the application names cannot be sealed", _remedies(said for each, said in absent if _stops(each, said, registries)))
-    branches, _ = gather(result.unchosen)
+    branches, _ = gather(as_blocked(result.unchosen, blocked))
     unchosen = _unchosen(source, [each for name, each in branches.items() if name not in recorded and name not in candidates and name not in blocked], result)
     named = {**branches, **candidates}
     _record(source, present, reporter)

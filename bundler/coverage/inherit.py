@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from bundler.cluster.usage import recorded_name
+from bundler.coverage.candidates import tag_beside_digest
 from bundler.coverage.lists import FILE, Lists, parse_list
 from bundler.engine import Engine, ImageInfo
 from bundler.errors import BuildFailed, KubefileError
@@ -57,7 +58,7 @@ def read_lists(engine: Engine, name: str, title: str, marks: Mapping[str, str]) 
 
 def over(own: Lists, base: Lists) -> Lists:
     """Return both. A child may list what its base blocks, and block what its base lists."""
-    said = {recorded_name(str(reference)) for _, reference in own.listed} | {each.reference for each in own.blocked}
+    said = {name for _, reference in own.listed for name in (recorded_name(str(reference)), tag_beside_digest(str(reference)))} | {each.reference for each in own.blocked}
     listed = tuple(entry for entry in base.listed if recorded_name(str(entry[1])) not in said)
     return Lists((*own.listed, *listed), (*own.blocked, *(each for each in base.blocked if each.reference not in said)))
 

@@ -6,25 +6,12 @@ import os
 import subprocess
 import sys
 
+from tests.soak.builds import APP, KUBEFILE
 from tests.soak.installer import Failed
 from tests.soak.scenario import Desk, Scenario
 from tests.testbed.cache import Cache
 from tests.testbed.internet import Internet
 from tests.testbed.remote_engine import remote_engine
-
-_KUBEFILE = "FROM kubernetes:v1.36.3\nCOPY app.yaml /cluster/manifests/app.yaml\nCMD kubectl apply -f manifests/app.yaml\n"
-_APP = """\
-apiVersion: apps/v1
-kind: DaemonSet
-metadata: {name: web, namespace: default}
-spec:
-  selector: {matchLabels: {app: web}}
-  template:
-    metadata: {labels: {app: web}}
-    spec:
-      tolerations: [{operator: Exists}]
-      containers: [{name: web, image: "docker.io/library/busybox:1.36", command: [sleep, "100000"]}]
-"""
 
 
 def scenarios() -> tuple[Scenario, ...]:
@@ -38,8 +25,8 @@ def remote(desk: Desk) -> None:
     Internet(cache).up()
     context = desk.directory / "context"
     context.mkdir(parents=True, exist_ok=True)
-    (context / "Kubefile").write_text(_KUBEFILE)
-    (context / "app.yaml").write_text(_APP)
+    (context / "Kubefile").write_text(KUBEFILE)
+    (context / "app.yaml").write_text(APP)
     with remote_engine(cache, desk.directory / "certs") as environment:
         given = {**os.environ, **environment, "AIRSEAL_CACHE": str(desk.directory / "cache")}
         words = [sys.executable, "-m", "bundler", "build", "-t", "elsewhere:1.0.0", "-o", str(desk.directory / "elsewhere.run"), "--runtime", "host",

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -45,15 +45,15 @@ class Ended:
 
 
 class Installer:
-    """One run of it. Its output goes to ``log``, each line with the seconds since the start."""
+    """One run of it, or of a build. Its output goes to ``log``, each line with the seconds since the start."""
 
-    def __init__(self, command: Sequence[str], log: Path) -> None:
+    def __init__(self, command: Sequence[str], log: Path, environment: Mapping[str, str] | None = None) -> None:
         scratch = log.parent / "tmp"  # the stub unpacks itself here; a killed one leaves that behind
         scratch.mkdir(parents=True, exist_ok=True)
         self._began = time.monotonic()
         self._process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
-            cwd=log.parent, env={**operators_environment(), "TMPDIR": str(scratch)}, start_new_session=True,
+            cwd=log.parent, env={**(operators_environment() if environment is None else environment), "TMPDIR": str(scratch)}, start_new_session=True,
         )  # fmt: skip
         self._lines: list[tuple[float, str]] = []
         self._more = threading.Condition()

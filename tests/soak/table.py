@@ -5,6 +5,7 @@ from __future__ import annotations
 from fnmatch import fnmatchcase
 
 from tests.soak import (
+    builds,
     certificates,
     clean,
     engines,
@@ -30,6 +31,7 @@ SCENARIOS: tuple[Scenario, ...] = (
     *torn.scenarios(),
     *certificates.scenarios(),
     *engines.scenarios(),
+    *builds.scenarios(),
     *interruptions.scenarios(),
 )
 ALL = (*SCENARIOS, *interruptions.singles())

@@ -180,6 +180,20 @@ def test_what_the_cluster_pulled_cannot_be_kept_out() -> None:
         covered(Source("a/b:1"), Api(workload("a/b:1")), "blocked: a/b:1 # why\n")
 
 
+def test_a_blocked_tag_keeps_out_what_is_pinned_beside_it() -> None:
+    """A digest that stands alone somewhere, or beside another tag, is another wish."""
+    blocked = "blocked: a/b:1 # why\n"
+    source = Source()
+    result = covered(source, Api(workload(f"a/b:1@{PINNED}")), blocked, strict=True)
+    assert (names(result), source.asked) == (([], []), [])
+    assert [str(place) for each in result.coverage.blocked for place in each.places] == ["Deployment shop/it, at spec.template.spec.containers[main].image"]
+    for other in (f"a/b@{PINNED}", f"a/b:2@{PINNED}"):
+        result = covered(Source(), Api(workload(f"a/b:1@{PINNED}"), config(other)), blocked)
+        assert [str(each.reference) for each in result.added] == [f"docker.io/a/b@{PINNED}"]
+    with pytest.raises(RecordingIncomplete, match=r"docker\.io/a/b:1 is blocked in images\.txt:1, and the cluster pulled it"):
+        covered(Source(f"a/b@{PINNED}"), Api(workload(f"a/b:1@{PINNED}")), blocked)
+
+
 def test_what_a_webhook_replaced_is_no_more_than_a_word() -> None:
     """Seen at istio's gateways: the template's image is ``auto``, the pod's is the proxy."""
     pod = {
@@ -263,7 +277,7 @@ def test_a_tag_that_stands_beside_a_digest_is_kept_and_says_why() -> None:
     reasons = {str(reference): [*map(str, why)] for reference, why in result.reasons.items()}
     assert reasons["quay.io/a/pinned:1.2"] == ["Deployment shop/it, at spec.template.spec.containers[main].image"]
     assert reasons["quay.io/a/listed:2"] == ["images.txt:1"]
-    assert [str(each.reference) for each in result.added] == [f"quay.io/a/blocked@{PINNED}", f"quay.io/a/pinned@{PINNED}"]
+    assert [str(each.reference) for each in result.added] == [f"quay.io/a/pinned@{PINNED}"]
 
 
 def runtime(name: str, handler: str) -> str:

@@ -70,6 +70,8 @@ def test_a_list_is_no_bomb(tmp_path: Path) -> None:
 def test_listed_and_blocked_at_once() -> None:
     with pytest.raises(KubefileError, match=r"images\.txt:2: docker\.io/a/b:1 is blocked here, and images\.txt:1 lists it"):
         parse_list("a/b:1\nblocked: a/b:1 # why\n").check()
+    with pytest.raises(KubefileError, match=r"docker\.io/a/b:1 is blocked here, and images\.txt:1 lists it"):
+        parse_list(f"a/b:1@sha256:{'d' * 64}\nblocked: a/b:1 # why\n").check()
 
 
 def test_a_base_and_a_child_add_up_and_the_child_has_the_last_word() -> None:

@@ -1,0 +1,171 @@
+"""Builds that are stopped in each of their steps: the same command goes on from there, and the file is the same."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from bundler.build import STEPS
+from bundler.cluster.ownership import LABEL
+from bundler.errors import DiskFull, Interrupted
+from tests.soak.installer import Ended, Failed, Installer
+from tests.soak.moments import Moment, Timeline
+from tests.soak.scenario import Desk, Scenario
+from tests.testbed.cache import Cache
+from tests.testbed.docker_engine import engine
+from tests.testbed.internet import Internet
+
+KUBEFILE: Final = "FROM kubernetes:v1.36.3\nCOPY app.yaml /cluster/manifests/app.yaml\nCMD kubectl apply -f manifests/app.yaml\n"
+APP: Final = """\
+apiVersion: apps/v1
+kind: DaemonSet
+metadata: {name: web, namespace: default}
+spec:
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}}
+    spec:
+      tolerations: [{operator: Exists}]
+      containers: [{name: web, image: "docker.io/library/busybox:1.36", command: [sleep, "100000"]}]
+"""
+_QUIET: Final = "15"
+_CONTENT: Final = re.compile(r"^ +content (sha256:[0-9a-f]{64}),", re.MULTILINE)
+_MOST: Final = 1800
+_SMALL: Final = "8m"  # of a disk that no artifact fits on
+_STOPPED, _DISK_FULL = Interrupted.exit_code, DiskFull.exit_code
+_WAYS: Final = (("Ctrl-C", signal.SIGINT, _STOPPED), ("kill -9", signal.SIGKILL, -signal.SIGKILL))
+
+
+@dataclass(frozen=True)
+class Builds:
+    """Builds of one small application with one cache."""
+
+    desk: Desk
+    name: str
+
+    @property
+    def output(self) -> Path:
+        """The file that they make."""
+        return self.desk.directory / f"{self.name}.run"
+
+    @property
+    def cache(self) -> Path:
+        """Their cache: nothing of any other build is in it."""
+        return self.desk.directory / f"cache-{self.name}"
+
+    def start(self, number: str, output: Path | None = None) -> Installer:
+        """Start the command; give it to a ``with``."""
+        context, world = self.desk.directory / "context", Cache.default()
+        context.mkdir(parents=True, exist_ok=True)
+        (context / "Kubefile").write_text(KUBEFILE)
+        (context / "app.yaml").write_text(APP)
+        words = ["env", "--default-signal=INT", sys.executable, "-m", "bundler", "build", "-t", "stopped:1.0.0", "-o", str(output or self.output), "--runtime", "host", "--quiet-period", _QUIET,
+                 "--accept-publisher-checksums", "--mirrors", str(world.mirrors), "--docker-config", str(world.docker_config), str(context)]  # fmt: skip
+        return Installer(words, self.desk.directory / f"{self.name}-{number}.log", {**os.environ, "AIRSEAL_CACHE": str(self.cache)})
+
+    def whole(self, number: str) -> tuple[Ended, Timeline]:
+        """Build to the end. Raises Failed."""
+        with self.start(number) as build:
+            return build.wait(timeout=_MOST).expect(0), build.timeline
+
+
+def stopped(desk: Desk) -> None:
+    """A build is stopped in the middle of every step, by Ctrl-C and by kill -9, and by a full disk: the same command goes on, and the file is the same."""
+    engine(Cache.default())
+    Internet(Cache.default()).up()
+    clean, steps = Builds(desk, "clean").whole("1")
+    desk.figures["undisturbed"] = f"{clean.seconds:.0f} s: {_told(steps)}"
+    builds = Builds(desk, "stopped")
+    lost = 0.0
+    for number, (title, took) in enumerate(_steps(steps), 1):
+        for how, by, code in _WAYS:
+            row = f"{number} {how}"
+            ended = _stop(builds, Moment(title, took / 2), by, row.replace(" ", "-"))
+            lost += ended.seconds
+            desk.figures[row] = f"{took / 2:.1f} s into “{title}”, {ended.seconds:.0f} s after its start: {_judged(builds, ended, code, row)}"
+    desk.figures["disk full"] = _on_a_full_disk(builds)
+    last, steps = builds.whole("last")
+    desk.figures["again"] = f"{last.seconds:.0f} s, after {lost:.0f} s in builds that were stopped: {_told(steps)}"
+    if _content(last) != _content(clean):
+        raise Failed(f"the content is {_content(last)}, that of an undisturbed build {_content(clean)}")
+    again, _ = builds.whole("nothing-changed")
+    desk.figures["once more"] = f"{again.seconds:.1f} s"
+    if left := _left():
+        raise Failed(f"left in docker: {' '.join(left)}")
+
+
+def _stop(builds: Builds, moment: Moment, by: int, number: str) -> Ended:
+    with builds.start(number) as build:
+        if not build.until(moment, timeout=_MOST):
+            raise Failed(f"{moment} did not come:\n{build.wait(timeout=60).tail}")
+        build.signal(by)
+        return build.wait(timeout=120)
+
+
+def _judged(builds: Builds, ended: Ended, code: int, row: str) -> str:
+    """Say what was left. Raises Failed for what a stop must not leave."""
+    if ended.code != code or "Traceback (most recent call last)" in ended.said:
+        raise Failed(f"{row}: exit code {ended.code}, wanted {code}:\n{ended.tail}")
+    halves = [file.name for file in builds.desk.directory.glob(f"{builds.name}.run*") if not file.name.endswith(".log")]
+    if halves:
+        raise Failed(f"{row}: {' '.join(halves)} lies beside the output")
+    left = _left()
+    if left and code == _STOPPED:
+        raise Failed(f"{row}: left in docker: {' '.join(left)}")
+    return f"{len(left)} things left in docker for the next build to remove" if left else "nothing left"
+
+
+def _on_a_full_disk(builds: Builds) -> str:
+    """Build to a disk that is too small. Raises Failed unless it ends with a named error and leaves nothing there."""
+    small = builds.desk.directory / "small"
+    small.mkdir(exist_ok=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={_SMALL}", "tmpfs", str(small)], check=True)
+    try:
+        with builds.start("disk-full", small / "shop.run") as build:
+            ended = build.wait(timeout=_MOST)
+        left = [file.name for file in small.iterdir() if file.suffix != ".log"]
+    finally:
+        subprocess.run(["umount", str(small)], check=True)
+    if ended.code != _DISK_FULL or "Traceback (most" in ended.said or left:
+        raise Failed(f"a full disk: exit code {ended.code}, left {left}:\n{ended.tail}")
+    return f"exit code {ended.code} after {ended.seconds:.0f} s: {ended.said.strip().splitlines()[-1][:200]}"
+
+
+def _steps(timeline: Timeline) -> list[tuple[str, float]]:
+    """Return the steps that a build announced, and how long each took, in seconds."""
+    announced = dict(reversed(timeline.phases))  # the first time that a line came
+    ends = {title.rpartition(": ")[0]: at for title, at in timeline.phases if ": " in title}
+    if missing := [title for title in STEPS if title not in announced or title not in ends]:
+        raise Failed(f"the build did not tell how long these took: {', '.join(missing)}")
+    return [(title, ends[title] - announced[title]) for title in STEPS]
+
+
+def _told(timeline: Timeline) -> str:
+    return ", ".join(f"{title.lower()} {took:.1f} s" for title, took in _steps(timeline))
+
+
+def _content(ended: Ended) -> str:
+    found = _CONTENT.search(ended.said)
+    if not found:
+        raise Failed(f"the build did not tell its content's digest:\n{ended.tail}")
+    return found[1]
+
+
+def _left() -> list[str]:
+    """Return containers and networks of builds that are in docker."""
+    names: list[str] = []
+    for words in (["ps", "-a", "--format", "{{.Names}}"], ["network", "ls", "--format", "{{.Name}}"]):
+        done = subprocess.run(["docker", *words, "--filter", f"label={LABEL}"], capture_output=True, text=True, check=True, env=dict(os.environ))
+        names += done.stdout.split()
+    return names
+
+
+def scenarios() -> tuple[Scenario, ...]:
+    """All of this file."""
+    return (Scenario("stopped-builds", 60, stopped),)
