@@ -12,7 +12,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 from bundler.cluster.connection import DockerConnection
-from bundler.cluster.container import TemporaryHost, TemporaryNetwork, check_reachable
+from bundler.cluster.container import TemporaryHost, check_reachable
+from bundler.cluster.network import TemporaryNetwork
 from bundler.cluster.ownership import Owner
 from bundler.cluster.pull_watch import PullWatch, pull_failures
 from bundler.cluster.usage import KINDS, Object, Usage, usage
@@ -25,6 +26,7 @@ from bundler.image_lock import lock_of
 from bundler.lab import border
 from bundler.lab.entrance import entrance
 from bundler.lab.hosts import Choices, start_hosts
+from bundler.lab.kept import kept
 from bundler.lab.topology import ONE_HOST, Topology
 from bundler.lab.way import Way
 from bundler.lab.whose import tell_contacts
@@ -222,8 +224,7 @@ def _cluster(
         hosts = _hosts(stack, engine, network, settings, reporter)
         if settings.keep:
             names = [network.name] if settings.topology == ONE_HOST else [f"{network.name}-{name}" for name in hosts]
-            remove = f"docker rm -fv {' '.join(names)}; docker network rm {network.name}"
-            stack.callback(reporter.step, f"the cluster stays: docker exec -it {names[0]} bash; remove it with: {remove}")
+            stack.enter_context(kept(network.name, names, reporter))
         for connection in hosts.values():
             check_reachable(connection, address, port)
             if settings.closed:

@@ -1,20 +1,17 @@
-"""The temporary cluster's one host: a container with systemd on a docker network of its own, and its certain removal."""
+"""A temporary host: a container with systemd on a docker network of its own, and its certain removal."""
 
 from __future__ import annotations
 
 import secrets
-import signal
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Any, Self
+from typing import Any
 
 from bundler.cluster.archive import archive
 from bundler.cluster.connection import DockerConnection
-from bundler.cluster.lease import Lease
-from bundler.cluster.ownership import KEPT, LABEL, Belonging, Owner, orphans
+from bundler.cluster.network import TemporaryNetwork
+from bundler.cluster.ownership import LABEL, Belonging, Owner, orphans
 from bundler.cluster.privilege import (
     UNMASKED,
     VOLUMES,
@@ -25,6 +22,7 @@ from bundler.cluster.privilege import (
     refused,
     unknown_capability,
 )
+from bundler.cluster.uninterrupted import uninterrupted
 from bundler.engine import Engine, docker_errors, explanation
 from bundler.errors import ClusterFailed, DockerError
 from installer_stub.host.command import Command
@@ -33,48 +31,6 @@ from installer_stub.phases.base import Reporter
 
 _BOOT_SECONDS = 90  # systemd needs 5 here
 _ENDED = ("exited", "dead")
-
-
-class TemporaryNetwork:
-    """A docker network of one build. ``gateway`` is this machine's address on it. ``keep`` leaves it behind.
-
-    ``closed``: no packet leaves it, and its hosts know no names of the outside.
-    """
-
-    def __init__(self, engine: Engine, owner: Owner, *, keep: bool = False, closed: bool = False) -> None:
-        self._engine = engine
-        self.labels = {LABEL: KEPT if keep else str(owner)}
-        self.keep = keep
-        self.closed = closed
-        self.name = f"airseal-build-{secrets.token_hex(4)}"
-        self.id = self.gateway = self.subnet = ""
-        self.lease = Lease(engine)  # of every container in it
-
-    def __enter__(self) -> Self:
-        api = self._engine.client.api
-        with docker_errors("docker cannot make a network for the temporary cluster"):
-            api.create_network(self.name, driver="bridge", labels=self.labels, internal=self.closed)
-            found: dict[str, Any] = api.inspect_network(self.name)
-        place: dict[str, Any] = next((entry for entry in found["IPAM"]["Config"] if entry.get("Gateway")), {})
-        self.gateway, self.subnet = str(place.get("Gateway", "")).partition("/")[0], str(place.get("Subnet", ""))
-        if not self.gateway:
-            self._remove()
-            raise ClusterFailed("docker made a network without a gateway address", "check the engine's default-address-pools")
-        self.id = str(found.get("Id", ""))
-        self.lease.__enter__()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        with uninterrupted():
-            self.lease.__exit__()
-            if not self.keep:
-                self._remove()
-
-    def _remove(self) -> None:
-        import docker.errors
-
-        with suppress(docker.errors.APIError):
-            self._engine.client.api.remove_network(self.name)
 
 
 class TemporaryHost:
@@ -228,20 +184,6 @@ def belongings(engine: Engine) -> list[Belonging]:
     now = time.time()
     found = [Belonging("container", item["Id"], item["Labels"][LABEL], now - float(item["Created"]), ended=item.get("State") in _ENDED) for item in containers]
     return found + [Belonging("network", item["Id"], item["Labels"][LABEL], now - _epoch(item["Created"])) for item in networks]
-
-
-@contextmanager
-def uninterrupted() -> Iterator[None]:
-    """Hold Ctrl-C and SIGTERM back for the length of a removal: a second one must not leave half of it."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    held = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in held.items():
-            signal.signal(number, handler)
 
 
 def _epoch(text: str) -> float:

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
-from bundler.cluster.container import TemporaryNetwork, uninterrupted
 from bundler.cluster.lease import until_its_end
+from bundler.cluster.network import TemporaryNetwork
+from bundler.cluster.uninterrupted import uninterrupted
 from bundler.engine import Engine
 
 

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Final
 
-from bundler.cluster.container import TemporaryNetwork
 from bundler.cluster.door import Door, door
+from bundler.cluster.network import TemporaryNetwork
 from bundler.engine import Engine
 from bundler.errors import ClusterFailed
 from bundler.lab.relay import PORT, Relay

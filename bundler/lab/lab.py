@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Self
 
 from bundler.cluster.connection import DockerConnection
-from bundler.cluster.container import TemporaryHost, TemporaryNetwork
+from bundler.cluster.container import TemporaryHost
+from bundler.cluster.network import TemporaryNetwork
 from bundler.cluster.ownership import Owner
 from bundler.engine import Engine
 from bundler.lab import border

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final, Self
 
-from bundler.cluster.container import TemporaryNetwork
 from bundler.cluster.exec_channel import ExecChannel
+from bundler.cluster.network import TemporaryNetwork
 from bundler.engine import Engine, docker_errors
 from bundler.errors import ClusterFailed
 from bundler.lab.attendant import Attendant

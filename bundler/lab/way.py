@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 from enum import StrEnum
 
-from bundler.cluster.container import TemporaryNetwork
+from bundler.cluster.network import TemporaryNetwork
 from bundler.cluster.ownership import Owner
 from bundler.engine import Engine
 from bundler.errors import ClusterFailed

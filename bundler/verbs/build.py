@@ -45,7 +45,7 @@ def define(parser: ArgumentParser) -> None:
     record.add_argument("--settle-timeout", type=float, default=900, metavar="S", help="how long workloads may take to become ready (default 900)")
     record.add_argument("--quiet-period", type=float, default=60, metavar="S", help="how long nothing may be pulled, and nothing change in the cluster, before the recording ends: an operator that waits longer between two steps loses what it makes then (default 60; never less than the longest lease in the cluster)")
     record.add_argument("--strict", action="store_true", help="fail if the scan of the cluster finds an image that was neither pulled nor listed, or one that cannot be sealed")
-    record.add_argument("--keep-cluster", action="store_true", help="leave the temporary cluster running, to look at it")
+    record.add_argument("--keep-cluster", action="store_true", help="leave the temporary cluster running, to look at it; at a terminal the build waits when it is recorded, or cannot be, so that the cluster can still pull")
     record.add_argument("--allow-internet", action="store_true", help="let commands and pods reach the internet while they are recorded; the file says so for ever (default: a closed network, as at the site)")
     record.add_argument("--record", default="1+0", metavar="M+N|CLUSTERFILE", help="masters and nodes of the temporary cluster, for applications that one host does not satisfy; of a Clusterfile the hosts count, with their roles, labels and taints (default 1+0)")
     record.add_argument("--locked", type=Path, metavar="FILE", help="an artifact or its images.lock.json: tags mean what they meant there, and any image that came or went is an error that shows the difference")

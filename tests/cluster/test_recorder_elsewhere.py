@@ -13,9 +13,10 @@ import pytest
 
 from bundler.cluster import lease, privilege
 from bundler.cluster.connection import DockerConnection
-from bundler.cluster.container import TemporaryHost, TemporaryNetwork
+from bundler.cluster.container import TemporaryHost
 from bundler.cluster.door import Door
 from bundler.cluster.host_image import host_image
+from bundler.cluster.network import TemporaryNetwork
 from bundler.cluster.ownership import Owner
 from bundler.engine import Engine
 from bundler.lab.entrance import entrance

@@ -12,8 +12,10 @@ from typing import Any
 import docker.errors
 import pytest
 
-from bundler.cluster.container import TemporaryHost, TemporaryNetwork, remove_orphans, uninterrupted
+from bundler.cluster.container import TemporaryHost, remove_orphans
+from bundler.cluster.network import TemporaryNetwork
 from bundler.cluster.ownership import LABEL, Owner
+from bundler.cluster.uninterrupted import uninterrupted
 from bundler.engine import Engine
 from bundler.errors import DockerError
 from tests.unit.bundler.reporter import Remembering
