@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections import deque
+from collections.abc import Callable
 from pathlib import Path
 
 from bundler.engine import Engine
@@ -13,6 +15,7 @@ from installer_stub.bundle.model import INTERNAL_REGISTRY
 from installer_stub.phases.base import Reporter
 
 _TAIL = 15  # lines of docker's output that an error shows
+_FROM = re.compile(r"^FROM (\S+)", re.MULTILINE)
 DOCKERFILE = Path(__file__).parent / "host_image" / "Dockerfile"
 
 
@@ -21,10 +24,10 @@ def host_tag() -> str:
     return f"{INTERNAL_REGISTRY}/build-host:{hashlib.sha256(DOCKERFILE.read_bytes()).hexdigest()[:12]}"
 
 
-def host_image(engine: Engine, reporter: Reporter, override: str = "") -> str:
+def host_image(engine: Engine, reporter: Reporter, override: str = "", supply: Callable[[str], object] | None = None) -> str:
     """Return the host image's name in docker: ``override`` if given, else ours, built if docker does not have it.
 
-    Raises ClusterFailed.
+    ``supply`` may let docker have the image that it stands on beforehand. Raises ClusterFailed, and what ``supply`` raises.
     """
     if override:
         if engine.image(override) is None:
@@ -33,6 +36,9 @@ def host_image(engine: Engine, reporter: Reporter, override: str = "") -> str:
     text, tag = DOCKERFILE.read_text(), host_tag()
     if engine.image(tag) is None:
         reporter.step("building the image of the temporary host, once: half a minute")
+        if supply is not None:
+            for name in _FROM.findall(text):
+                supply(name)
         said: deque[str] = deque(maxlen=_TAIL)
         try:
             engine.build(context_tar(DOCKERFILE.parent, (), text), tag=tag, output=said.append)

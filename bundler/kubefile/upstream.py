@@ -57,6 +57,17 @@ class Upstream:
         load(self.engine, docker_archive(blobs, image_of(blobs, descriptor, platform, name), tag), name, output)
         return str(descriptor.digest)
 
+    def supply(self, name: str, platform: Platform, output: Callable[[str], None]) -> bool:
+        """Let docker have an image under its own name that it would fetch by itself, and tell whether that was done.
+
+        Not if docker has it, if nothing is said of its registry, nor if it goes by a digest: docker can be told none. Raises RegistryError, DockerError.
+        """
+        reference = Reference.parse(name)
+        if reference.digest is not None or not self.speaks_of(name) or self.engine.image(name) is not None:
+            return False
+        self.give(name, platform, str(reference), output)
+        return True
+
 
 def image_of(blobs: BlobReader, descriptor: Descriptor, platform: Platform, name: str) -> Manifest:
     """Return the manifest of the image for ``platform``. Raises RegistryError for what has none, and for what is no image."""

@@ -27,6 +27,8 @@ def image(identity: str, platform: str = "linux/amd64", *digests: str) -> ImageI
 class FakeEngine:
     """Images by name here, and in registries."""
 
+    platform = "linux/amd64"
+
     def __init__(self, here: dict[str, ImageInfo], there: dict[str, ImageInfo]) -> None:
         self.here, self.there = dict(here), there
         self.pulled: list[tuple[str, str]] = []

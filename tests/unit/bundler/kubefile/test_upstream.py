@@ -133,3 +133,21 @@ def test_an_engine_that_refuses_the_request_is_heard(docker: Docker, upstream: U
     docker.answer = {"message": "no space left on device"}
     with pytest.raises(DockerError, match="no space left"):
         upstream.give(NAME, Platform("linux", "amd64"), "x:1", print)
+
+
+def test_a_frontend_comes_as_other_images_do_and_once(registry: FakeUpstream, docker: Docker, upstream: Upstream) -> None:
+    registry.tag("quay.io/team/frontend:1", make_image(registry.blobs, "frontend").descriptor)
+    for asked in (True, False):
+        registry.requests.clear()
+        _, reporter = resolved(docker, "# syntax=quay.io/team/frontend:1 and=words\nFROM elsewhere.example/x:1\n", upstream=upstream)
+        assert bool(registry.requests) is asked
+        assert ("syntax=quay.io/team/frontend:1: fetched as --mirrors and --ca say" in reporter.steps) is asked
+    assert "quay.io/team/frontend:1" in docker.here
+    with pytest.raises(KubefileError, match=r"Kubefile:1: syntax=quay\.io/team/none:1: .*404"):
+        resolved(docker, "# syntax=quay.io/team/none:1\nFROM elsewhere.example/x:1\n", upstream=upstream)
+
+
+@pytest.mark.parametrize("name", ["elsewhere.example/frontend:1", f"quay.io/team/frontend@sha256:{'d' * 64}"])
+def test_what_docker_fetches_by_itself(docker: Docker, upstream: Upstream, name: str) -> None:
+    assert upstream.supply(name, AMD64, print) is False
+    assert docker.pulled == []
