@@ -27,6 +27,8 @@ from registry_snapshot.store.durable import sync_directory
 from registry_snapshot.store.ours import is_at, open_ours
 
 PIECE: Final = 1024 * 1024  # bytes a thread copies at a time: it stays in the CPU's cache; 4 MiB take 40 % more CPU time
+FLUSHED_AT_ONCE: Final = 32 << 20  # bytes
+_LOOK_EVERY: Final = 0.02  # seconds
 WORKERS: Final = min(4, max(2, os.cpu_count() or 1))
 
 
@@ -52,9 +54,11 @@ def write_archive(target: Path, program: Path, sources: Sequence[Source], moved:
     try:
         with _PartFile(target, total) as part:
             copier = _Copier(part.fd, total, moved)
-            copier.write(program.read_bytes(), 0)
-            crcs = copier.copy_all(tuple(zip(placed, sources, strict=True)))
-            copier.write(directory(placed, crcs), placed[-1].end)
+            with _Flushing(part.fd, copier) as flushing:
+                copier.write(program.read_bytes(), 0)
+                crcs = copier.copy_all(tuple(zip(placed, sources, strict=True)))
+                copier.write(directory(placed, crcs), placed[-1].end)
+            flushing.check()
             part.commit()
     except OSError as error:
         raise _disk_error(error, target, total) from error
@@ -67,6 +71,7 @@ class _Copier:
         self._moved = moved
         self._lock = threading.Lock()
         self._stop = threading.Event()
+        self.written = 0
 
     def copy_all(self, items: Sequence[tuple[Placed, Source]]) -> list[int]:
         """Copy every entry and return their CRC-32, in order. The first failure stops the others."""
@@ -88,6 +93,7 @@ class _Copier:
             count = os.pwrite(self._fd, view, at)
             view, at = view[count:], at + count
         with self._lock:
+            self.written += len(data)
             self._moved(len(data), self._total)
 
     def _copy(self, placed: Placed, source: Source) -> int:
@@ -127,6 +133,41 @@ class _Copier:
             )
         self.write(local_header(placed, crc), placed.header)
         return crc
+
+
+class _Flushing:
+    """Lets the disk write while the rest is still hashed, so that the fsync at the end has little to wait for."""
+
+    def __init__(self, fd: int, copier: _Copier) -> None:
+        self._fd = fd
+        self._copier = copier
+        self._over = threading.Event()
+        self._error: OSError | None = None
+        self._thread = threading.Thread(target=self._run, name="flush", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def check(self) -> None:
+        """Raise the OSError that the disk gave: to an open file the kernel tells one once, and a later fsync would be silent."""
+        if self._error is not None:
+            raise self._error
+
+    def _run(self) -> None:
+        flushed = 0
+        while not self._over.wait(_LOOK_EVERY):
+            if (written := self._copier.written) - flushed >= FLUSHED_AT_ONCE:
+                try:
+                    os.fdatasync(self._fd)
+                except OSError as error:
+                    self._error = error
+                    return
+                flushed = written
 
 
 class _PartFile:

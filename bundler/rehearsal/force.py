@@ -20,6 +20,7 @@ from installer_stub.errors import InstallerError
 from installer_stub.host.command import Command
 from installer_stub.kube.control_plane import first_ready
 from installer_stub.kube.kubectl import Kubectl, Object
+from installer_stub.kube.owners import owner_name
 from installer_stub.phases.base import Reporter
 from installer_stub.quiet.declared import NOTHING, Declared
 from installer_stub.quiet.judge import Wishes
@@ -28,6 +29,7 @@ from installer_stub.quiet.settle import Runs, Settling, settle
 _DRAIN: Final = 180  # seconds for a host's pods to go; a budget that never lets them go is a note
 _MISS_AFTER: Final = 20.0  # seconds that an image may fail to come: registries of masters restart now and then
 _TICK: Final = 2.0
+_LOOK: Final = 0.5
 _EMPTY: Final = "/usr/local/bin/ctr -n k8s.io images list -q | grep -v '/pause[:@]' | xargs -r -n 20 /usr/local/bin/ctr -n k8s.io images rm >/dev/null"
 
 
@@ -56,7 +58,6 @@ class Forcing:
         """Force all of it."""
         self.jobs()
         self.hosts()
-        self.daemons()
 
     def jobs(self) -> None:
         """Run every CronJob once, and a copy of every Job that is suspended."""
@@ -74,24 +75,33 @@ class Forcing:
         self.forced += [Forced("CronJobs run", len(crons)), Forced("suspended Jobs run", len(suspended))]
 
     def hosts(self) -> None:
-        """Empty every host in turn, take its images away, and let pods come back."""
+        """Empty every host in turn, take its images away, start anew what no drain moves, and let pods come back."""
+        daemons = set[str]()
         for each in (*self.lab.nodes, *self.lab.masters):
             self.reporter.step(f"rehearsal: {each.name} is emptied, its images are removed, and its pods come back")
             self._drain(each)
             each.connection.run(Command.shell(_EMPTY, changes="remove every image"), check=False)
+            daemons |= self._restart_daemons(each)
             self.kubectl.run("uncordon", each.name, changes="let pods come back")
             self._settle(f"after {each.name} was emptied")
-        self.forced.append(Forced("hosts emptied of pods and images", len(self.lab.hosts)))
+        self.forced += [Forced("hosts emptied of pods and images", len(self.lab.hosts)), Forced("DaemonSets started anew", len(daemons))]
 
-    def daemons(self) -> None:
-        """Restart what no drain moves: DaemonSets. Their images are gone from every host by now."""
-        found = self.kubectl.items("daemonsets", "--all-namespaces")
-        for each in found:
-            meta = each["metadata"]
-            self.kubectl.run("-n", meta["namespace"], "rollout", "restart", f"daemonset/{meta['name']}", changes="start it anew")
-        if found:
-            self._settle("after every DaemonSet was started anew")
-        self.forced.append(Forced("DaemonSets started anew", len(found)))
+    def _restart_daemons(self, host: LabHost) -> set[str]:
+        """Remove the pods of DaemonSets from a host, wait until they are gone, and return whose they were. Their images are gone already."""
+        pods = [each for each in self._pods_of(host) if owner_name(each, {}).startswith("DaemonSet ")]
+        for namespace in sorted({each["metadata"]["namespace"] for each in pods}):
+            names = [each["metadata"]["name"] for each in pods if each["metadata"]["namespace"] == namespace]
+            self.kubectl.run("-n", namespace, "delete", "pods", *names, "--wait=false", "--ignore-not-found", changes="start DaemonSets anew")
+        left, deadline = {each["metadata"]["uid"] for each in pods}, self.clock() + _DRAIN
+        while left and self.clock() < deadline:
+            left &= {each["metadata"]["uid"] for each in self._pods_of(host)}
+            self.sleep(_LOOK)
+        if left:
+            self.notes.append(f"{len(left)} pods of DaemonSets on {host.name} did not go within {_DRAIN} s")
+        return {owner_name(each, {}) for each in pods}
+
+    def _pods_of(self, host: LabHost) -> tuple[Object, ...]:
+        return self.kubectl.items("pods", "--all-namespaces", "--field-selector", f"spec.nodeName={host.name}")
 
     def _create(self, made: list[dict[str, Any]]) -> None:
         text = json.dumps({"apiVersion": "v1", "kind": "List", "items": made})

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from installer_stub.kube.owners import owner_name
 from installer_stub.kube.pods import container_statuses
 
 Object = Mapping[str, Any]
+LABEL: Final = "airseal.internal/rehearsal"
+RETRIES: Final = 1
 # registry.k8s.io/kubernetes pkg/kubelet/images: what a container waits with when its image does not come.
 _PULL_REASONS = frozenset({"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError", "RegistryUnavailable"})
 
@@ -39,7 +41,8 @@ def misses(objects: Iterable[Object]) -> Iterator[Miss]:
 def job_of(name: str, template: Object, source: Object) -> dict[str, Any]:
     """Return a Job ``name`` that runs ``template`` (the ``spec`` of a Job) once, in the namespace of ``source``.
 
-    Without what ties it to the one it was made from: selector, labels of its controller, its suspension, its time to live.
+    Without what ties it to the one it was made from: selector, labels of its controller, its suspension, its time to live. It is
+    retried once at most: one that fails has shown its images all the same, and each further try waits twice as long.
     """
     spec = {key: value for key, value in template.items() if key not in {"selector", "manualSelector", "suspend", "ttlSecondsAfterFinished"}}
     pod = dict(spec.get("template") or {})
@@ -47,6 +50,7 @@ def job_of(name: str, template: Object, source: Object) -> dict[str, Any]:
     meta["labels"] = {key: value for key, value in (meta.get("labels") or {}).items() if "controller-uid" not in key and "job-name" not in key}
     meta.pop("creationTimestamp", None)
     spec["template"] = {**pod, "metadata": meta}
+    spec["backoffLimit"] = min(spec.get("backoffLimit", RETRIES), RETRIES)
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
@@ -55,7 +59,6 @@ def job_of(name: str, template: Object, source: Object) -> dict[str, Any]:
     }
 
 
-LABEL = "airseal.internal/rehearsal"
 
 
 def outcome(job: Object) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import filecmp
 import json
 import subprocess
 import sys
@@ -25,20 +26,30 @@ PASSWORD = "hunter22 of the site"
 
 
 @pytest.fixture(scope="module")
-def built(cache: Cache, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """What the build said. ``debian:bookworm-slim`` is in docker: the build's hosts are made from it."""
+def command(cache: Cache, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """The build's words, without an output. ``debian:bookworm-slim`` is in docker: the build's hosts are made from it."""
     where = tmp_path_factory.mktemp("valued")
     context = write(where / "context", "debian:bookworm-slim")
     (where / "build-values.yaml").write_text("db: {password: of the build alone}\n")
     (where / "licence").write_text("a licence that no layer keeps\n")
-    command = [
-        sys.executable, "-m", "bundler", "build", "-t", "valued:1.0.0", "-o", str(RUN), "--accept-publisher-checksums", "--skip-rehearsal",
+    return [
+        sys.executable, "-m", "bundler", "build", "-t", "valued:1.0.0", "--accept-publisher-checksums", "--skip-rehearsal", "--quiet-period", "20",
         "--mirrors", str(cache.mirrors), "--docker-config", str(cache.docker_config),
         "--secret", f"id=licence,src={where / 'licence'}", "--values", str(where / "build-values.yaml"), str(context),
     ]  # fmt: skip
-    done = subprocess.run(command, capture_output=True, text=True, timeout=1500, check=False, cwd=ROOT)
+
+
+def build(command: list[str], target: Path, *more: str) -> str:
+    """Build, and return what the build said."""
+    done = subprocess.run([*command, "-o", str(target), *more], capture_output=True, text=True, timeout=1500, check=False, cwd=ROOT)
     assert done.returncode == 0, done.stderr[-4000:]
     return done.stdout + done.stderr
+
+
+@pytest.fixture(scope="module")
+def built(command: list[str]) -> str:
+    """What the build said."""
+    return build(command, RUN)
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +84,14 @@ def test_the_build_says_what_its_commands_say_and_seals_nothing_that_it_was_give
         assert secret.encode() not in RUN.read_bytes()
     said = subprocess.run([RUN, "inspect", "--values"], capture_output=True, text=True, check=True).stdout
     assert "  db.password (string, required, secret): password of the database" in said
+
+
+def test_recorded_by_another_cluster_the_file_has_the_same_bytes(built: str, command: list[str], tmp_path: Path) -> None:
+    del built
+    said = build(command, tmp_path / "other.run", "--update", "all")
+    assert "recorded before" not in said
+    assert "starting the temporary cluster" in said
+    assert filecmp.cmp(RUN, tmp_path / "other.run", shallow=False)
 
 
 def test_everything_that_is_wrong_is_said_at_once_and_nothing_is_changed(operator: Operator) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -97,6 +98,27 @@ def test_a_write_that_fails_is_named_and_leaves_nothing(
     with pytest.raises(kind) as caught:
         made.seal(tmp_path / "x.run")
     assert text in str(caught.value)
+    monkeypatch.undo()
+    assert not list(tmp_path.glob("*.run")) + list(tmp_path.glob(".*.part"))
+
+
+def test_a_disk_that_fails_while_the_rest_is_hashed_is_heard(made: Ingredients, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kernel tells an open file of an error once: the fsync at the end would say nothing of it."""
+    flushed, pwrite = threading.Event(), os.pwrite
+
+    def write(fd: int, data: memoryview, at: int) -> int:
+        done = pwrite(fd, data, at)
+        return done if at == 0 or flushed.wait(10) else 0  # the second piece waits for the disk
+
+    def fail(_: int) -> None:
+        flushed.set()
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(zip_writer, "FLUSHED_AT_ONCE", 1)
+    monkeypatch.setattr(zip_writer.os, "pwrite", write)
+    monkeypatch.setattr(zip_writer.os, "fdatasync", fail)
+    with pytest.raises(BuildError, match="Input/output"):
+        made.seal(tmp_path / "x.run")
     monkeypatch.undo()
     assert not list(tmp_path.glob("*.run")) + list(tmp_path.glob(".*.part"))
 

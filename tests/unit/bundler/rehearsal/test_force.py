@@ -47,7 +47,8 @@ class Site:
         self.master = ScriptedConnection().on("readyz", "ok").on("get cronjobs,jobs", items(objects)).on("create -f -", self.create).on("delete jobs")
         self.master.on("get jobs,pods", *map(items, ran)).on("get pods", items([]))
         self.now = 0.0
-        lab: Any = SimpleNamespace(masters=[SimpleNamespace(name="m1", connection=self.master)], nodes=[], hosts=[1])
+        master = SimpleNamespace(name="m1", connection=self.master)
+        lab: Any = SimpleNamespace(masters=[master], nodes=[], hosts=[master])
         self.forcing = Forcing(lab, Remembering(), 60, 120, clock=lambda: self.now, sleep=self.sleep)
 
     def create(self, command: Command) -> CommandResult:
@@ -100,9 +101,36 @@ def test_what_comes_back_is_what_the_bundle_declares_and_what_may_stay_unready_i
     site, seen = Site([], [[]]), list[Settling]()
     monkeypatch.setattr(force, "settle", seen.append)
     declared = parse(b"conditions: [{name: it answers, command: [probe]}]\nmay-stay-unready: [{kind: Deployment, namespace: shop, name: gpu, because: no GPU}]\n")
-    site.master.on("get daemonsets", items([{"metadata": {"name": "d", "namespace": "shop"}}])).on("rollout restart")
-    Forcing(site.forcing.lab, Remembering(), 60, 120, declared).daemons()
+    site.master.on("drain m1").on("images rm").on("uncordon m1")
+    site.forcing.lab.masters[0].connection.on("get pods", items([]))
+    Forcing(site.forcing.lab, Remembering(), 60, 120, declared).hosts()
     assert [(each.declared, each.wishes.excused) for each in seen] == [(declared, frozenset({("Deployment", "shop", "gpu")}))]
+
+
+@pytest.mark.parametrize("left", [0, 10_000])
+def test_what_no_drain_moves_starts_anew_when_its_images_are_gone(left: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Seen: one DaemonSet after the other, host by host, after everything had come back: 42 s of a rehearsal of 269."""
+
+    def there(name: str, owner: str, namespace: str = "kube-system") -> dict[str, Any]:
+        return {"kind": "Pod", "metadata": {"name": name, "namespace": namespace, "uid": name, "ownerReferences": [{"kind": owner, "name": name[:-2]}]}}
+
+    site = Site([], [[]])
+    monkeypatch.setattr(force, "settle", lambda _: None)
+    before = [there("proxy-1", "DaemonSet"), there("agent-1", "DaemonSet", "shop"), there("web-1", "ReplicaSet"), there("etcd-1", "Node")]
+    after = [there("proxy-2", "DaemonSet"), *before[2:]]
+    site.master.on("drain m1").on("images rm").on("delete pods").on("uncordon m1")
+    site.master.on("spec.nodeName=m1", *[items(before)] * (2 + left), items(after))
+    site.forcing.hosts()
+    said = [command.text for command in site.master.commands]
+    order = [next(index for index, words in enumerate(said) if part in words) for part in ("drain m1", "images rm", "-n kube-system delete pods proxy-1 ", "-n shop delete pods agent-1 ", "uncordon m1")]
+    assert order == sorted(order)
+    assert site.forcing.forced == [Forced("hosts emptied of pods and images", 1), Forced("DaemonSets started anew", 2)]
+    assert site.forcing.notes == (["2 pods of DaemonSets on m1 did not go within 180 s"] if left else [])
+
+
+@pytest.mark.parametrize(("given", "made"), [({}, 1), ({"backoffLimit": 6}, 1), ({"backoffLimit": 0}, 0)])
+def test_a_job_that_fails_is_tried_once_more_and_not_for_minutes(given: dict[str, int], made: int) -> None:
+    assert job_of("r", {**given, "template": {}}, CRON)["spec"]["backoffLimit"] == made
 
 
 def test_a_job_is_made_without_what_ties_it_to_another_one() -> None:
