@@ -14,6 +14,7 @@ from bundler.errors import BuildFailed
 KEEP: Final = ".keep"
 _MOST_HOPS: Final = 40  # as Linux follows (path_resolution(7))
 _MOST: Final = 100_000  # paths that links may make
+_LONGEST: Final = 4096  # characters of one: Linux's PATH_MAX; links that lead into each other make ever longer ones
 
 
 def ends_of(files: Collection[str], links: Mapping[str, str]) -> dict[str, str]:
@@ -39,6 +40,8 @@ def ends_of(files: Collection[str], links: Mapping[str, str]) -> dict[str, str]:
         elif target in below and not _lies_in(name, target) and not _lies_in(link, target):
             for inner in below[target]:
                 alias = name + inner[len(target) :] if target else f"{name}/{inner}"
+                if len(alias) > _LONGEST:
+                    raise BuildFailed(f"/cluster/{link} leads to ever longer paths, {alias[:60]}…", "a link cannot hold itself, nor two each other: remove it")
                 if inner in links:
                     left.append((alias, inner))
                 else:
