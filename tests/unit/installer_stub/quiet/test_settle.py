@@ -78,6 +78,7 @@ def test_a_finished_site_is_looked_at_once_and_an_unquiet_one_twice() -> None:
     assert old.settle(floor=0, patient=False).quiet == 1000
     young.settle(floor=0, patient=False)
     assert (old.counted, young.counted) == (1, 2)
+    assert young.now == 4.0, "two seconds between them, whatever its leases would ask of a patient one"
 
 
 def test_pulls_have_to_be_over_for_as_long() -> None:
