@@ -33,7 +33,7 @@ cluster-test: $(VENV) ## tests on real clusters, two modules at a time
 soak: $(VENV)    ## kills, power cuts, torn files, mistakes, resets: hours; its report goes to docs/evidence
 	.venv/bin/python -m tests.soak $(SOAK)
 
-bench: $(VENV)   ## ratios against peers, measured in one run: build/bench.json, docs/benchmarks.md
+bench: $(VENV)   ## ratios against peers, measured in one run: docs/benchmarks.json, docs/benchmarks.md
 	.venv/bin/python -m tests.bench
 
 clean-hosts: $(VENV) ## remove every container and network that we made, and nothing else

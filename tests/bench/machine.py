@@ -8,17 +8,15 @@ import subprocess
 from pathlib import Path
 
 
-def describe(directory: Path) -> tuple[str, ...]:
-    """Return lines about this machine; ``directory`` is on the disk that is written to."""
+def describe(directory: Path) -> str:
+    """Return a line about this machine; ``directory`` is on the disk that is written to."""
     model = _field("/proc/cpuinfo", "model name", ":") or platform.machine()
     memory = int((_field("/proc/meminfo", "MemTotal", ":") or "0").split()[0]) / 1e6
     system = _field("/etc/os-release", "PRETTY_NAME", "=").strip('"') or platform.system()
     asked = ["df", "--output=fstype", str(directory)]
     disk = subprocess.run(asked, capture_output=True, text=True, check=False).stdout.split()[-1:]
-    return (
-        f"machine: {os.cpu_count()} CPUs ({' '.join(model.split())}), {memory:.1f} GB of memory, {' '.join(disk)}",
-        f"system: {system}, Linux {platform.release()}, Python {platform.python_version()}",
-    )
+    hardware = f"{os.cpu_count()} CPUs ({' '.join(model.split())}), {memory:.1f} GB of memory, {' '.join(disk)}"
+    return f"{hardware}; {system}, Linux {platform.release()}, Python {platform.python_version()}"
 
 
 def load() -> float:

@@ -29,6 +29,8 @@ class Measure:
     notes: tuple[str, ...] = ()
     load: float = 0.0
     """The load average before it was measured."""
+    machine: str = ""
+    """What it was measured on."""
     measured: str = field(default_factory=lambda: dt.datetime.now(dt.UTC).strftime("%Y-%m-%d %H:%M UTC"))
 
     @property

@@ -1,12 +1,13 @@
-"""What a run leaves behind: ``build/bench.json``, and the table in ``docs/benchmarks.md``. Pure functions."""
+"""What a run leaves behind: ``docs/benchmarks.json``, and the table in ``docs/benchmarks.md``. Pure functions."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from tests.bench.measure import Measure
 
+_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _TITLE = """\
 # Benchmarks
 
@@ -34,18 +35,20 @@ def merged(before: Iterable[Measure], now: Iterable[Measure], order: Sequence[st
     )
 
 
-def render(measures: Sequence[Measure], machine: Sequence[str]) -> str:
-    """Return the whole page: the machine, the table, and what each line means."""
+def render(measures: Sequence[Measure]) -> str:
+    """Return the whole page: the machines, the table, and what each line means."""
+    machines = dict.fromkeys(measure.machine for measure in measures if measure.machine)
+    letters = {machine: _LETTERS[number % len(_LETTERS)] for number, machine in enumerate(machines)}
     head = [
         "| Measure | Ours | Peer | Ratio | Goal | |",
         "|---|---|---|---|---|---|",
     ]
-    lines = [_TITLE, *(f"- {line}" for line in machine), "", *head, *map(_row, measures), ""]
+    lines = [_TITLE, *(f"- machine {letter}: {machine}" for machine, letter in letters.items()), "", *head, *map(_row, measures), ""]
     missed = [measure.name for measure in measures if not measure.is_met]
     lines += [f"Missed: {', '.join(missed)}.", ""] if missed else []
     lines += ["## What was measured", ""]
     for measure in measures:
-        lines += _explained(measure)
+        lines += _explained(measure, letters)
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -81,13 +84,14 @@ def _number(value: float) -> str:
     return f"{value:.{digits}f}"
 
 
-def _explained(measure: Measure) -> list[str]:
+def _explained(measure: Measure, letters: Mapping[str, str]) -> list[str]:
     count = (
         len(measure.values)
         if len(measure.values) == len(measure.peer_values)
         else f"{len(measure.values)} and {len(measure.peer_values)}"
     )
-    head = f"**`{measure.name}`**, measured {measure.measured}, repetitions: {count}, load average before: {measure.load:.1f}"
+    where = f" on {letters[measure.machine]}" if measure.machine in letters else ""
+    head = f"**`{measure.name}`**, measured {measure.measured}{where}, repetitions: {count}, load average before: {measure.load:.1f}"
     lines = [head, ""]
     lines += [
         f"- ours: {measure.what}",

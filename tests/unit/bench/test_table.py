@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -39,19 +40,19 @@ def test_value_and_ratio_are_of_medians() -> None:
 def test_either_goal_can_be_missed(values: tuple[float, ...], peer: float) -> None:
     measure = _measure(values=values, peer=peer)
     assert not measure.is_met
-    assert "| **missed** |" in render([measure], [])
-    assert "Missed: start." in render([measure], [])
+    assert "| **missed** |" in render([measure])
+    assert "Missed: start." in render([measure])
     assert row_text(measure).endswith("MISSED")
 
 
 def test_a_measure_without_a_goal_is_never_missed() -> None:
     measure = Measure("size-plain", "ours", "peer", "MB", (900.0,), (1.0,))
     assert measure.is_met
-    assert render([measure], []).count("| - |  |") == 1
+    assert render([measure]).count("| - |  |") == 1
 
 
 def test_the_row_has_median_spread_ratio_and_goal() -> None:
-    row = next(line for line in render([_measure()], []).splitlines() if line.startswith("| `start`"))
+    row = next(line for line in render([_measure()]).splitlines() if line.startswith("| `start`"))
     assert row == "| `start` | 0.310 s (0.300 to 0.500) | 0.300 s | 1.033 | ratio ≤ 1.1, value ≤ 0.5 s | met |"
 
 
@@ -59,12 +60,15 @@ def test_the_row_has_median_spread_ratio_and_goal() -> None:
     ("value", "shown"), [(0.0123, "0.012"), (9.876, "9.88"), (345.73, "345.7"), (4294967.3, "4294967")]
 )
 def test_figures_have_no_exponents(value: float, shown: str) -> None:
-    assert f" {shown} MB " in render([_measure(values=(value,), unit="MB")], [])
+    assert f" {shown} MB " in render([_measure(values=(value,), unit="MB")])
 
 
 def test_the_page_says_machine_what_peer_and_notes() -> None:
-    page = render([_measure()], ["machine: a test"])
-    for text in ("- machine: a test", "- ours: ours", "- peer: the peer", "- a note", "2026-01-01 00:00 UTC"):
+    old, new = (replace(_measure(name), machine=machine) for name, machine in (("start", "an old one"), ("size", "a new one")))
+    page = render([old, new])
+    assert "measured 2026-01-01 00:00 UTC on A" in page
+    assert "measured 2026-01-01 00:00 UTC on B" in page
+    for text in ("- machine A: an old one", "- machine B: a new one", "- ours: ours", "- peer: the peer", "- a note", "2026-01-01 00:00 UTC"):
         assert text in page
 
 
