@@ -31,6 +31,12 @@ LEAVES: Final = {
 MASTERS_CONFIGS: Final = ("admin", "controller-manager", "scheduler")
 # Files of every master that has joined; ``certs renew`` makes each of them anew.
 MASTERS_FILES: Final = (*(f"{PKI}/{name}.crt" for name in LEAVES), *(f"{paths.CONFIGURATION}/{name}.conf" for name in MASTERS_CONFIGS))
+# What nothing makes anew: only another master or a backup has it. A CA's key may be kept elsewhere; all the rest every master needs at its next start.
+AUTHORITIES: Final = tuple(f"{PKI}/{name}.crt" for name in ("ca", "front-proxy-ca", "etcd/ca"))
+AUTHORITIES_KEYS: Final = tuple(f"{PKI}/{name}.key" for name in ("ca", "front-proxy-ca", "etcd/ca"))
+SIGNERS: Final = (f"{PKI}/sa.key", f"{PKI}/sa.pub")  # of the tokens of service accounts
+LEAVES_KEYS: Final = tuple(f"{PKI}/{name}.key" for name in LEAVES)
+KEYS: Final = (*LEAVES_KEYS, *AUTHORITIES, *AUTHORITIES_KEYS, *SIGNERS)
 # What reads its certificate once, at its start. etcd reads its own at every handshake.
 RESTARTED: Final = ("kube-apiserver", "kube-controller-manager", "kube-scheduler")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from installer_stub.errors import HostError
@@ -12,6 +12,7 @@ from installer_stub.facts import (
     certificates,
     identity,
     kernel,
+    keys,
     leftovers,
     network,
     proxies,
@@ -24,6 +25,7 @@ from installer_stub.facts.base import Fact, Unknown, Unreadable
 from installer_stub.facts.certificates import Certificate
 from installer_stub.facts.identity import OsRelease
 from installer_stub.facts.kernel import Cgroups, Selinux
+from installer_stub.facts.keys import Pem
 from installer_stub.facts.leftovers import Leftover
 from installer_stub.facts.network import Firewalls, ResolvConf, Routes
 from installer_stub.facts.proxies import Proxies
@@ -61,6 +63,7 @@ ALL_FACTS: tuple[Fact[object], ...] = (
     software.AVAILABLE_TOOLS,
     software.NAMES_TAKEN,
     certificates.CERTIFICATES,
+    keys.KEY_FILES,
     runtime_config.RUNTIME_CONFIG,
     kernel.SYSTEMD,
     network.FIREWALLS,
@@ -110,6 +113,7 @@ class HostFacts:
     proxies: Proxies
     runtime_config: RuntimeConfig
     certificates: tuple[Certificate, ...]
+    keys: Mapping[str, Pem] = field(default_factory=dict)  # a master's files of keys, and its CAs; what is not in it nobody could tell
     names_taken: frozenset[str] = frozenset()  # paths in directories where we make links, that are not links to ours
     sudo_records: tuple[str, ...] = ()  # options by which sudo keeps what goes through it
     unknown: tuple[Unknown, ...] = ()  # what the host did not tell; the fields of these facts stand for nothing
@@ -182,6 +186,7 @@ def parse(stdout: str, *, asked: float, answered: float, silence: str = "it was 
         proxies=told.fact(proxies.PROXIES),
         runtime_config=told.fact(runtime_config.RUNTIME_CONFIG),
         certificates=told.fact(certificates.CERTIFICATES),
+        keys=told.fact(keys.KEY_FILES),
         names_taken=told.fact(software.NAMES_TAKEN),
         sudo_records=told.fact(sudo.RECORDED),
     )

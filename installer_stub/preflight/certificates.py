@@ -1,4 +1,4 @@
-"""Certificates of a cluster that is there already: torn ones, those that end soon, and a clock that does not fit to them."""
+"""Certificates and keys of a cluster that is there already: torn ones, those that end soon, and a clock that does not fit to them."""
 
 from __future__ import annotations
 
@@ -6,9 +6,16 @@ import time
 from collections.abc import Iterator
 from typing import Final
 
-from installer_stub.distro.certificates import MASTERS_FILES
+from installer_stub.distro.certificates import (
+    AUTHORITIES,
+    AUTHORITIES_KEYS,
+    LEAVES_KEYS,
+    MASTERS_FILES,
+    SIGNERS,
+)
 from installer_stub.facts.certificates import Certificate, earliest
 from installer_stub.facts.gather import HostFacts
+from installer_stub.facts.keys import Pem
 from installer_stub.host.model import Role
 from installer_stub.preflight.finding import Finding, Site, fatal, warning
 
@@ -23,14 +30,34 @@ def ends_soon(certificate: Certificate, now: float) -> bool:
 
 
 def torn(site: Site) -> Iterator[Finding]:
-    """Kubernetes' own certificates of a master that is complete: without one of them the cluster answers, and something in it fails."""
+    """Kubernetes' own certificates and keys of a master that is complete: without one of them the cluster answers, and something in it fails."""
     for host, facts in site.each():
         if host.role is not Role.MASTER or not facts.membership.complete or not facts.certificates:  # none at all: nobody could tell
             continue
         whole = {each.path for each in facts.certificates if not each.problem}
-        bad = [path for path in MASTERS_FILES if path not in whole]
+        bad = [path for path in MASTERS_FILES if path not in whole or facts.keys.get(path, Pem.WHOLE) is not Pem.WHOLE]
+        bad += [path for path in LEAVES_KEYS if facts.keys.get(path, Pem.WHOLE) is not Pem.WHOLE]
         if bad:
-            yield fatal(host.address, f"{', '.join(bad)}: torn, empty or gone", "certs renew, with the same hosts, makes it anew; then run the same command again")
+            yield fatal(host.address, f"{', '.join(sorted(bad))}: torn, empty or gone", "certs renew, with the same hosts, makes it anew; then run the same command again")
+
+
+def lost(site: Site) -> Iterator[Finding]:
+    """What nothing can make anew: CAs and the key of service accounts. Programs that run have read it; at their next start they fail.
+
+    A CA's key that is not there is somebody's decision; a torn one is nobody's.
+    """
+    for host, facts in site.each():
+        if host.role is not Role.MASTER or not facts.membership.complete:
+            continue
+        bad = [path for path in (*AUTHORITIES, *SIGNERS) if facts.keys.get(path, Pem.WHOLE) is not Pem.WHOLE]
+        bad += [path for path in AUTHORITIES_KEYS if facts.keys.get(path) is Pem.TORN]
+        if bad:
+            others = [each.address for each, known in site.each() if each.role is Role.MASTER and each != host and known.membership.complete]
+            where = f"another master ({', '.join(others)})" if others else "a backup"
+            yield fatal(
+                host.address, f"{', '.join(bad)}: torn, empty or gone, and nothing can make it anew",
+                f"put it back from {where}, root's alone and keys with mode 0600, before anything restarts there; then run the same command again",
+            )  # fmt: skip
 
 
 def ends(site: Site) -> Iterator[Finding]:
@@ -39,7 +66,7 @@ def ends(site: Site) -> Iterator[Finding]:
         if not facts.membership.ours:
             continue
         for each in facts.certificates:
-            if each.problem and each.path not in MASTERS_FILES:
+            if each.problem and each.path not in MASTERS_FILES and facts.keys.get(each.path) is not Pem.TORN:
                 yield warning(host.address, f"{each.path}: {each.problem}", "compare it with that of another host")
         first = earliest(each for each in facts.certificates if ends_soon(each, _now(facts)))
         if first is not None:

@@ -54,6 +54,7 @@ ALL_CHECKS: tuple[Check, ...] = (
     recorded.recorded,
     runtime_config.runtime_config,
     certificates.torn,
+    certificates.lost,
     certificates.ends,
     certificates.clock,
 )

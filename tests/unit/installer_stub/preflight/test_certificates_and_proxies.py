@@ -7,15 +7,22 @@ from dataclasses import replace
 
 import pytest
 
-from installer_stub.distro.certificates import MASTERS_FILES
+from installer_stub.distro.certificates import (
+    AUTHORITIES,
+    AUTHORITIES_KEYS,
+    LEAVES_KEYS,
+    MASTERS_FILES,
+    SIGNERS,
+)
 from installer_stub.distro.containerd import CONFIG
 from installer_stub.facts.certificates import Certificate
+from installer_stub.facts.keys import Pem
 from installer_stub.facts.proxies import Proxies
 from installer_stub.facts.runtime_config import RuntimeConfig
 from installer_stub.facts.software import Membership
 from installer_stub.preflight import certificates, proxies, runtime_config
 from installer_stub.preflight.finding import Severity
-from tests.unit.installer_stub.preflight.sites import site
+from tests.unit.installer_stub.preflight.sites import site, with_facts
 
 DAY = 86400.0
 OURS = Membership("abc", "shop:1.4.0", joined=True, server="https://api.airseal.internal:6443")
@@ -60,6 +67,29 @@ def test_a_torn_certificate_of_a_complete_master_forbids_and_names_what_makes_it
     # kubeadm was killed at it, as far as anybody knows: the phases go on from there.
     assert list(certificates.torn(site(membership=OURS, certificates=(*rest, torn)))) == []
     assert list(certificates.ends(site(membership=COMPLETE, certificates=(*rest, torn)))) == []
+
+
+@pytest.mark.parametrize("path", [*LEAVES_KEYS, "/etc/kubernetes/admin.conf", "/etc/kubernetes/scheduler.conf"])
+@pytest.mark.parametrize("state", [Pem.TORN, Pem.GONE])
+def test_a_torn_key_forbids_as_its_certificate_does(path: str, state: Pem) -> None:
+    """Seen: etcd's peer.key cut in half, and the same command ended with 0, without a word. At its next start etcd would have failed."""
+    (finding,) = certificates.torn(site(membership=COMPLETE, certificates=WHOLE, keys={path: state}))
+    assert (finding.severity, path in finding.problem, "certs renew" in finding.remedy) == (Severity.FATAL, True, True)
+    assert list(certificates.torn(site(membership=COMPLETE, certificates=WHOLE, keys={path: Pem.WHOLE}))) == []
+
+
+@pytest.mark.parametrize(
+    ("path", "forbids"),
+    [*((path, {Pem.TORN, Pem.GONE}) for path in (*AUTHORITIES, *SIGNERS)), *((path, {Pem.TORN}) for path in AUTHORITIES_KEYS)],
+)
+@pytest.mark.parametrize("state", list(Pem))
+def test_what_nothing_makes_anew_has_to_come_back(path: str, forbids: set[Pem], state: Pem) -> None:
+    found = list(certificates.lost(site(masters=2, membership=COMPLETE, keys={path: state})))
+    assert [each.severity for each in found] == ([Severity.FATAL] if state in forbids else [])
+    assert all(path in each.problem and "from a backup" in each.remedy for each in found)
+    assert list(certificates.lost(site(membership=OURS, keys={path: state}))) == [], "it was killed on its way: the phases go on"
+    both = with_facts(site(masters=2, membership=COMPLETE, keys={path: state}), "10.0.0.2", membership=COMPLETE)
+    assert all("another master (10.0.0.2)" in each.remedy for each in certificates.lost(both))
 
 
 def test_certificates_that_nobody_could_read_are_not_taken_for_gone() -> None:
