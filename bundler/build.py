@@ -95,7 +95,7 @@ def build(options: BuildOptions, engine: Engine, reporter: Reporter) -> Built:
         values = values_of(files.files, blobs, options.values)
     with numbered.step(PROGRAMS):
         stub = stub_runtime(cache, options.runtime, reporter)
-        hosts = host_image(engine, reporter, options.host_image, lambda name: upstream.supply(name, options.platforms[0], reporter.step))
+        hosts = host_image(engine, reporter, options.host_image, partial(upstream.supply, say=reporter.step))
 
     inputs = Inputs(info, lists, values, stub, hosts)
     with numbered.step(RECORD):

@@ -222,7 +222,8 @@ def _cluster(
         several = "" if settings.topology == ONE_HOST else f", of {settings.topology} hosts"
         reporter.step(f"starting the temporary cluster, {network.name}{several}; the recording proxy listens on {address}:{port}")
         hosts = _hosts(stack, engine, network, settings, reporter)
-        if settings.keep:
+        network.stay()
+        if network.stays:
             names = [network.name] if settings.topology == ONE_HOST else [f"{network.name}-{name}" for name in hosts]
             stack.enter_context(kept(network.name, names, reporter))
         for connection in hosts.values():

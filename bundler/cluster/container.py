@@ -74,7 +74,7 @@ class TemporaryHost:
 
     def __exit__(self, *_: object) -> None:
         with uninterrupted():
-            if not self._network.keep:
+            if not self._network.stays:
                 self._remove()
 
     def _start(self) -> None:

@@ -19,7 +19,7 @@ _POOLS: Final = f"give the engine pools that leave {POD_CIDR} and {SERVICE_CIDR}
 
 
 class TemporaryNetwork:
-    """A docker network of one build. ``gateway`` is this machine's address on it. ``keep`` leaves it behind.
+    """A docker network of one build. ``gateway`` is this machine's address on it. ``keep`` leaves it behind, once ``stay`` was called.
 
     ``closed``: no packet leaves it, and its hosts know no names of the outside. Docker chooses addresses that no route of its machine
     leads to; those of the cluster's pods and Services it cannot know, and one that meets them is not taken.
@@ -29,6 +29,7 @@ class TemporaryNetwork:
         self._engine = engine
         self.labels = {LABEL: KEPT if keep else str(owner)}
         self.keep = keep
+        self.stays = False  # whether it is left behind now: not before ``stay``
         self.closed = closed
         self.name = _name()
         self.id = self.gateway = self.subnet = ""
@@ -37,22 +38,34 @@ class TemporaryNetwork:
     def __enter__(self) -> Self:
         met: list[str] = []
         try:
-            while not self._make():
-                met.append(self.name)  # it stays for now, so that docker chooses others
-                if len(met) == _TRIES:
-                    raise ClusterFailed(f"docker gives its networks addresses that a cluster's pods or Services have ({self.subnet})", _POOLS)
-                self.name = _name()
+            self._choose(met)
+        except BaseException:
+            met.append(self.name)
+            raise
         finally:
-            for name in met:
-                self._remove(name)
+            with uninterrupted():
+                for name in met:
+                    self._remove(name)
         self.lease.__enter__()
         return self
 
     def __exit__(self, *_: object) -> None:
         with uninterrupted():
             self.lease.__exit__()
-            if not self.keep:
+            if not self.stays:
                 self._remove(self.name)
+
+    def stay(self) -> None:
+        """Leave it behind, with the hosts in it, if that is wished: they are up, and there is something to look at."""
+        self.stays = self.keep
+
+    def _choose(self, met: list[str]) -> None:
+        """Make networks until one will do; those that do not are in ``met``. Raises DockerError, ClusterFailed."""
+        while not self._make():
+            if len(met) == _TRIES:
+                raise ClusterFailed(f"docker gives its networks addresses that a cluster's pods or Services have ({self.subnet})", _POOLS)
+            met.append(self.name)  # it stays for now, so that docker chooses others
+            self.name = _name()
 
     def _make(self) -> bool:
         """Make it; return whether its addresses are no pod's and no Service's. Raises DockerError, ClusterFailed."""
@@ -63,15 +76,15 @@ class TemporaryNetwork:
         place: dict[str, Any] = next((entry for entry in found["IPAM"]["Config"] if entry.get("Gateway")), {})
         self.gateway, self.subnet = str(place.get("Gateway", "")).partition("/")[0], str(place.get("Subnet", ""))
         if not (self.gateway and self.subnet):
-            self._remove(self.name)
             raise ClusterFailed("docker made a network without a gateway address", "check the engine's default-address-pools")
         self.id = str(found.get("Id", ""))
         return not meets(self.subnet)
 
     def _remove(self, name: str) -> None:
         import docker.errors
+        import requests
 
-        with suppress(docker.errors.APIError):
+        with suppress(docker.errors.DockerException, requests.RequestException):
             self._engine.client.api.remove_network(name)
 
 

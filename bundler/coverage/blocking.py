@@ -17,7 +17,7 @@ def as_blocked(found: Iterable[Found], blocked: Collection[Reference]) -> Iterab
         yield replace(each, text=str(tag)) if tag in blocked else each
 
 
-def pulled(blocked: Collection[Reference], found: Iterable[Found], recorded: Collection[Reference]) -> list[Reference]:
-    """Return what is blocked and recorded all the same, under its name or as ``name:tag@digest``."""
-    pinned = {tag for each in found if (tag := tag_beside_digest(each.text)) and recorded_name(each.text) in recorded}
+def pulled(blocked: Collection[Reference], ran: Iterable[Found], recorded: Collection[Reference]) -> list[Reference]:
+    """Return what is blocked and recorded all the same, under its name or as ``name:tag@digest`` of a container that ``ran``."""
+    pinned = {tag for each in ran if (tag := tag_beside_digest(each.text)) and recorded_name(each.text) in recorded}
     return [name for name in blocked if name in recorded or name in pinned]

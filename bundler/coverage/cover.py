@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Final, Protocol
 
 from bundler.cluster.usage import Usage, recorded_name
@@ -107,7 +108,7 @@ def cover(
     absent = [(each, said) for each in wanted if (said := answers[each.reference]) is not None]
     registries = {reference.repository.registry for reference in recorded}
     problems = [f"{each.text!r} is no image reference: {each.place}" for each in unreadable if not _ran(each, used)]
-    problems += [f"{name} is blocked in {blocked[name].where}, and the cluster pulled it" for name in pulled(blocked, result.found, recorded)]
+    problems += [f"{name} is blocked in {blocked[name].where}, and the cluster pulled it" for name in pulled(blocked, filter(partial(_ran, used=used), result.found), recorded)]
     problems += [_line(each, said.words) for each, said in absent if _stops(each, said, registries)]
     _stop(problems, "images that the application names cannot be sealed", _remedies(said for each, said in absent if _stops(each, said, registries)))
     branches, _ = gather(as_blocked(result.unchosen, blocked))

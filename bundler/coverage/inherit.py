@@ -58,9 +58,15 @@ def read_lists(engine: Engine, name: str, title: str, marks: Mapping[str, str]) 
 
 def over(own: Lists, base: Lists) -> Lists:
     """Return both. A child may list what its base blocks, and block what its base lists."""
-    said = {name for _, reference in own.listed for name in (recorded_name(str(reference)), tag_beside_digest(str(reference)))} | {each.reference for each in own.blocked}
-    listed = tuple(entry for entry in base.listed if recorded_name(str(entry[1])) not in said)
+    said = {name for _, reference in own.listed for name in _names(reference)} | {each.reference for each in own.blocked}
+    listed = tuple(entry for entry in base.listed if not said & set(_names(entry[1])))
     return Lists((*own.listed, *listed), (*own.blocked, *(each for each in base.blocked if each.reference not in said)))
+
+
+def _names(reference: Reference) -> tuple[Reference, ...]:
+    """Return what an entry of a list names: ``name:tag@digest`` is both of them."""
+    tag = tag_beside_digest(str(reference))
+    return (recorded_name(str(reference)), *(() if tag is None else (tag,)))
 
 
 def carry(engine: Engine, image: ImageInfo, own: Lists, base: Lists, *, tag: str, title: str, platform: str) -> Lists:

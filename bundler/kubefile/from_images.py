@@ -44,7 +44,9 @@ def from_images(fetching: Fetching, stages: Stages, recipes: Collection[str], pl
     """
     names: dict[tuple[str, str], str] = {}
     mine: set[str] = set()
-    _frontend(fetching, stages)
+    if fetching.upstream is not None and (frontend := stages.kubefile.syntax.partition(" ")[0]):
+        # An image too, and BuildKit takes what the engine has before it asks a registry.
+        fetching.upstream.supply(frontend, fetching.reporter.step)
     try:
         for named in stages.images():
             if named.image not in recipes:
@@ -88,16 +90,6 @@ def _resolved(fetching: Fetching, stages: Stages, named: Named, platform: Platfo
         raise stages.kubefile.error(named.line, f"{named.image}: docker was given it and does not have it", "see the engine's log")
     fetching.reporter.step(f"FROM {named.image} is {digest} ({how})")
     return found
-
-
-def _frontend(fetching: Fetching, stages: Stages) -> None:
-    """Let docker have what ``# syntax=`` names, an image too: BuildKit takes what the engine has before it asks a registry."""
-    name, upstream = stages.kubefile.syntax.partition(" ")[0], fetching.upstream
-    try:
-        if upstream is not None and name and upstream.supply(name, Platform.parse(fetching.engine.platform), lambda line: pass_on(fetching.reporter, "docker", line)):
-            fetching.reporter.step(f"syntax={name}: fetched as --mirrors and --ca say")
-    except (DockerError, RegistryError) as error:
-        raise stages.kubefile.error(1, f"syntax={name}: {error.problem}", error.remedy) from None
 
 
 def _fetched(fetching: Fetching, image: str, platform: Platform, mine: set[str]) -> tuple[ImageInfo | None, str, str]:

@@ -17,7 +17,7 @@ from typing import Final
 from bundler.engine import Engine, docker_errors
 from bundler.errors import DockerError
 from bundler.recordings import working_directory
-from registry_snapshot.errors import RegistryError
+from registry_snapshot.errors import RegistryError, StoreError
 from registry_snapshot.oci.descriptor import Descriptor, Platform
 from registry_snapshot.oci.manifest import Manifest
 from registry_snapshot.oci.media_types import DOCKER_CONFIG, OCI_CONFIG
@@ -57,15 +57,23 @@ class Upstream:
         load(self.engine, docker_archive(blobs, image_of(blobs, descriptor, platform, name), tag), name, output)
         return str(descriptor.digest)
 
-    def supply(self, name: str, platform: Platform, output: Callable[[str], None]) -> bool:
-        """Let docker have an image under its own name that it would fetch by itself, and tell whether that was done.
+    def supply(self, name: str, say: Callable[[str], None]) -> bool:
+        """Let docker have an image for its own platform, under its own name, that it would fetch by itself; tell whether that was done.
 
-        Not if docker has it, if nothing is said of its registry, nor if it goes by a digest: docker can be told none. Raises RegistryError, DockerError.
+        Not if docker has it, if nothing is said of its registry, nor if it goes by a digest: docker can be told none. What cannot be had that
+        way is said, and left to docker: it may have a way of its own. Raises StoreError.
         """
-        reference = Reference.parse(name)
-        if reference.digest is not None or not self.speaks_of(name) or self.engine.image(name) is not None:
+        try:
+            reference = Reference.parse(name)
+            if reference.digest is not None or not self.speaks_of(name) or self.engine.image(name) is not None:
+                return False
+            self.give(name, Platform.parse(self.engine.platform), str(reference), say)
+        except StoreError:
+            raise
+        except (RegistryError, DockerError) as error:
+            say(f"{name} cannot be had as --mirrors and --ca say, so docker may fetch it by itself: {error.problem}")
             return False
-        self.give(name, platform, str(reference), output)
+        say(f"{name}: fetched as --mirrors and --ca say")
         return True
 
 

@@ -64,6 +64,7 @@ class Lab:
             self._start(pairs, client)
             known = {each.host.address: pairs[each.name] for each in self.hosts}
             self.operator = self._stack.enter_context(Operator(self._engine, self._image, self._network, operator_files(client, known)))
+            self._network.stay()
         except BaseException:
             self._stack.close()
             raise

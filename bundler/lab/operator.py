@@ -40,7 +40,7 @@ class Operator:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if not self._network.keep:
+        if not self._network.stays:
             self._container.remove()
 
     def bring(self, file: Path, moved: Callable[[int, int], None]) -> str:

@@ -86,6 +86,10 @@ class _Copier:
                 workers.shutdown(wait=True, cancel_futures=True)
                 raise
 
+    def stop(self) -> None:
+        """Copy no more: the file will not be used."""
+        self._stop.set()
+
     def write(self, data: bytes | memoryview, at: int) -> None:
         """Write all of ``data`` at offset ``at``."""
         view = memoryview(data)
@@ -166,6 +170,7 @@ class _Flushing:
                     os.fdatasync(self._fd)
                 except OSError as error:
                     self._error = error
+                    self._copier.stop()
                     return
                 flushed = written
 

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from bundler.errors import RehearsalFailed
 from bundler.lab.lab import Lab, LabHost
-from bundler.rehearsal.judge import LABEL, job_of, misses, outcome
+from bundler.rehearsal.judge import LABEL, job_of, misses, never_pulled, outcome
 from installer_stub.bundle.receipt import Forced
 from installer_stub.errors import InstallerError
 from installer_stub.host.command import Command
@@ -30,7 +31,8 @@ _DRAIN: Final = 180  # seconds for a host's pods to go; a budget that never lets
 _MISS_AFTER: Final = 20.0  # seconds that an image may fail to come: registries of masters restart now and then
 _TICK: Final = 2.0
 _LOOK: Final = 0.5
-_EMPTY: Final = "/usr/local/bin/ctr -n k8s.io images list -q | grep -v '/pause[:@]' | xargs -r -n 20 /usr/local/bin/ctr -n k8s.io images rm >/dev/null"
+_REFUSED: Final = 20  # seconds for those pods to go that may, where the removal of others was refused
+_EMPTY: Final = "/usr/local/bin/ctr -n k8s.io images list -q | grep -v '/pause[:@]' | xargs -r -n 20 /usr/local/bin/ctr -n k8s.io images rm --sync >/dev/null"
 
 
 @dataclass
@@ -81,24 +83,31 @@ class Forcing:
             self.reporter.step(f"rehearsal: {each.name} is emptied, its images are removed, and its pods come back")
             self._drain(each)
             each.connection.run(Command.shell(_EMPTY, changes="remove every image"), check=False)
-            daemons |= self._restart_daemons(each)
+            pods = {pod["metadata"]["uid"]: pod for pod in self._pods_of(each) if owner_name(pod, {}).startswith("DaemonSet ")}
+            left = self._restart(each, pods)
             self.kubectl.run("uncordon", each.name, changes="let pods come back")
             self._settle(f"after {each.name} was emptied")
+            if left:  # a webhook of an application that was not there, as its host was empty, may have refused
+                left = self._restart(each, left)
+                self._settle(f"after DaemonSets of {each.name} were started anew")
+            self.notes += [f"{owner_name(pod, {})} on {each.name} was not started anew: its pod did not go within {_DRAIN} s" for pod in left.values()]
+            daemons |= {owner_name(pod, {}) for uid, pod in pods.items() if uid not in left}
         self.forced += [Forced("hosts emptied of pods and images", len(self.lab.hosts)), Forced("DaemonSets started anew", len(daemons))]
 
-    def _restart_daemons(self, host: LabHost) -> set[str]:
-        """Remove the pods of DaemonSets from a host, wait until they are gone, and return whose they were. Their images are gone already."""
-        pods = [each for each in self._pods_of(host) if owner_name(each, {}).startswith("DaemonSet ")]
-        for namespace in sorted({each["metadata"]["namespace"] for each in pods}):
-            names = [each["metadata"]["name"] for each in pods if each["metadata"]["namespace"] == namespace]
-            self.kubectl.run("-n", namespace, "delete", "pods", *names, "--wait=false", "--ignore-not-found", changes="start DaemonSets anew")
-        left, deadline = {each["metadata"]["uid"] for each in pods}, self.clock() + _DRAIN
+    def _restart(self, host: LabHost, pods: Mapping[str, Object]) -> dict[str, Object]:
+        """Remove pods of DaemonSets, whose images are gone already, wait until they are gone, and return those that are not."""
+        refused = False
+        for namespace in sorted({each["metadata"]["namespace"] for each in pods.values()}):
+            names = [each["metadata"]["name"] for each in pods.values() if each["metadata"]["namespace"] == namespace]
+            done = self.kubectl.run("-n", namespace, "delete", "pods", *names, "--wait=false", "--ignore-not-found", changes="start DaemonSets anew", check=False)
+            refused |= not done.ok
+        left, deadline = dict(pods), self.clock() + (_REFUSED if refused else _DRAIN)
         while left and self.clock() < deadline:
-            left &= {each["metadata"]["uid"] for each in self._pods_of(host)}
+            with suppress(InstallerError):  # the API server restarts now and then
+                there = {each["metadata"]["uid"] for each in self._pods_of(host)}
+                left = {uid: each for uid, each in left.items() if uid in there}
             self.sleep(_LOOK)
-        if left:
-            self.notes.append(f"{len(left)} pods of DaemonSets on {host.name} did not go within {_DRAIN} s")
-        return {owner_name(each, {}) for each in pods}
+        return left
 
     def _pods_of(self, host: LabHost) -> tuple[Object, ...]:
         return self.kubectl.items("pods", "--all-namespaces", "--field-selector", f"spec.nodeName={host.name}")
@@ -125,7 +134,9 @@ class Forcing:
                 self.notes += [f"{_named(sources[name])} still ran after {self.job_timeout:.0f} s" for name in left]
                 break
             self.sleep(_TICK)
-        self.notes += [f"{_named(sources[name])} ran and failed" for name, end in jobs.items() if end == "Failed" and name in sources]
+        for name in (name for name, end in jobs.items() if end == "Failed" and name in sources):
+            unseen = never_pulled(each for each in objects if _job_of(each) == name)
+            self.notes.append(f"{_named(sources[name])} ran and failed" + (f", and never came to {', '.join(unseen)}" if unseen else ""))
 
     def _check_misses(self, objects: tuple[Object, ...], since: dict[str, float]) -> None:
         found = {str(each): each for each in misses(objects)}
@@ -165,6 +176,11 @@ def missing(image: str, owner: str) -> RehearsalFailed:
     """Return the error for an image that nobody at the site has."""
     remedy = f"add {image} to /cluster/images.d, or keep it out with 'blocked:' and a reason there"
     return RehearsalFailed(f"the image {image} is not in the file, and {owner} needs it", remedy)
+
+
+def _job_of(pod: Object) -> str:
+    labels = pod["metadata"].get("labels") or {}
+    return str(labels.get("batch.kubernetes.io/job-name") or labels.get("job-name") or "")
 
 
 def _named(item: Object) -> str:

@@ -38,11 +38,22 @@ def misses(objects: Iterable[Object]) -> Iterator[Miss]:
                 yield Miss(str(status.get("image") or "?"), f"container {status.get('name')} of {owner_name(pod, {})}")
 
 
+def never_pulled(pods: Iterable[Object]) -> list[str]:
+    """Return the images of containers that no pod of one Job came to: an init container before them failed."""
+    wanted, pulled = dict[str, None](), set[str]()
+    for pod in pods:
+        spec = pod.get("spec") or {}
+        wanted.update(dict.fromkeys(str(each.get("image")) for kind in ("initContainers", "containers") for each in spec.get(kind) or []))
+        names = {each.get("name"): str(each.get("image")) for kind in ("initContainers", "containers") for each in spec.get(kind) or []}
+        pulled |= {names[each["name"]] for each in container_statuses(pod) if each.get("imageID") and each.get("name") in names}
+    return [image for image in wanted if image not in pulled]
+
+
 def job_of(name: str, template: Object, source: Object) -> dict[str, Any]:
     """Return a Job ``name`` that runs ``template`` (the ``spec`` of a Job) once, in the namespace of ``source``.
 
     Without what ties it to the one it was made from: selector, labels of its controller, its suspension, its time to live. It is
-    retried once at most: one that fails has shown its images all the same, and each further try waits twice as long.
+    retried once at most, as each further try waits twice as long: one that fails has shown its images, but for those that it never came to.
     """
     spec = {key: value for key, value in template.items() if key not in {"selector", "manualSelector", "suspend", "ttlSecondsAfterFinished"}}
     pod = dict(spec.get("template") or {})

@@ -123,7 +123,7 @@ def settle(work: Settling) -> Settled:
                     return _settled(work, verdict, quiet)
             else:
                 text = _until_quiet(verdict, quiet, pulled)
-                pause = min(_CALM_INTERVAL, max(1.0, verdict.needed - quiet + 0.5)) if work.patient else _INTERVAL
+                pause = min(_CALM_INTERVAL, max(1.0, verdict.needed - quiet + 0.5)) if work.patient else max(_INTERVAL, _STEADY - quiet)
         work.say(text)
         if work.clock() >= deadline:
             raise _too_late(work, verdict, text)

@@ -104,7 +104,7 @@ def _bench(run: Path | None, only: Sequence[str] | None, repetitions: int) -> in
     cache = Cache.default()
     _WORK.mkdir(parents=True, exist_ok=True)
     bench = Bench(_artifact(run, cache), _WORK, cache, repetitions)
-    kept, failed = _kept() if only else (), []
+    kept, failed = _kept(), []
     for name in only or MEASURES:
         before = load()
         try:
@@ -143,7 +143,7 @@ def _artifact(run: Path | None, cache: Cache) -> Path:
 
 
 def _kept() -> tuple[Measure, ...]:
-    """Return what earlier runs measured: with --only, one measure can be taken again alone."""
+    """Return what earlier runs measured: one measure can be taken again alone, and one that fails now keeps its figures."""
     try:
         return from_json(_RESULT.read_text())
     except (FileNotFoundError, json.JSONDecodeError, TypeError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from bundler.build import STEPS
-from bundler.cluster.ownership import LABEL
+from bundler.cluster.ownership import LABEL, Owner
 from bundler.errors import DiskFull, Interrupted
 from tests.soak.installer import Ended, Failed, Installer
 from tests.soak.moments import Moment, Timeline
@@ -59,6 +60,12 @@ class Builds:
         """Their cache: nothing of any other build is in it."""
         return self.desk.directory / f"cache-{self.name}"
 
+    def forget(self) -> None:
+        """Remove what earlier builds left here: a cache of gigabytes, and results that would be taken as they are."""
+        shutil.rmtree(self.cache, ignore_errors=True)
+        for file in (self.output, self.output.with_name(f".{self.output.name}.part")):
+            file.unlink(missing_ok=True)
+
     def start(self, number: str, output: Path | None = None) -> Installer:
         """Start the command; give it to a ``with``."""
         context, world = self.desk.directory / "context", Cache.default()
@@ -79,6 +86,8 @@ def stopped(desk: Desk) -> None:
     """A build is stopped in the middle of every step, by Ctrl-C and by kill -9, and by a full disk: the same command goes on, and the file is the same."""
     engine(Cache.default())
     Internet(Cache.default()).up()
+    for name in ("clean", "stopped"):
+        Builds(desk, name).forget()
     clean, steps = Builds(desk, "clean").whole("1")
     desk.figures["undisturbed"] = f"{clean.seconds:.0f} s: {_told(steps)}"
     builds = Builds(desk, "stopped")
@@ -86,9 +95,9 @@ def stopped(desk: Desk) -> None:
     for number, (title, took) in enumerate(_steps(steps), 1):
         for how, by, code in _WAYS:
             row = f"{number} {how}"
-            ended = _stop(builds, Moment(title, took / 2), by, row.replace(" ", "-"))
+            ended, pid = _stop(builds, Moment(title, took / 2), by, row.replace(" ", "-"))
             lost += ended.seconds
-            desk.figures[row] = f"{took / 2:.1f} s into “{title}”, {ended.seconds:.0f} s after its start: {_judged(builds, ended, code, row)}"
+            desk.figures[row] = f"{took / 2:.1f} s into “{title}”{_where(ended, title)}, {ended.seconds:.0f} s after its start: {_judged(builds, ended, code, row, pid)}"
     desk.figures["disk full"] = _on_a_full_disk(builds)
     last, steps = builds.whole("last")
     desk.figures["again"] = f"{last.seconds:.0f} s, after {lost:.0f} s in builds that were stopped: {_told(steps)}"
@@ -96,26 +105,38 @@ def stopped(desk: Desk) -> None:
         raise Failed(f"the content is {_content(last)}, that of an undisturbed build {_content(clean)}")
     again, _ = builds.whole("nothing-changed")
     desk.figures["once more"] = f"{again.seconds:.1f} s"
-    if left := _left():
-        raise Failed(f"left in docker: {' '.join(left)}")
+    for each in (Builds(desk, "clean"), builds):
+        each.forget()
 
 
-def _stop(builds: Builds, moment: Moment, by: int, number: str) -> Ended:
+def _stop(builds: Builds, moment: Moment, by: int, number: str) -> tuple[Ended, int]:
+    """Stop a build at ``moment``, or at once where that step was quicker than in the undisturbed build; return its process's number too."""
     with builds.start(number) as build:
         if not build.until(moment, timeout=_MOST):
             raise Failed(f"{moment} did not come:\n{build.wait(timeout=60).tail}")
         build.signal(by)
-        return build.wait(timeout=120)
+        return build.wait(timeout=120), build.pid
 
 
-def _judged(builds: Builds, ended: Ended, code: int, row: str) -> str:
+def _where(ended: Ended, title: str) -> str:
+    """Say where the build really was, where that is a later step: docker and the cache have made the one before quicker."""
+    begun = [each for each in STEPS if f"] {each}\n" in ended.said]
+    return "" if begun[-1:] == [title] else f" (it was at “{begun[-1]}” by then)"
+
+
+def _judged(builds: Builds, ended: Ended, code: int, row: str, pid: int) -> str:
     """Say what was left. Raises Failed for what a stop must not leave."""
     if ended.code != code or "Traceback (most recent call last)" in ended.said:
         raise Failed(f"{row}: exit code {ended.code}, wanted {code}:\n{ended.tail}")
-    halves = [file.name for file in builds.desk.directory.glob(f"{builds.name}.run*") if not file.name.endswith(".log")]
-    if halves:
-        raise Failed(f"{row}: {' '.join(halves)} lies beside the output")
-    left = _left()
+    half = builds.output.with_name(f".{builds.output.name}.part")
+    if half.exists() and code == _STOPPED:
+        raise Failed(f"{row}: {half.name} lies beside the output")
+    if builds.output.exists():  # whole: a stop came after it had its name
+        done = subprocess.run([str(builds.output), "verify"], capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise Failed(f"{row}: the output is no whole file: {done.stderr[-500:]}")
+        builds.output.unlink()
+    left = _left(pid)
     if left and code == _STOPPED:
         raise Failed(f"{row}: left in docker: {' '.join(left)}")
     return f"{len(left)} things left in docker for the next build to remove" if left else "nothing left"
@@ -157,15 +178,17 @@ def _content(ended: Ended) -> str:
     return found[1]
 
 
-def _left() -> list[str]:
-    """Return containers and networks of builds that are in docker."""
+def _left(pid: int) -> list[str]:
+    """Return containers and networks in docker that belong to the build that was this process."""
     names: list[str] = []
-    for words in (["ps", "-a", "--format", "{{.Names}}"], ["network", "ls", "--format", "{{.Name}}"]):
-        done = subprocess.run(["docker", *words, "--filter", f"label={LABEL}"], capture_output=True, text=True, check=True, env=dict(os.environ))
-        names += done.stdout.split()
+    for words in (["ps", "-a", "--format", '{{.Names}}\t{{.Label "%s"}}'], ["network", "ls", "--format", '{{.Name}}\t{{.Label "%s"}}']):
+        command = ["docker", *(word.replace("%s", LABEL) for word in words), "--filter", f"label={LABEL}"]
+        done = subprocess.run(command, capture_output=True, text=True, check=True, env=dict(os.environ))
+        rows = (line.partition("\t") for line in done.stdout.splitlines())
+        names += [name for name, _, label in rows if (owner := Owner.parse(label)) is not None and owner.pid == pid]
     return names
 
 
 def scenarios() -> tuple[Scenario, ...]:
     """All of this file."""
-    return (Scenario("stopped-builds", 60, stopped),)
+    return (Scenario("stopped-builds", 90, stopped),)

@@ -74,6 +74,11 @@ class Installer:
             self._more.notify_all()
 
     @property
+    def pid(self) -> int:
+        """The number of its first process."""
+        return self._process.pid
+
+    @property
     def timeline(self) -> Timeline:
         """What it has announced so far, and when."""
         with self._more:

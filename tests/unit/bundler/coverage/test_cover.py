@@ -191,7 +191,15 @@ def test_a_blocked_tag_keeps_out_what_is_pinned_beside_it() -> None:
         result = covered(Source(), Api(workload(f"a/b:1@{PINNED}"), config(other)), blocked)
         assert [str(each.reference) for each in result.added] == [f"docker.io/a/b@{PINNED}"]
     with pytest.raises(RecordingIncomplete, match=r"docker\.io/a/b:1 is blocked in images\.txt:1, and the cluster pulled it"):
-        covered(Source(f"a/b@{PINNED}"), Api(workload(f"a/b:1@{PINNED}")), blocked)
+        covered(Source(f"a/b@{PINNED}"), Api(workload(f"a/b:1@{PINNED}")), blocked, used=ran(f"a/b:1@{PINNED}"))
+    result = covered(Source(f"a/b@{PINNED}"), Api(workload(f"a/b@{PINNED}"), config(f"a/b:1@{PINNED}")), blocked, used=ran(f"a/b@{PINNED}"))
+    assert len(result.coverage.blocked[0].places) == 1, "a word beside it does not make the tag what the cluster pulled"
+
+
+def ran(image: str) -> Usage:
+    """What a pod of Deployment ``it`` says of itself."""
+    owners = [{"kind": "Deployment", "name": "it"}]
+    return usage([{"kind": "Pod", "metadata": {"name": "it-1", "namespace": "shop", "ownerReferences": owners}, "spec": {"containers": [{"name": "main", "image": image}]}}], ())
 
 
 def test_what_a_webhook_replaced_is_no_more_than_a_word() -> None:

@@ -156,3 +156,10 @@ def test_a_tag_beside_a_digest_is_no_other_image_for_whoever_blocks_it() -> None
     assert said(over(own, base)) == ["images.txt:2 docker.io/c/d:1", f"images.txt:1 not docker.io/a/b@{DIGEST}: old"]
     with pytest.raises(KubefileError, match=r"images\.txt:1 lists it"):
         parse_list(f"a/b:1@{DIGEST}\nblocked: a/b@{DIGEST}  # old\n").check()
+
+
+def test_a_child_that_blocks_a_tag_takes_back_what_its_base_lists_by_tag_and_digest() -> None:
+    base, own = parse_list(f"a/b:1@{DIGEST}\n"), parse_list("blocked: a/b:1 # not with us\n")
+    assert said(over(own, base)) == ["images.txt:1 not docker.io/a/b:1: not with us"]
+    base, own = parse_list("blocked: a/b:1 # old\n"), parse_list(f"a/b:1@{DIGEST}\n")
+    assert said(over(own, base)) == [f"images.txt:1 docker.io/a/b:1@{DIGEST}"]

@@ -17,7 +17,7 @@ from installer_stub.bundle.receipt import Forced
 from installer_stub.host.command import Command, CommandResult
 from installer_stub.quiet.declared import parse
 from installer_stub.quiet.settle import Settling
-from tests.fakes.scripted import ScriptedConnection, succeeded
+from tests.fakes.scripted import ScriptedConnection, failed, succeeded
 from tests.unit.bundler.reporter import Remembering
 
 CRON = {"kind": "CronJob", "metadata": {"name": "report", "namespace": "shop"}, "spec": {"jobTemplate": {"spec": {"template": {"spec": {"containers": [{"image": "a"}]}}}}}}
@@ -124,8 +124,32 @@ def test_what_no_drain_moves_starts_anew_when_its_images_are_gone(left: int, mon
     said = [command.text for command in site.master.commands]
     order = [next(index for index, words in enumerate(said) if part in words) for part in ("drain m1", "images rm", "-n kube-system delete pods proxy-1 ", "-n shop delete pods agent-1 ", "uncordon m1")]
     assert order == sorted(order)
-    assert site.forcing.forced == [Forced("hosts emptied of pods and images", 1), Forced("DaemonSets started anew", 2)]
-    assert site.forcing.notes == (["2 pods of DaemonSets on m1 did not go within 180 s"] if left else [])
+    assert site.forcing.forced == [Forced("hosts emptied of pods and images", 1), Forced("DaemonSets started anew", 0 if left else 2)]
+    assert site.forcing.notes == ([f"DaemonSet {name} on m1 was not started anew: its pod did not go within 180 s" for name in ("kube-system/proxy", "shop/agent")] if left else [])
+
+
+def test_who_may_not_be_removed_while_the_host_is_empty_is_removed_when_it_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A webhook whose own pod is gone refuses every removal until it is back."""
+    agent = {"kind": "Pod", "metadata": {"name": "agent-1", "namespace": "shop", "uid": "1", "ownerReferences": [{"kind": "DaemonSet", "name": "agent"}]}}
+    site, settled = Site([], [[]]), list[int]()
+    monkeypatch.setattr(force, "settle", lambda _: settled.append(len(site.master.commands)))
+    site.master.on("drain m1").on("images rm").on("uncordon m1").on("delete pods", failed(1, "no endpoints available for service"), succeeded())
+    site.master.on("spec.nodeName=m1", *[items([agent])] * 42, items([]))
+    site.forcing.hosts()
+    assert (len(settled), site.forcing.notes, site.forcing.forced[-1]) == (2, [], Forced("DaemonSets started anew", 1))
+
+
+def test_what_a_failed_job_never_came_to_is_said() -> None:
+    """Its init container failed: nobody has pulled what comes after it."""
+    told = {
+        "kind": "Pod",
+        "metadata": {"name": "p", "namespace": "shop", "labels": {"job-name": "rehearsal-0"}},
+        "spec": {"initContainers": [{"name": "wait", "image": "a/wait:1"}], "containers": [{"name": "main", "image": "a/main:1"}]},
+        "status": {"initContainerStatuses": [{"name": "wait", "imageID": "sha256:1", "state": {}}], "containerStatuses": [{"name": "main", "imageID": "", "state": {}}]},
+    }
+    site = Site([CRON], [[job("Failed"), told]])
+    site.forcing.jobs()
+    assert site.forcing.notes == ["CronJob shop/report ran and failed, and never came to a/main:1"]
 
 
 @pytest.mark.parametrize(("given", "made"), [({}, 1), ({"backoffLimit": 6}, 1), ({"backoffLimit": 0}, 0)])
