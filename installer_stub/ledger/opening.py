@@ -28,23 +28,29 @@ def open_ledger(ledger: Ledger, *, measure: bool) -> bool:
     A host that an older airseal changed already has no "before" that could be measured: it gets none.
     """
     late = import_journal(ledger)
-    if ledger.beginning is not None:
-        return False
     machine = ledger.machine
     digest = ""
     try:
+        if ledger.beginning is not None:
+            _put_up(ledger)
+            return False
         if measure and not late and not ledger.entries:
             data = take(machine).pack()
             digest = hashlib.sha256(data).hexdigest()
             machine.disk.replace(f"{ledger.directory}/{_NAME}", data, Image(Form.FILE, mode=0o600))
         ledger.note(Step.OPENED, note=digest)
-        beacon = beacon_of(ledger.state)
-        if not machine.disk.at(beacon).exists():
-            machine.disk.make_parents(beacon)
-            machine.disk.replace(beacon, _SAYS, Image(Form.FILE, mode=0o644))
+        _put_up(ledger)
     except OSError as error:
         raise LedgerError(f"the ledger cannot be begun: {error.filename or ''} {error.strerror}", "nothing was changed; mend the disk, then run again") from error
     return True
+
+
+def _put_up(ledger: Ledger) -> None:
+    """Put the sign up, also where somebody took it away: that it is there counts, not what it says. Raises OSError."""
+    beacon, disk = beacon_of(ledger.state), ledger.machine.disk
+    if not disk.at(beacon).exists():
+        disk.make_parents(beacon)
+        disk.replace(beacon, _SAYS, Image(Form.FILE, mode=0o644))
 
 
 def before_snapshot(ledger: Ledger) -> Snapshot | None:

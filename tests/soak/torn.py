@@ -23,6 +23,11 @@ _ACTS = {
 SHARES = {(1, 1): 3, (3, 1): 1}
 """Of each topology so many installations share the files, every third one each. With three masters only one that joined is damaged: what lies on the
 first one and on nodes is that of 1+1."""
+_NEEDS_NO_WORD = {
+    **dict.fromkeys((f"{path} removed" for path in AUTHORITIES_KEYS), "a CA's key may be kept elsewhere"),
+    **dict.fromkeys((f"/etc/airseal/ledger {how}" for how in ("emptied", "cut in half")), "that it is there counts, not what it says"),
+    **dict.fromkeys((f"/var/lib/airseal/ledger/before.json.zst {how}" for how in _ACTS), "only a reset reads it, and names it"),
+}
 _LARGE = 8 << 20  # the artifact's copy and images are not records
 _KUBECTLS = "/.kube/cache/"  # it makes them anew by itself
 
@@ -83,7 +88,7 @@ def _judged(damage: Damage, ended: Ended, before: Alive, trial: Trial, *, stands
         yield f"{damage}: exit code {ended.code}\n{ended.tail}"
     if harmed := before.harmed(Alive.of(trial.bed), units=False):
         yield f"{damage}: exit code {ended.code}, and harmed:\n  " + "\n  ".join(harmed)
-    if stands and not ended.code and damage.path not in ended.said and not (damage.how == "removed" and damage.path in AUTHORITIES_KEYS):
+    if stands and not ended.code and damage.path not in ended.said and f"{damage.path} {damage.how}" not in _NEEDS_NO_WORD:
         yield f"{damage}: exit code 0, the file is as the damage left it, and not a word of it"
     if ended.code:
         again = trial.install()

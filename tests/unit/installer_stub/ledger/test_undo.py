@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from installer_stub.changes.things import Kind, Thing
 from installer_stub.changes.values import Block, Link, Sysctl, WriteFile
 from installer_stub.errors import LedgerDamaged
 from installer_stub.ledger.ledger import Ledger
-from installer_stub.ledger.opening import open_ledger
+from installer_stub.ledger.opening import before_snapshot, open_ledger
 from installer_stub.ledger.report import Report
 from installer_stub.ledger.undo import undo_host
 from tests.fakes.machine import FakeHost
@@ -234,6 +235,25 @@ def test_a_ledger_that_is_gone_is_missed(host: FakeHost) -> None:
         undo(host)
     assert host.path("/etc/airseal/ledger").exists()
     assert host.path(CONF).read_text() == "ours"
+
+
+def test_the_sign_that_there_is_a_ledger_comes_back_with_the_next_run(host: FakeHost) -> None:
+    """Without it a ledger that is lost later would look like a host on which nothing was ever changed."""
+    install(host)
+    sign = host.path("/etc/airseal/ledger")
+    sign.unlink()
+    with Ledger.opened(host.machine) as ledger:
+        assert open_ledger(ledger, measure=True) is False
+    assert sign.exists()
+
+
+@pytest.mark.parametrize("damage", [lambda file: file.unlink(), lambda file: file.write_bytes(b""), lambda file: file.write_bytes(file.read_bytes()[:50])])
+def test_a_measurement_that_is_torn_is_named_by_who_needs_it(host: FakeHost, damage: Callable[[Path], object]) -> None:
+    install(host)
+    damage(host.path(f"{STATE}/ledger/before.json.zst"))
+    with Ledger.opened(host.machine) as ledger, pytest.raises(LedgerDamaged, match=r"before\.json\.zst") as caught:
+        before_snapshot(ledger)
+    assert "--abandon snapshot" in caught.value.remedy
 
 
 def test_an_empty_directory_gets_its_mode_back_too(host: FakeHost) -> None:
