@@ -28,7 +28,14 @@ from installer_stub.distro.certificates import (
 from installer_stub.distro.paths import CONFIGURATION
 from installer_stub.errors import InstallerError
 from installer_stub.facts.certificates import Certificate
-from installer_stub.keep import before, kubelet_client, kubelet_request, renewal, static_pods
+from installer_stub.keep import (
+    before,
+    kubelet_client,
+    kubelet_request,
+    others,
+    renewal,
+    static_pods,
+)
 from installer_stub.keep.certificates import host_certificates
 from installer_stub.keep.document import HostDocument
 from installer_stub.keep.programs import run
@@ -51,7 +58,7 @@ def keep_certificates(document: HostDocument, report: Report, *, clock: Callable
     report.failed += [Failure(each.path, each.problem) for each in certificates if each.problem]
     failures = len(report.failed)
     waits = _renew_registry(document, report, now)
-    away = renewal.my_turn(document.certificates, certificates, now) and renew(document, renewal.due(certificates, now), report)
+    away = _is_my_turn(document, certificates, now) and renew(document, renewal.due(certificates, now), report)
     after = kubernetes(host_certificates())
     look = renewal.next_look(document.certificates, after, clock())
     if waits:
@@ -59,6 +66,14 @@ def keep_certificates(document: HostDocument, report: Report, *, clock: Callable
     if len(report.failed) > failures:
         look = clock() + (_API_AWAY if away else _AFTER_FAILURE)
     _note(look)
+
+
+def _is_my_turn(document: HostDocument, certificates: Sequence[Certificate], now: float) -> bool:
+    """Tell whether this host renews now. A slot is a promise of time: a master before us may need longer than its own, or be off."""
+    policy = document.certificates
+    if not renewal.due(certificates, now) or not renewal.my_turn(policy, certificates, now):
+        return False
+    return not (policy.master and renewal.may_wait(certificates, now) and others.missing(policy.masters))
 
 
 def put_back(report: Report) -> None:

@@ -1,6 +1,6 @@
 """When certificates are renewed: at half of their life, one master at a time. Pure: times come in, decisions go out.
 
-Nobody is asked. Each master has a slot of its own on the clock, so two of them do not restart their API servers together,
+Nobody has to be asked. Each master has a slot of its own on the clock, so two of them do not restart their API servers together,
 also when the whole site was switched off and all are due at once; and a cluster whose certificates have ended, in which
 nobody could be asked, renews without waiting for a slot, because nothing can be harmed any more.
 """
@@ -17,6 +17,7 @@ from installer_stub.keep.script import LONGEST
 _SLOT: Final = 600  # seconds; a renewal with its restarts takes one or two minutes
 _CLOCKS: Final = 3600.0  # seconds that two clocks of a site may differ by without anybody being wrong
 _SHORTEST_SLOT: Final = 180  # the timer comes once a minute: at least once in the half of a slot in which a master may begin
+_WAITED: Final = 0.75  # of its life: until then a certificate waits for a master that is away to come back
 _URGENT: Final = 2  # rounds of all masters before the end: from there on nobody waits for a turn
 
 
@@ -41,6 +42,11 @@ def my_turn(policy: CertificatePolicy, certificates: Sequence[Certificate], now:
     """Tell whether this host may renew now."""
     soon = now + _URGENT * slot(policy) * max(1, policy.masters)
     return any(each.ends <= soon or _is_ahead(each, now) for each in due(certificates, now)) or in_slot(policy, now)
+
+
+def may_wait(certificates: Sequence[Certificate], now: float) -> bool:
+    """Tell whether what is due has time, while another master is away: to take a second one away is worse than to be late by a year."""
+    return all(each.begins <= now < each.begins + _WAITED * (each.ends - each.begins) for each in due(certificates, now))
 
 
 def in_slot(policy: CertificatePolicy, now: float) -> bool:

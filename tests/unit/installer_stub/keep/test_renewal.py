@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from installer_stub.facts.certificates import Certificate
-from installer_stub.keep.renewal import due, in_slot, my_turn, next_look, next_slot, slot
+from installer_stub.keep.renewal import due, in_slot, may_wait, my_turn, next_look, next_slot, slot
 from installer_stub.keep.script import LONGEST
 from tests.unit.installer_stub.keep.documents import YEAR, policy
 
@@ -44,6 +44,13 @@ def test_of_several_masters_each_has_its_turn_and_no_two_the_same(masters: int) 
     turns = {number: [position for position in range(masters) if my_turn(policy(masters=masters, position=position), found, start + number * 600)] for number in range(masters)}
     assert all(len(positions) == 1 for positions in turns.values())
     assert sorted(positions[0] for positions in turns.values()) == list(range(masters))
+
+
+@pytest.mark.parametrize(("years", "waits"), [(1.51, True), (2.24, True), (2.26, False), (2.99, False), (3.5, False), (-5, False)])
+def test_a_master_that_is_away_is_waited_for_while_there_is_time(years: float, *, waits: bool) -> None:
+    """A clock that was ahead, and what ends soon, wait for nobody."""
+    found = (leaf(), CA) if years > 0 else (Certificate("/etc/kubernetes/pki/apiserver.crt", BEGIN + 10 * YEAR, BEGIN + 13 * YEAR), CA)
+    assert may_wait(found, BEGIN + abs(years) * YEAR) is waits
 
 
 def test_one_master_alone_and_certificates_that_have_ended_wait_for_nothing() -> None:
