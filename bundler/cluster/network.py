@@ -14,7 +14,7 @@ from bundler.engine import Engine, docker_errors
 from bundler.errors import ClusterFailed
 from installer_stub.options import POD_CIDR, SERVICE_CIDR
 
-_TRIES: Final = 4  # docker's pools are mostly larger than what a cluster takes: the next ones are elsewhere
+_TRIES: Final = 5  # docker's pools are mostly larger than what a cluster takes: the next ones are elsewhere
 _POOLS: Final = f"give the engine pools that leave {POD_CIDR} and {SERVICE_CIDR} out: default-address-pools in /etc/docker/daemon.json, then restart it"
 
 
@@ -31,20 +31,17 @@ class TemporaryNetwork:
         self.keep = keep
         self.stays = False  # whether it is left behind now: not before ``stay``
         self.closed = closed
-        self.name = _name()
-        self.id = self.gateway = self.subnet = ""
+        self.name = self.id = self.gateway = self.subnet = ""
         self.lease = Lease(engine)  # of every container in it
 
     def __enter__(self) -> Self:
-        met: list[str] = []
+        made: list[str] = []
         try:
-            self._choose(met)
-        except BaseException:
-            met.append(self.name)
-            raise
+            self._choose(made)
+            made.remove(self.name)
         finally:
             with uninterrupted():
-                for name in met:
+                for name in made:
                     self._remove(name)
         self.lease.__enter__()
         return self
@@ -59,13 +56,14 @@ class TemporaryNetwork:
         """Leave it behind, with the hosts in it, if that is wished: they are up, and there is something to look at."""
         self.stays = self.keep
 
-    def _choose(self, met: list[str]) -> None:
-        """Make networks until one will do; those that do not are in ``met``. Raises DockerError, ClusterFailed."""
-        while not self._make():
-            if len(met) == _TRIES:
-                raise ClusterFailed(f"docker gives its networks addresses that a cluster's pods or Services have ({self.subnet})", _POOLS)
-            met.append(self.name)  # it stays for now, so that docker chooses others
-            self.name = _name()
+    def _choose(self, made: list[str]) -> None:
+        """Make networks until one will do; all stay for now, so that docker chooses others. Raises DockerError, ClusterFailed."""
+        for _ in range(_TRIES):
+            self.name = f"airseal-build-{secrets.token_hex(4)}"
+            made.append(self.name)
+            if self._make():
+                return
+        raise ClusterFailed(f"docker gives its networks addresses that a cluster's pods or Services have ({self.subnet})", _POOLS)
 
     def _make(self) -> bool:
         """Make it; return whether its addresses are no pod's and no Service's. Raises DockerError, ClusterFailed."""
@@ -92,7 +90,3 @@ def meets(subnet: str) -> bool:
     """Tell whether an address is in ``subnet`` and in the networks that a cluster's pods and Services have."""
     network = ipaddress.ip_network(subnet, strict=False)
     return any(network.version == 4 and network.overlaps(ipaddress.IPv4Network(each)) for each in (POD_CIDR, SERVICE_CIDR))
-
-
-def _name() -> str:
-    return f"airseal-build-{secrets.token_hex(4)}"

@@ -73,6 +73,13 @@ def tag_beside_digest(text: str) -> Reference | None:
     return None if whole.tag is None or whole.digest is None else Reference(whole.repository, whole.tag, None)
 
 
+def names_of(reference: Reference) -> tuple[Reference, ...]:
+    """Return what an entry of a list names: ``name:tag@digest`` is both of them."""
+    text = str(reference)
+    tag = tag_beside_digest(text)
+    return (recorded_name(text),) if tag is None else (recorded_name(text), tag)
+
+
 def tags_of(found: Iterable[Found], listed: Iterable[tuple[str, Reference]]) -> dict[Reference, Candidate]:
     """Return the tags that stand beside a digest, ``name:tag@digest``, as images of their own whose meaning is said there.
 

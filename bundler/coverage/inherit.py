@@ -13,8 +13,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
-from bundler.cluster.usage import recorded_name
-from bundler.coverage.candidates import tag_beside_digest
+from bundler.coverage.candidates import names_of
 from bundler.coverage.lists import FILE, Lists, parse_list
 from bundler.engine import Engine, ImageInfo
 from bundler.errors import BuildFailed, KubefileError
@@ -58,15 +57,9 @@ def read_lists(engine: Engine, name: str, title: str, marks: Mapping[str, str]) 
 
 def over(own: Lists, base: Lists) -> Lists:
     """Return both. A child may list what its base blocks, and block what its base lists."""
-    said = {name for _, reference in own.listed for name in _names(reference)} | {each.reference for each in own.blocked}
-    listed = tuple(entry for entry in base.listed if not said & set(_names(entry[1])))
+    said = {name for _, reference in own.listed for name in names_of(reference)} | {each.reference for each in own.blocked}
+    listed = tuple(entry for entry in base.listed if said.isdisjoint(names_of(entry[1])))
     return Lists((*own.listed, *listed), (*own.blocked, *(each for each in base.blocked if each.reference not in said)))
-
-
-def _names(reference: Reference) -> tuple[Reference, ...]:
-    """Return what an entry of a list names: ``name:tag@digest`` is both of them."""
-    tag = tag_beside_digest(str(reference))
-    return (recorded_name(str(reference)), *(() if tag is None else (tag,)))
 
 
 def carry(engine: Engine, image: ImageInfo, own: Lists, base: Lists, *, tag: str, title: str, platform: str) -> Lists:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from bundler.cluster.usage import recorded_name
-from bundler.coverage.candidates import tag_beside_digest
+from bundler.coverage.candidates import names_of
 from bundler.errors import BuildFailed, KubefileError
 from installer_stub.bundle.coverage import Blocked
 from installer_stub.bundle.file_content import read_content
@@ -45,7 +45,7 @@ class Lists:
 
     def check(self) -> None:
         """Raise KubefileError for an image that one line lists and another blocks."""
-        places = {name: where for where, reference in self.listed for name in (recorded_name(str(reference)), tag_beside_digest(str(reference))) if name is not None}
+        places = {name: where for where, reference in self.listed for name in names_of(reference)}
         for each in self.blocked:
             if where := places.get(each.reference):
                 file, _, line = each.where.rpartition(":")

@@ -135,7 +135,7 @@ class Forcing:
                 break
             self.sleep(_TICK)
         for name in (name for name, end in jobs.items() if end == "Failed" and name in sources):
-            unseen = never_pulled(each for each in objects if _job_of(each) == name)
+            unseen = never_pulled(each for each in objects if owner_name(each, {}).endswith(f"/{name}"))
             self.notes.append(f"{_named(sources[name])} ran and failed" + (f", and never came to {', '.join(unseen)}" if unseen else ""))
 
     def _check_misses(self, objects: tuple[Object, ...], since: dict[str, float]) -> None:
@@ -176,11 +176,6 @@ def missing(image: str, owner: str) -> RehearsalFailed:
     """Return the error for an image that nobody at the site has."""
     remedy = f"add {image} to /cluster/images.d, or keep it out with 'blocked:' and a reason there"
     return RehearsalFailed(f"the image {image} is not in the file, and {owner} needs it", remedy)
-
-
-def _job_of(pod: Object) -> str:
-    labels = pod["metadata"].get("labels") or {}
-    return str(labels.get("batch.kubernetes.io/job-name") or labels.get("job-name") or "")
 
 
 def _named(item: Object) -> str:

@@ -43,9 +43,9 @@ def never_pulled(pods: Iterable[Object]) -> list[str]:
     wanted, pulled = dict[str, None](), set[str]()
     for pod in pods:
         spec = pod.get("spec") or {}
-        wanted.update(dict.fromkeys(str(each.get("image")) for kind in ("initContainers", "containers") for each in spec.get(kind) or []))
-        names = {each.get("name"): str(each.get("image")) for kind in ("initContainers", "containers") for each in spec.get(kind) or []}
-        pulled |= {names[each["name"]] for each in container_statuses(pod) if each.get("imageID") and each.get("name") in names}
+        images = {each.get("name"): str(each.get("image")) for kind in ("initContainers", "containers") for each in spec.get(kind) or []}
+        wanted.update(dict.fromkeys(images.values()))
+        pulled |= {images[each["name"]] for each in container_statuses(pod) if each.get("imageID") and each.get("name") in images}
     return [image for image in wanted if image not in pulled]
 
 
@@ -68,8 +68,6 @@ def job_of(name: str, template: Object, source: Object) -> dict[str, Any]:
         "metadata": {"name": name, "namespace": (source.get("metadata") or {}).get("namespace", "default"), "labels": {LABEL: "forced"}},
         "spec": {**spec, "suspend": False},
     }
-
-
 
 
 def outcome(job: Object) -> str:

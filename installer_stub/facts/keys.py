@@ -7,7 +7,7 @@ key belongs to its certificate only ``certs renew`` can tell, on the host itself
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from typing import Final
 
@@ -29,24 +29,33 @@ _MARK: Final = re.compile(r"-----(BEGIN|END) ([A-Z0-9 ]+)-----")
 
 def parse_keys(stdout: str) -> Mapping[str, Pem]:
     """Return the state of each file from "==> path", or "gone path", and the marks that stand in it. What nobody may read is in none."""
+    marks: dict[str, list[tuple[str, str]]] = {}
     found: dict[str, Pem] = {}
+    here: list[tuple[str, str]] = []
     for line in stdout.splitlines():
-        if line.startswith("gone "):
-            found[line.removeprefix("gone ").strip()] = Pem.GONE
-    for part in stdout.split("==> ")[1:]:
-        path, _, text = part.partition("\n")
-        marks = _MARK.findall(text.partition("\ngone ")[0])
-        begins, ends = marks[::2], marks[1::2]
-        pairs = len(begins) == len(ends) > 0 and all(a == ("BEGIN", b[1]) and b[0] == "END" for a, b in zip(begins, ends, strict=True))
-        found[path.strip()] = Pem.WHOLE if pairs else Pem.TORN
-    return found
+        word, _, path = line.partition(" ")
+        if word == "gone":
+            found[path.strip()] = Pem.GONE
+        elif word == "==>":
+            here = marks.setdefault(path.strip(), [])
+        else:
+            here += _MARK.findall(line)
+    return {**found, **{path: Pem.WHOLE if _in_pairs(each) else Pem.TORN for path, each in marks.items()}}
+
+
+def _in_pairs(marks: Sequence[tuple[str, str]]) -> bool:
+    """Tell whether there are marks, and each BEGIN is followed by the END of its label."""
+    begins, ends = marks[::2], marks[1::2]
+    return len(begins) == len(ends) > 0 and all((a[0], b) == ("BEGIN", ("END", a[1])) for a, b in zip(begins, ends, strict=True))
+
+
+def _each(paths: Iterable[str], shown: str) -> str:
+    """Return shell text that says of each file that it is gone, or that it is there and what ``shown`` prints of "$file"."""
+    return f'for file in {" ".join(paths)}; do if [ -r "$file" ]; then echo "==> $file"; {shown}; elif [ ! -e "$file" ]; then echo "gone $file"; fi; done; '
 
 
 # Only the marks: whatever else stands on their lines stays there.
 _MARKS: Final = """sed -n -e 's/.*\\(-----BEGIN [A-Z0-9 ]*-----\\).*/\\1/p' -e 's/.*\\(-----END [A-Z0-9 ]*-----\\).*/\\1/p'"""
-_FILES: Final = f'for file in {" ".join(KEYS)}; do if [ -r "$file" ]; then echo "==> $file"; {_MARKS} "$file"; elif [ ! -e "$file" ]; then echo "gone $file"; fi; done; '
-_CONFIGS: Final = (
-    f'for file in {" ".join(f"{CONFIGURATION}/{name}.conf" for name in MASTERS_CONFIGS)}; do if [ -r "$file" ]; then echo "==> $file"; '
-    f"""sed -n 's/^ *client-key-data: *//p' "$file" | base64 -d | {_MARKS}; elif [ ! -e "$file" ]; then echo "gone $file"; fi; done"""
-)
+_FILES: Final = _each(KEYS, f'{_MARKS} "$file"')
+_CONFIGS: Final = _each((f"{CONFIGURATION}/{name}.conf" for name in MASTERS_CONFIGS), f"""sed -n 's/^ *client-key-data: *//p' "$file" | base64 -d | {_MARKS}""")
 KEY_FILES: Final[Fact[Mapping[str, Pem]]] = Fact("keys", f"[ -d {CONFIGURATION}/pki ] || exit 0; {_FILES}{_CONFIGS}", parse_keys, Otherwise({}, "whether its keys are whole"))

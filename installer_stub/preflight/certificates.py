@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from installer_stub.distro.certificates import (
@@ -35,8 +35,7 @@ def torn(site: Site) -> Iterator[Finding]:
         if host.role is not Role.MASTER or not facts.membership.complete or not facts.certificates:  # none at all: nobody could tell
             continue
         whole = {each.path for each in facts.certificates if not each.problem}
-        bad = [path for path in MASTERS_FILES if path not in whole or facts.keys.get(path, Pem.WHOLE) is not Pem.WHOLE]
-        bad += [path for path in LEAVES_KEYS if facts.keys.get(path, Pem.WHOLE) is not Pem.WHOLE]
+        bad = {path for path in MASTERS_FILES if path not in whole} | _damaged(facts, (*MASTERS_FILES, *LEAVES_KEYS))
         if bad:
             yield fatal(host.address, f"{', '.join(sorted(bad))}: torn, empty or gone", "certs renew, with the same hosts, makes it anew; then run the same command again")
 
@@ -49,13 +48,12 @@ def lost(site: Site) -> Iterator[Finding]:
     for host, facts in site.each():
         if host.role is not Role.MASTER or not facts.membership.complete:
             continue
-        bad = [path for path in (*AUTHORITIES, *SIGNERS) if facts.keys.get(path, Pem.WHOLE) is not Pem.WHOLE]
-        bad += [path for path in AUTHORITIES_KEYS if facts.keys.get(path) is Pem.TORN]
+        bad = _damaged(facts, (*AUTHORITIES, *SIGNERS)) | {path for path in AUTHORITIES_KEYS if facts.keys.get(path) is Pem.TORN}
         if bad:
             others = [each.address for each, known in site.each() if each.role is Role.MASTER and each != host and known.membership.complete]
             where = f"another master ({', '.join(others)})" if others else "a backup"
             yield fatal(
-                host.address, f"{', '.join(bad)}: torn, empty or gone, and nothing can make it anew",
+                host.address, f"{', '.join(sorted(bad))}: torn, empty or gone, and nothing can make it anew",
                 f"put it back from {where}, root's alone and keys with mode 0600, before anything restarts there; then run the same command again",
             )  # fmt: skip
 
@@ -84,6 +82,11 @@ def clock(site: Site) -> Iterator[Finding]:
         late = [each.path for each in facts.certificates if not each.problem and each.begins > _now(facts)]
         if late:
             yield warning(host.address, f"its clock is before the begin of {late[0]}", "set the clock: chronyc makestep, or date -s")
+
+
+def _damaged(facts: HostFacts, paths: Iterable[str]) -> set[str]:
+    """Return those of ``paths`` that are torn or gone; what nobody could tell is neither."""
+    return {path for path in paths if facts.keys.get(path, Pem.WHOLE) is not Pem.WHOLE}
 
 
 def _now(facts: HostFacts) -> float:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from string import ascii_uppercase
 
 from tests.bench.measure import Measure
 
-_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _TITLE = """\
 # Benchmarks
 
@@ -38,7 +38,7 @@ def merged(before: Iterable[Measure], now: Iterable[Measure], order: Sequence[st
 def render(measures: Sequence[Measure]) -> str:
     """Return the whole page: the machines, the table, and what each line means."""
     machines = dict.fromkeys(measure.machine for measure in measures if measure.machine)
-    letters = {machine: _LETTERS[number % len(_LETTERS)] for number, machine in enumerate(machines)}
+    letters = dict(zip(machines, ascii_uppercase, strict=False))
     head = [
         "| Measure | Ours | Peer | Ratio | Goal | |",
         "|---|---|---|---|---|---|",

@@ -22,8 +22,8 @@ from tests.testbed.cache import Cache
 from tests.testbed.docker_engine import engine
 from tests.testbed.internet import Internet
 
-KUBEFILE: Final = "FROM kubernetes:v1.36.3\nCOPY app.yaml /cluster/manifests/app.yaml\nCMD kubectl apply -f manifests/app.yaml\n"
-APP: Final = """\
+_KUBEFILE: Final = "FROM kubernetes:v1.36.3\nCOPY app.yaml /cluster/manifests/app.yaml\nCMD kubectl apply -f manifests/app.yaml\n"
+_APP: Final = """\
 apiVersion: apps/v1
 kind: DaemonSet
 metadata: {name: web, namespace: default}
@@ -41,6 +41,15 @@ _MOST: Final = 1800
 _SMALL: Final = "8m"  # of a disk that no artifact fits on
 _STOPPED, _DISK_FULL = Interrupted.exit_code, DiskFull.exit_code
 _WAYS: Final = (("Ctrl-C", signal.SIGINT, _STOPPED), ("kill -9", signal.SIGKILL, -signal.SIGKILL))
+
+
+def small_context(directory: Path) -> Path:
+    """Write a Kubefile with one workload below ``directory``, and return where."""
+    context = directory / "context"
+    context.mkdir(parents=True, exist_ok=True)
+    (context / "Kubefile").write_text(_KUBEFILE)
+    (context / "app.yaml").write_text(_APP)
+    return context
 
 
 @dataclass(frozen=True)
@@ -68,12 +77,9 @@ class Builds:
 
     def start(self, number: str, output: Path | None = None) -> Installer:
         """Start the command; give it to a ``with``."""
-        context, world = self.desk.directory / "context", Cache.default()
-        context.mkdir(parents=True, exist_ok=True)
-        (context / "Kubefile").write_text(KUBEFILE)
-        (context / "app.yaml").write_text(APP)
+        world = Cache.default()
         words = ["env", "--default-signal=INT", sys.executable, "-m", "bundler", "build", "-t", "stopped:1.0.0", "-o", str(output or self.output), "--runtime", "host", "--quiet-period", _QUIET,
-                 "--accept-publisher-checksums", "--mirrors", str(world.mirrors), "--docker-config", str(world.docker_config), str(context)]  # fmt: skip
+                 "--accept-publisher-checksums", "--mirrors", str(world.mirrors), "--docker-config", str(world.docker_config), str(small_context(self.desk.directory))]  # fmt: skip
         return Installer(words, self.desk.directory / f"{self.name}-{number}.log", {**os.environ, "AIRSEAL_CACHE": str(self.cache)})
 
     def whole(self, number: str) -> tuple[Ended, Timeline]:
@@ -86,11 +92,11 @@ def stopped(desk: Desk) -> None:
     """A build is stopped in the middle of every step, by Ctrl-C and by kill -9, and by a full disk: the same command goes on, and the file is the same."""
     engine(Cache.default())
     Internet(Cache.default()).up()
-    for name in ("clean", "stopped"):
-        Builds(desk, name).forget()
-    clean, steps = Builds(desk, "clean").whole("1")
+    undisturbed, builds = Builds(desk, "clean"), Builds(desk, "stopped")
+    for each in (undisturbed, builds):
+        each.forget()
+    clean, steps = undisturbed.whole("1")
     desk.figures["undisturbed"] = f"{clean.seconds:.0f} s: {_told(steps)}"
-    builds = Builds(desk, "stopped")
     lost = 0.0
     for number, (title, took) in enumerate(_steps(steps), 1):
         for how, by, code in _WAYS:
@@ -105,7 +111,7 @@ def stopped(desk: Desk) -> None:
         raise Failed(f"the content is {_content(last)}, that of an undisturbed build {_content(clean)}")
     again, _ = builds.whole("nothing-changed")
     desk.figures["once more"] = f"{again.seconds:.1f} s"
-    for each in (Builds(desk, "clean"), builds):
+    for each in (undisturbed, builds):
         each.forget()
 
 

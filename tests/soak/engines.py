@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 
-from tests.soak.builds import APP, KUBEFILE
+from tests.soak.builds import small_context
 from tests.soak.installer import Failed
 from tests.soak.scenario import Desk, Scenario
 from tests.testbed.cache import Cache
@@ -23,14 +23,10 @@ def remote(desk: Desk) -> None:
     """A build through tcp://…:2376 with TLS: recorded by a relay, rehearsed there, and nothing is left in that engine."""
     cache = Cache.default()
     Internet(cache).up()
-    context = desk.directory / "context"
-    context.mkdir(parents=True, exist_ok=True)
-    (context / "Kubefile").write_text(KUBEFILE)
-    (context / "app.yaml").write_text(APP)
     with remote_engine(cache, desk.directory / "certs") as environment:
         given = {**os.environ, **environment, "AIRSEAL_CACHE": str(desk.directory / "cache")}
         words = [sys.executable, "-m", "bundler", "build", "-t", "elsewhere:1.0.0", "-o", str(desk.directory / "elsewhere.run"), "--runtime", "host",
-                 "--accept-publisher-checksums", "--mirrors", str(cache.mirrors), "--docker-config", str(cache.docker_config), "--quiet-period", "15", str(context)]  # fmt: skip
+                 "--accept-publisher-checksums", "--mirrors", str(cache.mirrors), "--docker-config", str(cache.docker_config), "--quiet-period", "15", str(small_context(desk.directory))]  # fmt: skip
         done = subprocess.run(words, capture_output=True, text=True, check=False, env=given)
         (desk.directory / "build.log").write_text(done.stdout + done.stderr)
         if done.returncode or "a relay in the lab" not in done.stdout + done.stderr:

@@ -87,6 +87,7 @@ def test_an_image_that_does_not_come_is_red_and_names_image_and_owner() -> None:
 def test_an_image_that_comes_late_is_no_miss() -> None:
     site = Site([CRON], [[job(), pod(waiting="ErrImagePull")], [job(), pod()], [job(), pod(waiting="ErrImagePull")], [job("Complete")]])
     site.forcing.jobs()
+    assert (site.forcing.notes, site.forcing.forced[0]) == ([], Forced("CronJobs run", 1))
 
 
 @pytest.mark.parametrize(("ran", "note"), [([job("Failed")], "CronJob shop/report ran and failed"), ([job()], "CronJob shop/report still ran after 120 s")])
@@ -143,7 +144,7 @@ def test_what_a_failed_job_never_came_to_is_said() -> None:
     """Its init container failed: nobody has pulled what comes after it."""
     told = {
         "kind": "Pod",
-        "metadata": {"name": "p", "namespace": "shop", "labels": {"job-name": "rehearsal-0"}},
+        "metadata": {"name": "p", "namespace": "shop", "labels": {"job-name": "rehearsal-0"}, "ownerReferences": [{"kind": "Job", "name": "rehearsal-0"}]},
         "spec": {"initContainers": [{"name": "wait", "image": "a/wait:1"}], "containers": [{"name": "main", "image": "a/main:1"}]},
         "status": {"initContainerStatuses": [{"name": "wait", "imageID": "sha256:1", "state": {}}], "containerStatuses": [{"name": "main", "imageID": "", "state": {}}]},
     }
