@@ -211,15 +211,18 @@ class SSHConnection:
         import paramiko
 
         def start() -> Channel:
-            channel = self._transport.open_session(timeout=OPEN_SECONDS)
+            channel = None
             try:
+                channel = self._transport.open_session(timeout=OPEN_SECONDS)
                 channel.exec_command(line)
-            except paramiko.SSHException:
-                channel.close()
+            except paramiko.SSHException as error:
+                if channel is not None:
+                    channel.close()
                 if not self._transport.is_active():
                     raise
-                # sshd had no process to give: it says so before anything of the command runs.
-                raise paramiko.ChannelException(0, "no process could be started for it") from None
+                # No session, or sshd had no process to give: it says so before anything of the command runs. paramiko keeps a refusal's
+                # reason in one place for all threads: of two at once, one comes without it and of another type.
+                raise paramiko.ChannelException(0, str(error) if channel is None else "no process could be started for it") from None
             return channel
 
         try:

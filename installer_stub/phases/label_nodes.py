@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, Final
 
 from installer_stub.kube.kubectl import Object
+from installer_stub.kube.rewrite import rewrite
 from installer_stub.phases.base import Context, Phase
 from installer_stub.phases.cluster_access import kubectl, wait_for_api
 from installer_stub.phases.join_masters import JoinMasters
@@ -38,10 +39,14 @@ class LabelNodes(Phase):
         return bool(_patches(context))
 
     def run(self, context: Context) -> None:
-        """Patch those that differ. A node that changed meanwhile is refused by the API, and looked at again by the next run."""
+        """Patch those that differ. One that changed meanwhile is refused by the API, and looked at anew."""
         wait_for_api(context)
-        for name, patch in _patches(context).items():
-            kubectl(context).run("patch", "node", name, "--type=merge", f"--patch={json.dumps(patch)}", changes=f"label node {name}")
+
+        def patch_all() -> None:
+            for name, patch in _patches(context).items():
+                kubectl(context).run("patch", "node", name, "--type=merge", f"--patch={json.dumps(patch)}", changes=f"label node {name}")
+
+        rewrite(patch_all)
 
 
 def node_patch(node: Object, host: SiteHost) -> Mapping[str, Any] | None:
@@ -63,11 +68,10 @@ def node_patch(node: Object, host: SiteHost) -> Mapping[str, Any] | None:
     differs = sorted(map(_plain, after)) != sorted(map(_plain, have))
     if not changed and not differs and annotations.get(GIVEN) == text:
         return None
-    patch: dict[str, Any] = {
-        # With the version that was read: a taint that somebody adds in this moment is not lost.
-        "metadata": {"resourceVersion": metadata.get("resourceVersion"), "labels": changed, "annotations": {GIVEN: text}},
-    }
+    patch: dict[str, Any] = {"metadata": {"labels": changed, "annotations": {GIVEN: text}}}
     if differs:
+        # Taints are a list, replaced as a whole. With the version that was read: one that somebody adds in this moment is not lost.
+        patch["metadata"]["resourceVersion"] = metadata.get("resourceVersion")
         patch["spec"] = {"taints": after or None}
     return patch
 

@@ -13,6 +13,7 @@ from installer_stub.distro.paths import API_CERTIFICATE, CONFIG_MAP
 from installer_stub.errors import ClusterError, HostError
 from installer_stub.host.connection import Connection
 from installer_stub.kube.kubectl import Kubectl
+from installer_stub.kube.rewrite import rewrite
 from installer_stub.phases.base import Context, Phase
 from installer_stub.phases.cluster_access import kubectl, wait_for_api, write_secret
 from installer_stub.phases.member import is_member
@@ -43,9 +44,7 @@ class NameApi(Phase):
     def run(self, context: Context) -> None:
         """Each API server has to show the new names before the next one is touched. Raises ClusterError, HostError."""
         wait_for_api(context)
-        changed = _changed(context)
-        if changed is not None:
-            kubectl(context).run("replace", "-f", "-", changes="give kubeadm the names of the API", stdin=json.dumps(changed).encode())
+        rewrite(lambda: _rewrite_configuration(context))
         cluster = cluster_configuration(_config_map(context))
         for host in _wrong(context):
             context.reporter.step(f"{host.address}: a certificate for {', '.join(context.plan.access.sans) or 'its own names alone'}")
@@ -108,6 +107,12 @@ def _is_pending(context: Context) -> bool:
 
 def _config_map(context: Context) -> Mapping[str, Any]:
     return kubectl(context).get("configmap", CONFIG_MAP, *_IN)
+
+
+def _rewrite_configuration(context: Context) -> None:
+    changed = _changed(context)
+    if changed is not None:
+        kubectl(context).run("replace", "-f", "-", changes="give kubeadm the names of the API", stdin=json.dumps(changed).encode())
 
 
 def _changed(context: Context) -> Mapping[str, Any] | None:

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Final
 from installer_stub.distro import api_servers
 from installer_stub.errors import ClusterError
 from installer_stub.kube.kubectl import Kubectl
+from installer_stub.kube.rewrite import rewrite
 from installer_stub.phases.base import Context, Phase
 from installer_stub.phases.cluster_access import kubectl, wait_for_api
 from installer_stub.phases.name_api import NameApi
@@ -40,14 +41,10 @@ class PointProxy(Phase):
         """Replace the ConfigMap and start kube-proxy anew where it runs already: rules stay in the kernel meanwhile."""
         wait_for_api(context)
         cluster = kubectl(context)
-        config = _config(cluster)
-        changed = _changed(context, config) if config is not None else None
-        if changed is None:
-            return
         if context.plan.access.endpoint is not None:
             require_endpoint(cluster, context.plan.access.endpoint)
-        what = f"point kube-proxy at {context.plan.node_api}"
-        cluster.run("replace", "-f", "-", changes=what, stdin=json.dumps(changed).encode())
+        if not rewrite(lambda: _rewrite(context, cluster)):
+            return
         cluster.run(*_IN, "rollout", "restart", f"daemonset/{api_servers.PROXY_CONFIG}", changes="start kube-proxy anew")
 
 
@@ -72,6 +69,16 @@ def require_endpoint(
                 "let it pass TCP through to port 6443 of the masters, or leave --endpoint out: each node then balances by itself",
             )
         sleep(2.0)
+
+
+def _rewrite(context: Context, cluster: Kubectl) -> bool:
+    """Return whether anything was to be changed."""
+    config = _config(cluster)
+    changed = _changed(context, config) if config is not None else None
+    if changed is not None:
+        what = f"point kube-proxy at {context.plan.node_api}"
+        cluster.run("replace", "-f", "-", changes=what, stdin=json.dumps(changed).encode())
+    return changed is not None
 
 
 def _config(cluster: Kubectl) -> Any:

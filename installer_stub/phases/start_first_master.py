@@ -10,6 +10,7 @@ from installer_stub.distro.kubeadm import KUBEADM
 from installer_stub.errors import ClusterError
 from installer_stub.host.model import Role
 from installer_stub.kube.kubectl import Kubectl
+from installer_stub.kube.rewrite import rewrite
 from installer_stub.membership.record import Record, Stage, note_script
 from installer_stub.membership.verdict import Membership
 from installer_stub.phases.base import Context, Phase
@@ -92,14 +93,21 @@ def require_no_other_member(context: Context, host: HostPlan) -> None:
 
 def stop_forwarding(kubectl: Kubectl) -> None:
     """Take ``forward`` out of CoreDNS's Corefile, and its pods with the old one away."""
+    if not rewrite(lambda: _rewrite_corefile(kubectl)):
+        return
+    arguments = ("-n", "kube-system", "delete", "pods", "-l", "k8s-app=kube-dns", "--wait=false", "--ignore-not-found")
+    kubectl.run(*arguments, changes="start CoreDNS again")
+
+
+def _rewrite_corefile(kubectl: Kubectl) -> bool:
+    """Return whether anything was to be changed."""
     config = json.loads(json.dumps(kubectl.get("configmap", "coredns", "-n", "kube-system")))
     corefile = config.get("data", {}).get("Corefile")
     if corefile is None:
         raise ClusterError("the ConfigMap kube-system/coredns has no Corefile")
     changed = without_forward(corefile)
     if changed == corefile:
-        return
+        return False
     config["data"]["Corefile"] = changed
     kubectl.run("replace", "-f", "-", changes="take forward out of the Corefile", stdin=json.dumps(config).encode())
-    arguments = ("-n", "kube-system", "delete", "pods", "-l", "k8s-app=kube-dns", "--wait=false", "--ignore-not-found")
-    kubectl.run(*arguments, changes="start CoreDNS again")
+    return True

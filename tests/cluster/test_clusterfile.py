@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import tomllib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
@@ -54,6 +55,18 @@ def rewrite(change: dict[str, Any]) -> dict[str, Any]:
     document: dict[str, Any] = {**yaml.safe_load(FILE.read_text()), **change}
     FILE.write_text(json.dumps(document, indent=2))  # which is YAML too, and has no aliases
     return document
+
+
+@contextmanager
+def somebody_writes_to_nodes(master: BlankHost) -> Iterator[None]:
+    """Write to every node once a second, as kubelets and controllers do when they come: no write of ours goes by what it was before."""
+    loop = f"while sleep 0.7; do kubectl {ADMIN} annotate nodes --all --overwrite theirs=$(date +%s%N); done"
+    master.run(f"systemd-run --quiet --collect --unit=somebody /bin/sh -c '{loop}'")
+    try:
+        yield
+        assert "annotated" in master.run("journalctl --unit=somebody --output=cat").stdout
+    finally:
+        master.run("systemctl stop somebody")
 
 
 def needed(operator: Operator) -> list[str]:
@@ -133,7 +146,8 @@ def test_a_changed_file_does_just_that(operator: Operator) -> None:
     node |= {"labels": {"shop.example/rack": "8"}, "taints": ["shop.example/slow=yes:PreferNoSchedule"]}
     rewrite({"hosts": [*document["hosts"], {**node, "address": n2.address, "internal": inner(n2), "env": {}}]})
     before = [started(host) for host in (m1, n1)]
-    operator.types("apply", "-f", str(FILE))
+    with somebody_writes_to_nodes(m1):
+        operator.types("apply", "-f", str(FILE))
     assert [started(host) for host in (m1, n1)] == before
     nodes = json.loads(m1.run(f"kubectl {ADMIN} get nodes -l shop.example/rack=8 -o json").stdout)["items"]
     assert [each["metadata"]["name"] for each in nodes] == ["n1", "n2"]

@@ -171,6 +171,32 @@ class TestCommands:
         assert results == [f"{n}\n" for n in range(32)]
 
 
+class TestRefusedSessions:
+    def test_a_server_that_refuses_many_sessions_at_once_is_waited_for(self, tmp_path: Path) -> None:
+        """Refusals that come side by side: each is one, and none a lost connection."""
+        with running_sshd(tmp_path, "MaxSessions 2") as server:
+            made = connect(server)
+            with ThreadPoolExecutor(16) as pool:
+                results = list(pool.map(lambda n: made.run(Command.of("echo", str(n))).stdout, range(32)))
+            made.close()
+        assert results == [f"{n}\n" for n in range(32)]
+
+    def test_one_that_never_has_a_session_is_named(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("installer_stub.host.ssh.REFUSED_SECONDS", 0.5)
+        with running_sshd(tmp_path, "MaxSessions 1") as server:
+            made = connect(server)
+            with ThreadPoolExecutor(8) as pool:
+                busy = pool.submit(made.run, Command.shell("sleep 2"))
+                time.sleep(0.3)
+                others = [pool.submit(made.run, Command.of("true")) for _ in range(6)]
+                for each in others:
+                    with pytest.raises(HostUnreachable, match="refuses another session") as caught:
+                        each.result()
+                    assert "MaxSessions" in caught.value.remedy
+                assert busy.result().ok
+            made.close()
+
+
 class TestSecrets:
     def test_nothing_secret_in_process_lists_logs_or_errors(
         self, sshd: Sshd, sudoer: tuple[str, str], caplog: pytest.LogCaptureFixture
