@@ -23,7 +23,6 @@ from registry_snapshot.store.bounded import read_file
 from registry_snapshot.store.disk import write_file
 from registry_snapshot.store.durable import make_directory
 
-KEEP: Final = 10  # builds whose images stay: as many as airseal cache prune lets hold
 _FORMAT: Final = "airseal.cache.image/1"
 _ID: Final = re.compile(r"sha256:[0-9a-f]{64}")
 _MOST: Final = 1 << 16  # bytes of one file

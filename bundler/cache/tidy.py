@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
+from bundler.cache import KEEP
 from bundler.cache.builds import alone, builds, forget_build
 from bundler.cache.inventory import inventory
-from bundler.cache.made import KEEP, remove_older
+from bundler.cache.made import remove_older
 from bundler.cache.prune import DAY, Rule, kept, may_go, remove
 from bundler.engine import Engine
 from bundler.errors import BuildError

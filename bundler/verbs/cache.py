@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bundler.cache import KEEP
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -18,14 +20,14 @@ if TYPE_CHECKING:
     from bundler.engine import Engine
     from installer_stub.ui.console import Console
 
-_KEEP, _DAYS = 10, 7.0
+_DAYS = 7.0
 _EPILOG = f"""\
 examples:
   airseal cache                              # what is there, how large, used when, held by which builds
   airseal cache prune --dry-run
   airseal cache prune --keep 3 --days 0
 
-The last builds (--keep, {_KEEP} if nothing is said) hold what their artifacts are made of, so that the next one fetches little.
+The last builds (--keep, {KEEP} if nothing is said) hold what their artifacts are made of, so that the next one fetches little.
 What nobody holds goes when it was not used for --days ({_DAYS:.0f}). Images of ours in docker too, and what killed builds left there.
 A build that runs keeps everything: pruning waits for no one and is refused meanwhile."""
 
@@ -34,7 +36,7 @@ def define(parser: ArgumentParser) -> None:
     """Add the options."""
     parser.epilog = _EPILOG
     parser.add_argument("action", nargs="?", choices=("show", "prune"), default="show", help="show what is there (default), or take away what nobody needs")
-    parser.add_argument("--keep", type=int, default=_KEEP, metavar="N", help=f"so many builds hold what they are made of (default {_KEEP})")
+    parser.add_argument("--keep", type=int, default=KEEP, metavar="N", help=f"so many builds hold what they are made of (default {KEEP})")
     parser.add_argument("--days", type=float, default=_DAYS, metavar="D", help=f"what nobody holds stays for so many days after it was used last (default {_DAYS:.0f})")
     parser.add_argument("--dry-run", action="store_true", help="say what would go, and leave it")
     parser.add_argument("--cache", type=Path, metavar="DIR", help="the cache (default $AIRSEAL_CACHE or ~/.cache/airseal)")

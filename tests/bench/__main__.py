@@ -24,7 +24,7 @@ from tests.bench.serving import NAMES, serving
 from tests.bench.sizes import size
 from tests.bench.start import start
 from tests.bench.table import from_json, merged, render, row_text, to_json
-from tests.demo.shop import build_command, run_shown
+from tests.demo.shop import run_shown, shop_command
 from tests.testbed.cache import Cache, TestBedError, write_whole
 from tests.testbed.docker_engine import engine
 from tests.testbed.internet import Internet
@@ -136,7 +136,7 @@ def _artifact(run: Path | None, cache: Cache) -> Path:
         Internet(cache).up()
         _RUN.parent.mkdir(exist_ok=True)
         try:
-            run_shown(build_command(cache, _RUN))
+            run_shown(shop_command(cache, _RUN))
         except subprocess.CalledProcessError as error:
             raise TestBedError(f"the build that gives dist/shop.run ended with {error.returncode}") from error
     return _RUN

@@ -14,7 +14,7 @@ from pathlib import Path
 from tests.bench.bench import BED, ROOT, Bench
 from tests.bench.installing import Sides
 from tests.bench.measure import Measure
-from tests.demo.shop import EXAMPLE, build_command
+from tests.demo.shop import EXAMPLE, shop_command
 from tests.testbed.cache import TestBedError
 from tests.testbed.docker_engine import engine
 from tests.testbed.internet import Internet
@@ -94,7 +94,7 @@ class Context:
 
     def build(self, *more: str) -> float:
         """Build it; return the seconds. Raises TestBedError."""
-        command = [*build_command(self.bench.cache, self._target, extra=more)[:-1], str(self.directory)]
+        command = [*shop_command(self.bench.cache, self._target, extra=more)[:-1], str(self.directory)]
         began = time.monotonic()
         with self._log.open("wb") as output:
             done = subprocess.run(command, cwd=ROOT, env=dict(os.environ), stdin=subprocess.DEVNULL, stdout=output, stderr=output, timeout=_TIMEOUT, check=False)

@@ -16,7 +16,7 @@ from tests.bench.measure import MB, Measure
 from tests.bench.process_tree import ProcessTree
 from tests.bench.pulling import everything, pull_at_once, wait_for
 from tests.demo.__main__ import install_command, operators_environment
-from tests.demo.shop import build_command
+from tests.demo.shop import shop_command
 from tests.testbed.cache import TestBedError
 from tests.testbed.docker_engine import engine
 from tests.testbed.hosts import TestBed
@@ -35,7 +35,7 @@ def memory_build(bench: Bench) -> list[Measure]:
     target = bench.work / "built.run"
     trees = []
     for number in range(bench.repetitions(1)):
-        command = build_command(bench.cache, target)
+        command = shop_command(bench.cache, target)
         with _running(command, bench.work / f"memory-build-{number + 1}.log", env=None) as (process, tree):
             _wait(process, command)
         trees.append(tree)

@@ -22,7 +22,7 @@ from bundler.pack.runtimes import stub_runtime
 from installer_stub.ui.console import console
 from registry_snapshot.serve.login import Credential
 from tests.demo.__main__ import install_command, operators_environment
-from tests.demo.shop import ROOT, build_command
+from tests.demo.shop import ROOT, shop_command
 from tests.testbed.cache import Cache, locked
 from tests.testbed.docker_engine import engine
 from tests.testbed.hosts import BlankHost, TestBed
@@ -115,7 +115,7 @@ def shop_run(cache: Cache, testrun_uid: str) -> Path:
     with locked(OUTPUT / ".shop.run.lock"):
         if not (made.exists() and made.read_text().split()[0] == testrun_uid):
             built = subprocess.run(
-                build_command(cache, target), capture_output=True, text=True, timeout=1500, check=False, cwd=ROOT
+                shop_command(cache, target), capture_output=True, text=True, timeout=1500, check=False, cwd=ROOT
             )
             log.write_text(built.stdout + built.stderr)
             made.write_text(f"{testrun_uid} {built.returncode}")

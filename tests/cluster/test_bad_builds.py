@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 import time
 from contextlib import closing
 from pathlib import Path
@@ -16,6 +15,7 @@ from bundler.cluster.container import belongings
 from bundler.cluster.ownership import Owner, started
 from bundler.engine import Engine
 from tests.demo.shop import ROOT
+from tests.testbed.build_command import build_command
 from tests.testbed.cache import Cache
 
 pytestmark = [pytest.mark.cluster, pytest.mark.usefixtures("only_builder")]
@@ -41,10 +41,7 @@ def context(tmp_path: Path, *, image: str = "docker.io/library/busybox:1.36", pr
 
 
 def command(cache: Cache, where: Path, *more: str) -> list[str]:
-    return [
-        sys.executable, "-m", "bundler", "build", "-t", "bad:1.0.0", "-o", str(where / "bad.run"),
-        "--accept-publisher-checksums", "--mirrors", str(cache.mirrors), "--docker-config", str(cache.docker_config), *more, str(where),
-    ]  # fmt: skip
+    return build_command(cache, "bad:1.0.0", where / "bad.run", where, *more)
 
 
 def build(cache: Cache, where: Path, *more: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
@@ -152,10 +149,10 @@ def test_a_full_disk_is_named_and_leaves_nothing(cache: Cache, shop_run: Path, t
     small.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", small], check=True)
     try:
-        from tests.demo.shop import build_command
+        from tests.demo.shop import shop_command
 
         done = subprocess.run(
-            build_command(cache, small / "shop.run"), capture_output=True, text=True, timeout=900, check=False, cwd=ROOT
+            shop_command(cache, small / "shop.run"), capture_output=True, text=True, timeout=900, check=False, cwd=ROOT
         )
         assert done.returncode == 9, done.stderr[-2000:]
         assert str(small) in done.stderr

@@ -59,8 +59,8 @@ def rewrite(change: dict[str, Any]) -> dict[str, Any]:
 
 @contextmanager
 def somebody_writes_to_nodes(master: BlankHost) -> Iterator[None]:
-    """Write to every node once a second, as kubelets and controllers do when they come: no write of ours goes by what it was before."""
-    loop = f"while sleep 0.7; do kubectl {ADMIN} annotate nodes --all --overwrite theirs=$(date +%s%N); done"
+    """Write to every node some times a second, as kubelets and controllers do when they come: no write of ours goes by what it was before."""
+    loop = f"while sleep 0.05; do kubectl {ADMIN} annotate nodes --all --overwrite theirs=$(date +%s%N); done"
     master.run(f"systemd-run --quiet --collect --unit=somebody /bin/sh -c '{loop}'")
     try:
         yield

@@ -26,6 +26,7 @@ from tests.cluster.conftest import OUTPUT
 from tests.cluster.omissions import ABSENT, BRANCH, DIGEST, FOREIGN, REGISTRY, RUNTIME, SEEDS, write
 from tests.conformance.distribution import DistributionRegistry
 from tests.demo.shop import ROOT
+from tests.testbed.build_command import build_command
 from tests.testbed.cache import Cache
 from tests.testbed.parts import Parts
 from tests.unit.registry_snapshot.images import AMD64, ARM64, Image, make_index, put, put_json
@@ -46,10 +47,7 @@ class World:
         """Build ``context`` as a release engineer does; the output stays beside the other tests'."""
         target = OUTPUT / f"{title.partition(':')[0]}.run"
         target.unlink(missing_ok=True)
-        command = [
-            sys.executable, "-m", "bundler", "build", "-t", title, "-o", str(target), "--accept-publisher-checksums", "--mirrors", str(self.mirrors),
-            "--docker-config", str(self.cache.docker_config), "--quiet-period", "20", "--skip-rehearsal", *more, str(context),
-        ]  # fmt: skip
+        command = build_command(self.cache, title, target, context, "--quiet-period", "20", "--skip-rehearsal", *more, mirrors=self.mirrors)
         done = subprocess.run(command, capture_output=True, text=True, timeout=900, check=False, cwd=ROOT)
         (OUTPUT / f"build-{title.partition(':')[0]}.log").write_text(done.stdout + done.stderr)
         assert "Traceback" not in done.stderr

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from tests.demo.shop import ROOT
+from tests.testbed.build_command import build_command
 from tests.testbed.cache import Cache
 
 pytestmark = [pytest.mark.cluster, pytest.mark.usefixtures("only_builder")]
@@ -77,10 +77,7 @@ WORKS = {
 def build(cache: Cache, where: Path, manifest: str, *more: str, files: str = "") -> subprocess.CompletedProcess[str]:
     (where / "app.yaml").write_text(manifest)
     (where / "Kubefile").write_text(f"FROM kubernetes:v1.36.3\nCOPY app.yaml /cluster/manifests/app.yaml\n{files}CMD kubectl apply -f manifests/app.yaml\n")
-    command = [
-        sys.executable, "-m", "bundler", "build", "-t", "late:1.0.0", "-o", str(where / "late.run"),
-        "--accept-publisher-checksums", "--mirrors", str(cache.mirrors), "--docker-config", str(cache.docker_config), "--skip-rehearsal", *more, str(where),
-    ]  # fmt: skip
+    command = build_command(cache, "late:1.0.0", where / "late.run", where, "--skip-rehearsal", *more)
     return subprocess.run(command, capture_output=True, text=True, timeout=600, check=False, cwd=ROOT, env={**os.environ})
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from installer_stub.bundle.reader import Bundle
 from tests.demo.shop import ROOT
+from tests.testbed.build_command import build_command
 from tests.testbed.cache import Cache
 
 pytestmark = pytest.mark.cluster
@@ -97,10 +97,8 @@ def test_an_application_for_three_hosts_is_recorded_on_the_hosts_of_a_clusterfil
     context.mkdir()
     for path, text in {context / "app.yaml": APPLICATION, context / "conditions.yaml": CONDITIONS, context / "Kubefile": KUBEFILE, clusterfile: CLUSTERFILE}.items():
         path.write_text(text)
-    command = [
-        sys.executable, "-m", "bundler", "build", "-t", "quorum:1.0.0", "-o", str(target), "--record", str(clusterfile), "--skip-rehearsal", "--quiet-period", "20",
-        "--settle-timeout", "300", "--accept-publisher-checksums", "--mirrors", str(cache.mirrors), "--docker-config", str(cache.docker_config), str(context),
-    ]  # fmt: skip
+    more = ("--record", str(clusterfile), "--skip-rehearsal", "--quiet-period", "20", "--settle-timeout", "300")
+    command = build_command(cache, "quorum:1.0.0", target, context, *more)
     done = subprocess.run(command, capture_output=True, text=True, timeout=800, check=False, cwd=ROOT)
     assert done.returncode == 0, done.stderr[-4000:]
     assert "not ready, and not waited for: Deployment default/gpu" in done.stderr

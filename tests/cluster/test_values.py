@@ -5,7 +5,6 @@ from __future__ import annotations
 import filecmp
 import json
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from tests.cluster.test_site_record import Operator
 from tests.cluster.valued import write
 from tests.demo.shop import ADMIN, ROOT
 from tests.testbed.blank_host import BlankHost
+from tests.testbed.build_command import build_command
 from tests.testbed.cache import Cache
 from tests.testbed.hosts import TestBed
 
@@ -27,16 +27,13 @@ PASSWORD = "hunter22 of the site"
 
 @pytest.fixture(scope="module")
 def command(cache: Cache, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    """The build's words, without an output. ``debian:bookworm-slim`` is in docker: the build's hosts are made from it."""
+    """The build's words. ``debian:bookworm-slim`` is in docker: the build's hosts are made from it."""
     where = tmp_path_factory.mktemp("valued")
     context = write(where / "context", "debian:bookworm-slim")
     (where / "build-values.yaml").write_text("db: {password: of the build alone}\n")
     (where / "licence").write_text("a licence that no layer keeps\n")
-    return [
-        sys.executable, "-m", "bundler", "build", "-t", "valued:1.0.0", "--accept-publisher-checksums", "--skip-rehearsal", "--quiet-period", "20",
-        "--mirrors", str(cache.mirrors), "--docker-config", str(cache.docker_config),
-        "--secret", f"id=licence,src={where / 'licence'}", "--values", str(where / "build-values.yaml"), str(context),
-    ]  # fmt: skip
+    given = ("--secret", f"id=licence,src={where / 'licence'}", "--values", str(where / "build-values.yaml"))
+    return build_command(cache, "valued:1.0.0", RUN, context, "--skip-rehearsal", "--quiet-period", "20", *given)
 
 
 def build(command: list[str], target: Path, *more: str) -> str:

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 from tests.demo.internet import choose_internet
-from tests.demo.shop import ROOT, Order, build_command, order_something, run_shown
+from tests.demo.shop import ROOT, Order, order_something, run_shown, shop_command
 from tests.testbed.cache import Cache, TestBedError
 from tests.testbed.docker_engine import engine, require_packages
 from tests.testbed.hosts import TestBed
@@ -50,7 +50,7 @@ def _demo(cache: Cache, masters: int, nodes: int, internet: str) -> int:
 
     _headline("2. Build: record a temporary cluster, seal it into one file")
     RUN.parent.mkdir(exist_ok=True)
-    building = run_shown(build_command(cache, RUN, extra=more))
+    building = run_shown(shop_command(cache, RUN, extra=more))
 
     _headline("3. Blank hosts on a network without a way out")
     remove_bed(cache, BED)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 import time
 import urllib.error
 import urllib.request
@@ -12,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.testbed.build_command import build_command
 from tests.testbed.cache import Cache
 from tests.testbed.hosts import BlankHost
 
@@ -30,19 +30,11 @@ class Order:
     stored: str
 
 
-def build_command(cache: Cache, target: Path, *, extra: Sequence[str] = ()) -> list[str]:
+def shop_command(cache: Cache, target: Path, *, extra: Sequence[str] = ()) -> list[str]:
     """Return the command that builds the shop against the internet of our own."""
     arguments = [line for line in cache.build_args.read_text().splitlines() if line]
-    return [
-        sys.executable, "-m", "bundler", "build",
-        "-t", "shop:1.0.0",
-        "-o", str(target),
-        "--accept-publisher-checksums", "--mirrors", str(cache.mirrors),
-        "--docker-config", str(cache.docker_config),
-        *(word for argument in arguments for word in ("--build-arg", argument)),
-        *extra,
-        str(EXAMPLE),
-    ]  # fmt: skip
+    given = [word for argument in arguments for word in ("--build-arg", argument)]
+    return build_command(cache, "shop:1.0.0", target, EXAMPLE, *given, *extra)
 
 
 def order_something(master: BlankHost, host: BlankHost) -> Order:

@@ -7,7 +7,6 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -18,6 +17,7 @@ from bundler.errors import DiskFull, Interrupted
 from tests.soak.installer import Ended, Failed, Installer
 from tests.soak.moments import Moment, Timeline
 from tests.soak.scenario import Desk, Scenario
+from tests.testbed.build_command import build_command
 from tests.testbed.cache import Cache
 from tests.testbed.docker_engine import engine
 from tests.testbed.internet import Internet
@@ -78,9 +78,9 @@ class Builds:
     def start(self, number: str, output: Path | None = None) -> Installer:
         """Start the command; give it to a ``with``."""
         world = Cache.default()
-        words = ["env", "--default-signal=INT", sys.executable, "-m", "bundler", "build", "-t", "stopped:1.0.0", "-o", str(output or self.output), "--runtime", "host", "--quiet-period", _QUIET,
-                 "--accept-publisher-checksums", "--mirrors", str(world.mirrors), "--docker-config", str(world.docker_config), str(small_context(self.desk.directory))]  # fmt: skip
-        return Installer(words, self.desk.directory / f"{self.name}-{number}.log", {**os.environ, "AIRSEAL_CACHE": str(self.cache)})
+        context = small_context(self.desk.directory)
+        words = build_command(world, "stopped:1.0.0", output or self.output, context, "--runtime", "host", "--quiet-period", _QUIET)
+        return Installer(["env", "--default-signal=INT", *words], self.desk.directory / f"{self.name}-{number}.log", {**os.environ, "AIRSEAL_CACHE": str(self.cache)})
 
     def whole(self, number: str) -> tuple[Ended, Timeline]:
         """Build to the end. Raises Failed."""

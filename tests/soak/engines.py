@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 
 from tests.soak.builds import small_context
 from tests.soak.installer import Failed
 from tests.soak.scenario import Desk, Scenario
+from tests.testbed.build_command import build_command
 from tests.testbed.cache import Cache
 from tests.testbed.internet import Internet
 from tests.testbed.remote_engine import remote_engine
@@ -25,8 +25,8 @@ def remote(desk: Desk) -> None:
     Internet(cache).up()
     with remote_engine(cache, desk.directory / "certs") as environment:
         given = {**os.environ, **environment, "AIRSEAL_CACHE": str(desk.directory / "cache")}
-        words = [sys.executable, "-m", "bundler", "build", "-t", "elsewhere:1.0.0", "-o", str(desk.directory / "elsewhere.run"), "--runtime", "host",
-                 "--accept-publisher-checksums", "--mirrors", str(cache.mirrors), "--docker-config", str(cache.docker_config), "--quiet-period", "15", str(small_context(desk.directory))]  # fmt: skip
+        context = small_context(desk.directory)
+        words = build_command(cache, "elsewhere:1.0.0", desk.directory / "elsewhere.run", context, "--runtime", "host", "--quiet-period", "15")
         done = subprocess.run(words, capture_output=True, text=True, check=False, env=given)
         (desk.directory / "build.log").write_text(done.stdout + done.stderr)
         if done.returncode or "a relay in the lab" not in done.stdout + done.stderr:
