@@ -172,6 +172,12 @@ class Bundle:
         """Return the names of all entries, in the order of the file."""
         return tuple(item.entry.name for item in self._placed)
 
+    def digest_of(self, name: str) -> Digest:
+        """Return what the entry ``name`` has to hash to."""
+        if name == BUNDLE:
+            return self.digest
+        return self._wanted[name].digest if name in self._wanted else Digest(*name.split("/")[1:])  # blobs/ALGORITHM/HEX
+
     def extent(self, name: str) -> Extent:
         """Return the entry ``name``, open. Raises BundleError."""
         if name not in self._entries:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 
-from installer_stub.commands import host_files, host_keep, host_ledger, host_registry, host_words
+from installer_stub.commands import host_files, host_keep, host_ledger, host_registry, host_scrub, host_words
 from installer_stub.errors import UsageError
 
 
@@ -19,6 +19,7 @@ def define(parser: ArgumentParser, verb: str) -> None:
     host_keep.define(words)
     host_registry.define(words)
     host_ledger.define(words)
+    host_scrub.define(words)
     parser.epilog = "examples:\n  {prog} host issue-registry --ip 10.0.0.2 --ip 127.0.0.1 --dns localhost\n  {prog} host renew-registry"
 
 
@@ -33,6 +34,8 @@ def run(arguments: Namespace) -> int:
             return host_files.fetch_files(arguments)
         case "agent":
             return _agent(arguments)
+        case "scrub":
+            return host_scrub.run(arguments)
         case _:
             return host_keep.run(arguments)
 

@@ -15,6 +15,7 @@ from installer_stub.plan.model import (
     STUB,
 )
 from installer_stub.plan.settings import REGISTRY_PORT
+from installer_stub.scrub.damage import SUFFIX
 
 CONTAINERD_UNIT: Final = "/etc/systemd/system/containerd.service"
 KUBELET_UNIT: Final = "/etc/systemd/system/kubelet.service"
@@ -32,6 +33,9 @@ WITHOUT_PROXY: Final = "/usr/bin/env " + " ".join(f"-u {name}" for name in PROXI
 HOST_UNIT: Final = "airseal-host.service"
 KEEP_UNIT: Final = "airseal-keep.service"
 KEEP_TIMER: Final = "airseal-host.timer"
+SCRUB_UNIT: Final = "airseal-scrub.service"
+SCRUB_TIMER: Final = "airseal-scrub.timer"
+SCRUB_FILES: Final = tuple(f"/etc/systemd/system/{name}" for name in (SCRUB_UNIT, SCRUB_TIMER))
 HOST_FILES: Final = tuple(f"/etc/systemd/system/{name}" for name in (HOST_UNIT, KEEP_UNIT, KEEP_TIMER))
 
 CONTAINERD: Final = f"""\
@@ -146,12 +150,48 @@ WantedBy=timers.target
 """
 
 
+# Bytes rot on disks that nobody reads (docs/adr/0026). Whatever the host has to do comes first.
+SCRUB: Final = f"""\
+# Made by airseal. Reads the artifacts in {STATE}/bundles again; what is damaged is not served any more.
+[Unit]
+Description=airseal: whether the images on this disk are still what was copied here
+RequiresMountsFor={STATE} {OPT}
+
+[Service]
+Type=oneshot
+Environment=PATH={PATH}
+ExecStart={WITHOUT_PROXY} {STUB} host scrub
+Nice=19
+IOSchedulingClass=idle
+TimeoutStartSec=86400
+"""
+
+# In the night, and not on all masters in the same hour; and after a boot, for masters that are off at night. Not by Persistent=:
+# that leaves a file of systemd's own behind.
+SCRUB_CLOCK: Final = f"""\
+# Made by airseal.
+[Unit]
+Description=airseal: read the images on this disk again, every week
+
+[Timer]
+Unit={SCRUB_UNIT}
+OnCalendar=Sun *-*-* 01:00:00
+OnBootSec=12h
+RandomizedDelaySec=4h
+
+[Install]
+WantedBy=timers.target
+"""
+
+
 # Its own, below a directory that is executable because the stub is: /run and /tmp may be noexec, and /tmp is swept of
 # what is older than 10 days while a one-file program runs for years. Emptied at every start: killed programs leave 35 MB.
 _UNPACKED: Final = f"{OPT}/registry"
 _PREPARE: Final = (
     f"rm -rf {_UNPACKED}; mkdir -m 0755 {_UNPACKED}; umask 077; "
-    f"sha256sum {REGISTRY_CERTIFICATE} {REGISTRY_KEY} {CREDENTIAL} > {REGISTRY_STARTED}"
+    f"sha256sum {REGISTRY_CERTIFICATE} {REGISTRY_KEY} {CREDENTIAL} > {REGISTRY_STARTED}; "
+    # And what it knew of damage: once that is mended, it is another registry that is wanted.
+    f'find {STATE}/bundles -name "*{SUFFIX}" -exec sha256sum {{}} + >> {REGISTRY_STARTED}'
 )
 # In a range that neither systemd (its UIDS-GIDS page) nor any distribution gives to anybody.
 REGISTRY_UID: Final = 60713

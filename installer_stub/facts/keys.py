@@ -1,4 +1,4 @@
-"""Whether keys and certificates of a master are whole: only the marks of PEM are read, no key leaves its host.
+"""Whether keys and certificates of a cluster's host are whole: only the marks of PEM are read, no key leaves its host.
 
 A file that was cut, emptied, or zeroed by a power cut has lost its last mark (RFC 7468: a BEGIN, and an END of the same label). That a
 key belongs to its certificate only ``certs renew`` can tell, on the host itself.
@@ -58,4 +58,4 @@ def _each(paths: Iterable[str], shown: str) -> str:
 _MARKS: Final = """sed -n -e 's/.*\\(-----BEGIN [A-Z0-9 ]*-----\\).*/\\1/p' -e 's/.*\\(-----END [A-Z0-9 ]*-----\\).*/\\1/p'"""
 _FILES: Final = _each(KEYS, f'{_MARKS} "$file"')
 _CONFIGS: Final = _each((f"{CONFIGURATION}/{name}.conf" for name in MASTERS_CONFIGS), f"""sed -n 's/^ *client-key-data: *//p' "$file" | base64 -d | {_MARKS}""")
-KEY_FILES: Final[Fact[Mapping[str, Pem]]] = Fact("keys", f"[ -d {CONFIGURATION}/pki ] || exit 0; {_FILES}{_CONFIGS}", parse_keys, Otherwise({}, "whether its keys are whole"))
+KEY_FILES: Final[Fact[Mapping[str, Pem]]] = Fact("keys", f"[ -d {CONFIGURATION} ] || exit 0; {_FILES}{_CONFIGS}", parse_keys, Otherwise({}, "whether its keys are whole"))

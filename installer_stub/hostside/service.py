@@ -18,6 +18,8 @@ from installer_stub.bundle.documents import INDEX, OCI_LAYOUT
 from installer_stub.bundle.reader import Bundle
 from installer_stub.errors import BundleError, UsageError
 from installer_stub.hostside.privileges import drop_privileges
+from installer_stub.scrub.damage import known_damage
+from installer_stub.scrub.sound import Sound
 from registry_snapshot.errors import RegistryError
 from registry_snapshot.oci.descriptor import Descriptor
 from registry_snapshot.oci.manifest import MAX_MANIFEST_BYTES
@@ -56,8 +58,8 @@ class LayoutDirectory:
 def sealed_in(directory: Path) -> tuple[Sealed, ...]:
     """Return what ``directory`` holds: itself, if it is an OCI layout; else its artifacts, the newest first.
 
-    An artifact that is torn is passed over with a line in the log, so that it does not take the others down. Raises
-    BundleError when nothing is left.
+    An artifact that is torn is passed over with a line in the log, so that it does not take the others down, and so is what
+    is known to be damaged in one. Raises BundleError when nothing is left.
     """
     if (directory / OCI_LAYOUT).is_file():
         return (LayoutDirectory(directory),)
@@ -65,15 +67,28 @@ def sealed_in(directory: Path) -> tuple[Sealed, ...]:
         files = sorted(directory.glob("*.run"), key=lambda path: (-path.stat().st_mtime_ns, path.name))
     except OSError as error:
         raise BundleError(f"{directory} cannot be read: {error.strerror}", "name a directory with artifacts (*.run)") from None
-    bundles = []
+    bundles: list[Sealed] = []
     for path in files:
         try:
-            bundles.append(Bundle.open(path))
+            bundles.append(_sound(Bundle.open(path)))
         except BundleError as error:
             _log.error("not served: %s", error.problem)
     if not bundles:
         raise BundleError(f"there is no artifact that can be served in {directory}", "copy one there, or extract one there")
     return tuple(bundles)
+
+
+def _sound(bundle: Bundle) -> Sealed:
+    """Return the artifact without what is known to be damaged in it."""
+    try:
+        damage = known_damage(bundle.path)
+    except (OSError, ValueError, RegistryError) as error:
+        _log.error("%s: what is damaged in it cannot be read: %s", bundle.path, error)
+        return bundle
+    if damage is None:
+        return bundle
+    _log.error("%s: %s; they are not served", bundle.path, damage)
+    return Sound(bundle, damage.digests)
 
 
 def serve(

@@ -13,6 +13,7 @@ from installer_stub.phases.base import Artifact, Context, HostPhase
 from installer_stub.phases.journal import Journal
 from installer_stub.plan import model
 from installer_stub.plan.model import HostPlan, Plan
+from installer_stub.scrub.damage import SUFFIX, Damage
 
 # $1 the artifact. All that lies beside it, too: an earlier version let every user of the host read what is sold.
 _CLOSE: Final = """\
@@ -76,7 +77,23 @@ def _name(path: str) -> str:
 def _is_whole(connection: Connection, context: Context) -> bool:
     path = context.plan.bundle_path
     stamp = _stamp(connection, path)
+    if stamp and _damage(connection, path, stamp) is not None:
+        return False
     return bool(stamp) and _journal(connection).facts().get(_name(path)) == f"{identity(context)} {stamp}"
+
+
+def _damage(connection: Connection, path: str, stamp: str) -> Damage | None:
+    """Return what the master found damaged in the artifact that lies there: size, times and inode do not tell. None: nothing."""
+    raw = connection.read(f"{path}{SUFFIX}")
+    if raw is None:
+        return None
+    size, modified, _, inode = stamp.split()
+    there = f"{size} {modified} {inode}"
+    try:
+        found = Damage.decode(raw)
+    except ValueError:
+        return Damage(there, 0.0, problem="what was damaged in it cannot be read any more")
+    return found if found.stamp == there else None
 
 
 def _take_over(connection: Connection, context: Context) -> bool:
@@ -103,14 +120,18 @@ def _copy(context: Context, host: HostPlan, connection: Connection) -> None:
     if artifact.open_run is None or _is_whole(connection, context) or _take_over(connection, context):
         return
     connection.run(Command.shell(_CLOSE, path, changes="keep bundles to root"))
+    stamp = _stamp(connection, path)
+    if stamp and (damage := _damage(connection, path, stamp)) is not None:
+        context.reporter.step(f"{host.address}: the bundle on its disk is damaged, so it is copied again: {damage}")
     # Killed between the end of the copy and writing it down: reading it there is faster than sending it again.
-    arrived = _stamp(connection, path).split()[:1] == [str(size)] and _remote_digest(connection, path) == artifact.run_sha256
+    arrived = stamp.split()[:1] == [str(size)] and _remote_digest(connection, path) == artifact.run_sha256
     if not arrived:
         what = f"bundle to {host.address}"
         put = connection.put_resumable if isinstance(connection, ResumableConnection) else connection.put
         with CheckedStream(artifact.open_run(), size=size, sha256=artifact.run_sha256, what=context.plan.bundle.title) as stream:
             source = cast("BinaryIO", stream)
             put(source, path, size=size, mode=0o600, moved=lambda count: context.reporter.moved(what, count, size))
+    connection.run(Command.of("rm", "-f", f"{path}{SUFFIX}", changes=f"remove {path}{SUFFIX}"))
     _journal(connection).hold({_name(path): f"{content} {_stamp(connection, path)}"})
 
 

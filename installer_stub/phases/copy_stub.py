@@ -46,9 +46,7 @@ class CopyStub(HostPhase):
         """Copy, and let the host note how it is."""
         del host
         put_stub(connection, context.artifact, context.reporter)
-        journal = Journal(connection)
-        if not journal.is_begun():
-            journal.begin(measure=not context.plan.recording)
+        Journal(connection).begin(measure=not context.plan.recording)
 
 
 def _is_ready(context: Context, connection: Connection) -> bool:

@@ -20,6 +20,7 @@ from installer_stub.host.connection import Connection, read_all
 from installer_stub.ledger.ledger import Entry as LedgerEntry
 from installer_stub.ledger.ledger import entries_of, facts_of
 from installer_stub.ledger.log import parse
+from installer_stub.ledger.opening import beacon_of
 from installer_stub.ledger.record import Record, Step
 from installer_stub.ledger.report import Report
 from installer_stub.plan.guard import Guarded
@@ -74,8 +75,8 @@ class Journal:
         return tuple(Entry(entry.thing.kind, entry.thing.name, self._previous(entry.before)) for entry in self._open())
 
     def is_begun(self) -> bool:
-        """Tell whether the host has noted how it was. Raises LedgerDamaged."""
-        return any(record.step is Step.OPENED for record in self._records())
+        """Tell whether the host has noted how it was, and a sign says so apart from the ledger. Raises LedgerDamaged."""
+        return any(record.step is Step.OPENED for record in self._records()) and self._connection.read(beacon_of(self._state)) is not None
 
     def begin(self, *, measure: bool) -> None:
         """Begin the ledger before anything is changed; ``measure``: with a snapshot of the host. Safe to call again."""

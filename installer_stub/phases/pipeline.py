@@ -27,6 +27,7 @@ from installer_stub.phases.name_api import NameApi
 from installer_stub.phases.point_proxy import PointProxy
 from installer_stub.phases.prepare_hosts import PrepareHosts
 from installer_stub.phases.pull_images import PullImages
+from installer_stub.phases.read_again import ReadAgain
 from installer_stub.phases.run_commands import RunCommands
 from installer_stub.phases.serve_images import ServeImages, TrustRegistry
 from installer_stub.phases.set_aside import SetAside
@@ -46,6 +47,7 @@ INSTALL: Final[tuple[Phase, ...]] = (
     PrepareHosts(),
     InstallFiles(Role.MASTER),  # from their own artifact
     ServeImages(),
+    ReadAgain(),
     TrustRegistry(),
     InstallFiles(Role.NODE),  # from the masters' registry
     ConfigureRuntime(),

@@ -13,6 +13,7 @@ from installer_stub.distro.certificates import (
     MASTERS_FILES,
     SIGNERS,
 )
+from installer_stub.distro.kubeadm import KUBEADM
 from installer_stub.facts.certificates import Certificate, earliest
 from installer_stub.facts.gather import HostFacts
 from installer_stub.facts.keys import Pem
@@ -43,15 +44,19 @@ def torn(site: Site) -> Iterator[Finding]:
 def lost(site: Site) -> Iterator[Finding]:
     """What nothing can make anew: CAs and the key of service accounts. Programs that run have read it; at their next start they fail.
 
-    A CA's key that is not there is somebody's decision; a torn one is nobody's.
+    Of a node that is the cluster's CA alone. A CA's key that is not there is somebody's decision; a torn one is nobody's.
     """
+    masters = [each for each, known in site.each() if each.role is Role.MASTER and known.membership.complete]
     for host, facts in site.each():
-        if host.role is not Role.MASTER or not facts.membership.complete:
+        if not facts.membership.complete:
             continue
-        bad = _damaged(facts, (*AUTHORITIES, *SIGNERS)) | {path for path in AUTHORITIES_KEYS if facts.keys.get(path) is Pem.TORN}
+        if host.role is Role.MASTER:
+            bad = _damaged(facts, (*AUTHORITIES, *SIGNERS)) | {path for path in AUTHORITIES_KEYS if facts.keys.get(path) is Pem.TORN}
+        else:
+            bad = _damaged(facts, (KUBEADM.authority,))  # by which kubelet knows who may ask it
         if bad:
-            others = [each.address for each, known in site.each() if each.role is Role.MASTER and each != host and known.membership.complete]
-            where = f"another master ({', '.join(others)})" if others else "a backup"
+            others = [each.address for each in masters if each != host]
+            where = f"{'another' if host.role is Role.MASTER else 'a'} master ({', '.join(others)})" if others else "a backup"
             yield fatal(
                 host.address, f"{', '.join(sorted(bad))}: torn, empty or gone, and nothing can make it anew",
                 f"put it back from {where}, root's alone and keys with mode 0600, before anything restarts there; then run the same command again",

@@ -23,6 +23,7 @@ class HostStatus:
     days: int | None = None  # until the first of its certificates ends
     overdue: bool = False  # it should have been renewed long ago
     lease: str = ""  # who changes the host now
+    damage: tuple[str, ...] = ()  # of the artifacts on its disk, as it found when it read them last
 
     @property
     def problems(self) -> tuple[str, ...]:
@@ -33,6 +34,7 @@ class HostStatus:
         found += [f"{unit} is {state or 'unknown'}" for unit, state in self.units if state != "active"]
         if self.days is not None and self.overdue:
             found.append(f"a certificate ends in {self.days} days" if self.days >= 0 else f"a certificate ended {-self.days} days ago")
+        found += [f"the bundle on its disk is damaged: {each}; run install again with the same file, and it is copied again" for each in self.damage]
         return tuple(f"{self.host.name}: {problem}" for problem in found)
 
 
@@ -134,6 +136,7 @@ def _host_fields(status: HostStatus) -> dict[str, object]:
         "units": dict(status.units),
         "certificateDays": status.days,
         "lease": status.lease,
+        "damage": list(status.damage),
     }
 
 

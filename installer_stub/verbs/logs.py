@@ -34,7 +34,7 @@ from registry_snapshot.store.ours import open_ours
 _MOST: Final = 4 << 20  # bytes of one journal or file: the end of it is what matters
 _TIMEOUT: Final = 120.0
 _TAIL: Final = f"| tail -c {_MOST}"
-_UNITS: Final = ("containerd", "kubelet", "airseal-registry", "airseal-host", "airseal-keep", "airseal-start-first-master", "airseal-join", "airseal-fetch-files")
+_UNITS: Final = ("containerd", "kubelet", "airseal-registry", "airseal-host", "airseal-keep", "airseal-scrub", "airseal-start-first-master", "airseal-join", "airseal-fetch-files")
 
 # Name in the archive, and what is asked on each host. Reads only; a program that is not there leaves its complaint.
 HOST_QUESTIONS: Final[tuple[tuple[str, str], ...]] = (

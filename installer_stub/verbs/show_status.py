@@ -18,8 +18,9 @@ from installer_stub.host.fanout import for_each
 from installer_stub.host.model import Role
 from installer_stub.kube.etcd import Etcd, EtcdMember
 from installer_stub.options import InstallOptions
-from installer_stub.plan.model import STUB
+from installer_stub.plan.model import STATE, STUB
 from installer_stub.preflight.certificates import ends_soon
+from installer_stub.scrub.damage import Damage
 from installer_stub.site.model import SiteHost
 from installer_stub.site.status import (
     HostStatus,
@@ -39,10 +40,13 @@ _OVERDUE: Final = 0.1  # of a certificate's life: we renew at half, kubelet its 
 _EVERYWHERE: Final = ("containerd.service", "kubelet.service", units.HOST_UNIT, units.KEEP_TIMER)
 _REGISTRY: Final = "airseal-registry.service"
 _ASK: Final = """\
-stub=$1; shift
+stub=$1 bundles=$2; shift 2
 for unit in "$@"; do printf 'unit %s %s\\n' "$unit" "$(systemctl is-active "$unit" 2>/dev/null | head -n 1)"; done
 printf 'certificates '; "$stub" host certificates 2>/dev/null | head -c 1000000 || echo; echo
 if [ -f /run/airseal-lease/lease.json ]; then printf 'lease '; head -c 10000 /run/airseal-lease/lease.json | tr -d '\\n'; echo; fi
+for file in "$bundles"/*.damage; do
+  if [ -f "$file" ]; then printf 'damage '; head -c 1000000 "$file" | tr -d '\n'; echo; fi
+done
 for pid in /proc/[0-9]*; do printf 'pid %s\\n' "${pid#/proc/}"; done
 """
 
@@ -100,6 +104,7 @@ class HostAnswer:
     days: int | None = None  # until the first certificate ends
     overdue: bool = False
     lease: str = ""
+    damage: tuple[str, ...] = ()  # of the artifacts that its registry serves
 
 
 def parse_host(stdout: str, now: float) -> HostAnswer:
@@ -108,6 +113,7 @@ def parse_host(stdout: str, now: float) -> HostAnswer:
     days, overdue = None, False
     lease: dict[str, Any] = {}
     pids: set[str] = set()
+    damage: list[str] = []
     for line in stdout.splitlines():
         word, _, rest = line.partition(" ")
         if word == "unit":
@@ -115,6 +121,8 @@ def parse_host(stdout: str, now: float) -> HostAnswer:
             found.append((unit, state.strip()))
         elif word == "certificates":
             days, overdue = _certificates(rest, now)
+        elif word == "damage":
+            damage.append(_damage(rest))
         elif word == "lease":
             with contextlib.suppress(ValueError):
                 value = json.loads(rest)
@@ -122,7 +130,14 @@ def parse_host(stdout: str, now: float) -> HostAnswer:
         elif word == "pid":
             pids.add(rest)
     held = str(lease.get("pid", "")) in pids
-    return HostAnswer(tuple(found), days, overdue, f"{lease.get('who', '?')} ({lease.get('verb', '?')})" if held else "")
+    return HostAnswer(tuple(found), days, overdue, f"{lease.get('who', '?')} ({lease.get('verb', '?')})" if held else "", tuple(damage))
+
+
+def _damage(text: str) -> str:
+    try:
+        return str(Damage.decode(text.encode()))
+    except ValueError:
+        return "what is damaged in it cannot be read any more"
 
 
 def _certificates(text: str, now: float) -> tuple[int | None, bool]:
@@ -137,9 +152,9 @@ def _certificates(text: str, now: float) -> tuple[int | None, bool]:
 
 
 def _ask(connection: Connection, *, master: bool) -> str | HostError:
-    units_there: Iterable[str] = (*_EVERYWHERE, *((_REGISTRY,) if master else ()))
+    units_there: Iterable[str] = (*_EVERYWHERE, *((_REGISTRY, units.SCRUB_TIMER) if master else ()))
     try:
-        return connection.run(Command.shell(_ASK, STUB, *units_there), timeout=_TIMEOUT).stdout
+        return connection.run(Command.shell(_ASK, STUB, f"{STATE}/bundles", *units_there), timeout=_TIMEOUT).stdout
     except HostError as error:
         return error
 
@@ -152,7 +167,7 @@ def _host_status(host: SiteHost, said: str | HostError | None, cluster: ClusterF
         why = "no connection" if said is None else " ".join(said.problem.split())[-200:]
         return HostStatus(host, why, ready, version)
     answer = parse_host(said, time.time())
-    return HostStatus(host, "", ready, version, answer.units, answer.days, answer.overdue, answer.lease)
+    return HostStatus(host, "", ready, version, answer.units, answer.days, answer.overdue, answer.lease, answer.damage)
 
 
 def _node_of(site: OpenSite) -> str:

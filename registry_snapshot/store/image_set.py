@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from registry_snapshot.errors import BlobUnknown, ManifestUnknown, NameUnknown
 from registry_snapshot.oci.descriptor import Descriptor
 from registry_snapshot.oci.digest import Digest
-from registry_snapshot.oci.manifest import MAX_MANIFEST_BYTES, Index, as_referrer
+from registry_snapshot.oci.manifest import MAX_MANIFEST_BYTES, Index, as_referrer, parse_manifest
 from registry_snapshot.oci.reference import Reference, Repository
 from registry_snapshot.store.base import BlobReader, Extent
 from registry_snapshot.store.bounded import read_blob
-from registry_snapshot.store.closure import holds_others, read_manifest
+from registry_snapshot.store.closure import holds_others
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class _Holding:
 class ImageSet:
     """RegistryContent over ``images``. A repository offers what its own images reach and nothing else.
 
-    Children of a sparse index that are not there are unknown, not an error. A manifest is read once, however many
+    Children of a sparse index that are not there, and manifests whose bytes are others, are unknown, not an error. A manifest is read once, however many
     repositories have it, and only here: every question afterwards is a look-up, and a manifest's bytes one read.
     Raises ManifestInvalid, StoreError.
     """
@@ -121,9 +121,12 @@ class ImageSet:
 
     def _read(self, descriptor: Descriptor) -> _Contents | None:
         try:
-            parsed = read_manifest(self._blobs, descriptor)
+            raw = read_blob(self._blobs, descriptor.digest, MAX_MANIFEST_BYTES)
         except BlobUnknown:
             return None
+        if Digest.of(raw, descriptor.digest.algorithm) != descriptor.digest:
+            return None  # rotten on this disk, and no reason to serve nothing else: whoever asks for it is sent elsewhere
+        parsed = parse_manifest(raw, descriptor.media_type)
         children = parsed.manifests if isinstance(parsed, Index) else parsed.children()
         refers = (parsed.subject.digest, as_referrer(descriptor, parsed)) if parsed.subject is not None else None
         return _Contents(children, refers)

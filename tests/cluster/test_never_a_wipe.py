@@ -88,6 +88,7 @@ BACK = "rm -rf {0}; cp -a /dev/shm/kept {0}; rm -rf /dev/shm/kept"
 STATE = "/var/lib/airseal"
 CLIENT = "/etc/kubernetes/pki/apiserver-kubelet-client.crt"
 PEER = "/etc/kubernetes/pki/etcd/peer.key"
+CA = "/etc/kubernetes/pki/ca.crt"
 FRONT = "/etc/kubernetes/pki/front-proxy-ca.crt"
 ETCD = "/etc/kubernetes/pki/etcd/healthcheck-client.crt"
 
@@ -111,6 +112,8 @@ DAMAGES = {
     "a certificate of etcd is empty": Damage("m2", f"{KEEP.format(ETCD)}: > {ETCD}", BACK.format(ETCD), forbids=True),
     "a key of etcd is cut in half": Damage("m2", f"{KEEP.format(PEER)}truncate -s 700 {PEER}", BACK.format(PEER), forbids=True),
     "a CA that nothing can make anew is gone": Damage("m1", f"{KEEP.format(FRONT)}rm {FRONT}", BACK.format(FRONT), forbids=True),
+    "a node's copy of the cluster's CA is gone": Damage("n1", f"{KEEP.format(CA)}rm {CA}", BACK.format(CA), forbids=True),
+    "the sign that a node has a ledger is gone": Damage("n1", "rm /etc/airseal/ledger", "test -e /etc/airseal/ledger"),
     "the certificate of the registry's CA is cut in half": Damage("m1", f"truncate -s 100 {STATE}/registry-authority/ca.crt"),
     "a probe's program is not there": Damage("n1", "mv /usr/bin/sha256sum /usr/bin/sha256sum.away", "mv /usr/bin/sha256sum.away /usr/bin/sha256sum"),
 }

@@ -10,14 +10,22 @@ from pathlib import Path
 
 import pytest
 
+from installer_stub.bundle.documents import blob_name
+from installer_stub.bundle.reader import Bundle
+from registry_snapshot.oci.descriptor import Platform
+from registry_snapshot.oci.digest import Digest
+from registry_snapshot.store.closure import closure
 from tests.cluster.conftest import OUTPUT, install, registry_login
 from tests.cluster.watch import CURL_NOT_BELIEVED, Watch
 from tests.demo.__main__ import install_command, operators_environment
 from tests.demo.shop import ADMIN, order_something
+from tests.testbed.blank_host import BlankHost
 from tests.testbed.cache import Cache
 from tests.testbed.hosts import TestBed
 
 pytestmark = pytest.mark.cluster
+
+NEVER_PULLED = "docker.io/library/busybox:1.36-glibc"  # the CronJob's, named in images.txt
 
 
 @pytest.fixture(scope="module")
@@ -84,8 +92,51 @@ def test_a_new_ca_of_the_registries_and_new_certificates_while_everybody_looks(b
 
 
 def certs(bed: TestBed, run: Path, word: str) -> subprocess.CompletedProcess[str]:
+    return typed(bed, run, "certs", word)
+
+
+def typed(bed: TestBed, run: Path, *verb: str) -> subprocess.CompletedProcess[str]:
     plain = install_command(run, bed, OUTPUT / "kubeconfig-three", "--yes")
-    return subprocess.run([plain[0], "certs", word, *plain[1:]], capture_output=True, text=True, check=False, timeout=600, env=operators_environment(), cwd=OUTPUT)
+    return subprocess.run([plain[0], *verb, *plain[1:]], capture_output=True, text=True, check=False, timeout=600, env=operators_environment(), cwd=OUTPUT)
+
+
+
+def test_what_rots_on_a_masters_disk_is_found_not_served_and_copied_again(bed: TestBed, shop_run: Path) -> None:
+    """A layer of an image that no host has yet. Read from the disk again, it is 404 there; that host itself pulls it from another master."""
+    rotten, other = bed.masters[1], bed.masters[2]
+    with Bundle.open(shop_run) as bundle:
+        root = next(root for reference, root in bundle.images() if str(reference) == NEVER_PULLED)
+        parts = closure(bundle.blobs, root, tuple(Platform.parse(text) for text in bundle.info.platforms))
+        layer = max(parts, key=lambda part: part.size).digest
+        place = bundle.place_of(blob_name(layer)).data
+    file = rotten.run("ls /var/lib/airseal/bundles/*.run").stdout.strip()
+    rotten.run("systemctl start airseal-scrub")
+    rotten.run(f"m=$(stat -c @%.9Y {file}); printf '?!' | dd of={file} bs=1 seek={place} conv=notrunc status=none; touch -d $m {file}")
+    assert rotten.run("systemctl start airseal-scrub", check=False).returncode != 0
+    assert layer.encoded in rotten.run(f"cat {file}.damage").stdout
+    assert [answer(rotten, master, layer) for master in (rotten, other)] == ["404", "200"]
+    overrides = json.dumps({"spec": {"nodeName": rotten.name, "tolerations": [{"operator": "Exists"}]}})
+    rotten.run(f"kubectl {ADMIN} run fresh --image={NEVER_PULLED} --restart=Never --overrides='{overrides}' --command -- true")
+    rotten.run(f"kubectl {ADMIN} wait pod/fresh --for=jsonpath='{{.status.phase}}'=Succeeded --timeout=90s", timeout=120)
+    rotten.run(f"kubectl {ADMIN} delete pod fresh")
+    asked = typed(bed, shop_run, "status")
+    assert asked.returncode == 6
+    assert f"{rotten.name}: the bundle on its disk is damaged: 1 of its" in asked.stdout
+    done = install(shop_run, bed, OUTPUT / "kubeconfig-three")
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "it is copied again" in done.stdout + done.stderr
+    assert rotten.run(f"ls {file}.damage", check=False).returncode != 0
+    assert answer(rotten, rotten, layer) == "200"
+    rotten.run("systemctl start airseal-scrub")
+    asked = typed(bed, shop_run, "status")
+    assert asked.returncode == 0, asked.stdout + asked.stderr
+
+
+def answer(host: BlankHost, master: BlankHost, blob: Digest) -> str:
+    """Return the status with which the master's registry answers the host for a blob of that image."""
+    path = NEVER_PULLED.partition("/")[2].partition(":")[0]
+    text = "curl -s -o /dev/null -w '%{http_code}' --cacert /etc/airseal/ca.crt -u \"$(head -n 1 /etc/airseal/registry.credential)\""
+    return host.run(f"{text} 'https://{master.address}:5443/v2/{path}/blobs/{blob}?ns=docker.io'").stdout
 
 
 def test_no_join_secret_is_left(bed: TestBed) -> None:

@@ -17,8 +17,10 @@ from installer_stub.host.command import Command, CommandResult, Secret
 from installer_stub.host.connection import BytesMoved
 from installer_stub.host.model import Host, Role
 from installer_stub.ledger.log import parse
+from installer_stub.ledger.opening import beacon_of
 from installer_stub.ledger.record import Record, Step, encode
 from installer_stub.phases.journal import Journal
+from installer_stub.plan.model import STATE
 
 Answer = Callable[[Command], CommandResult]
 
@@ -120,6 +122,7 @@ class ScriptedConnection:
         def begin(_command: Command) -> CommandResult:
             if not any(record.step is Step.OPENED for record in parse(self.files.get(log, b""), log)[0]):
                 self.files[log] = encode(Record(1, Step.OPENED))
+            self.files[beacon_of(STATE)] = b"there is a ledger"
             return succeeded('{"begun": true}')
 
         def hold(command: Command) -> CommandResult:

@@ -52,17 +52,23 @@ def test_the_registry_unpacks_itself_where_nothing_is_swept_and_programs_may_run
     files = {name: tmp_path / name.replace("/", "_") for name in re.findall(r"/[\w./-]+", script)}
     for name, path in files.items():
         script = script.replace(name, str(path))
-    unpacked, started = files[directory], files[units.REGISTRY_STARTED]
+    unpacked, started, bundles = files[directory], files[units.REGISTRY_STARTED], files["/var/lib/airseal/bundles"]
+    bundles.mkdir()
+    damage = bundles / "shop.run.damage"
+    damage.write_text("known when it began")
     stale = unpacked / "_MEIstale"
     stale.mkdir(parents=True)
     (stale / "libssl.so").touch()
-    for path in set(files.values()) - {unpacked, started}:
+    for path in set(files.values()) - {unpacked, started, bundles}:
         path.write_text(path.name)
     assert subprocess.run([shell, option, script], check=False).returncode == 0
     assert list(unpacked.iterdir()) == []
     assert stat.S_IMODE(started.stat().st_mode) == 0o600
     check = ["sha256sum", "--status", "-c", started]
     assert subprocess.run(check, check=False).returncode == 0
+    damage.unlink()
+    assert subprocess.run(check, check=False).returncode == 1, "a copy without damage wants a registry that knows of none"
+    damage.write_text("known when it began")
     files["/etc/airseal/registry.crt"].write_text("renewed")
     assert subprocess.run(check, check=False).returncode == 1
 

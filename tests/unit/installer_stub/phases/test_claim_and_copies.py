@@ -172,3 +172,16 @@ def test_a_stub_that_is_not_the_one_that_was_verified_is_not_installed() -> None
     with pytest.raises(InstallerError, match="the installer is not what was verified"):
         CopyStub().run(make_context(PLAN, hosts, artifact=altered, record=site_record(PLAN)))
     assert all("/opt/airseal/bin/airseal" not in host.files for host in hosts.values())
+
+
+def test_the_sign_of_a_ledger_is_put_up_again_on_a_host_with_nothing_else_to_do() -> None:
+    hosts = with_stub(scripted_hosts(PLAN))
+    context = make_context(PLAN, hosts, record=site_record(PLAN))
+    CopyStub().run(context)
+    before = hosts[N1].files["/var/lib/airseal/ledger/log"]
+    del hosts[N1].files["/etc/airseal/ledger"]
+    assert CopyStub().is_needed(context)
+    CopyStub().run(context)
+    assert "/etc/airseal/ledger" in hosts[N1].files
+    assert hosts[N1].files["/var/lib/airseal/ledger/log"] == before
+    assert not CopyStub().is_needed(context)

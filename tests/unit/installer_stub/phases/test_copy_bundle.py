@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
@@ -16,6 +17,7 @@ from installer_stub.phases.base import Artifact, Context
 from installer_stub.phases.copy_bundle import CopyBundle
 from installer_stub.phases.journal import Journal
 from installer_stub.plan import model as plan_module
+from installer_stub.scrub.damage import Damage, path_of, stamp_of
 from tests.fakes.plans import (
     M1,
     RecordingReporter,
@@ -106,6 +108,41 @@ def test_what_an_earlier_version_left_open_to_all_is_closed_and_not_sent_again(c
     assert (mode(there.parent), mode(there), mode(other)) == (0o700, 0o600, 0o600)
     assert sent(context) == len(GOOD)
     assert not CopyBundle().is_needed(context)
+
+
+def test_what_the_master_found_damaged_is_sent_again(context: Context, there: Path) -> None:
+    """Its size, times and inode are what they were: only who read it knows."""
+    CopyBundle().run(context)
+    said = journal(context).facts()[f"bundle:{there}"]
+    with there.open("r+b") as file:
+        file.write(b"?")
+    times = there.stat()
+    journal(context).hold({f"bundle:{there}": f"{said.split()[0]} {stat_of(there)}"})
+    assert not CopyBundle().is_needed(context)
+    path_of(there).write_bytes(Damage(stamp_of(times), 5.0, 9, ("airseal/stub.pkg",)).encode())
+    assert CopyBundle().is_needed(context)
+    CopyBundle().run(context)
+    assert there.read_bytes() == GOOD
+    assert [path.name for path in there.parent.iterdir()] == [there.name]
+    assert sent(context) == 2 * len(GOOD)
+    assert not CopyBundle().is_needed(context)
+    assert isinstance(context.reporter, RecordingReporter)
+    assert any("is copied again: 1 of its 9 parts" in line for line in context.reporter.steps)
+
+
+@pytest.mark.parametrize("record", ["of another file", "torn"])
+def test_a_record_of_damage_that_is_of_another_file_says_nothing_and_a_torn_one_something(context: Context, there: Path, record: str) -> None:
+    CopyBundle().run(context)
+    path_of(there).write_bytes(b"{" if record == "torn" else Damage("7 7.000000000 7", 5.0, 9, ("airseal/stub.pkg",)).encode())
+    assert CopyBundle().is_needed(context) is (record == "torn")
+    CopyBundle().run(context)
+    assert there.read_bytes() == GOOD
+    assert sent(context) == len(GOOD)
+    assert not CopyBundle().is_needed(context)
+
+
+def stat_of(path: Path) -> str:
+    return subprocess.run(["stat", "-c", "%s %.9Y %.9Z %i", path], capture_output=True, text=True, check=True).stdout.strip()
 
 
 def test_a_link_beside_it_is_not_followed(context: Context, there: Path, tmp_path: Path) -> None:

@@ -92,6 +92,15 @@ def test_what_nothing_makes_anew_has_to_come_back(path: str, forbids: set[Pem], 
     assert all("another master (10.0.0.2)" in each.remedy for each in certificates.lost(both))
 
 
+@pytest.mark.parametrize("state", list(Pem))
+def test_a_node_wants_the_clusters_ca_and_nothing_else_of_a_master(state: Pem) -> None:
+    """Seen: a node's ca.crt removed, and not a word of it. kubelet has read it; at its next start it does not start."""
+    known = with_facts(site(membership=COMPLETE), "10.0.0.2", membership=COMPLETE, keys={**dict.fromkeys(SIGNERS, Pem.GONE), AUTHORITIES[0]: state})
+    found = list(certificates.lost(known))
+    assert [each.severity for each in found] == ([] if state is Pem.WHOLE else [Severity.FATAL])
+    assert all(AUTHORITIES[0] in each.problem and "from a master (10.0.0.1)" in each.remedy and SIGNERS[0] not in each.problem for each in found)
+
+
 def test_certificates_that_nobody_could_read_are_not_taken_for_gone() -> None:
     assert list(certificates.torn(site(membership=COMPLETE, certificates=WHOLE))) == []
     assert list(certificates.torn(site(membership=COMPLETE, certificates=()))) == []

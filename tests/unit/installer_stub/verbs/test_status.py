@@ -78,6 +78,7 @@ def test_a_healthy_site() -> None:
         ({"hosts": (HostStatus(node(5), ready=False),)}, "n5: its node is not ready, or not in the cluster"),
         ({"hosts": (HostStatus(node(5), units=(("kubelet.service", "failed"),)),)}, "n5: kubelet.service is failed"),
         ({"hosts": (HostStatus(node(5), units=(("kubelet.service", ""),)),)}, "n5: kubelet.service is unknown"),
+        ({"hosts": (HostStatus(node(5), damage=("2 of its 9 parts are gone",)),)}, "n5: the bundle on its disk is damaged: 2 of its 9 parts are gone; run install again with the same file, and it is copied again"),
         ({"hosts": (HostStatus(node(5), days=-3, overdue=True),)}, "n5: a certificate ended 3 days ago"),
         ({"access": OperatorAccess("kubeconfig", 30, overdue=True)}, "kubeconfig ends in 30 days: certs kubeconfig, with --master, makes another one"),
     ],
