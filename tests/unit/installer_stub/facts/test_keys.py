@@ -58,4 +58,10 @@ def test_a_kubeconfig_that_is_cut_has_lost_its_key(tmp_path: Path) -> None:
 
 
 def test_a_host_without_a_cluster_says_nothing(tmp_path: Path) -> None:
-    assert ask(tmp_path) == ("", {})
+    assert ask(tmp_path / "kubernetes") == ("", {})
+
+
+def test_without_the_directory_all_of_it_is_gone(tmp_path: Path) -> None:
+    said, found = ask(tmp_path)
+    assert said
+    assert set(found.values()) == {Pem.GONE}
