@@ -150,6 +150,8 @@ WantedBy=timers.target
 """
 
 
+_SCRUBBING: Final = f"{OPT}/scrub"  # where the stub unpacks itself for it: see _UNPACKED
+
 # Bytes rot on disks that nobody reads (docs/adr/0026). Whatever the host has to do comes first.
 SCRUB: Final = f"""\
 # Made by airseal. Reads the artifacts in {STATE}/bundles again; what is damaged is not served any more.
@@ -160,7 +162,10 @@ RequiresMountsFor={STATE} {OPT}
 [Service]
 Type=oneshot
 Environment=PATH={PATH}
+Environment=TMPDIR={_SCRUBBING}
+ExecStartPre=/bin/sh -ec 'rm -rf {_SCRUBBING}; mkdir -m 0700 {_SCRUBBING}'
 ExecStart={WITHOUT_PROXY} {STUB} host scrub
+ExecStopPost=-/bin/rm -rf {_SCRUBBING}
 Nice=19
 IOSchedulingClass=idle
 TimeoutStartSec=86400
