@@ -171,7 +171,8 @@ IOSchedulingClass=idle
 TimeoutStartSec=86400
 """
 
-# In the night, and not on all masters in the same hour; and after a boot, for masters that are off at night. Not by Persistent=:
+# In the night, and not on all masters in the same hour (systemd 219 knows no delay); and half a day after it was started, for masters that are
+# off at night. Not by Persistent=:
 # that leaves a file of systemd's own behind.
 SCRUB_CLOCK: Final = f"""\
 # Made by airseal.
@@ -181,7 +182,7 @@ Description=airseal: read the images on this disk again, every week
 [Timer]
 Unit={SCRUB_UNIT}
 OnCalendar=Sun *-*-* 01:00:00
-OnBootSec=12h
+OnActiveSec=12h
 RandomizedDelaySec=4h
 
 [Install]
@@ -196,7 +197,7 @@ _PREPARE: Final = (
     f"rm -rf {_UNPACKED}; mkdir -m 0755 {_UNPACKED}; umask 077; "
     f"sha256sum {REGISTRY_CERTIFICATE} {REGISTRY_KEY} {CREDENTIAL} > {REGISTRY_STARTED}; "
     # And what it knew of damage: once that is mended, it is another registry that is wanted.
-    f'find {STATE}/bundles -name "*{SUFFIX}" -exec sha256sum {{}} + >> {REGISTRY_STARTED}'
+    f'find {STATE}/bundles -name "*{SUFFIX}" -exec sha256sum {{}} + >> {REGISTRY_STARTED} || :'
 )
 # In a range that neither systemd (its UIDS-GIDS page) nor any distribution gives to anybody.
 REGISTRY_UID: Final = 60713

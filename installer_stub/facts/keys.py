@@ -50,8 +50,8 @@ def _in_pairs(marks: Sequence[tuple[str, str]]) -> bool:
 
 
 def _each(paths: Iterable[str], shown: str) -> str:
-    """Return shell text that says of each file that it is gone, or that it is there and what ``shown`` prints of "$file"."""
-    return f'for file in {" ".join(paths)}; do if [ -r "$file" ]; then echo "==> $file"; {shown}; elif [ ! -e "$file" ]; then echo "gone $file"; fi; done; '
+    """Return shell text that says of each file that it is gone, or that it is there and what ``shown`` prints of "$file", which may end without a newline."""
+    return f'for file in {" ".join(paths)}; do if [ -r "$file" ]; then echo "==> $file"; {shown}; echo; elif [ ! -e "$file" ]; then echo "gone $file"; fi; done; '
 
 
 # Only the marks: whatever else stands on their lines stays there.

@@ -211,14 +211,14 @@ class SSHConnection:
         import paramiko
 
         def start() -> Channel:
-            channel = None
+            channel, begun = None, time.monotonic()
             try:
                 channel = self._transport.open_session(timeout=OPEN_SECONDS)
                 channel.exec_command(line)
             except paramiko.SSHException as error:
                 if channel is not None:
                     channel.close()
-                if not self._transport.is_active():
+                if not self._transport.is_active() or (channel is None and time.monotonic() >= begun + OPEN_SECONDS):
                     raise
                 # No session, or sshd had no process to give: it says so before anything of the command runs. paramiko keeps a refusal's
                 # reason in one place for all threads: of two at once, one comes without it and of another type.

@@ -70,12 +70,23 @@ def sealed_in(directory: Path) -> tuple[Sealed, ...]:
     bundles: list[Sealed] = []
     for path in files:
         try:
-            bundles.append(_sound(Bundle.open(path)))
+            bundles.append(_opened(path))
         except BundleError as error:
             _log.error("not served: %s", error.problem)
     if not bundles:
         raise BundleError(f"there is no artifact that can be served in {directory}", "copy one there, or extract one there")
     return tuple(bundles)
+
+
+def _opened(path: Path) -> Sealed:
+    """Return an artifact that can be served. Raises BundleError: also its list of images may be torn."""
+    bundle = Bundle.open(path)
+    try:
+        _ = bundle.roots
+    except BundleError:
+        bundle.close()
+        raise
+    return _sound(bundle)
 
 
 def _sound(bundle: Bundle) -> Sealed:

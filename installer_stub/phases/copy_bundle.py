@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from typing import BinaryIO, ClassVar, Final, cast
 
-from installer_stub.errors import BundleError
+from installer_stub.distro.units import REGISTRY_STARTED
+from installer_stub.errors import BundleError, CommandFailed
 from installer_stub.host.checked_stream import CheckedStream
 from installer_stub.host.command import Command
 from installer_stub.host.connection import Connection, ResumableConnection
@@ -84,14 +85,14 @@ def _is_whole(connection: Connection, context: Context) -> bool:
 
 def _damage(connection: Connection, path: str, stamp: str) -> Damage | None:
     """Return what the master found damaged in the artifact that lies there: size, times and inode do not tell. None: nothing."""
-    raw = connection.read(f"{path}{SUFFIX}")
-    if raw is None:
-        return None
     size, modified, _, inode = stamp.split()
     there = f"{size} {modified} {inode}"
     try:
+        raw = connection.read(f"{path}{SUFFIX}")
+        if raw is None:
+            return None
         found = Damage.decode(raw)
-    except ValueError:
+    except (CommandFailed, ValueError):
         return Damage(there, 0.0, problem="what was damaged in it cannot be read any more")
     return found if found.stamp == there else None
 
@@ -121,17 +122,18 @@ def _copy(context: Context, host: HostPlan, connection: Connection) -> None:
         return
     connection.run(Command.shell(_CLOSE, path, changes="keep bundles to root"))
     stamp = _stamp(connection, path)
-    if stamp and (damage := _damage(connection, path, stamp)) is not None:
-        context.reporter.step(f"{host.address}: the bundle on its disk is damaged, so it is copied again: {damage}")
     # Killed between the end of the copy and writing it down: reading it there is faster than sending it again.
     arrived = stamp.split()[:1] == [str(size)] and _remote_digest(connection, path) == artifact.run_sha256
     if not arrived:
+        if stamp and (damage := _damage(connection, path, stamp)) is not None:
+            context.reporter.step(f"{host.address}: the bundle on its disk is damaged, so it is copied again: {damage}")
         what = f"bundle to {host.address}"
         put = connection.put_resumable if isinstance(connection, ResumableConnection) else connection.put
         with CheckedStream(artifact.open_run(), size=size, sha256=artifact.run_sha256, what=context.plan.bundle.title) as stream:
             source = cast("BinaryIO", stream)
             put(source, path, size=size, mode=0o600, moved=lambda count: context.reporter.moved(what, count, size))
-    connection.run(Command.of("rm", "-f", f"{path}{SUFFIX}", changes=f"remove {path}{SUFFIX}"))
+    # A registry that runs has the file open that was there before, and knows of its damage.
+    connection.run(Command.of("rm", "-f", f"{path}{SUFFIX}", REGISTRY_STARTED, changes="let the site registry read what is there now"))
     _journal(connection).hold({_name(path): f"{content} {_stamp(connection, path)}"})
 
 

@@ -7,12 +7,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self
 
+from registry_snapshot.errors import RegistryError
 from registry_snapshot.oci.digest import Digest
 from registry_snapshot.store.bounded import read_file
 
@@ -39,7 +42,7 @@ class Damage:
     @property
     def digests(self) -> frozenset[Digest]:
         """The blobs among them."""
-        return frozenset(Digest(*name.removeprefix(_BLOBS).split("/", 1)) for name in self.entries if name.startswith(_BLOBS))
+        return frozenset(Digest.parse(name.removeprefix(_BLOBS).replace("/", ":", 1)) for name in self.entries if name.startswith(_BLOBS))
 
     def __str__(self) -> str:
         return self.problem or f"{len(self.entries)} of its {self.count} parts are not what was copied there, or cannot be read"
@@ -51,21 +54,26 @@ class Damage:
     def encode(self) -> bytes:
         """Return the file's bytes."""
         value = {"format": _FORMAT, "stamp": self.stamp, "since": self.since, "count": self.count, "entries": list(self.entries), "problem": self.problem}
-        return f"{json.dumps(value, indent=1)}\n".encode()
+        return f"{json.dumps({**value, 'sha256': _checksum(value)}, indent=1)}\n".encode()
 
     @classmethod
     def decode(cls, raw: bytes) -> Self:
-        """Return what ``encode`` wrote. Raises ValueError."""
-        value: Any = json.loads(raw)
+        """Return what ``encode`` wrote. Raises ValueError: it lies on the disk that it tells of."""
         try:
-            if value["format"] != _FORMAT:
-                raise ValueError(f"its format is {value['format']!r}")
+            value: Any = json.loads(raw)
+            checksum = value.pop("sha256")
+            if value["format"] != _FORMAT or checksum != _checksum(value):
+                raise ValueError("its checksum or its format is another one")
             entries = tuple(str(each) for each in value["entries"])
             found = cls(str(value["stamp"]), float(value["since"]), int(value["count"]), entries, str(value["problem"]))
-        except (KeyError, TypeError) as error:
-            raise ValueError(f"it lacks {error}") from None
-        _ = found.digests  # or it raises
+            _ = found.digests  # or it raises
+        except (LookupError, TypeError, AttributeError, OverflowError, RecursionError, RegistryError) as error:
+            raise ValueError(f"it is no record of damage: {error!r}") from None
         return found
+
+
+def _checksum(value: Mapping[str, object]) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
 def stamp_of(status: os.stat_result) -> str:

@@ -34,7 +34,8 @@ class HostStatus:
         found += [f"{unit} is {state or 'unknown'}" for unit, state in self.units if state != "active"]
         if self.days is not None and self.overdue:
             found.append(f"a certificate ends in {self.days} days" if self.days >= 0 else f"a certificate ended {-self.days} days ago")
-        found += [f"the bundle on its disk is damaged: {each}; run install again with the same file, and it is copied again" for each in self.damage]
+        again = "run install again with the same file, and it is copied again; one of an earlier version may be removed"
+        found += [f"damaged on its disk: {each}; {again}" for each in self.damage]
         return tuple(f"{self.host.name}: {problem}" for problem in found)
 
 

@@ -20,7 +20,7 @@ from installer_stub.kube.etcd import Etcd, EtcdMember
 from installer_stub.options import InstallOptions
 from installer_stub.plan.model import STATE, STUB
 from installer_stub.preflight.certificates import ends_soon
-from installer_stub.scrub.damage import Damage
+from installer_stub.scrub.damage import SUFFIX, Damage
 from installer_stub.site.model import SiteHost
 from installer_stub.site.status import (
     HostStatus,
@@ -45,7 +45,7 @@ for unit in "$@"; do printf 'unit %s %s\\n' "$unit" "$(systemctl is-active "$uni
 printf 'certificates '; "$stub" host certificates 2>/dev/null | head -c 1000000 || echo; echo
 if [ -f /run/airseal-lease/lease.json ]; then printf 'lease '; head -c 10000 /run/airseal-lease/lease.json | tr -d '\\n'; echo; fi
 for file in "$bundles"/*.damage; do
-  if [ -f "$file" ]; then printf 'damage '; head -c 1000000 "$file" | tr -d '\n'; echo; fi
+  if [ -f "$file" ]; then printf 'damage %s %s ' "${file##*/}" "$(stat -c '%s %.9Y %i' "${file%.damage}" 2>/dev/null || echo 0 0 0)"; head -c 1000000 "$file" | tr -d '\n'; echo; fi
 done
 for pid in /proc/[0-9]*; do printf 'pid %s\\n' "${pid#/proc/}"; done
 """
@@ -122,7 +122,7 @@ def parse_host(stdout: str, now: float) -> HostAnswer:
         elif word == "certificates":
             days, overdue = _certificates(rest, now)
         elif word == "damage":
-            damage.append(_damage(rest))
+            damage += _damage(rest)
         elif word == "lease":
             with contextlib.suppress(ValueError):
                 value = json.loads(rest)
@@ -133,11 +133,15 @@ def parse_host(stdout: str, now: float) -> HostAnswer:
     return HostAnswer(tuple(found), days, overdue, f"{lease.get('who', '?')} ({lease.get('verb', '?')})" if held else "", tuple(damage))
 
 
-def _damage(text: str) -> str:
+def _damage(text: str) -> list[str]:
+    """Return what is damaged in one artifact, nothing where another file has its place; ``text``: name, size, time and inode of the file, record."""
+    name, *stamp, record = [*text.split(" ", 4), "", "", "", ""][:5]
+    name = name.removesuffix(SUFFIX)
     try:
-        return str(Damage.decode(text.encode()))
+        found = Damage.decode(record.encode())
     except ValueError:
-        return "what is damaged in it cannot be read any more"
+        return [f"{name}: what is damaged in it cannot be read any more"]
+    return [f"{name}: {found}"] if found.stamp == " ".join(stamp) else []
 
 
 def _certificates(text: str, now: float) -> tuple[int | None, bool]:

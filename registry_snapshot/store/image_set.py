@@ -74,7 +74,13 @@ class ImageSet:
         descriptor = self._holding(repository).manifests.get(digest)
         if descriptor is None:
             raise ManifestUnknown(f"there is no manifest {repository}@{digest} here")
-        return descriptor.media_type, read_blob(self._blobs, digest, MAX_MANIFEST_BYTES)
+        try:
+            raw = read_blob(self._blobs, digest, MAX_MANIFEST_BYTES)
+        except OSError as error:
+            raise ManifestUnknown(f"{repository}@{digest} cannot be read from this disk: {error.strerror}") from error
+        if Digest.of(raw, digest.algorithm) != digest:
+            raise ManifestUnknown(f"{repository}@{digest} is damaged on this disk")
+        return descriptor.media_type, raw
 
     def blob(self, repository: Repository, digest: Digest) -> Extent:
         """Return a blob that is no manifest, open. Raises NameUnknown, BlobUnknown."""
@@ -122,7 +128,7 @@ class ImageSet:
     def _read(self, descriptor: Descriptor) -> _Contents | None:
         try:
             raw = read_blob(self._blobs, descriptor.digest, MAX_MANIFEST_BYTES)
-        except BlobUnknown:
+        except (BlobUnknown, OSError):
             return None
         if Digest.of(raw, descriptor.digest.algorithm) != descriptor.digest:
             return None  # rotten on this disk, and no reason to serve nothing else: whoever asks for it is sent elsewhere

@@ -124,7 +124,7 @@ def test_what_rots_on_a_masters_disk_is_found_not_served_and_copied_again(bed: T
     rotten.run(f"kubectl {ADMIN} delete pod fresh")
     asked = typed(bed, shop_run, "status")
     assert asked.returncode == 6
-    assert f"{rotten.name}: the bundle on its disk is damaged: 1 of its" in asked.stdout
+    assert f"{rotten.name}: damaged on its disk: shop-1.0.0.run: 1 of its" in asked.stdout
     done = install(shop_run, bed, OUTPUT / "kubeconfig-three")
     assert done.returncode == 0, done.stderr[-3000:]
     assert "it is copied again" in done.stdout + done.stderr

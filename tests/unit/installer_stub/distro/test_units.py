@@ -81,7 +81,8 @@ def test_bundles_are_read_again_after_everything_else_and_leave_nothing() -> Non
     assert setting(units.SCRUB, "ExecStopPost") == [f"-/bin/rm -rf {directory}"]
     assert int(setting(units.SCRUB, "TimeoutStartSec")[0]) >= 24 * 3600 // 2, "100 GB at 64 MiB/s, on a disk that others want"
     assert setting(units.SCRUB_CLOCK, "Persistent") == [], "a file of systemd's that no reset knows"
-    assert setting(units.SCRUB_CLOCK, "OnBootSec") == ["12h"], "a master that is off at night reads it, too"
+    assert setting(units.SCRUB_CLOCK, "OnActiveSec") == ["12h"], "a master that is off at night reads it, too"
+    assert setting(units.SCRUB_CLOCK, "OnBootSec") == [], "it is over on a host that is up already: then it begins in the middle of an installation"
 
 
 def test_containers_outlive_containerd() -> None:

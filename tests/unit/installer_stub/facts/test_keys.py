@@ -48,6 +48,17 @@ def test_a_key_is_whole_or_torn(tmp_path: Path, data: str, state: Pem) -> None:
     assert SECRET not in said
 
 
+@pytest.mark.parametrize(("first", "state"), [(KEY.rstrip(), Pem.WHOLE), (KEY[: len(KEY) // 2], Pem.TORN), ("", Pem.TORN)])
+@pytest.mark.parametrize(("second", "its"), [(KEY, Pem.WHOLE), ("", Pem.TORN), (None, Pem.GONE)])
+def test_a_file_without_a_last_newline_hides_nothing_of_the_next_one(tmp_path: Path, first: str, state: Pem, second: str | None, its: Pem) -> None:
+    (tmp_path / "pki").mkdir()
+    (tmp_path / "pki" / "sa.key").write_text(first)
+    if second is not None:
+        (tmp_path / "pki" / "sa.pub").write_text(second)
+    _, found = ask(tmp_path)
+    assert (found["pki/sa.key"], found["pki/sa.pub"]) == (state, its)
+
+
 def test_a_kubeconfig_that_is_cut_has_lost_its_key(tmp_path: Path) -> None:
     (tmp_path / "pki").mkdir()
     whole = f"    client-certificate-data: aaaa\n    client-key-data: {base64.b64encode(KEY.encode()).decode()}\n"

@@ -7,6 +7,7 @@ import json
 import pytest
 
 from installer_stub.kube.etcd import EtcdMember
+from installer_stub.scrub.damage import Damage
 from installer_stub.site.status import (
     HostStatus,
     OperatorAccess,
@@ -78,7 +79,7 @@ def test_a_healthy_site() -> None:
         ({"hosts": (HostStatus(node(5), ready=False),)}, "n5: its node is not ready, or not in the cluster"),
         ({"hosts": (HostStatus(node(5), units=(("kubelet.service", "failed"),)),)}, "n5: kubelet.service is failed"),
         ({"hosts": (HostStatus(node(5), units=(("kubelet.service", ""),)),)}, "n5: kubelet.service is unknown"),
-        ({"hosts": (HostStatus(node(5), damage=("2 of its 9 parts are gone",)),)}, "n5: the bundle on its disk is damaged: 2 of its 9 parts are gone; run install again with the same file, and it is copied again"),
+        ({"hosts": (HostStatus(node(5), damage=("shop-1.run: 2 of its 9 parts are gone",)),)}, "n5: damaged on its disk: shop-1.run: 2 of its 9 parts are gone; run install again with the same file, and it is copied again; one of an earlier version may be removed"),
         ({"hosts": (HostStatus(node(5), days=-3, overdue=True),)}, "n5: a certificate ended 3 days ago"),
         ({"access": OperatorAccess("kubeconfig", 30, overdue=True)}, "kubeconfig ends in 30 days: certs kubeconfig, with --master, makes another one"),
     ],
@@ -97,6 +98,14 @@ def test_the_operators_own_access_is_told_and_no_problem_while_it_lasts() -> Non
     assert "kubeconfig ./site.conf: 1000 days" in status_text(status)
     assert status_fields(status)["kubeconfig"] == {"path": "./site.conf", "days": 1000}
     assert status_fields(site())["kubeconfig"] is None
+
+
+def test_what_a_host_found_damaged_is_said_of_that_very_file() -> None:
+    record = Damage("7 5.000000000 9", 5.0, 9, ("airseal/stub.pkg",)).encode().decode().replace("\n", "")
+    said = parse_host(f"damage shop-1.run.damage 7 5.000000000 9 {record}\ndamage old-1.run.damage 8 5.000000000 9 {record}\ndamage torn-1.run.damage 0 0 0 {record[:50]}\ndamage \n", 0.0)
+    assert said.damage[0].startswith("shop-1.run: 1 of its 9 parts")
+    assert said.damage[1] == "torn-1.run: what is damaged in it cannot be read any more"
+    assert not any(each.startswith("old-1.run") for each in said.damage), "another file has its place"
 
 
 def test_nodes_that_nobody_recorded() -> None:
