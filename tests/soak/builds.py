@@ -21,8 +21,9 @@ from tests.testbed.build_command import build_command
 from tests.testbed.cache import Cache
 from tests.testbed.docker_engine import engine
 from tests.testbed.internet import Internet
+from tests.testbed.part_table import KUBERNETES
 
-_KUBEFILE: Final = "FROM kubernetes:v1.36.3\nCOPY app.yaml /cluster/manifests/app.yaml\nCMD kubectl apply -f manifests/app.yaml\n"
+_KUBEFILE: Final = "FROM kubernetes:VERSION\nCOPY app.yaml /cluster/manifests/app.yaml\nCMD kubectl apply -f manifests/app.yaml\n"
 _APP: Final = """\
 apiVersion: apps/v1
 kind: DaemonSet
@@ -43,11 +44,11 @@ _STOPPED, _DISK_FULL = Interrupted.exit_code, DiskFull.exit_code
 _WAYS: Final = (("Ctrl-C", signal.SIGINT, _STOPPED), ("kill -9", signal.SIGKILL, -signal.SIGKILL))
 
 
-def small_context(directory: Path) -> Path:
+def small_context(directory: Path, kubernetes: str = KUBERNETES) -> Path:
     """Write a Kubefile with one workload below ``directory``, and return where."""
     context = directory / "context"
     context.mkdir(parents=True, exist_ok=True)
-    (context / "Kubefile").write_text(_KUBEFILE)
+    (context / "Kubefile").write_text(_KUBEFILE.replace("VERSION", kubernetes))
     (context / "app.yaml").write_text(_APP)
     return context
 

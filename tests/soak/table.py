@@ -17,6 +17,7 @@ from tests.soak import (
     resets,
     restarts,
     torn,
+    versions,
 )
 from tests.soak.scenario import Scenario
 
@@ -32,6 +33,7 @@ SCENARIOS: tuple[Scenario, ...] = (
     *certificates.scenarios(),
     *engines.scenarios(),
     *builds.scenarios(),
+    *versions.scenarios(),
     *interruptions.scenarios(),
 )
 ALL = (*SCENARIOS, *interruptions.singles())

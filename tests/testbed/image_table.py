@@ -31,11 +31,33 @@ def image_table(parts: Parts, rootfs: RootfsStore) -> tuple[Image, ...]:
     """Return every image. Raises TestBedError when kubeadm or flannel name one that nothing here makes."""
     table = _Table(parts, rootfs)
     images = (*table.kubernetes(), *table.flannel(), *table.busybox(), *table.servers(), *table.shop())
-    missing = {*_kubeadm_images(parts), *_flannel_images()} - {image.reference for image in images}
+    missing = {*_kubeadm_images(parts, ControlPlane()), *_flannel_images()} - {image.reference for image in images}
     if missing:
         raise TestBedError(
             f"image_table.py makes nothing called {', '.join(sorted(missing))}; add it, or pin other versions"
         )
+    return images
+
+
+@dataclass(frozen=True)
+class ControlPlane:
+    """What the kubeadm of one version names, and the parts that it is made of."""
+
+    version: str = KUBERNETES
+    etcd: str = "3.6.8-0"
+    pause: str = "3.10.2"
+    coredns: str = "v1.14.2"
+    kubernetes_part: str = "kubernetes"
+    etcd_part: str = "etcd"
+    coredns_part: str = "coredns"
+
+
+def control_plane_images(parts: Parts, rootfs: RootfsStore, plane: ControlPlane) -> tuple[Image, ...]:
+    """Return the images of another version's control plane. Raises TestBedError where its kubeadm names one that is none of them."""
+    images = _Table(parts, rootfs).kubernetes(plane)
+    missing = {*_kubeadm_images(parts, plane)} - {image.reference for image in images}
+    if missing:
+        raise TestBedError(f"image_table.py makes nothing called {', '.join(sorted(missing))}")
     return images
 
 
@@ -49,28 +71,27 @@ class _Table:
     parts: Parts
     rootfs: RootfsStore
 
-    def kubernetes(self) -> tuple[Image, ...]:
+    def kubernetes(self, plane: ControlPlane | None = None) -> tuple[Image, ...]:
         """The control plane, as ``kubeadm config images list`` names it."""
+        plane = plane or ControlPlane()
         control_plane = tuple(
-            self._program(
-                f"registry.k8s.io/{name}:{KUBERNETES}", "kubernetes", {name: f"usr/local/bin/{name}"}
-            )
+            self._program(f"registry.k8s.io/{name}:{plane.version}", plane.kubernetes_part, {name: f"usr/local/bin/{name}"})
             for name in ("kube-apiserver", "kube-controller-manager", "kube-scheduler")
         )
         etcd = {name: f"usr/local/bin/{name}" for name in ("etcdctl", "etcdutl")}
         return (
             *control_plane,
             self._on_iptables(
-                f"registry.k8s.io/kube-proxy:{KUBERNETES}",
-                "kubernetes",
+                f"registry.k8s.io/kube-proxy:{plane.version}",
+                plane.kubernetes_part,
                 {"kube-proxy": "usr/local/bin/kube-proxy"},
                 docker=True,
             ),
-            self._program("registry.k8s.io/etcd:3.6.8-0", "etcd", {"server": "usr/local/bin/etcd", **etcd}),
+            self._program(f"registry.k8s.io/etcd:{plane.etcd}", plane.etcd_part, {"server": "usr/local/bin/etcd", **etcd}),
             self._program(
-                "registry.k8s.io/pause:3.10.2", "pause", {"pause": "pause"}, user="65535:65535", index=True
+                f"registry.k8s.io/pause:{plane.pause}", "pause", {"pause": "pause"}, user="65535:65535", index=True
             ),
-            self._program("registry.k8s.io/coredns/coredns:v1.14.2", "coredns", {"coredns": "coredns"}),
+            self._program(f"registry.k8s.io/coredns/coredns:{plane.coredns}", plane.coredns_part, {"coredns": "coredns"}),
         )
 
     def flannel(self) -> tuple[Image, ...]:
@@ -229,15 +250,9 @@ class _Table:
         return Build((self._tree("nginx"), settings), config)
 
 
-def _kubeadm_images(parts: Parts) -> list[str]:
-    command = [
-        str(parts.out("kubernetes") / "kubeadm"),
-        "config",
-        "images",
-        "list",
-        "--kubernetes-version",
-        KUBERNETES,
-    ]
+def _kubeadm_images(parts: Parts, plane: ControlPlane) -> list[str]:
+    kubeadm = parts.out(plane.kubernetes_part) / "kubeadm"
+    command = [str(kubeadm), "config", "images", "list", "--kubernetes-version", plane.version]
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
 
 

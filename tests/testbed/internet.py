@@ -24,12 +24,13 @@ import docker.types
 
 from tests.testbed.cache import Cache, TestBedError, key_of, locked, write_whole
 from tests.testbed.docker_engine import engine, remove_container, remove_network, require_packages
-from tests.testbed.image_table import company_images, image_table
+from tests.testbed.image_table import company_images, control_plane_images, image_table
 from tests.testbed.images import ImageStore, Pusher
 from tests.testbed.oci_image import tar_member
+from tests.testbed.other_version import build_version
 from tests.testbed.parts import Parts
 from tests.testbed.progress import say, step
-from tests.testbed.releases import build_releases
+from tests.testbed.releases import build_releases, write_kubernetes
 from tests.testbed.rootfs import RootfsStore
 from tests.testbed.sites import FILES_ADDRESS, GATEWAY, SUBNET, Settings, Upstream
 
@@ -70,6 +71,16 @@ class Internet:
         say(
             f"the internet is up: --mirrors {self._cache.mirrors} --docker-config {self._cache.docker_config}"
         )
+
+    def serve_also(self, version: str) -> None:
+        """Have another version of Kubernetes too, once ``up``: its programs, and the images that its own kubeadm names. Compiles for minutes, once."""
+        plane = build_version(self._parts, version)
+        store, images = ImageStore(self._cache), control_plane_images(self._parts, self._rootfs, plane)
+        store.build_all(images)
+        with locked(self._cache.internet / ".lock"):
+            write_kubernetes(self._parts.out(plane.kubernetes_part), self._www / "files", version)
+            pusher = Pusher(self._parts, store, ca=self._cache.ca, docker_config=self._settings.push_config)
+            pusher.push_all(images, {upstream.name: upstream.endpoint for upstream in self._settings.upstreams})
 
     def down(self) -> None:
         """Remove the containers and the network; images and data stay in the cache."""

@@ -59,10 +59,10 @@ class GoPart:
         )
 
 
-def _kubernetes_version() -> str:
-    major, minor, _ = KUBERNETES.removeprefix("v").split(".")
+def _kubernetes_version(version: str) -> str:
+    major, minor, _ = version.removeprefix("v").split(".")
     values = {
-        "gitVersion": KUBERNETES,
+        "gitVersion": version,
         "gitMajor": major,
         "gitMinor": minor,
         "gitTreeState": "clean",
@@ -73,21 +73,24 @@ def _kubernetes_version() -> str:
     return " ".join(f"-X {package}.{name}={value}" for package in packages for name, value in values.items())
 
 
+def kubernetes_part(version: str, name: str = "kubernetes") -> GoPart:
+    """Return the programs of one version of Kubernetes."""
+    programs = ("kubeadm", "kubelet", "kubectl", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy")
+    return GoPart(name, "k8s.io/kubernetes", version, tuple(f"cmd/{program}" for program in programs), ldflags=_kubernetes_version(version), staging=True)
+
+
+def etcd_part(version: str, name: str = "etcd") -> GoPart:
+    """Return the programs of one version of etcd."""
+    return GoPart(name, "go.etcd.io/etcd/v3", version, ("go.etcd.io/etcd/server/v3", "go.etcd.io/etcd/etcdctl/v3", "go.etcd.io/etcd/etcdutl/v3"))
+
+
+def coredns_part(version: str, name: str = "coredns") -> GoPart:
+    """Return one version of CoreDNS."""
+    return GoPart(name, "github.com/coredns/coredns", version)
+
+
 GO_PARTS: tuple[GoPart, ...] = (
-    GoPart(
-        "kubernetes",
-        "k8s.io/kubernetes",
-        KUBERNETES,
-        tuple(
-            f"cmd/{command}"
-            for command in (
-                "kubeadm", "kubelet", "kubectl",
-                "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy",
-            )
-        ),
-        ldflags=_kubernetes_version(),
-        staging=True,
-    ),
+    kubernetes_part(KUBERNETES),
     GoPart(
         "containerd",
         _CONTAINERD,
@@ -104,13 +107,8 @@ GO_PARTS: tuple[GoPart, ...] = (
         tags="seccomp netgo osusergo",
         cgo=True,
     ),
-    GoPart(
-        "etcd",
-        "go.etcd.io/etcd/v3",
-        ETCD,
-        ("go.etcd.io/etcd/server/v3", "go.etcd.io/etcd/etcdctl/v3", "go.etcd.io/etcd/etcdutl/v3"),
-    ),
-    GoPart("coredns", "github.com/coredns/coredns", COREDNS),
+    etcd_part(ETCD),
+    coredns_part(COREDNS),
     GoPart(
         "cni",
         _CNI,

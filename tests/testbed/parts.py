@@ -42,10 +42,14 @@ class Parts:
         _require_go()
         for part in GO_PARTS:
             if not only or part.name in only:
-                self._build(part.name, key_of(part, _GO), functools.partial(_build_go_part, part))
+                self.build(part)
         if not only:
             self._build("pause", key_of(PAUSE_SOURCE), _build_pause)
         self._build("shop-api", key_of(_GO, *_sources(_SHOP_API)), _build_shop_api)
+
+    def build(self, part: GoPart) -> None:
+        """Build one, unless it is there."""
+        self._build(part.name, key_of(part, _GO), functools.partial(_build_go_part, part))
 
     def _build(self, name: str, key: str, build: Callable[[Path], None]) -> None:
         target = self._cache.parts / name

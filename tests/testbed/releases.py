@@ -56,11 +56,7 @@ class _Sites:
         shutil.copyfile(downloads / package.name, target)
 
     def _kubernetes(self) -> None:
-        directory = self.root / KUBERNETES_FILES / KUBERNETES / "bin" / "linux" / "amd64"
-        directory.mkdir(parents=True)
-        for program in ("kubeadm", "kubelet", "kubectl"):
-            shutil.copyfile(self.parts.out("kubernetes") / program, directory / program)
-            (directory / f"{program}.sha256").write_text(file_sha256(directory / program))
+        write_kubernetes(self.parts.out("kubernetes"), self.root, KUBERNETES)
 
     def _containerd(self) -> None:
         out, number = self.parts.out("containerd"), CONTAINERD.removeprefix("v")
@@ -98,6 +94,15 @@ class _Sites:
         directory = self.root / GITHUB_FILES / repository / version
         directory.mkdir(parents=True)
         return directory
+
+
+def write_kubernetes(programs: Path, root: Path, version: str) -> None:
+    """Write what a host wants of a version of Kubernetes below the sites' root, each with its checksum."""
+    directory = root / KUBERNETES_FILES / version / "bin" / "linux" / "amd64"
+    directory.mkdir(parents=True, exist_ok=True)
+    for program in ("kubeadm", "kubelet", "kubectl"):
+        shutil.copyfile(programs / program, directory / program)
+        (directory / f"{program}.sha256").write_text(file_sha256(directory / program))
 
 
 def _archive(target: Path, programs: Mapping[str, Path]) -> None:
