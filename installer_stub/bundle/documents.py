@@ -33,6 +33,7 @@ LOCK: Final = "airseal/images.lock.json"
 PACKAGE: Final = "stub.pkg"
 BOOTLOADER: Final = "bootloader"  # not an entry of the archive: the bytes before it
 STUB: Final = "stub"  # not an entry either: bootloader and stub.pkg put together
+BLOBS: Final = "blobs/"  # what an OCI image layout calls the directory of its blobs
 
 _FIXED_PARTS: Final = frozenset({BOOTLOADER, STUB, OCI_LAYOUT, INDEX, PACKAGE})
 _DOCUMENT = re.compile(r"airseal/[a-z0-9][a-z0-9.-]{0,99}")
@@ -83,7 +84,12 @@ def content_digest(document: BundleDocument) -> Digest:
 
 def blob_name(digest: Digest) -> str:
     """Return where an OCI image layout keeps a blob."""
-    return f"blobs/{digest.algorithm}/{digest.encoded}"
+    return f"{BLOBS}{digest.algorithm}/{digest.encoded}"
+
+
+def digest_of_blob(name: str) -> Digest:
+    """Return the digest of the blob that ``blob_name`` calls ``name``. Raises DigestInvalid."""
+    return Digest.parse(name.removeprefix(BLOBS).replace("/", ":", 1))
 
 
 def file_order(name: str) -> tuple[int, str]:
@@ -93,7 +99,7 @@ def file_order(name: str) -> tuple[int, str]:
     every start the time to read it (measured: 20 s for 3 GB), and could start another program that lies in it.
     """
     fixed = {OCI_LAYOUT: 0, INDEX: 1, BUNDLE: 2, PACKAGE: 9}
-    return fixed.get(name, 4 if name.startswith("blobs/") else 3), name
+    return fixed.get(name, 4 if name.startswith(BLOBS) else 3), name
 
 
 def encode_bundle(document: BundleDocument) -> bytes:

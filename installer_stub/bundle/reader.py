@@ -28,6 +28,7 @@ from installer_stub.bundle.documents import (
     content_digest,
     decode_bundle,
     decode_lock,
+    digest_of_blob,
 )
 from installer_stub.bundle.model import BundleInfo, ClusterFile, ImageLock
 from installer_stub.bundle.receipt import Receipt
@@ -176,7 +177,7 @@ class Bundle:
         """Return what the entry ``name`` has to hash to."""
         if name == BUNDLE:
             return self.digest
-        return self._wanted[name].digest if name in self._wanted else Digest(*name.split("/")[1:])  # blobs/ALGORITHM/HEX
+        return self._wanted[name].digest if name in self._wanted else digest_of_blob(name)
 
     def extent(self, name: str) -> Extent:
         """Return the entry ``name``, open. Raises BundleError."""

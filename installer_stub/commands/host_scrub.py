@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from installer_stub.plan.model import STATE
+from installer_stub.scrub import PACE
 
 DAMAGED: Final = 4  # exit code: so that systemd counts the unit as failed
 
@@ -17,7 +18,7 @@ def define(words: _SubParsersAction[ArgumentParser]) -> None:
     text = "read the artifacts of this master again, from the disk and slowly; what is damaged is written down and not served any more"
     scrub = words.add_parser("scrub", help=text, description=f"{text}. Exit code {DAMAGED}: something is damaged.")
     scrub.add_argument("--store", type=Path, default=Path(STATE) / "bundles", metavar="DIR", help="where the artifacts (*.run) are")
-    scrub.add_argument("--pace", type=int, default=64, metavar="MIB", help="so many MiB a second at the most (default 64)")
+    scrub.add_argument("--pace", type=int, default=PACE, metavar="MIB", help=f"so many MiB a second at the most (default {PACE})")
 
 
 def run(arguments: Namespace) -> int:

@@ -171,9 +171,8 @@ IOSchedulingClass=idle
 TimeoutStartSec=86400
 """
 
-# In the night, and not on all masters in the same hour (systemd 219 knows no delay); and half a day after it was started, for masters that are
-# off at night. Not by Persistent=:
-# that leaves a file of systemd's own behind.
+# In the night, and not on all masters in the same hour (systemd 219 knows no delay); and half a day after it was started, for
+# masters that are off at night. Not by Persistent=: that leaves a file of systemd's own behind.
 SCRUB_CLOCK: Final = f"""\
 # Made by airseal.
 [Unit]

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Final, TypeVar
 
 from installer_stub.errors import CommandFailed
+from installer_stub.host.retry import retry
 
 T = TypeVar("T")
 
@@ -28,11 +29,4 @@ def rewrite(
     Where somebody wrote in between, it does all three anew, for ``seconds``: what they wrote stays. Raises CommandFailed, the conflict's
     own after that time, any other at once.
     """
-    deadline = clock() + seconds
-    while True:
-        try:
-            return work()
-        except CommandFailed as error:
-            if CONFLICT not in error.problem or clock() >= deadline:
-                raise
-        sleep(_PAUSE)
+    return retry(work, CommandFailed, seconds=seconds, pause=_PAUSE, when=lambda error: CONFLICT in error.problem, clock=clock, sleep=sleep)

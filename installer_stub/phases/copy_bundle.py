@@ -78,9 +78,9 @@ def _name(path: str) -> str:
 def _is_whole(connection: Connection, context: Context) -> bool:
     path = context.plan.bundle_path
     stamp = _stamp(connection, path)
-    if stamp and _damage(connection, path, stamp) is not None:
+    if not stamp or _damage(connection, path, stamp) is not None:
         return False
-    return bool(stamp) and _journal(connection).facts().get(_name(path)) == f"{identity(context)} {stamp}"
+    return _journal(connection).facts().get(_name(path)) == f"{identity(context)} {stamp}"
 
 
 def _damage(connection: Connection, path: str, stamp: str) -> Damage | None:
@@ -89,12 +89,9 @@ def _damage(connection: Connection, path: str, stamp: str) -> Damage | None:
     there = f"{size} {modified} {inode}"
     try:
         raw = connection.read(f"{path}{SUFFIX}")
-        if raw is None:
-            return None
-        found = Damage.decode(raw)
-    except (CommandFailed, ValueError):
-        return Damage(there, 0.0, problem="what was damaged in it cannot be read any more")
-    return found if found.stamp == there else None
+    except CommandFailed:  # it is there, and the disk does not give it
+        raw = b""
+    return Damage.told(raw, there) if raw is not None else None
 
 
 def _take_over(connection: Connection, context: Context) -> bool:

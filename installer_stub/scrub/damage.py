@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self
 
+from installer_stub.bundle.documents import BLOBS, digest_of_blob
 from registry_snapshot.errors import RegistryError
 from registry_snapshot.oci.digest import Digest
 from registry_snapshot.store.bounded import read_file
@@ -22,19 +23,17 @@ from registry_snapshot.store.bounded import read_file
 SUFFIX: Final = ".damage"
 MOST: Final = 1 << 20  # bytes of one such file
 _FORMAT: Final = "airseal.damage/1"
-_BLOBS: Final = "blobs/"  # of an OCI image layout: blobs/ALGORITHM/HEX
 
 
 @dataclass(frozen=True, slots=True)
 class Damage:
-    """``stamp`` is the file that was read, ``since`` when its damage was first seen (seconds since 1970).
+    """``stamp`` is the file that was read.
 
     ``entries`` are the names of those that are not what they were, of ``count`` in all; where the artifact cannot even be
     opened there are none, and ``problem`` says why.
     """
 
     stamp: str
-    since: float
     count: int = 0
     entries: tuple[str, ...] = ()
     problem: str = ""
@@ -42,7 +41,7 @@ class Damage:
     @property
     def digests(self) -> frozenset[Digest]:
         """The blobs among them."""
-        return frozenset(Digest.parse(name.removeprefix(_BLOBS).replace("/", ":", 1)) for name in self.entries if name.startswith(_BLOBS))
+        return frozenset(digest_of_blob(name) for name in self.entries if name.startswith(BLOBS))
 
     def __str__(self) -> str:
         return self.problem or f"{len(self.entries)} of its {self.count} parts are not what was copied there, or cannot be read"
@@ -53,7 +52,7 @@ class Damage:
 
     def encode(self) -> bytes:
         """Return the file's bytes."""
-        value = {"format": _FORMAT, "stamp": self.stamp, "since": self.since, "count": self.count, "entries": list(self.entries), "problem": self.problem}
+        value = {"format": _FORMAT, "stamp": self.stamp, "count": self.count, "entries": list(self.entries), "problem": self.problem}
         return f"{json.dumps({**value, 'sha256': _checksum(value)}, indent=1)}\n".encode()
 
     @classmethod
@@ -65,11 +64,21 @@ class Damage:
             if value["format"] != _FORMAT or checksum != _checksum(value):
                 raise ValueError("its checksum or its format is another one")
             entries = tuple(str(each) for each in value["entries"])
-            found = cls(str(value["stamp"]), float(value["since"]), int(value["count"]), entries, str(value["problem"]))
+            found = cls(str(value["stamp"]), int(value["count"]), entries, str(value["problem"]))
             _ = found.digests  # or it raises
         except (LookupError, TypeError, AttributeError, OverflowError, RecursionError, RegistryError) as error:
             raise ValueError(f"it is no record of damage: {error!r}") from None
         return found
+
+
+    @classmethod
+    def told(cls, raw: bytes, stamp: str) -> Self | None:
+        """Return what a record tells of the file ``stamp``; None: it is of another file. A torn record was of some damage."""
+        try:
+            found = cls.decode(raw)
+        except ValueError:
+            return cls(stamp, problem="what is damaged in it cannot be read any more")
+        return found if found.stamp == stamp else None
 
 
 def _checksum(value: Mapping[str, object]) -> str:

@@ -10,17 +10,16 @@ from typing import Final
 
 from installer_stub.bundle.reader import Bundle
 from installer_stub.errors import BundleError
+from installer_stub.scrub import PACE
 from installer_stub.scrub.damage import Damage, stamp_of
 
-PACE: Final = 64 * 1024 * 1024  # bytes a second; 100 GB take less than half an hour
 _PIECE: Final = 1024 * 1024
 
 
 def read_again(
     artifact: Path,
     *,
-    pace: int = PACE,
-    now: Callable[[], float] = time.time,
+    pace: int = PACE << 20,
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Damage | None:
@@ -34,9 +33,9 @@ def read_again(
             stamp = stamp_of(bundle.status)
             wait = _Pace(pace, clock, sleep)
             damaged = tuple(name for name in bundle.names() if not _is_whole(bundle, name, wait))
-            return Damage(stamp, now(), len(bundle.names()), damaged) if damaged else None
+            return Damage(stamp, len(bundle.names()), damaged) if damaged else None
     except BundleError as error:
-        return Damage(stamp, now(), problem=error.problem)
+        return Damage(stamp, problem=error.problem)
 
 
 class _Pace:

@@ -14,8 +14,9 @@ from installer_stub.distro.units import REGISTRY_STARTED
 from installer_stub.errors import BundleError
 from installer_stub.keep.programs import run
 from installer_stub.pki.registry import UNIT
+from installer_stub.scrub import PACE
 from installer_stub.scrub.damage import SUFFIX, Damage, known_damage, path_of, stamp_of
-from installer_stub.scrub.read_again import PACE, read_again
+from installer_stub.scrub.read_again import read_again
 from registry_snapshot.errors import RegistryError
 from registry_snapshot.store.disk import write_file
 
@@ -31,7 +32,7 @@ def restart_registry() -> None:
 
 
 def scrub(
-    store: Path, *, pace: int = PACE, restart: Callable[[], None] = restart_registry, started: Path = Path(REGISTRY_STARTED)
+    store: Path, *, pace: int = PACE << 20, restart: Callable[[], None] = restart_registry, started: Path = Path(REGISTRY_STARTED)
 ) -> dict[Path, Damage | None]:
     """Return what is damaged in each artifact of ``store``, None where nothing is.
 

@@ -45,7 +45,7 @@ for unit in "$@"; do printf 'unit %s %s\\n' "$unit" "$(systemctl is-active "$uni
 printf 'certificates '; "$stub" host certificates 2>/dev/null | head -c 1000000 || echo; echo
 if [ -f /run/airseal-lease/lease.json ]; then printf 'lease '; head -c 10000 /run/airseal-lease/lease.json | tr -d '\\n'; echo; fi
 for file in "$bundles"/*.damage; do
-  if [ -f "$file" ]; then printf 'damage %s %s ' "${file##*/}" "$(stat -c '%s %.9Y %i' "${file%.damage}" 2>/dev/null || echo 0 0 0)"; head -c 1000000 "$file" | tr -d '\n'; echo; fi
+  if [ -f "$file" ]; then printf 'damage %s %s ' "${file##*/}" "$(stat -c '%s %.9Y %i' "${file%.damage}" 2>/dev/null || echo 0 0 0)"; head -c 1000000 "$file" | tr -d '\\n'; echo; fi
 done
 for pid in /proc/[0-9]*; do printf 'pid %s\\n' "${pid#/proc/}"; done
 """
@@ -136,12 +136,8 @@ def parse_host(stdout: str, now: float) -> HostAnswer:
 def _damage(text: str) -> list[str]:
     """Return what is damaged in one artifact, nothing where another file has its place; ``text``: name, size, time and inode of the file, record."""
     name, *stamp, record = [*text.split(" ", 4), "", "", "", ""][:5]
-    name = name.removesuffix(SUFFIX)
-    try:
-        found = Damage.decode(record.encode())
-    except ValueError:
-        return [f"{name}: what is damaged in it cannot be read any more"]
-    return [f"{name}: {found}"] if found.stamp == " ".join(stamp) else []
+    found = Damage.told(record.encode(), " ".join(stamp))
+    return [f"{name.removesuffix(SUFFIX)}: {found}"] if found is not None else []
 
 
 def _certificates(text: str, now: float) -> tuple[int | None, bool]:

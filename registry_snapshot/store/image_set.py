@@ -36,8 +36,9 @@ class _Holding:
 class ImageSet:
     """RegistryContent over ``images``. A repository offers what its own images reach and nothing else.
 
-    Children of a sparse index that are not there, and manifests whose bytes are others, are unknown, not an error. A manifest is read once, however many
-    repositories have it, and only here: every question afterwards is a look-up, and a manifest's bytes one read.
+    Children of a sparse index that are not there, and manifests whose bytes are others, are unknown, not an error. A manifest
+    is read once, however many repositories have it, and only here: every question afterwards is a look-up, and a manifest's
+    bytes one read.
     Raises ManifestInvalid, StoreError.
     """
 
@@ -74,13 +75,7 @@ class ImageSet:
         descriptor = self._holding(repository).manifests.get(digest)
         if descriptor is None:
             raise ManifestUnknown(f"there is no manifest {repository}@{digest} here")
-        try:
-            raw = read_blob(self._blobs, digest, MAX_MANIFEST_BYTES)
-        except OSError as error:
-            raise ManifestUnknown(f"{repository}@{digest} cannot be read from this disk: {error.strerror}") from error
-        if Digest.of(raw, digest.algorithm) != digest:
-            raise ManifestUnknown(f"{repository}@{digest} is damaged on this disk")
-        return descriptor.media_type, raw
+        return descriptor.media_type, self._bytes(digest)
 
     def blob(self, repository: Repository, digest: Digest) -> Extent:
         """Return a blob that is no manifest, open. Raises NameUnknown, BlobUnknown."""
@@ -125,14 +120,21 @@ class ImageSet:
                 subject, referrer = contents.refers
                 holding.referrers.setdefault(subject, []).append(referrer)
 
+    def _bytes(self, digest: Digest) -> bytes:
+        """Return a manifest's bytes. Raises BlobUnknown, and ManifestUnknown for what this disk has lost: whoever asks for it is sent elsewhere."""
+        try:
+            raw = read_blob(self._blobs, digest, MAX_MANIFEST_BYTES)
+        except OSError as error:
+            raise ManifestUnknown(f"the manifest {digest} cannot be read from this disk: {error.strerror}") from error
+        if Digest.of(raw, digest.algorithm) != digest:
+            raise ManifestUnknown(f"the manifest {digest} is damaged on this disk")
+        return raw
+
     def _read(self, descriptor: Descriptor) -> _Contents | None:
         try:
-            raw = read_blob(self._blobs, descriptor.digest, MAX_MANIFEST_BYTES)
-        except (BlobUnknown, OSError):
+            parsed = parse_manifest(self._bytes(descriptor.digest), descriptor.media_type)
+        except (BlobUnknown, ManifestUnknown):
             return None
-        if Digest.of(raw, descriptor.digest.algorithm) != descriptor.digest:
-            return None  # rotten on this disk, and no reason to serve nothing else: whoever asks for it is sent elsewhere
-        parsed = parse_manifest(raw, descriptor.media_type)
         children = parsed.manifests if isinstance(parsed, Index) else parsed.children()
         refers = (parsed.subject.digest, as_referrer(descriptor, parsed)) if parsed.subject is not None else None
         return _Contents(children, refers)

@@ -14,7 +14,7 @@ import pytest
 from bundler.cluster.container import belongings
 from bundler.cluster.ownership import Owner, started
 from bundler.engine import Engine
-from tests.demo.shop import ROOT
+from tests.demo.shop import ROOT, shop_command
 from tests.testbed.build_command import build_command
 from tests.testbed.cache import Cache
 
@@ -149,8 +149,6 @@ def test_a_full_disk_is_named_and_leaves_nothing(cache: Cache, shop_run: Path, t
     small.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", small], check=True)
     try:
-        from tests.demo.shop import shop_command
-
         done = subprocess.run(
             shop_command(cache, small / "shop.run"), capture_output=True, text=True, timeout=900, check=False, cwd=ROOT
         )

@@ -31,7 +31,7 @@ def image_table(parts: Parts, rootfs: RootfsStore) -> tuple[Image, ...]:
     """Return every image. Raises TestBedError when kubeadm or flannel name one that nothing here makes."""
     table = _Table(parts, rootfs)
     images = (*table.kubernetes(), *table.flannel(), *table.busybox(), *table.servers(), *table.shop())
-    missing = {*_kubeadm_images(parts, ControlPlane()), *_flannel_images()} - {image.reference for image in images}
+    missing = {*kubeadm_images(parts, "kubernetes", KUBERNETES), *_flannel_images()} - {image.reference for image in images}
     if missing:
         raise TestBedError(
             f"image_table.py makes nothing called {', '.join(sorted(missing))}; add it, or pin other versions"
@@ -55,7 +55,7 @@ class ControlPlane:
 def control_plane_images(parts: Parts, rootfs: RootfsStore, plane: ControlPlane) -> tuple[Image, ...]:
     """Return the images of another version's control plane. Raises TestBedError where its kubeadm names one that is none of them."""
     images = _Table(parts, rootfs).kubernetes(plane)
-    missing = {*_kubeadm_images(parts, plane)} - {image.reference for image in images}
+    missing = {*kubeadm_images(parts, plane.kubernetes_part, plane.version)} - {image.reference for image in images}
     if missing:
         raise TestBedError(f"image_table.py makes nothing called {', '.join(sorted(missing))}")
     return images
@@ -250,9 +250,9 @@ class _Table:
         return Build((self._tree("nginx"), settings), config)
 
 
-def _kubeadm_images(parts: Parts, plane: ControlPlane) -> list[str]:
-    kubeadm = parts.out(plane.kubernetes_part) / "kubeadm"
-    command = [str(kubeadm), "config", "images", "list", "--kubernetes-version", plane.version]
+def kubeadm_images(parts: Parts, part: str, version: str) -> list[str]:
+    """Return the references that the kubeadm of ``part`` names for a version of Kubernetes."""
+    command = [str(parts.out(part) / "kubeadm"), "config", "images", "list", "--kubernetes-version", version]
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
 
 

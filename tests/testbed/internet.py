@@ -15,6 +15,7 @@ import tarfile
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from tests.testbed.cache import Cache, TestBedError, key_of, locked, write_whole
 from tests.testbed.docker_engine import engine, remove_container, remove_network, require_packages
 from tests.testbed.image_table import company_images, control_plane_images, image_table
 from tests.testbed.images import ImageStore, Pusher
-from tests.testbed.oci_image import tar_member
+from tests.testbed.oci_image import Image, tar_member
 from tests.testbed.other_version import build_version
 from tests.testbed.parts import Parts
 from tests.testbed.progress import say, step
@@ -65,8 +66,7 @@ class Internet:
                     build_releases(self._parts, self._cache.internet / "downloads", self._www / "files")
             with step("starting registries and download sites"):
                 self._start(client)
-            pusher = Pusher(self._parts, store, ca=self._cache.ca, docker_config=self._settings.push_config)
-            pusher.push_all(images, {upstream.name: upstream.endpoint for upstream in self._settings.upstreams})
+            self._push(store, images)
             write_whole(self._cache.build_args, self._build_args(store))
         say(
             f"the internet is up: --mirrors {self._cache.mirrors} --docker-config {self._cache.docker_config}"
@@ -79,8 +79,7 @@ class Internet:
         store.build_all(images)
         with locked(self._cache.internet / ".lock"):
             write_kubernetes(self._parts.out(plane.kubernetes_part), self._www / "files", version)
-            pusher = Pusher(self._parts, store, ca=self._cache.ca, docker_config=self._settings.push_config)
-            pusher.push_all(images, {upstream.name: upstream.endpoint for upstream in self._settings.upstreams})
+            self._push(store, images)
 
     def down(self) -> None:
         """Remove the containers and the network; images and data stay in the cache."""
@@ -97,6 +96,10 @@ class Internet:
             found["Names"][0].lstrip("/")
             for found in engine(self._cache).containers(filters={"label": LABEL})
         ]
+
+    def _push(self, store: ImageStore, images: Sequence[Image]) -> None:
+        pusher = Pusher(self._parts, store, ca=self._cache.ca, docker_config=self._settings.push_config)
+        pusher.push_all(images, {upstream.name: upstream.endpoint for upstream in self._settings.upstreams})
 
     def _build_args(self, store: ImageStore) -> str:
         """Return the values that the example's Kubefile asks for."""

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import subprocess
-
-from tests.testbed.image_table import ControlPlane
+from tests.testbed.image_table import ControlPlane, kubeadm_images
 from tests.testbed.part_table import COREDNS, ETCD, coredns_part, etcd_part, kubernetes_part
 from tests.testbed.parts import Parts
 
@@ -13,8 +11,7 @@ def build_version(parts: Parts, version: str) -> ControlPlane:
     """Build what is missing; return what the version's kubeadm names, and the parts that it is made of. Raises TestBedError."""
     programs = kubernetes_part(version, f"kubernetes-{version}")
     parts.build(programs)
-    command = [str(parts.out(programs.name) / "kubeadm"), "config", "images", "list", "--kubernetes-version", version]
-    listed = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+    listed = kubeadm_images(parts, programs.name, version)
     tags = {name.rpartition("/")[2]: tag for name, _, tag in (image.rpartition(":") for image in listed)}
     etcd, coredns = f"v{tags['etcd'].partition('-')[0]}", tags["coredns"]
     etcd_name, coredns_name = "etcd", "coredns"

@@ -119,7 +119,7 @@ def test_what_the_master_found_damaged_is_sent_again(context: Context, there: Pa
     times = there.stat()
     journal(context).hold({f"bundle:{there}": f"{said.split()[0]} {stat_of(there)}"})
     assert not CopyBundle().is_needed(context)
-    path_of(there).write_bytes(Damage(stamp_of(times), 5.0, 9, ("airseal/stub.pkg",)).encode())
+    path_of(there).write_bytes(Damage(stamp_of(times), 9, ("airseal/stub.pkg",)).encode())
     assert CopyBundle().is_needed(context)
     CopyBundle().run(context)
     assert there.read_bytes() == GOOD
@@ -133,7 +133,7 @@ def test_what_the_master_found_damaged_is_sent_again(context: Context, there: Pa
 @pytest.mark.parametrize("record", ["of another file", "torn"])
 def test_a_record_of_damage_that_is_of_another_file_says_nothing_and_a_torn_one_something(context: Context, there: Path, record: str) -> None:
     CopyBundle().run(context)
-    path_of(there).write_bytes(b"{" if record == "torn" else Damage("7 7.000000000 7", 5.0, 9, ("airseal/stub.pkg",)).encode())
+    path_of(there).write_bytes(b"{" if record == "torn" else Damage("7 7.000000000 7", 9, ("airseal/stub.pkg",)).encode())
     assert CopyBundle().is_needed(context) is (record == "torn")
     CopyBundle().run(context)
     assert there.read_bytes() == GOOD

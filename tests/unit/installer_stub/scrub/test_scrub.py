@@ -228,7 +228,7 @@ def test_one_artifacts_trouble_does_not_keep_the_others_from_being_told(made: In
 def test_what_was_read_while_a_new_file_came_is_not_said_of_that(made: Ingredients, run_file: Path, registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
     def reading(artifact: Path, *, pace: int) -> Damage:
         del pace
-        damage = Damage(stamp_of(artifact.stat()), 5.0, 9, (PACKAGE,))
+        damage = Damage(stamp_of(artifact.stat()), 9, (PACKAGE,))
         made.seal(artifact.with_name("new")).rename(artifact)
         return damage
 
@@ -294,7 +294,7 @@ def known(path: Path, change: Callable[[Path], None]) -> Damage | None:
 
 
 def test_a_new_file_in_its_place_is_another_one(made: Ingredients, run_file: Path, registry: Registry) -> None:
-    damage = Damage(stamp_of(run_file.stat()), 5.0, 9, (PACKAGE,))
+    damage = Damage(stamp_of(run_file.stat()), 9, (PACKAGE,))
     path_of(run_file).write_bytes(damage.encode())
     assert known(run_file, lambda path: path.chmod(0o640)) == damage
     assert known(run_file, lambda path: made.seal(path.with_name("new")).rename(path)) is None
@@ -307,7 +307,7 @@ def test_a_new_file_in_its_place_is_another_one(made: Ingredients, run_file: Pat
 
 def flipped() -> list[bytes]:
     """A record with one bit of each of some places turned: it lies on the disk that it tells of."""
-    whole = Damage("1 2.000000000 3", 5.0, 9, ("blobs/sha256/" + "a" * 64, PACKAGE)).encode()
+    whole = Damage("1 2.000000000 3", 9, ("blobs/sha256/" + "a" * 64, PACKAGE)).encode()
     return [whole[:at] + bytes([whole[at] ^ 0x02]) + whole[at + 1 :] for at in range(3, len(whole) - 3, 7)]
 
 

@@ -101,7 +101,7 @@ def test_the_operators_own_access_is_told_and_no_problem_while_it_lasts() -> Non
 
 
 def test_what_a_host_found_damaged_is_said_of_that_very_file() -> None:
-    record = Damage("7 5.000000000 9", 5.0, 9, ("airseal/stub.pkg",)).encode().decode().replace("\n", "")
+    record = Damage("7 5.000000000 9", 9, ("airseal/stub.pkg",)).encode().decode().replace("\n", "")
     said = parse_host(f"damage shop-1.run.damage 7 5.000000000 9 {record}\ndamage old-1.run.damage 8 5.000000000 9 {record}\ndamage torn-1.run.damage 0 0 0 {record[:50]}\ndamage \n", 0.0)
     assert said.damage[0].startswith("shop-1.run: 1 of its 9 parts")
     assert said.damage[1] == "torn-1.run: what is damaged in it cannot be read any more"
