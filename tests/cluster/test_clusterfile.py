@@ -18,7 +18,7 @@ import pytest
 import yaml
 
 from tests.cluster.conftest import OUTPUT
-from tests.cluster.test_site_record import Operator, epoch, started
+from tests.cluster.operators import Operator, epoch, started
 from tests.demo.shop import ADMIN
 from tests.testbed.blank_host import BlankHost
 from tests.testbed.cache import Cache
@@ -32,7 +32,6 @@ FILE = OUTPUT / "Clusterfile"
 
 @pytest.fixture(scope="module")
 def operator(cache: Cache, shop_run: Path) -> Iterator[Operator]:
-    (OUTPUT / "record.log").unlink(missing_ok=True)
     with TestBed(masters=1, nodes=2, name="wish-file", cache=cache) as bed:
         for host in bed.hosts:
             host.run(f"ip address add {inner(host)}/24 dev eth0")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.cluster.conftest import OUTPUT, Site, install
-from tests.cluster.test_reboot import as_it_must_stay
+from tests.cluster.operators import as_it_must_stay
 from tests.demo.__main__ import install_command, operators_environment
 from tests.demo.shop import order_something
 from tests.testbed.cache import Cache

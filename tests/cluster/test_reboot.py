@@ -19,6 +19,7 @@ from cryptography import x509
 
 from tests.cluster.aging import KUBELET, let_all_end
 from tests.cluster.conftest import OUTPUT, Site, install
+from tests.cluster.operators import as_it_must_stay
 from tests.demo.__main__ import install_command, operators_environment
 from tests.demo.shop import order_something
 from tests.soak.cluster_state import answering
@@ -51,10 +52,6 @@ def soon(what: Callable[[], bool], *, within: float = KEPT_WITHIN) -> bool:
             return True
         time.sleep(2)
     return what()
-
-
-def as_it_must_stay(host: BlankHost) -> bool:
-    return host.run("/opt/airseal/bin/airseal host keep --check", check=False).returncode == 0
 
 
 def route(host: BlankHost) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import tarfile
 import tomllib
 from collections.abc import Iterator
@@ -11,8 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.conftest import OUTPUT
-from tests.demo.__main__ import operators_environment
+from tests.cluster.operators import RECORD, Operator, epoch, started
 from tests.demo.shop import ADMIN
 from tests.testbed.blank_host import BlankHost
 from tests.testbed.cache import Cache
@@ -21,51 +19,12 @@ from tests.testbed.hosts import TestBed
 pytestmark = pytest.mark.cluster
 
 SERVICES = "10.200.0.0/16"
-RECORD = "/var/lib/airseal/site.json"
-
-
-class Operator:
-    """Types verbs of one file against one bed."""
-
-    def __init__(self, run: Path, bed: TestBed) -> None:
-        self.bed, self._run = bed, run
-
-    def types(self, verb: str, *words: str, expect: int = 0) -> str:
-        """Run a verb; return all that it said. The exit code must be ``expect``."""
-        login = ["--identity", str(self.bed.ssh_key), "--known-hosts", str(self.bed.known_hosts), "--yes"]
-        if verb in {"install", "join", "apply", "plan", "check"}:
-            login += ["--kubeconfig", str(OUTPUT / "kubeconfig-record")]
-        done = subprocess.run(
-            [str(self._run), verb, *words, *login],
-            capture_output=True,
-            text=True,
-            timeout=600,
-            check=False,
-            env=operators_environment(),
-            cwd=OUTPUT,
-        )
-        with (OUTPUT / "record.log").open("a") as log:
-            log.write(f"$ {verb} {' '.join(words)}\n{done.stdout}{done.stderr}\n-> {done.returncode}\n")
-        assert done.returncode == expect, f"{verb}: {done.returncode}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
-        return done.stdout + done.stderr
-
-    def asks(self, verb: str, *words: str, expect: int = 0) -> dict[str, object]:
-        """Run a verb with --json; return its last event."""
-        lines = self.types(verb, *words, "--json", expect=expect).splitlines()
-        events = [json.loads(line) for line in lines if line.startswith("{")]
-        found: dict[str, object] = next(event for event in reversed(events) if event["event"] == "done")
-        return found
 
 
 @pytest.fixture(scope="module")
 def operator(cache: Cache, shop_run: Path) -> Iterator[Operator]:
-    (OUTPUT / "record.log").unlink(missing_ok=True)
     with TestBed(masters=3, nodes=2, name="record", cache=cache) as bed:
         yield Operator(shop_run, bed)
-
-
-def epoch(host: BlankHost) -> int:
-    return int(json.loads(host.run(f"cat {RECORD}").stdout)["epoch"])
 
 
 def registries(host: BlankHost) -> set[str]:
@@ -74,12 +33,6 @@ def registries(host: BlankHost) -> set[str]:
 
 def routes(host: BlankHost) -> str:
     return host.run("ip route").stdout
-
-
-def started(host: BlankHost) -> str:
-    """Return when what we start was started last: a run that changes nothing starts nothing."""
-    units = "containerd.service kubelet.service airseal-registry.service airseal-host.service"
-    return host.run(f"systemctl show --property=ActiveEnterTimestampMonotonic {units} 2>/dev/null || true").stdout
 
 
 def test_a_command_line_with_fewer_words_changes_nothing(operator: Operator) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.cluster.conftest import OUTPUT
-from tests.cluster.test_site_record import Operator
+from tests.cluster.operators import Operator
 from tests.cluster.valued import write
 from tests.demo.shop import ADMIN, ROOT
 from tests.testbed.blank_host import BlankHost
