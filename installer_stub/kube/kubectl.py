@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 
 from installer_stub.distro.paths import ADMIN_CONF
 from installer_stub.distro.units import PATH
-from installer_stub.errors import ClusterError
+from installer_stub.errors import ClusterError, CommandFailed
 from installer_stub.host.command import Command, CommandResult, Secret
 from installer_stub.host.connection import Connection
+from installer_stub.host.retry import retry
 
 # Whatever its kubeconfig names: a master is asked what its own API server knows, not what another one does.
 OWN_SERVER: Final = "https://127.0.0.1:6443"
 _REQUEST_TIMEOUT: Final = "20s"
+# An API server that answers, and cannot just now: etcd elects a leader (a master joined, left, was switched off), or too many
+# ask. etcd's words: api/v3rpc/rpctypes/error.go; the API's: apimachinery's errors, retried by client-go for some requests only.
+_NOT_NOW: Final = re.compile(
+    r"etcdserver: (leader changed|no leader|request timed out|too many requests)"
+    r"|Error from server \((ServerTimeout|Timeout|TooManyRequests|ServiceUnavailable)\)"
+)
+_PATIENCE: Final = 30.0  # seconds; an election takes one or two, on slow disks ten
+_PAUSE: Final = 1.0
 
 Object = Mapping[str, Any]
 
@@ -33,10 +43,16 @@ class Kubectl:
         stdin: bytes | Secret | None = None,
         check: bool = True,
     ) -> CommandResult:
-        """Run ``kubectl arguments``. Raises CommandFailed, as Connection does."""
+        """Run ``kubectl arguments``. Raises CommandFailed, as Connection does.
+
+        With ``check``, what the API server could not do just now is asked for again, for half a minute: every change of ours may
+        be made twice. What runs in a container (``exec``) is not ours to repeat.
+        """
         script = f'PATH={PATH}; export PATH; exec kubectl --kubeconfig "$@"'
         command = Command.shell(script, self._kubeconfig, f"--server={OWN_SERVER}", *arguments, changes=changes, stdin=stdin)
-        return self._connection.run(command, check=check)
+        if not check or "exec" in arguments:
+            return self._connection.run(command, check=check)
+        return retry(lambda: self._connection.run(command), CommandFailed, seconds=_PATIENCE, pause=_PAUSE, when=lambda error: _NOT_NOW.search(error.problem) is not None)
 
     def script(self, text: str, *arguments: str, timeout: float | None = None) -> CommandResult:
         """Run a shell script that only looks, whose ``$1 …`` are ``arguments``, and then what kubectl needs to be told.

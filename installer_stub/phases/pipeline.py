@@ -60,9 +60,10 @@ INSTALL: Final[tuple[Phase, ...]] = (
     JoinNodes(),
     EndJoining(),
     LabelNodes(),
-    Balance(),
+    Balance(Role.MASTER),
     KeepValues(),
     RunCommands(),
+    Balance(Role.NODE),  # on their own lanes, as soon as they have joined: no command waits for it
     SpreadDns(),
     Settle(),
     Accept(),
@@ -97,7 +98,8 @@ RECORD_TOPOLOGY: Final[tuple[Phase, ...]] = (
     JoinNodes(),
     EndJoining(),
     LabelNodes(),
-    Balance(),
+    Balance(Role.MASTER),
     KeepValues(),
     RunCommands(),
+    Balance(Role.NODE),  # on their own lanes, as soon as they have joined: no command waits for it
 )

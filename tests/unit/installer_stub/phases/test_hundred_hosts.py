@@ -144,6 +144,24 @@ def test_a_slow_node_holds_up_no_other_before_the_application() -> None:
     assert_complete(world)
 
 
+def test_a_node_whose_balancer_takes_its_time_holds_up_no_command_but_what_looks_at_the_whole() -> None:
+    world, ran = World(5), threading.Event()
+    names = {phase.title: phase.title if isinstance(phase, HostPhase) else f"{number} {phase.title}" for number, phase in enumerate(INSTALL)}
+    balance, commands, spread = (names[title] for title in ("Give the nodes their own way to the API", "Run the application's commands", "Spread the cluster's DNS"))
+
+    def spoil(title: str, host: str) -> None:
+        if title == commands:
+            ran.set()
+        if title == balance:
+            assert ran.wait(60)
+        if title == spread:
+            assert all(balance in world.done[each] for each in NODES)
+
+    world.spoil = spoil
+    runner.run(simulated(world), context())
+    assert_complete(world)
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_killed_again_and_again_it_ends_as_if_it_never_was(seed: int) -> None:
     random_, world, kills = random.Random(seed), World(seed), 0  # noqa: S311
