@@ -40,11 +40,12 @@ _MOST_HOSTS: Final = 6  # that a line of the table names
 
 @dataclass(frozen=True, slots=True)
 class PlannedStep:
-    """A step, and whether there is anything to do. ``needed`` None: steps before it decide that."""
+    """A step, and whether there is anything to do. ``needed`` None: that cannot be told now, and ``unknown`` is why."""
 
     step: PhaseStep
     needed: bool | None
     hosts: tuple[str, ...]  # their names
+    unknown: str = ""
 
     @property
     def changes(self) -> bool:
@@ -58,6 +59,7 @@ class PlannedStep:
             "step": str(step.key),
             "phase": step.title,
             "needed": self.needed,
+            "unknown": self.unknown,
             "looks": step.looks,
             "hosts": list(self.hosts),
             "touches": sorted(step.touches),
@@ -88,35 +90,42 @@ def planned(context: Context, schedule: Schedule[Context]) -> tuple[PlannedStep,
     crew = _Looking(context)
     # By the executor too: hosts side by side, but one look at a time on each. sshd lets a connection have ten sessions (MaxSessions).
     Executor(schedule, crew).run()
-    return tuple(PlannedStep(step, crew.needed[step.key], tuple(names[host] for host in step.hosts)) for step in schedule.steps)
+    return tuple(PlannedStep(step, crew.needed[step.key], tuple(names[host] for host in step.hosts), crew.unknown.get(step.key, "")) for step in schedule.steps)
 
 
 def planned_text(steps: Sequence[PlannedStep], schedule: Schedule[Context]) -> str:
     """Return a table of all phases with the hosts on which something is to be done, and the sums."""
     rows = [("#", "phase", "does", "hosts", "bytes", "about")]
+    something = False  # to do in a phase before: it may decide what cannot be told yet
+    doubts: list[str] = []
     for number, group in groupby(steps, key=lambda each: each.step.key.phase):
         own = tuple(group)
         active = [each for each in own if each.needed is not False]
         hosts = list(dict.fromkeys(name for each in active for name in each.hosts))
         shown = ", ".join(hosts[:_MOST_HOSTS]) + (f" and {len(hosts) - _MOST_HOSTS} more" if len(hosts) > _MOST_HOSTS else "")
         moved, seconds = sum(each.step.bytes for each in active), _seconds(active)
-        rows.append((str(number), own[0].step.title, _does(active), shown, size(moved) if moved else "", f"{seconds:.0f} s" if seconds >= 1 else ""))
+        something = something or any(each.needed and each.changes for each in active)
+        doubts += [] if something else [f"{own[0].step.title}: {each.unknown}" for each in active if each.needed is None]
+        rows.append((str(number), own[0].step.title, _does(active, something=something), shown, size(moved) if moved else "", f"{seconds:.0f} s" if seconds >= 1 else ""))
     if not any(each.changes for each in steps):
         return f"{table(rows)}\n\nNothing would be changed."
+    untold = "\n".join(("\nCannot be told now, and nothing that comes before decides it:", *(f"  {each}" for each in doubts))) if doubts else ""
     things = Counter(thing.kind for each in steps if each.changes for found in each.step.things.values() for thing in found)
     kinds = ", ".join(f"{count} {_KINDS[kind]}" for kind, count in sorted(things.items()))
     named = f"\nOn the hosts it touches at most {kinds}; a reset puts them back. With --json each is named." if kinds else ""
     total = schedule.seconds(_BANDWIDTH, skip=frozenset(each.step.key for each in steps if each.needed is False))
     moved = sum(each.step.bytes for each in steps if each.needed is not False)
-    return f"{table(rows)}\n\nIn all {size(moved)} to send, about {duration(total)}: hosts do not wait for each other. Nothing was changed.{named}"
+    return f"{table(rows)}\n\nIn all {size(moved)} to send, about {duration(total)}: hosts do not wait for each other. Nothing was changed.{named}{untold}"
 
 
-def _does(active: Sequence[PlannedStep]) -> str:
+def _does(active: Sequence[PlannedStep], *, something: bool) -> str:
     if not active:
         return "nothing to do"
     if all(each.step.looks for each in active):
         return "looks"
-    return "yes" if any(each.needed for each in active) else "if earlier phases change anything"
+    if any(each.needed for each in active):
+        return "yes"
+    return "if earlier phases change anything" if something else "cannot be told"
 
 
 def _seconds(active: Sequence[PlannedStep]) -> float:
@@ -128,11 +137,12 @@ def _seconds(active: Sequence[PlannedStep]) -> float:
 
 
 class _Looking:
-    """A crew that only looks. What cannot be told now is no failure: an earlier step decides it."""
+    """A crew that only looks. What cannot be told now is no failure: an earlier step decides it, or the plan says why."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
         self.needed: dict[Key, bool | None] = {}
+        self.unknown: dict[Key, str] = {}
 
     def work(self, step: PhaseStep) -> None:
         """Look whether there is anything to do."""
@@ -140,7 +150,7 @@ class _Looking:
             self.needed[step.key] = step.looks or not step.work.is_done(view_of(self._context, step, looking=True))
         except InstallerError as error:
             _log.info("%s %s cannot tell yet: %s", step.title, step.key, error.problem)
-            self.needed[step.key] = None
+            self.needed[step.key], self.unknown[step.key] = None, error.problem
 
     def is_out(self, host: str) -> bool:
         """Every host of the plan is looked at."""

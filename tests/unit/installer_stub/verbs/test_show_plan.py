@@ -52,8 +52,18 @@ def test_a_phase_is_needed_or_not_or_waits_for_others() -> None:
     assert (done.needed, unknown.needed, needed.needed) == (False, None, True)
     assert (looks.changes, needed.changes, done.changes) == (False, True, False)
     assert "nothing to do" in text
-    assert "if earlier phases change anything" in text
     assert "Nothing was changed." in text
+
+
+def test_what_cannot_be_told_is_decided_by_what_is_done_before_it_or_is_said_with_its_reason() -> None:
+    _, text = plan_of(context(), Needed(), Unknown())
+    assert "if earlier phases change anything" in text
+    assert "there is no stub yet" not in text
+    (_, unknown), text = plan_of(context(), Done(), Unknown())
+    assert "cannot be told" in text
+    assert f"Something that needs what is not there yet: {M1}: there is no stub yet" in text
+    assert unknown.to_json()["unknown"] == f"{M1}: there is no stub yet"
+    assert "Nothing would be changed." not in text
 
 
 def test_a_finished_site_has_nothing_to_change() -> None:
