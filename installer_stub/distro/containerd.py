@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+import shlex
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from installer_stub.host.command import Secret
@@ -48,6 +49,22 @@ def config_toml(host: HostPlan, *, pause: str, root: str = IMAGES) -> str:
             "  restrict_oom_score_adj = true",
         ]
     return sealed("\n".join(lines) + "\n")
+
+
+def pull_script(images: Mapping[str, str]) -> str:
+    """Return shell text that pulls images side by side, by the same ``hosts.toml`` as kubelet's own pulls. One that does not come is said.
+
+    ``images``: by its digest (``name@sha256:…``) what to call each besides, or nothing. By both names, as CRI has them after a
+    pull of its own: without the first a pod's status would have the digest of a configuration for its image. Metadata would
+    be of all platforms, which a site does not have.
+    """
+    ctr = f"ctr --address {SOCKET} --namespace k8s.io images"
+    lines = []
+    for digest, name in images.items():
+        works = f"{ctr} pull --hosts-dir {REGISTRIES} --skip-metadata {shlex.quote(digest)}"
+        works += f" && {ctr} tag --force {shlex.quote(digest)} {shlex.quote(name)}" if name else ""
+        lines.append(f"{{ {{ {works}; }} >/dev/null 2>&1 || echo {shlex.quote(f'{name or digest} did not come: kubelet will ask for it')}; }} &")
+    return "\n".join([*lines, "wait", ""]) if lines else ""
 
 
 def sealed(text: str) -> str:

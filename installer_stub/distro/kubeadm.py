@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
 from installer_stub.distro import containerd, kubeadm_config, paths, units
@@ -10,6 +11,7 @@ from installer_stub.distro.base import Distro, HostFile, JoinGrant
 from installer_stub.distro.datastore import ETCD, Datastore
 from installer_stub.distro.site_files import site_files
 from installer_stub.host.command import Command, Secret
+from installer_stub.host.model import Role
 from installer_stub.membership.evidence import Traces
 from installer_stub.plan.model import HostPlan, Plan
 from installer_stub.plan.settings import AS_USUAL, SiteSettings
@@ -107,9 +109,10 @@ class Kubeadm:
         """Return the JoinConfiguration."""
         return kubeadm_config.join_configuration(plan, host, grant)
 
-    def pull_script(self, plan: Plan) -> str:
-        """Have kubeadm pull what its preflight would pull later, while other masters wait for their turn."""
-        return f"{_PATH}kubeadm config images pull --kubernetes-version {plan.bundle.kubernetes} --cri-socket unix://{containerd.SOCKET}\n"
+    def pull_script(self, plan: Plan, host: HostPlan, others: Mapping[str, str]) -> str:
+        """Have kubeadm pull on a master what its preflight would pull later, while others wait for their turn; a node wants none of that."""
+        own = f"kubeadm config images pull --kubernetes-version {plan.bundle.kubernetes} --cri-socket unix://{containerd.SOCKET}\n"
+        return f"{_PATH}{own if host.role is Role.MASTER else ''}{containerd.pull_script(others)}"
 
     def start_script(self, config: str) -> str:
         """Return the script around ``kubeadm init``."""

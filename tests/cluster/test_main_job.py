@@ -82,6 +82,15 @@ def test_what_the_registries_serve_is_the_closure_of_what_ran(site: Site) -> Non
     assert never_pulled == {"docker.io/library/busybox:1.36-glibc"}  # the CronJob's, named in images.txt
 
 
+def test_images_that_came_before_the_join_are_known_by_name_and_digest_as_kubelets_own(site: Site) -> None:
+    assert "Pull images to the hosts that join" in site.output
+    assert "did not come" not in site.output
+    path = '{range .items[*]}{range .status.containerStatuses[*]}{.imageID}{"\\n"}{end}{end}'
+    identities = site.kubectl("get", "pods", "-A", "-o", f"jsonpath={path}").splitlines()
+    assert len(identities) > 10
+    assert [each for each in identities if "@sha256:" not in each] == []
+
+
 def test_nothing_left_the_hosts_network(site: Site) -> None:
     report = site.sniffer.report()
     assert report.is_clean, report

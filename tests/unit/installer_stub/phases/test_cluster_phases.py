@@ -18,7 +18,6 @@ from installer_stub.phases import hosts_entry
 from installer_stub.phases.cluster_access import member_id, wait_for_api
 from installer_stub.phases.join_masters import JoinMasters
 from installer_stub.phases.join_nodes import EndJoining, JoinNodes
-from installer_stub.phases.pull_images import PullImages
 from installer_stub.phases.start_agents import working
 from installer_stub.phases.start_first_master import StartFirstMaster
 from tests.fakes.certificate import self_signed
@@ -225,20 +224,6 @@ class TestJoinNodes:
         JoinNodes().run(make_context(PLAN, hosts))
         assert len(hosts[M1].ran("kubeadm token create --config")) == 1
         assert not hosts[M1].ran("upload-certs")
-
-
-class TestPullImages:
-    def test_masters_that_are_to_join_have_their_images_before(self) -> None:
-        hosts = cluster()
-        context = make_context(PLAN, hosts)
-        assert PullImages().is_needed(context)
-        PullImages().run(context)
-        assert "kubeadm config images pull --kubernetes-version v1.36.3 " in script(hosts[M2], "pull-images")
-        assert not any(host.ran("systemd-run") for address, host in hosts.items() if address != M2)
-
-    def test_members_pull_nothing(self) -> None:
-        hosts = cluster(M1, M2)
-        assert not PullImages().is_needed(make_context(PLAN, hosts))
 
 
 class TestJoinMasters:
