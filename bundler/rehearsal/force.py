@@ -115,7 +115,7 @@ class Forcing:
     def _create(self, made: list[dict[str, Any]]) -> None:
         text = json.dumps({"apiVersion": "v1", "kind": "List", "items": made})
         try:
-            self.kubectl.run("create", "-f", "-", changes="run what waits", stdin=text.encode())
+            self.kubectl.run("create", "-f", "-", changes="run what waits", stdin=text.encode(), again=False)
         except InstallerError as error:
             raise RehearsalFailed(f"CronJobs cannot be run: {error.problem}", "see what the API server refuses in them") from None
 

@@ -6,7 +6,7 @@ which host, and what is true afterwards.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -85,8 +85,8 @@ class Distro(Protocol):
     def join_config(self, plan: Plan, host: HostPlan, grant: JoinGrant) -> str:
         """Return what joins ``host``. It holds secrets."""
 
-    def pull_script(self, plan: Plan, host: HostPlan, others: Mapping[str, str]) -> str:
-        """Return the script that brings images to ``host`` before it joins: those of its role, and ``others`` (digest → name) as far as they come."""
+    def pull_script(self, plan: Plan, host: HostPlan, others: Mapping[str, Sequence[str]]) -> str:
+        """Return the script that brings images to ``host`` before it joins: those of its role, and ``others`` (digest → names) as far as they come."""
 
     def start_script(self, config: str) -> str:
         """Return a script that makes the host it runs on a cluster of one."""

@@ -23,6 +23,7 @@ IMAGES: Final = "/var/lib/containerd"  # where layers are unpacked
 SOCKET: Final = "/run/containerd/containerd.sock"
 # containerd waits 30 s otherwise: docs/hosts.md. Releases that do not know the field ignore it.
 _DIAL_TIMEOUT: Final = "2s"
+_PULL_TIMEOUT: Final = 120  # seconds for an image that a join waits for; later kubelet has its own patience
 
 
 def config_toml(host: HostPlan, *, pause: str, root: str = IMAGES) -> str:
@@ -51,19 +52,19 @@ def config_toml(host: HostPlan, *, pause: str, root: str = IMAGES) -> str:
     return sealed("\n".join(lines) + "\n")
 
 
-def pull_script(images: Mapping[str, str]) -> str:
+def pull_script(images: Mapping[str, Sequence[str]]) -> str:
     """Return shell text that pulls images side by side, by the same ``hosts.toml`` as kubelet's own pulls. One that does not come is said.
 
-    ``images``: by its digest (``name@sha256:…``) what to call each besides, or nothing. By both names, as CRI has them after a
-    pull of its own: without the first a pod's status would have the digest of a configuration for its image. Metadata would
-    be of all platforms, which a site does not have.
+    ``images``: by its digest (``name@sha256:…``) what to call each besides. By all these names, as CRI has them after a pull of its
+    own: without the first a pod's status would have the digest of a configuration for its image. Metadata would be of all
+    platforms, which a site does not have. ctr itself waits for ever for a registry that fell silent.
     """
     ctr = f"ctr --address {SOCKET} --namespace k8s.io images"
     lines = []
-    for digest, name in images.items():
-        works = f"{ctr} pull --hosts-dir {REGISTRIES} --skip-metadata {shlex.quote(digest)}"
-        works += f" && {ctr} tag --force {shlex.quote(digest)} {shlex.quote(name)}" if name else ""
-        lines.append(f"{{ {{ {works}; }} >/dev/null 2>&1 || echo {shlex.quote(f'{name or digest} did not come: kubelet will ask for it')}; }} &")
+    for digest, names in images.items():
+        works = f"timeout -k 5 {_PULL_TIMEOUT} {ctr} pull --hosts-dir {REGISTRIES} --skip-metadata {shlex.quote(digest)}"
+        works += f" && {ctr} tag --force {shlex.join((digest, *names))}" if names else ""
+        lines.append(f"{{ {{ {works}; }} >/dev/null 2>&1 || echo {shlex.quote(f'{[digest, *names][-1]} did not come: kubelet will ask for it')}; }} &")
     return "\n".join([*lines, "wait", ""]) if lines else ""
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from installer_stub.distro import containerd, kubeadm_config, paths, units
@@ -109,7 +109,7 @@ class Kubeadm:
         """Return the JoinConfiguration."""
         return kubeadm_config.join_configuration(plan, host, grant)
 
-    def pull_script(self, plan: Plan, host: HostPlan, others: Mapping[str, str]) -> str:
+    def pull_script(self, plan: Plan, host: HostPlan, others: Mapping[str, Sequence[str]]) -> str:
         """Have kubeadm pull on a master what its preflight would pull later, while others wait for their turn; a node wants none of that."""
         own = f"kubeadm config images pull --kubernetes-version {plan.bundle.kubernetes} --cri-socket unix://{containerd.SOCKET}\n"
         return f"{_PATH}{own if host.role is Role.MASTER else ''}{containerd.pull_script(others)}"

@@ -56,7 +56,7 @@ def take_away(kubectl: Kubectl, pending: Sequence[Pending]) -> None:
         # --raw takes the precondition: between looking and deleting, helm may have been started by hand and made another.
         path = f"/api/v1/namespaces/{each.namespace}/{each.kind.lower()}s/{each.object}"
         body = f'{{"apiVersion":"v1","kind":"DeleteOptions","preconditions":{{"uid":"{each.uid}"}}}}'
-        kubectl.run("delete", f"--raw={path}", "-f", "-", changes=f"take away {each}", stdin=body.encode())
+        kubectl.run("delete", f"--raw={path}", "-f", "-", changes=f"take away {each}", stdin=body.encode(), again=False)
 
 
 def _parse(line: str) -> Pending:

@@ -23,18 +23,22 @@ _NOT_NOW: Final = re.compile(
     r"etcdserver: (leader changed|no leader|request timed out|too many requests)"
     r"|Error from server \((ServerTimeout|Timeout|TooManyRequests|ServiceUnavailable)\)"
 )
-_PATIENCE: Final = 30.0  # seconds; an election takes one or two, on slow disks ten
+PATIENCE: Final = 30.0  # seconds; an election takes one or two, on slow disks ten
 _PAUSE: Final = 1.0
 
 Object = Mapping[str, Any]
 
 
 class Kubectl:
-    """kubectl with the administrator's kubeconfig, run over ``connection``, which leads to a master."""
+    """kubectl with the administrator's kubeconfig, run over ``connection``, which leads to a master.
 
-    def __init__(self, connection: Connection, kubeconfig: str = ADMIN_CONF) -> None:
+    ``patience``: for how many seconds an API server that cannot just now is asked again; 0 where other masters can be asked.
+    """
+
+    def __init__(self, connection: Connection, kubeconfig: str = ADMIN_CONF, *, patience: float = PATIENCE) -> None:
         self._connection = connection
         self._kubeconfig = kubeconfig
+        self._patience = patience
 
     def run(
         self,
@@ -42,17 +46,18 @@ class Kubectl:
         changes: str = "",
         stdin: bytes | Secret | None = None,
         check: bool = True,
+        again: bool = True,
     ) -> CommandResult:
         """Run ``kubectl arguments``. Raises CommandFailed, as Connection does.
 
-        With ``check``, what the API server could not do just now is asked for again, for half a minute: every change of ours may
-        be made twice. What runs in a container (``exec``) is not ours to repeat.
+        With ``check``, what the API server could not do just now is asked for again, for half a minute; it may have done it all the
+        same. ``again`` False is for what may not be done twice, and what runs in a container (``exec``) is never repeated.
         """
         script = f'PATH={PATH}; export PATH; exec kubectl --kubeconfig "$@"'
         command = Command.shell(script, self._kubeconfig, f"--server={OWN_SERVER}", *arguments, changes=changes, stdin=stdin)
-        if not check or "exec" in arguments:
+        if not (check and again and self._patience) or "exec" in arguments:
             return self._connection.run(command, check=check)
-        return retry(lambda: self._connection.run(command), CommandFailed, seconds=_PATIENCE, pause=_PAUSE, when=lambda error: _NOT_NOW.search(error.problem) is not None)
+        return retry(lambda: self._connection.run(command), CommandFailed, seconds=self._patience, pause=_PAUSE, when=lambda error: _NOT_NOW.search(error.problem) is not None)
 
     def script(self, text: str, *arguments: str, timeout: float | None = None) -> CommandResult:
         """Run a shell script that only looks, whose ``$1 …`` are ``arguments``, and then what kubectl needs to be told.

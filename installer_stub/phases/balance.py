@@ -28,27 +28,11 @@ _START: Final = "systemctl daemon-reload; systemctl start kubelet.service"
 
 
 class Balance(HostPhase):
-    """Masters turn to their own API server, nodes to their own balancer or to the site's endpoint.
+    """Masters turn to their own API server, nodes to their own balancer or to the site's endpoint."""
 
-    What is planned behind it does not wait for hosts of the role that it was not given: nodes fetch their balancer beside
-    the application's first commands, which they are members for already.
-    """
-
+    title: ClassVar[str] = "Give every host its own way to the API"
     after = (JoinMasters,)  # etcd's members are not disturbed while others join
     seconds: ClassVar[float] = 10.0
-
-    def __init__(self, *roles: Role) -> None:
-        self._roles = roles or tuple(Role)
-
-    @property
-    def title(self) -> str:  # type: ignore[override]
-        """Name the role."""
-        whom = f"the {self._roles[0].value}s their" if len(self._roles) == 1 else "every host its"
-        return f"Give {whom} own way to the API"
-
-    def hosts(self, plan: Plan) -> tuple[HostPlan, ...]:
-        """Those of the roles."""
-        return tuple(host for host in plan.hosts if host.role in self._roles)
 
     def things(self, plan: Plan, host: HostPlan) -> tuple[Thing, ...]:
         """A node's balancer."""

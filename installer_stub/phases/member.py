@@ -98,7 +98,7 @@ def cluster_word(context: Context) -> tuple[ClusterFacts | None, str]:
     unheard: list[str] = []
     for master in context.reachable(context.plan.masters):
         try:
-            return gather(Kubectl(context.connection(master), KUBEADM.kubeconfig)), ""
+            return gather(Kubectl(context.connection(master), KUBEADM.kubeconfig, patience=0)), ""
         except InstallerError as error:
             unheard.append(f"{master.address}: {' '.join(error.problem.split())[-160:]}")
     return None, "; ".join(unheard)

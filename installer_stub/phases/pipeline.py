@@ -51,8 +51,8 @@ INSTALL: Final[tuple[Phase, ...]] = (
     TrustRegistry(),
     InstallFiles(Role.NODE),  # from the masters' registry
     ConfigureRuntime(),
-    PullImages(),
     StartFirstMaster(),
+    PullImages(),  # behind it, so that hundred of them do not keep it from beginning
     NameApi(),
     PointProxy(),
     KeepRecord(BundleState.INSTALLING),
@@ -60,10 +60,9 @@ INSTALL: Final[tuple[Phase, ...]] = (
     JoinNodes(),
     EndJoining(),
     LabelNodes(),
-    Balance(Role.MASTER),
+    Balance(),
     KeepValues(),
     RunCommands(),
-    Balance(Role.NODE),  # on their own lanes, as soon as they have joined: no command waits for it
     SpreadDns(),
     Settle(),
     Accept(),
@@ -98,8 +97,7 @@ RECORD_TOPOLOGY: Final[tuple[Phase, ...]] = (
     JoinNodes(),
     EndJoining(),
     LabelNodes(),
-    Balance(Role.MASTER),
+    Balance(),
     KeepValues(),
     RunCommands(),
-    Balance(Role.NODE),  # on their own lanes, as soon as they have joined: no command waits for it
 )

@@ -15,9 +15,10 @@ from installer_stub.phases.base import Context, Phase
 from installer_stub.phases.cluster_access import kubectl, wait_for_api
 from installer_stub.phases.name_api import NameApi
 from installer_stub.phases.start_first_master import StartFirstMaster
-from installer_stub.plan.model import Endpoint, HostPlan, Plan
+from installer_stub.plan.model import JOIN_API, Endpoint, HostPlan, Plan
 
 _IN = ("-n", "kube-system")
+POINTS_AT: Final = "airseal.internal/points-at"  # an annotation of kube-proxy's pods: where the file that they were started with leads
 _ENDPOINT_TIMEOUT: Final = 60.0  # seconds; a load balancer's health checks need some until they send anybody here
 
 
@@ -33,19 +34,30 @@ class PointProxy(Phase):
         return plan.masters[:1]
 
     def is_needed(self, context: Context) -> bool:
-        """Compare its ConfigMap. A cluster without kube-proxy has nothing to point."""
-        config = _config(kubectl(context))
-        return config is not None and _changed(context, config) is not None
+        """Compare its ConfigMap, and what its pods were started with. A cluster without kube-proxy has nothing to point."""
+        cluster = kubectl(context)
+        config = _config(cluster)
+        return config is not None and (_changed(context, config) is not None or _is_behind(context, cluster, config))
 
     def run(self, context: Context) -> None:
-        """Replace the ConfigMap and start kube-proxy anew where it runs already: rules stay in the kernel meanwhile."""
+        """Replace the ConfigMap, then start kube-proxy anew: rules stay in the kernel meanwhile.
+
+        Its pods have a note of what they were started with, so who was killed in between, or heard no answer, is not believed.
+        """
         wait_for_api(context)
         cluster = kubectl(context)
         if context.plan.access.endpoint is not None:
             require_endpoint(cluster, context.plan.access.endpoint)
-        if not rewrite(lambda: _rewrite(context, cluster)):
+        rewrite(lambda: _rewrite(context, cluster))
+        noted = _noted(cluster)
+        if noted is None:
             return
-        cluster.run(*_IN, "rollout", "restart", f"daemonset/{api_servers.PROXY_CONFIG}", changes="start kube-proxy anew")
+        if noted != context.plan.node_api:
+            note = {"spec": {"template": {"metadata": {"annotations": {POINTS_AT: context.plan.node_api}}}}}
+            arguments: tuple[str, ...] = ("patch", "daemonset", api_servers.PROXY_CONFIG, "--type=merge", f"--patch={json.dumps(note)}")
+        else:  # somebody had turned the file, and it is turned back
+            arguments = ("rollout", "restart", f"daemonset/{api_servers.PROXY_CONFIG}")
+        cluster.run(*_IN, *arguments, changes="start kube-proxy anew")
 
 
 def require_endpoint(
@@ -71,23 +83,39 @@ def require_endpoint(
         sleep(2.0)
 
 
-def _rewrite(context: Context, cluster: Kubectl) -> bool:
-    """Return whether anything was to be changed."""
+def _rewrite(context: Context, cluster: Kubectl) -> None:
     config = _config(cluster)
     changed = _changed(context, config) if config is not None else None
     if changed is not None:
         what = f"point kube-proxy at {context.plan.node_api}"
         cluster.run("replace", "-f", "-", changes=what, stdin=json.dumps(changed).encode())
-    return changed is not None
 
 
 def _config(cluster: Kubectl) -> Any:
-    arguments = (*_IN, "get", "configmap", api_servers.PROXY_CONFIG, "--ignore-not-found", "--output=json", "--request-timeout=20s")
+    return _get(cluster, "configmap")
+
+
+def _get(cluster: Kubectl, kind: str) -> Any:
+    arguments = (*_IN, "get", kind, api_servers.PROXY_CONFIG, "--ignore-not-found", "--output=json", "--request-timeout=20s")
     text = cluster.run(*arguments).stdout
     try:
         return json.loads(text) if text.strip() else None
     except ValueError as error:
-        raise ClusterError(f"the ConfigMap kube-system/{api_servers.PROXY_CONFIG} cannot be read: {text[:200]!r}") from error
+        raise ClusterError(f"the {kind} kube-system/{api_servers.PROXY_CONFIG} cannot be read: {text[:200]!r}") from error
+
+
+def _is_behind(context: Context, cluster: Kubectl, config: Any) -> bool:
+    """Tell whether pods may run that were started with another file. As kubeadm made it, it needs no note."""
+    if (config.get("data") or {}).get(api_servers.PROXY_KEY) is None:
+        return False
+    noted, wanted = _noted(cluster), context.plan.node_api
+    return noted is not None and noted != wanted and bool(noted or wanted != JOIN_API)
+
+
+def _noted(cluster: Kubectl) -> str | None:
+    """Return where the pods' file led when they were started; empty, where nobody noted it; None without such pods."""
+    daemons = _get(cluster, "daemonset")
+    return None if daemons is None else str((daemons["spec"]["template"]["metadata"].get("annotations") or {}).get(POINTS_AT) or "")
 
 
 def _changed(context: Context, config: Any) -> Any:

@@ -5,7 +5,7 @@ Joins change etcd's membership, so they go one by one; what can be done before, 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import ClassVar, Final
 
 from installer_stub.bundle.model import ImageLock, LockedImage
@@ -13,8 +13,9 @@ from installer_stub.bundle.reasons import Recorded
 from installer_stub.distro.kubeadm import KUBEADM
 from installer_stub.host.connection import Connection
 from installer_stub.host.model import Role
+from installer_stub.membership.verdict import Membership
 from installer_stub.phases.base import Context, HostPhase
-from installer_stub.phases.member import is_member
+from installer_stub.phases.member import look, verdict
 from installer_stub.phases.task import Task, run_task
 from installer_stub.plan.model import LOCAL_API, HostPlan, Plan
 from registry_snapshot.oci.reference import Reference
@@ -34,9 +35,9 @@ class PullImages(HostPhase):
         return tuple(host for host in plan.hosts if host != plan.masters[0])
 
     def is_done(self, context: Context, host: HostPlan, connection: Connection) -> bool:
-        """Look whether it is a member by its own evidence. Raises HostInDoubt for what could not be told."""
+        """Look whether nothing lives there by the host's own evidence: who is a member, or in doubt, is left as it is. Raises HostInDoubt for what could not be told."""
         del context, host
-        return is_member(connection)
+        return verdict(look(connection)) not in {Membership.ABSENT, Membership.BEGUN}
 
     def do(self, context: Context, host: HostPlan, connection: Connection) -> None:
         """Pull. What is there already is not pulled again."""
@@ -45,19 +46,20 @@ class PullImages(HostPhase):
         run_task(connection, Task(_TASK, f"set -eu\n{script}"), said=context.reporter.step)
 
 
-def of_every_host(lock: ImageLock | None, balancer: str = "", *, most: int = _MOST) -> Mapping[str, str]:
+def of_every_host(lock: ImageLock | None, balancer: str = "", *, most: int = _MOST) -> Mapping[str, Sequence[str]]:
     """Return the images that every host runs, by digest with their names: its balancer's, and those of DaemonSets, the smallest first, ``most`` bytes in all.
 
     In whose pods they ran while they were recorded says it; an older lock, without sizes, names none.
     """
     wanted = sorted((image for image in lock.images if image.size and _is_everywhere(image, balancer)), key=lambda image: image.size) if lock is not None else []
-    found: dict[str, str] = {}
+    found: dict[str, list[str]] = {}
     for image in wanted:
-        most -= image.size
+        digest = f"{image.reference.repository}@{image.descriptor.digest}"
+        most -= 0 if digest in found else image.size
         if most < 0:
             break
-        repository, tag = image.reference.repository, image.reference.tag
-        found[f"{repository}@{image.descriptor.digest}"] = f"{repository}:{tag}" if tag else ""
+        # With a digest in it CRI knows it by that alone: its tag may be another image's.
+        found.setdefault(digest, []).extend([] if image.reference.digest is not None else [str(image.reference)])
     return found
 
 

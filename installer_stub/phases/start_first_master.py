@@ -92,22 +92,19 @@ def require_no_other_member(context: Context, host: HostPlan) -> None:
 
 
 def stop_forwarding(kubectl: Kubectl) -> None:
-    """Take ``forward`` out of CoreDNS's Corefile, and its pods with the old one away."""
-    if not rewrite(lambda: _rewrite_corefile(kubectl)):
-        return
+    """Take ``forward`` out of CoreDNS's Corefile, and its pods away, which may have the old one: also after a kill in between."""
+    rewrite(lambda: _rewrite_corefile(kubectl))
     arguments = ("-n", "kube-system", "delete", "pods", "-l", "k8s-app=kube-dns", "--wait=false", "--ignore-not-found")
     kubectl.run(*arguments, changes="start CoreDNS again")
 
 
-def _rewrite_corefile(kubectl: Kubectl) -> bool:
-    """Return whether anything was to be changed."""
+def _rewrite_corefile(kubectl: Kubectl) -> None:
     config = json.loads(json.dumps(kubectl.get("configmap", "coredns", "-n", "kube-system")))
     corefile = config.get("data", {}).get("Corefile")
     if corefile is None:
         raise ClusterError("the ConfigMap kube-system/coredns has no Corefile")
     changed = without_forward(corefile)
     if changed == corefile:
-        return False
+        return
     config["data"]["Corefile"] = changed
     kubectl.run("replace", "-f", "-", changes="take forward out of the Corefile", stdin=json.dumps(config).encode())
-    return True

@@ -14,6 +14,7 @@ API_NAME: Final = "api.airseal.internal"
 API_PORT: Final = 6443
 # What components find the API under: on masters their own API server, on nodes the load balancer there.
 LOCAL_API: Final = f"https://127.0.0.1:{API_PORT}"
+JOIN_API: Final = f"https://{API_NAME}:{API_PORT}"  # kubeadm puts it into every file that it makes
 STATE: Final = "/var/lib/airseal"
 _DAY: Final = 24 * 3600
 # Renewed at half of its life (docs/adr/0015): a cluster that is switched off always has a year and a half left.
@@ -138,7 +139,7 @@ class Plan:
         """Where kubelet and kube-proxy of a node find the API: the site's endpoint, the balancer there, or the name's one master."""
         if self.access.endpoint is not None:
             return self.access.endpoint.url
-        return LOCAL_API if self.bundle.balancer else f"https://{API_NAME}:{API_PORT}"
+        return LOCAL_API if self.bundle.balancer else JOIN_API
 
     @property
     def masters(self) -> tuple[HostPlan, ...]:

@@ -10,7 +10,7 @@ from itertools import groupby
 from typing import Final
 
 from installer_stub.changes.things import Kind
-from installer_stub.errors import InstallerError
+from installer_stub.errors import HostInDoubt, HostLeaving, InstallerError
 from installer_stub.phases.base import Context
 from installer_stub.phases.pipeline import INSTALL
 from installer_stub.phases.runner import view_of
@@ -46,6 +46,7 @@ class PlannedStep:
     needed: bool | None
     hosts: tuple[str, ...]  # their names
     unknown: str = ""
+    stays_unknown: bool = False  # no step of ours decides it: the host is in doubt
 
     @property
     def changes(self) -> bool:
@@ -90,7 +91,7 @@ def planned(context: Context, schedule: Schedule[Context]) -> tuple[PlannedStep,
     crew = _Looking(context)
     # By the executor too: hosts side by side, but one look at a time on each. sshd lets a connection have ten sessions (MaxSessions).
     Executor(schedule, crew).run()
-    return tuple(PlannedStep(step, crew.needed[step.key], tuple(names[host] for host in step.hosts), crew.unknown.get(step.key, "")) for step in schedule.steps)
+    return tuple(PlannedStep(step, crew.needed[step.key], tuple(names[host] for host in step.hosts), crew.unknown.get(step.key, ""), step.key in crew.in_doubt) for step in schedule.steps)
 
 
 def planned_text(steps: Sequence[PlannedStep], schedule: Schedule[Context]) -> str:
@@ -104,9 +105,9 @@ def planned_text(steps: Sequence[PlannedStep], schedule: Schedule[Context]) -> s
         hosts = list(dict.fromkeys(name for each in active for name in each.hosts))
         shown = ", ".join(hosts[:_MOST_HOSTS]) + (f" and {len(hosts) - _MOST_HOSTS} more" if len(hosts) > _MOST_HOSTS else "")
         moved, seconds = sum(each.step.bytes for each in active), _seconds(active)
-        something = something or any(each.needed and each.changes for each in active)
-        doubts += [] if something else [f"{own[0].step.title}: {each.unknown}" for each in active if each.needed is None]
+        doubts += [f"{own[0].step.title}: {each.unknown}" for each in active if each.needed is None and (each.stays_unknown or not something)]
         rows.append((str(number), own[0].step.title, _does(active, something=something), shown, size(moved) if moved else "", f"{seconds:.0f} s" if seconds >= 1 else ""))
+        something = something or any(each.needed and each.changes for each in active)
     if not any(each.changes for each in steps):
         return f"{table(rows)}\n\nNothing would be changed."
     untold = "\n".join(("\nCannot be told now, and nothing that comes before decides it:", *(f"  {each}" for each in doubts))) if doubts else ""
@@ -143,6 +144,7 @@ class _Looking:
         self._context = context
         self.needed: dict[Key, bool | None] = {}
         self.unknown: dict[Key, str] = {}
+        self.in_doubt: set[Key] = set()
 
     def work(self, step: PhaseStep) -> None:
         """Look whether there is anything to do."""
@@ -151,6 +153,8 @@ class _Looking:
         except InstallerError as error:
             _log.info("%s %s cannot tell yet: %s", step.title, step.key, error.problem)
             self.needed[step.key], self.unknown[step.key] = None, error.problem
+            if isinstance(error, HostInDoubt | HostLeaving):
+                self.in_doubt.add(step.key)
 
     def is_out(self, host: str) -> bool:
         """Every host of the plan is looked at."""

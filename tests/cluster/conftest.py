@@ -77,7 +77,9 @@ def registry_login(host: BlankHost) -> Credential:
 
 
 def install(run: Path, bed: TestBed, kubeconfig: Path, *more: str) -> subprocess.CompletedProcess[str]:
-    """Run the installer as its operator does, and keep what it says."""
+    """Run the installer as its operator does, in a directory of the bed's own, and keep what it says."""
+    directory = OUTPUT / bed.name
+    directory.mkdir(exist_ok=True)
     return subprocess.run(
         install_command(run, bed, kubeconfig, *more),
         capture_output=True,
@@ -85,7 +87,7 @@ def install(run: Path, bed: TestBed, kubeconfig: Path, *more: str) -> subprocess
         timeout=INSTALL_TIMEOUT,
         check=False,
         env=operators_environment(),
-        cwd=OUTPUT,
+        cwd=directory,
     )
 
 

@@ -51,11 +51,10 @@ def test_any_other_answer_is_the_answer(said: str) -> None:
     assert len(host.commands) == 1
 
 
-def test_one_that_cannot_for_long_is_told_in_its_own_words(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_PATIENCE", 0.05)
+def test_one_that_cannot_for_long_is_told_in_its_own_words() -> None:
     host = master().on("", failed(1, NOT_NOW[0]))
     with pytest.raises(CommandFailed, match="leader changed"):
-        Kubectl(host).run("get", "nodes")
+        Kubectl(host, patience=0.05).run("get", "nodes")
     assert len(host.commands) > 2
 
 
@@ -63,5 +62,9 @@ def test_what_runs_in_a_container_is_not_repeated_nor_what_is_only_tried() -> No
     host = master().on("", failed(1, NOT_NOW[0]))
     with pytest.raises(CommandFailed):
         Kubectl(host).run("-n", "kube-system", "exec", "etcd-m1", "--", "etcdctl", "member", "remove", "7", changes="remove m1")
+    with pytest.raises(CommandFailed):
+        Kubectl(host).run("create", "-f", "-", changes="run what waits", again=False)
+    with pytest.raises(CommandFailed):
+        Kubectl(host, patience=0).run("get", "nodes")  # another master is asked
     assert not Kubectl(host).run("get", "--raw=/readyz", check=False).ok
-    assert len(host.commands) == 2
+    assert len(host.commands) == 4

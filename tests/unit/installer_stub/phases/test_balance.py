@@ -16,7 +16,7 @@ from installer_stub.host.command import Command, CommandResult
 from installer_stub.phases.balance import Balance, wait_for_server
 from installer_stub.phases.base import Context
 from installer_stub.phases.cluster_access import kubectl
-from installer_stub.phases.point_proxy import PointProxy, require_endpoint
+from installer_stub.phases.point_proxy import POINTS_AT, PointProxy, require_endpoint
 from installer_stub.plan.model import Access, Endpoint, Plan
 from tests.fakes.membership import answers_membership, make_member
 from tests.fakes.plans import M1, M2, N1, make_context, make_plan, masters, nodes, scripted_hosts
@@ -141,13 +141,15 @@ def test_more_masters_are_another_file_on_every_node() -> None:
 
 
 PROXY = "clusters:\n- cluster:\n    server: https://api.airseal.internal:6443\n  name: default\n"
+TURNED = PROXY.replace("api.airseal.internal", "127.0.0.1")
 
 
 class TestPointProxy:
-    def context(self, plan: Plan, data: dict[str, Any] | None) -> tuple[Context, dict[str, ScriptedConnection]]:
+    def context(self, plan: Plan, data: dict[str, Any] | None, noted: str = "") -> tuple[Context, dict[str, ScriptedConnection]]:
         hosts = cluster(plan)
         config = "" if data is None else json.dumps({"kind": "ConfigMap", "metadata": {"name": "kube-proxy"}, "data": data})
-        hosts[M1].on("configmap kube-proxy", config)
+        pods = {"metadata": {"annotations": {POINTS_AT: noted}} if noted else {}}
+        hosts[M1].on("configmap kube-proxy", config).on("daemonset kube-proxy", json.dumps({"spec": {"template": pods}}))
         return make_context(plan, hosts), hosts
 
     def test_it_turns_to_the_own_host_and_starts_anew(self) -> None:
@@ -158,14 +160,42 @@ class TestPointProxy:
         assert isinstance(replaced.stdin, bytes)
         data = json.loads(replaced.stdin)["data"]
         assert data == {"config.conf": "mode: iptables", "kubeconfig.conf": PROXY.replace("api.airseal.internal", "127.0.0.1")}
-        assert hosts[M1].ran("rollout restart daemonset/kube-proxy")
+        (patched,) = hosts[M1].ran("patch daemonset kube-proxy")
+        assert f'"{POINTS_AT}": "{LOCAL}"' in patched.text
 
-    @pytest.mark.parametrize("data", [None, {}, {"kubeconfig.conf": PROXY.replace("api.airseal.internal", "127.0.0.1")}])
-    def test_nothing_to_turn_is_nothing_to_do(self, data: dict[str, Any] | None) -> None:
-        context, hosts = self.context(BALANCED, data)
-        assert not PointProxy().is_needed(context)
+    def test_killed_between_the_file_and_the_pods_it_still_starts_them_anew(self) -> None:
+        """So it is where the API wrote the file and could not say so."""
+        context, hosts = self.context(BALANCED, {"kubeconfig.conf": TURNED})
+        assert PointProxy().is_needed(context)
         PointProxy().run(context)
-        assert not hosts[M1].ran("replace|rollout")
+        assert not hosts[M1].ran("kubectl.* replace")
+        assert hosts[M1].ran("patch daemonset kube-proxy")
+
+    def test_back_from_an_endpoint_it_starts_anew(self) -> None:
+        context, hosts = self.context(BARE, {"kubeconfig.conf": PROXY}, "https://10.0.0.9:8443")
+        assert PointProxy().is_needed(context)
+        PointProxy().run(context)
+        assert f'"{POINTS_AT}": "{NAME}"' in hosts[M1].ran("patch daemonset kube-proxy")[0].text
+
+    @pytest.mark.parametrize(
+        ("plan", "data", "noted"),
+        [
+            (BALANCED, None, ""),
+            (BALANCED, {}, ""),
+            (BALANCED, {"kubeconfig.conf": TURNED}, LOCAL),
+            (BARE, {"kubeconfig.conf": PROXY}, ""),  # as kubeadm made it
+        ],
+    )
+    def test_nothing_to_turn_is_nothing_to_do(self, plan: Plan, data: dict[str, Any] | None, noted: str) -> None:
+        context, _ = self.context(plan, data, noted)
+        assert not PointProxy().is_needed(context)
+
+    def test_what_somebody_turned_is_turned_back_and_read(self) -> None:
+        context, hosts = self.context(BALANCED, {"kubeconfig.conf": PROXY}, LOCAL)
+        assert PointProxy().is_needed(context)
+        PointProxy().run(context)
+        assert hosts[M1].ran("kubectl.* replace")
+        assert hosts[M1].ran("rollout restart daemonset/kube-proxy")
 
     def test_an_endpoint_that_leads_elsewhere_stops_before_anything_turns(self) -> None:
         context, hosts = self.context(AT_ENDPOINT, {"kubeconfig.conf": PROXY})

@@ -82,10 +82,26 @@ def test_what_a_join_would_wait_for_long_is_left_to_kubelet() -> None:
 
 
 def test_an_image_that_is_pinned_has_no_other_name() -> None:
-    pinned = locked(f"docker.io/library/agent@{Digest.of(b'agent')}", 1000, Recorded("DaemonSet a/agent", "agent"))
-    images = of_every_host(ImageLock((pinned,)))
-    assert list(images.values()) == [""]
+    """``agent:v1`` is another image of the same site; containerd knows a pinned one by its digest alone."""
+    digest, daemon = Digest.of(b"agent"), Recorded("DaemonSet a/agent", "agent")
+    pinned = replace(locked(f"docker.io/library/agent:v1@{digest}", 1000, daemon), descriptor=Descriptor("x", digest, 1))
+    images = of_every_host(ImageLock((pinned, locked("docker.io/library/agent:v1", 1000, Recorded("Deployment a/other", "it")))))
+    assert images == {f"docker.io/library/agent@{digest}": []}
     assert " tag " not in pull_script(images)
+
+
+def test_an_image_of_several_names_comes_once_and_has_them_all() -> None:
+    daemon = Recorded("DaemonSet a/agent", "agent")
+    one = locked("docker.io/library/agent:v1", 1000, daemon)
+    pinned = replace(one, reference=Reference.parse(by_digest(one)))
+    other = replace(one, reference=Reference.parse("docker.io/library/agent:latest"))
+    assert of_every_host(ImageLock((pinned, one, other)), most=1000) == {by_digest(one): ["docker.io/library/agent:v1", "docker.io/library/agent:latest"]}
+
+
+def test_a_host_in_doubt_is_left_as_it_is() -> None:
+    hosts = cluster(M1, M2, N2)
+    hosts[N1].files |= {"/etc/kubernetes/kubelet.conf": b"of a life that nobody has on record"}
+    assert not PullImages().is_needed(make_context(PLAN, hosts))
 
 
 def test_an_image_that_does_not_come_stops_nothing(tmp_path: Path) -> None:

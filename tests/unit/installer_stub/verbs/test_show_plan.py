@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from installer_stub.errors import HostError
+from installer_stub.errors import HostError, HostInDoubt
 from installer_stub.host.command import Command
 from installer_stub.host.model import Role
 from installer_stub.phases.base import Context, Phase
@@ -64,6 +64,18 @@ def test_what_cannot_be_told_is_decided_by_what_is_done_before_it_or_is_said_wit
     assert f"Something that needs what is not there yet: {M1}: there is no stub yet" in text
     assert unknown.to_json()["unknown"] == f"{M1}: there is no stub yet"
     assert "Nothing would be changed." not in text
+
+
+def test_a_host_in_doubt_is_said_whatever_else_is_to_be_done() -> None:
+    class Doubtful(Phase):
+        title: ClassVar[str] = "Something about a host in doubt"
+
+        def is_needed(self, context: Context) -> bool:
+            raise HostInDoubt(N1, "cannot tell whether it is part of the cluster")
+
+    _, text = plan_of(context(), Needed(), Unknown(), Doubtful())
+    assert f"Something about a host in doubt: {N1}: cannot tell whether it is part of the cluster" in text
+    assert "there is no stub yet" not in text
 
 
 def test_a_finished_site_has_nothing_to_change() -> None:
