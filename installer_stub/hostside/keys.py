@@ -37,6 +37,11 @@ def load(path: Path) -> ec.EllipticCurvePrivateKey:
     return key
 
 
+def is_torn(path: Path) -> bool:
+    """Tell whether a file is there that has lost its end, and with it the last mark of PEM (RFC 7468). Raises OSError."""
+    return path.exists() and b"-----END " not in path.read_bytes()
+
+
 def is_pair(certificate: bytes, key: bytes) -> bool:
     """Return whether both, in PEM, can be read and the certificate is for the key."""
     try:

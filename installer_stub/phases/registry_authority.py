@@ -35,18 +35,22 @@ KEY: Final = f"{REGISTRY_AUTHORITY}/{authority.KEY}"
 NAMES: Final = (API_NAME, "localhost")
 # Until there was a CA of the registry's own, the cluster's served for both, and its key was kept here a second time.
 SECOND_COPY: Final = f"{STATE}/authority"
-# sha256sum of a private key tells nothing of it, and tells whether two hosts have the same one.
+# sha256sum of a private key tells nothing of it, and tells whether two hosts have the same one. One that was emptied or cut has lost
+# its last mark (RFC 7468): no key.
 _LOOK: Final = """\
 date +%s
 for file; do
-  if [ -e "$file" ]; then sum=$(sha256sum < "$file"); echo "${sum%% *}"; else echo absent; fi
+  if [ ! -e "$file" ]; then echo absent; continue; fi
+  sum=$(sha256sum < "$file")
+  case $file in *.key) grep -q -e '-----END [A-Z ]*PRIVATE KEY-----' < "$file" || sum=absent ;; esac
+  echo "${sum%% *}"
 done
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """What one host holds. Beyond ``trusted``, only masters hold anything. Keys are told by their hash, "" for none."""
+    """What one host holds. Beyond ``trusted``, only masters hold anything. Keys are told by their hash, "" for none and for a torn one."""
 
     trusted: tuple[x509.Certificate, ...]
     certificate: x509.Certificate | None = None
@@ -122,7 +126,7 @@ def known(context: Context, held: Mapping[str, Held]) -> x509.Certificate | None
     if lost:
         raise HostError(
             ", ".join(lost),
-            "the site registry's CA is known here, but its key is on none of the masters that were named",
+            "the site registry's CA is known here, but its key is on none of the masters that were named, or torn there",
             f"name every master of the site with --master; or put {REGISTRY_AUTHORITY} back on one of them from a backup; or, if "
             f"that key is lost for good, have another CA made: rm -rf {REGISTRY_CA} {REGISTRY_AUTHORITY} on every host",
         )

@@ -47,7 +47,7 @@ class RegistryFiles:
 
 
 def issue(files: RegistryFiles, addresses: Sequence[str], names: Sequence[str], life: dt.timedelta, now: dt.datetime) -> None:
-    """Write a certificate for exactly these addresses and names, and its key if there is none.
+    """Write a certificate for exactly these addresses and names, and its key if there is none, or a torn one: nobody else needs that.
 
     Killed at any moment, what is there fits. Raises UsageError, InstallerError.
     """
@@ -60,8 +60,9 @@ def issue(files: RegistryFiles, addresses: Sequence[str], names: Sequence[str], 
         raise UsageError("a certificate needs at least one --ip or --dns", "add --ip with this host's address")
     authority = Authority.load(files.authority)
     try:
-        if not files.key.exists():
+        if not files.key.exists() or keys.is_torn(files.key):
             files.certificate.unlink(missing_ok=True)  # its key is gone
+            files.key.unlink(missing_ok=True)
         key = keys.load_or_make(files.key)
         keys.keep(files.certificate, authority.issue(key.public_key(), addresses, names, life, now), 0o644)
     except OSError as error:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
-import hashlib
 import shlex
 import shutil
+import subprocess
 from argparse import ArgumentParser
 from pathlib import Path
 
@@ -37,9 +37,16 @@ class RegistryHost:
         connection.on("date \\+%s", self._look).on("airseal host ", self._word).on("chmod 0700", self._make_room).on("^rm -rf", self._remove)
 
     def _look(self, command: Command) -> CommandResult:
-        files = shlex.split(command.text)[4:]
-        sums = [hashlib.sha256(data).hexdigest() if (data := self._connection.files.get(file)) else "absent" for file in files]
-        return succeeded("\n".join([str(self.clock), *sums]))
+        """Run the look itself on copies of the files."""
+        shell, option, script, name, *files = shlex.split(command.text)
+        shutil.rmtree(self._root, ignore_errors=True)
+        copies = [self._root / f"{number}{Path(file).suffix}" for number, file in enumerate(files)]
+        self._root.mkdir(parents=True)
+        for file, copy in zip(files, copies, strict=True):
+            if file in self._connection.files:
+                copy.write_bytes(self._connection.files[file])
+        done = subprocess.run([shell, option, script, name, *map(str, copies)], capture_output=True, text=True, check=True)
+        return succeeded("\n".join([str(self.clock), *done.stdout.split()[1:]]))
 
     def _word(self, command: Command) -> CommandResult:
         shutil.rmtree(self._root, ignore_errors=True)

@@ -20,6 +20,7 @@ from tests.fakes.plans import M1, M2, M3, N1, make_context, make_plan, masters, 
 from tests.fakes.registry_hosts import CLUSTER_KEY, SECOND_KEY, RegistryHost, registry_hosts
 from tests.fakes.scripted import ScriptedConnection, failed
 
+CLUSTERS = b"-----BEGIN PRIVATE KEY-----\ncluster\n-----END PRIVATE KEY-----\n"
 PLAN = make_plan(*masters(M1, M2), *nodes(N1))
 Hosts = dict[str, ScriptedConnection]
 
@@ -138,6 +139,33 @@ def test_a_ca_whose_key_is_gone_is_an_error_and_never_another_ca(hosts: Hosts, g
     assert {address: (host.files, host.changes) for address, host in hosts.items()} == before
 
 
+@pytest.mark.parametrize("left", [0, 0.5])
+def test_a_cas_key_that_is_torn_is_no_key(hosts: Hosts, left: float) -> None:
+    """On one of two masters the other one's takes its place; on all of them it is said, and no other CA is made."""
+    run(hosts)
+    whole = hosts[M1].files[KEY]
+    torn = whole[: int(len(whole) * left)]
+    for address in (M1, M2):
+        hosts[address].files[KEY] = torn
+        run(hosts)
+        assert {hosts[each].files[KEY] for each in (M1, M2)} == {whole}
+    for address in (M1, M2):
+        hosts[address].files[KEY] = torn
+    with pytest.raises(HostError, match="or torn there"):
+        CreateAuthority().is_needed(make_context(PLAN, hosts))
+    assert {hosts[each].files[KEY] for each in (M1, M2)} == {torn}
+
+
+@pytest.mark.parametrize("left", [0, 0.5])
+def test_a_registrys_key_that_is_torn_is_made_anew_with_its_certificate(hosts: Hosts, left: float) -> None:
+    run(hosts)
+    was = hosts[M1].files[REGISTRY_KEY]
+    hosts[M1].files[REGISTRY_KEY] = was[: int(len(was) * left)]
+    run(hosts)
+    assert hosts[M1].files[REGISTRY_KEY].startswith(b"-----BEGIN")
+    assert hosts[M1].files[REGISTRY_KEY] != was
+
+
 def test_a_ca_whose_certificate_is_torn_is_told_from_one_whose_key_is_gone(hosts: Hosts) -> None:
     run(hosts)
     whole = hosts[M1].files[CERTIFICATE]
@@ -187,8 +215,8 @@ def test_a_site_whose_registries_the_clusters_ca_signed_trusts_both_before_anyth
     for host in hosts.values():
         host.files[REGISTRY_CA] = cluster
     for address in (M1, M2):
-        hosts[address].files |= {REGISTRY_CERTIFICATE: cluster, REGISTRY_KEY: key, CLUSTER_KEY: b"cluster"}
-    hosts[M1].files |= {SECOND_KEY: b"cluster", "/var/lib/airseal/authority/ca.crt": cluster}
+        hosts[address].files |= {REGISTRY_CERTIFICATE: cluster, REGISTRY_KEY: key, CLUSTER_KEY: CLUSTERS}
+    hosts[M1].files |= {SECOND_KEY: CLUSTERS, "/var/lib/airseal/authority/ca.crt": cluster}
 
     def issue_anew(command: object) -> None:
         del command
@@ -205,10 +233,10 @@ def test_a_site_whose_registries_the_clusters_ca_signed_trusts_both_before_anyth
     for host in hosts.values():
         assert host.files[REGISTRY_CA] == hosts[M1].files[CERTIFICATE] + cluster
     assert SECOND_KEY not in hosts[M1].files, "the cluster CA's key is where Kubernetes has it, and nowhere else"
-    assert hosts[M1].files[CLUSTER_KEY] == b"cluster"
+    assert hosts[M1].files[CLUSTER_KEY] == CLUSTERS
 
 
 def test_the_only_copy_of_the_cluster_cas_key_is_kept(hosts: Hosts) -> None:
-    hosts[M1].files[SECOND_KEY] = b"cluster"
+    hosts[M1].files[SECOND_KEY] = CLUSTERS
     run(hosts)
-    assert hosts[M1].files[SECOND_KEY] == b"cluster"
+    assert hosts[M1].files[SECOND_KEY] == CLUSTERS
