@@ -65,7 +65,7 @@ def _measure(bench: Bench, *, masters: int, nodes: int, least: int) -> list[Meas
 
 
 def _costs(size: str, command: str, hosts: int, ours: Sequence[Installed], least: int) -> list[Measure]:
-    changed = ours[-1].again.changed
+    changed = tuple(path for side in ours for path in side.again.changed)
     return [
         Measure(
             f"again-{size}",
