@@ -91,3 +91,17 @@ def test_a_ca_whose_key_is_gone_is_an_error_that_changes_nothing(site: Site) -> 
     assert "its key is on none of the masters that were named" in said
     assert master.run("sha256sum /etc/airseal/ca.crt").stdout == trusted
     assert site.install().returncode == 0
+
+
+def test_a_cas_key_that_was_emptied_is_missed_at_once_and_the_registrys_own_is_made_anew(site: Site) -> None:
+    master = site.bed.masters[0]
+    master.run(f"cp -p {AUTHORITY}/ca.key {AUTHORITY}/ca.key.aside; truncate -s 0 {AUTHORITY}/ca.key")
+    done = site.install()
+    assert done.returncode == 4, done.stdout + done.stderr
+    assert "or torn there" in done.stdout + done.stderr
+    assert master.run(f"stat -c %s {AUTHORITY}/ca.key; mv {AUTHORITY}/ca.key.aside {AUTHORITY}/ca.key").stdout == "0\n"
+    master.run("truncate -s 0 /etc/airseal/registry.key")
+    again = site.install()
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert "PRIVATE KEY" in master.run("head -1 /etc/airseal/registry.key").stdout
+    assert "200" in master.run("curl -sS -o /dev/null -w '%{http_code}' --cacert /etc/airseal/ca.crt https://127.0.0.1:5443/healthz").stdout
