@@ -23,6 +23,7 @@ IMAGES: Final = "/var/lib/containerd"  # where layers are unpacked
 SOCKET: Final = "/run/containerd/containerd.sock"
 # containerd waits 30 s otherwise: docs/hosts.md. Releases that do not know the field ignore it.
 _DIAL_TIMEOUT: Final = "2s"
+MISSED: Final = "did not come: kubelet will ask for it"  # the end of a line about an image
 _PULL_TIMEOUT: Final = 120  # seconds for an image that a join waits for; later kubelet has its own patience
 
 
@@ -64,7 +65,7 @@ def pull_script(images: Mapping[str, Sequence[str]]) -> str:
     for digest, names in images.items():
         works = f"timeout -k 5 {_PULL_TIMEOUT} {ctr} pull --hosts-dir {REGISTRIES} --skip-metadata {shlex.quote(digest)}"
         works += f" && {ctr} tag --force {shlex.join((digest, *names))}" if names else ""
-        lines.append(f"{{ {{ {works}; }} >/dev/null 2>&1 || echo {shlex.quote(f'{[digest, *names][-1]} did not come: kubelet will ask for it')}; }} &")
+        lines.append(f"{{ {{ {works}; }} >/dev/null 2>&1 || echo {shlex.quote(f'{[digest, *names][-1]} {MISSED}')}; }} &")
     return "\n".join([*lines, "wait", ""]) if lines else ""
 
 

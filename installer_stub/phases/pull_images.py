@@ -5,11 +5,13 @@ Joins change etcd's membership, so they go one by one; what can be done before, 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from typing import ClassVar, Final
 
 from installer_stub.bundle.model import ImageLock, LockedImage
 from installer_stub.bundle.reasons import Recorded
+from installer_stub.distro import containerd
 from installer_stub.distro.kubeadm import KUBEADM
 from installer_stub.host.connection import Connection
 from installer_stub.host.model import Role
@@ -21,6 +23,7 @@ from installer_stub.plan.model import LOCAL_API, HostPlan, Plan
 from registry_snapshot.oci.reference import Reference
 
 _TASK: Final = "pull-images"
+_log = logging.getLogger("airseal.pull")
 _MOST: Final = 256 << 20  # bytes, as stored: a join waits for them. Two seconds of a gigabit, twenty where ten hosts share one
 
 
@@ -43,7 +46,13 @@ class PullImages(HostPhase):
         """Pull. What is there already is not pulled again."""
         balancer = context.plan.bundle.balancer if host.role is Role.NODE and context.plan.node_api == LOCAL_API else ""
         script = KUBEADM.pull_script(context.plan, host, of_every_host(context.lock, balancer))
-        run_task(connection, Task(_TASK, f"set -eu\n{script}"), said=context.reporter.step)
+
+        def said(line: str) -> None:
+            _log.info(line)
+            if line.endswith(containerd.MISSED):
+                context.reporter.step(line)
+
+        run_task(connection, Task(_TASK, f"set -eu\n{script}"), said=said)
 
 
 def of_every_host(lock: ImageLock | None, balancer: str = "", *, most: int = _MOST) -> Mapping[str, Sequence[str]]:

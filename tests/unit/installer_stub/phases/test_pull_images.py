@@ -15,7 +15,7 @@ from registry_snapshot.oci.descriptor import Descriptor
 from registry_snapshot.oci.digest import Digest
 from registry_snapshot.oci.reference import Reference
 from tests.fakes.membership import answers_membership, make_member
-from tests.fakes.plans import M1, M2, N1, N2, make_context, make_plan, masters, nodes, scripted_hosts
+from tests.fakes.plans import M1, M2, N1, N2, RecordingReporter, make_context, make_plan, masters, nodes, scripted_hosts
 from tests.fakes.scripted import ScriptedConnection
 
 PLAN = make_plan(*masters(M1, M2), *nodes(N1, N2))
@@ -111,6 +111,15 @@ def test_an_image_that_does_not_come_stops_nothing(tmp_path: Path) -> None:
     text = f"set -eu\nPATH={tmp_path}:$PATH\n{pull_script(of_every_host(IMAGES))}"
     done = subprocess.run(["sh", "-c", text], capture_output=True, text=True, check=True)
     assert sorted(done.stdout.splitlines()) == [f"{each.reference} did not come: kubelet will ask for it" for each in (NETWORK, PROXY)]
+
+
+def test_what_does_not_come_is_said_and_what_comes_is_in_the_log() -> None:
+    hosts = cluster()
+    hosts[N1].tasks((0, f"[config/images] Pulled it\n{PROXY.reference} did not come: kubelet will ask for it\n"))
+    context = make_context(PLAN, hosts, lock=IMAGES)
+    PullImages().run(context)
+    assert isinstance(context.reporter, RecordingReporter)
+    assert context.reporter.steps == [f"{N1}: {PROXY.reference} did not come: kubelet will ask for it"]
 
 
 def test_members_pull_nothing() -> None:
