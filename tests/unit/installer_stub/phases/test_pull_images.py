@@ -15,7 +15,18 @@ from registry_snapshot.oci.descriptor import Descriptor
 from registry_snapshot.oci.digest import Digest
 from registry_snapshot.oci.reference import Reference
 from tests.fakes.membership import answers_membership, make_member
-from tests.fakes.plans import M1, M2, N1, N2, RecordingReporter, make_context, make_plan, masters, nodes, scripted_hosts
+from tests.fakes.plans import (
+    M1,
+    M2,
+    N1,
+    N2,
+    RecordingReporter,
+    make_context,
+    make_plan,
+    masters,
+    nodes,
+    scripted_hosts,
+)
 from tests.fakes.scripted import ScriptedConnection
 
 PLAN = make_plan(*masters(M1, M2), *nodes(N1, N2))
