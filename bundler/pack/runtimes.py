@@ -8,14 +8,15 @@ from typing import Literal
 
 from bundler.errors import BuildError
 from bundler.pack.freeze import freeze, runtime
-from bundler.pack.portable_python import is_built, obstacle, portable_interpreter
+from bundler.pack.portable_python import NO_MIRRORS, is_built, obstacle, portable_interpreter
 from bundler.pack.stub_runtime import StubRuntime
 from installer_stub.phases.base import Reporter
+from registry_snapshot.record.mirrors import Mirrors
 
 Choice = Literal["auto", "portable", "host"]
 
 
-def stub_runtime(cache: Path, choice: Choice, reporter: Reporter) -> StubRuntime:
+def stub_runtime(cache: Path, choice: Choice, reporter: Reporter, mirrors: Mirrors = NO_MIRRORS) -> StubRuntime:
     """Return the installer to build an artifact around.
 
     ``portable`` starts on glibc 2.17 and newer, ``host`` only where glibc is as new as on this machine; ``auto`` takes
@@ -27,7 +28,7 @@ def stub_runtime(cache: Path, choice: Choice, reporter: Reporter) -> StubRuntime
     if choice == "auto" and reason:
         return _of_this_machine(cache, reporter, reason)
     try:
-        return freeze(cache, portable_interpreter(cache, reporter), reporter)
+        return freeze(cache, portable_interpreter(cache, reporter, mirrors), reporter)
     except BuildError as error:
         if choice == "portable":
             raise

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
+import socket
+import threading
+from collections.abc import Iterator
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from importlib.metadata import version
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
-from bundler.errors import BuildError
+from bundler.errors import BuildError, DownloadFailed
 from bundler.pack import frozen, portable_python, runtimes
 from bundler.pack.freeze import Interpreter, glibc_of
 from bundler.pack.stub_runtime import StubRuntime
+from registry_snapshot.record.mirrors import Mirrors
 from tests.unit.installer_stub.bundle.sealed import Silent, fake_runtime
 
 
@@ -42,6 +49,60 @@ def test_a_portable_one_that_was_asked_for_is_never_replaced(host: StubRuntime, 
         runtimes.stub_runtime(tmp_path, "portable", Silent())
     assert runtimes.stub_runtime(tmp_path, "auto", Silent()) is host
     assert runtimes.stub_runtime(tmp_path, "host", Silent()) is host
+
+
+class Asked(SimpleHTTPRequestHandler):
+    """A company's mirror of Debian; ``elsewhere`` is where it redirects to."""
+
+    elsewhere = ""
+    asked: ClassVar[list[str]] = []
+
+    def do_GET(self) -> None:
+        self.asked.append(f"{self.headers['Host'].partition(':')[0]} {self.path}")
+        self.send_response(302 if self.elsewhere else 200)
+        self.send_header(*(("Location", self.elsewhere) if self.elsewhere else ("Content-Length", "6")))
+        self.end_headers()
+        self.wfile.write(b"" if self.elsewhere else b"source")
+
+    def log_message(self, *_: object) -> None:  # type: ignore[override]
+        pass
+
+
+@pytest.fixture
+def mirror(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
+    """Debian's own name leads to this machine, as it does where a company has a mirror under it. Yield its port."""
+    resolve = socket.getaddrinfo
+    monkeypatch.setattr(socket, "getaddrinfo", lambda host, *more, **words: resolve("127.0.0.1" if host == "deb.debian.org" else host, *more, **words))
+    monkeypatch.setattr(Asked, "asked", [])
+    monkeypatch.setattr(Asked, "elsewhere", "")
+    with ThreadingHTTPServer(("127.0.0.1", 0), Asked) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server.server_port
+        server.shutdown()
+
+
+def test_debians_own_name_may_lead_to_a_mirror_of_the_company(mirror: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(portable_python, "_POOLS", (f"http://deb.debian.org:{mirror}/debian/pool/main/",))
+    url = f"http://deb.debian.org:{mirror}/debian/pool/main/p/x.tar.xz"
+    downloads = portable_python.sources_from(Mirrors(), tmp_path, Silent())
+    assert downloads.file((url,), hashlib.sha256(b"source").hexdigest()).read_bytes() == b"source"
+    assert Asked.asked == ["deb.debian.org /debian/pool/main/p/x.tar.xz"]
+
+
+def test_where_debians_mirror_sends_us_is_judged_as_ever(mirror: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(portable_python, "_POOLS", (f"http://deb.debian.org:{mirror}/",))
+    monkeypatch.setattr(Asked, "elsewhere", f"http://127.0.0.1:{mirror}/latest/meta-data/")
+    downloads = portable_python.sources_from(Mirrors(), tmp_path, Silent())
+    with pytest.raises(DownloadFailed, match="not of the internet"):
+        downloads.file((f"http://deb.debian.org:{mirror}/x.tar.xz",), hashlib.sha256(b"source").hexdigest())
+    assert set(Asked.asked) == {"deb.debian.org /x.tar.xz"}
+
+
+def test_sources_go_by_the_mirrors_that_a_build_was_given(mirror: int, tmp_path: Path) -> None:
+    mirrors = Mirrors(downloads=(("http://deb.debian.org", f"http://127.0.0.1:{mirror}/debian-of-ours"),))
+    downloads = portable_python.sources_from(mirrors, tmp_path, Silent())
+    assert downloads.file(("http://deb.debian.org/p/x.tar.xz",), hashlib.sha256(b"source").hexdigest()).exists()
+    assert Asked.asked == ["127.0.0.1 /debian-of-ours/p/x.tar.xz"]
 
 
 def test_pins_are_whole_and_the_recipe_is_part_of_the_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
