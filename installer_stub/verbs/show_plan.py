@@ -40,13 +40,22 @@ _MOST_HOSTS: Final = 6  # that a line of the table names
 
 @dataclass(frozen=True, slots=True)
 class PlannedStep:
-    """A step, and whether there is anything to do. ``needed`` None: that cannot be told now, and ``unknown`` is why."""
+    """A step, and whether there is anything to do. ``needed`` None: that cannot be told now, and ``doubt`` is why."""
 
     step: PhaseStep
     needed: bool | None
     hosts: tuple[str, ...]  # their names
-    unknown: str = ""
-    stays_unknown: bool = False  # no step of ours decides it: the host is in doubt
+    doubt: InstallerError | None = None
+
+    @property
+    def unknown(self) -> str:
+        """Why it cannot be told now; empty where it can."""
+        return self.doubt.problem if self.doubt is not None else ""
+
+    @property
+    def stays_unknown(self) -> bool:
+        """Whether no step of ours decides it: the host is in doubt."""
+        return isinstance(self.doubt, HostInDoubt | HostLeaving)
 
     @property
     def changes(self) -> bool:
@@ -91,7 +100,7 @@ def planned(context: Context, schedule: Schedule[Context]) -> tuple[PlannedStep,
     crew = _Looking(context)
     # By the executor too: hosts side by side, but one look at a time on each. sshd lets a connection have ten sessions (MaxSessions).
     Executor(schedule, crew).run()
-    return tuple(PlannedStep(step, crew.needed[step.key], tuple(names[host] for host in step.hosts), crew.unknown.get(step.key, ""), step.key in crew.in_doubt) for step in schedule.steps)
+    return tuple(PlannedStep(step, crew.needed[step.key], tuple(names[host] for host in step.hosts), crew.doubts.get(step.key)) for step in schedule.steps)
 
 
 def planned_text(steps: Sequence[PlannedStep], schedule: Schedule[Context]) -> str:
@@ -143,8 +152,7 @@ class _Looking:
     def __init__(self, context: Context) -> None:
         self._context = context
         self.needed: dict[Key, bool | None] = {}
-        self.unknown: dict[Key, str] = {}
-        self.in_doubt: set[Key] = set()
+        self.doubts: dict[Key, InstallerError] = {}
 
     def work(self, step: PhaseStep) -> None:
         """Look whether there is anything to do."""
@@ -152,9 +160,7 @@ class _Looking:
             self.needed[step.key] = step.looks or not step.work.is_done(view_of(self._context, step, looking=True))
         except InstallerError as error:
             _log.info("%s %s cannot tell yet: %s", step.title, step.key, error.problem)
-            self.needed[step.key], self.unknown[step.key] = None, error.problem
-            if isinstance(error, HostInDoubt | HostLeaving):
-                self.in_doubt.add(step.key)
+            self.needed[step.key], self.doubts[step.key] = None, error
 
     def is_out(self, host: str) -> bool:
         """Every host of the plan is looked at."""

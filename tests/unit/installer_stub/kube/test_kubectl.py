@@ -32,34 +32,30 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_PAUSE", 0.0)
 
 
-def master() -> ScriptedConnection:
-    return ScriptedConnection()
-
-
 @pytest.mark.parametrize("said", NOT_NOW)
 def test_what_it_cannot_do_just_now_is_asked_for_again(said: str) -> None:
-    host = master().on("get", failed(1, said), failed(1, said), '{"items": [{"kind": "Node"}]}').on("patch", failed(1, said), "patched")
+    host = ScriptedConnection().on("get", failed(1, said), failed(1, said), '{"items": [{"kind": "Node"}]}').on("patch", failed(1, said), "patched")
     assert Kubectl(host).items("nodes") == ({"kind": "Node"},)
     assert Kubectl(host).run("patch", "node", "n1", changes="label node n1").stdout == "patched"
 
 
 @pytest.mark.parametrize("said", NOT_EVER)
 def test_any_other_answer_is_the_answer(said: str) -> None:
-    host = master().on("", failed(1, said))
+    host = ScriptedConnection().on("", failed(1, said))
     with pytest.raises(CommandFailed):
         Kubectl(host).run("get", "nodes")
     assert len(host.commands) == 1
 
 
 def test_one_that_cannot_for_long_is_told_in_its_own_words() -> None:
-    host = master().on("", failed(1, NOT_NOW[0]))
+    host = ScriptedConnection().on("", failed(1, NOT_NOW[0]))
     with pytest.raises(CommandFailed, match="leader changed"):
         Kubectl(host, patience=0.05).run("get", "nodes")
     assert len(host.commands) > 2
 
 
 def test_what_runs_in_a_container_is_not_repeated_nor_what_is_only_tried() -> None:
-    host = master().on("", failed(1, NOT_NOW[0]))
+    host = ScriptedConnection().on("", failed(1, NOT_NOW[0]))
     with pytest.raises(CommandFailed):
         Kubectl(host).run("-n", "kube-system", "exec", "etcd-m1", "--", "etcdctl", "member", "remove", "7", changes="remove m1")
     with pytest.raises(CommandFailed):
