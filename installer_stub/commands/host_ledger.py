@@ -9,12 +9,16 @@ from installer_stub.agent.words import Answer
 from installer_stub.plan.model import STATE
 
 WORDS: Final = ("ledger", "undo")
-_ACTIONS: Final = ("open", "remember", "write", "done", "hold", "entries", "restore", "show")
+_FOR_PEOPLE: Final = ("show", "forget-lost")
+_ACTIONS: Final = ("open", "remember", "write", "done", "hold", "entries", "restore", *_FOR_PEOPLE)
 
 
 def define(words: _SubParsersAction[ArgumentParser]) -> None:
     """Add both words."""
-    text = "what was changed on this host; the request is JSON from the standard input, but for show"
+    text = (
+        "what was changed on this host: show it, or go on where records of it are lost (forget-lost: a reset leaves what they named as it is); "
+        "the other actions are for airseal's own use, their request is JSON from the standard input"
+    )
     ledger = words.add_parser("ledger", help=text, description=text)
     ledger.add_argument("action", choices=_ACTIONS)
     ledger.add_argument("--state", default=STATE, metavar="DIR")
@@ -24,6 +28,11 @@ def define(words: _SubParsersAction[ArgumentParser]) -> None:
     undo.add_argument("--abandon", action="append", default=[], metavar="NAME", help="leave this as it is; can be repeated")
     undo.add_argument("--yes", "-y", action="store_true", help="do not ask")
     undo.add_argument("--json", action="store_true", help="print the report as JSON")
+
+
+def is_for_people(arguments: Namespace) -> bool:
+    """Tell whether ``run`` does it."""
+    return arguments.word == "undo" or arguments.action in _FOR_PEOPLE
 
 
 def run(arguments: Namespace) -> int:

@@ -27,8 +27,8 @@ _ANSWERS: Final[dict[str, Callable[[Namespace, bytes], Answer]]] = {
 
 
 def is_answered(arguments: Namespace) -> bool:
-    """Tell whether this module does the word. ``ledger show`` is for people."""
-    return arguments.word in _ANSWERS and getattr(arguments, "action", "") != "show"
+    """Tell whether this module does the word, and not a module for people."""
+    return arguments.word in _ANSWERS and not (arguments.word in host_ledger.WORDS and host_ledger.is_for_people(arguments))
 
 
 def run(arguments: Namespace) -> int:

@@ -18,10 +18,13 @@ from installer_stub.changes.values import Block, Change, Observed, observe
 from installer_stub.errors import CouldNotTell, LedgerError, NotPutBack
 from installer_stub.ledger.log import Log
 from installer_stub.ledger.record import Record, Step
+from installer_stub.ledger.sign import Head, read_sign, sign_of
 from installer_stub.ledger.store import Store
 from installer_stub.plan.model import STATE
 
 _WAIT: Final = 60.0  # seconds for another process to let go of the ledger
+LOST: Final = "lost"
+"""The fact that records of this ledger were lost and a person said to go on: what they named stays as it is."""
 
 
 @dataclass(slots=True)
@@ -85,8 +88,8 @@ class Ledger:
 
     @classmethod
     @contextlib.contextmanager
-    def opened(cls, machine: Machine, state: str = STATE, *, wait: float = _WAIT) -> Iterator[Ledger]:
-        """Open it for writing, made if it is not there."""
+    def opened(cls, machine: Machine, state: str = STATE, *, wait: float = _WAIT, forget_lost: bool = False) -> Iterator[Ledger]:
+        """Open it for writing, made if it is not there. ``forget_lost``: a person said to go on without what is lost of its log."""
         ledger = cls(machine, state)
         try:
             ledger._make_directories()
@@ -95,17 +98,55 @@ class Ledger:
             raise LedgerError(f"{ledger.directory} cannot be made: {error.strerror}", "see whether its file system is full or mounted read-only") from error
         try:
             _lock(fd, wait, ledger.directory)
+            if forget_lost:
+                ledger._forget_lost()
             ledger.load(writing=True)
-            yield ledger
+            yield from ledger._signed()
         finally:
             os.close(fd)
 
     def load(self, *, writing: bool = False) -> None:
-        """Read the records."""
+        """Read the records. Raises LedgerDamaged where the log is not whole, or not as long as its sign says."""
         try:
-            self.log.load(writing=writing)
+            self.log.load(read_sign(self.machine.disk, self.state), writing=writing)
         except OSError as error:
             raise LedgerError(f"{self.directory}/log cannot be read: {error.strerror}", "mend the disk, then run again") from error
+
+    def put_up_sign(self) -> None:
+        """Write down, apart from the log, how far it goes; that it does is on the disk already. Raises LedgerError."""
+        sign, disk = sign_of(self.state), self.machine.disk
+        if self.beginning is None or not disk.at(f"{self.directory}/log").exists():
+            return  # nothing was noted yet, or a reset was complete and the ledger is gone
+        try:
+            if Head.of(read_sign(self.machine.disk, self.state) or b"") != self.log.head:
+                disk.make_parents(sign)
+                disk.replace(sign, self.log.head.sign(self.directory), Image(Form.FILE, mode=0o644))
+        except OSError as error:
+            raise LedgerError(f"{sign} cannot be written: {error.strerror}", "what was changed is noted; make room or mend the disk, then run again") from error
+
+    def _signed(self) -> Iterator[Ledger]:
+        """Let it be used, and put up the sign at the end, whatever the end is."""
+        try:
+            yield self
+        except BaseException:
+            with contextlib.suppress(LedgerError):
+                self.put_up_sign()  # the older one is still true
+            raise
+        self.put_up_sign()
+
+    def _forget_lost(self) -> None:
+        """Keep the records that are whole, a copy of the rest beside them, and note what is lost. Cut off anywhere, it is begun again."""
+        try:
+            lost = self.log.keep_whole(read_sign(self.machine.disk, self.state))
+            if not lost:
+                return
+            self.log.load(None, writing=True)
+        except OSError as error:
+            raise LedgerError(f"{self.directory}/log cannot be mended: {error.strerror}", "make room or mend the disk, then run again") from error
+        if self.beginning is None:
+            self.note(Step.OPENED)  # not measured: how the host was before is not to be had any more
+        self.note(Step.FACT, note=f"{LOST} {lost}")
+        self.put_up_sign()
 
     @property
     def entries(self) -> tuple[Entry, ...]:

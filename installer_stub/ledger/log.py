@@ -3,21 +3,34 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 from typing import Final
 
 from installer_stub.changes.disk import Disk, above
+from installer_stub.changes.image import Form, Image
 from installer_stub.errors import LedgerDamaged, LedgerError
 from installer_stub.ledger.record import Record, decode, encode
+from installer_stub.ledger.sign import Head, damaged, lost_of, require_whole
 
 _MOST: Final = 64 << 20  # bytes; a thousand installations are a tenth of it
 
 
-def parse(data: bytes, path: str) -> tuple[tuple[Record, ...], int]:
+def parse(data: bytes, path: str, sign: bytes | None) -> tuple[tuple[Record, ...], int]:
     """Return the records, and how many bytes of ``data`` they are. What follows is a record that was being written.
 
     A record is synced before its change begins, so one that is torn at the end had no change. Raises LedgerDamaged where
-    a bad line stands before a good one, or a number is missing: those records had changes.
+    a bad line stands before a good one, a number is missing, or the log does not go as far as its ``sign`` says (None: it
+    has none): those records had changes.
     """
+    records, good, bad = _whole(data)
+    if bad:
+        raise damaged(f"{path} is damaged at line {bad}, with whole records behind it", path)
+    require_whole(sign, data, len(records), path)
+    return records, good
+
+
+def _whole(data: bytes) -> tuple[tuple[Record, ...], int, int]:
+    """Return the records before the first that is not whole, how many bytes they are, and the line at which others go on; 0: none do."""
     records: list[Record] = []
     good = at = 0
     bad: int | None = None
@@ -27,16 +40,16 @@ def parse(data: bytes, path: str) -> tuple[tuple[Record, ...], int]:
         if record is None:
             bad = bad or line_number
         elif bad is not None or record.number != len(records) + 1:
-            raise _damaged(path, bad or line_number)
+            return tuple(records), good, bad or line_number
         else:
             records.append(record)
             good = end
         at = end
-    return tuple(records), good
+    return tuple(records), good, 0
 
 
-def read_what_can_be(data: bytes) -> list[str]:
-    """Return a line for people for each line of a log, also of one that is damaged."""
+def read_what_can_be(data: bytes, sign: bytes | None) -> list[str]:
+    """Return a line for people for each line of a log, also of one that is damaged, and one for what is missing by its sign."""
     shown = []
     for number, line in enumerate(data.split(b"\n")[: data.count(b"\n") + 1], 1):
         record = decode(line)
@@ -44,7 +57,9 @@ def read_what_can_be(data: bytes) -> list[str]:
             shown.append(f"{record.number:6} {record.step.value:9} {record.thing or record.note}")
         elif line:
             shown.append(f"line {number} is torn or altered: {line[:80]!r}")
-    return shown
+    records, _, _ = _whole(data)
+    lost = lost_of(sign, data, len(records))
+    return [*shown, f"lost: {lost}"] if lost else shown
 
 
 class Log:
@@ -54,26 +69,53 @@ class Log:
         self._disk = disk
         self._path = path
         self._size = 0
+        self._hash = hashlib.sha256()
         self.records: list[Record] = []
 
-    def load(self, *, writing: bool) -> None:
-        """Read it; with ``writing`` make it if it is not there and cut a torn end. Raises LedgerDamaged, LedgerError."""
+    @property
+    def head(self) -> Head:
+        """How far it goes."""
+        return Head(len(self.records), self._size, self._hash.hexdigest())
+
+    def load(self, sign: bytes | None, *, writing: bool) -> None:
+        """Read it; with ``writing`` make it if it is not there and cut a torn end. Raises LedgerDamaged, LedgerError, OSError."""
+        data = self._read()
+        records, good = parse(data or b"", self._path, sign)
+        self._take(records, data or b"", good)
+        if not writing:
+            return
+        if data is None:
+            self._disk.create(self._path, b"")
+            self._disk.sync(self._path)
+            self._disk.sync(above(self._path))
+        elif good < len(data):
+            self._disk.truncate(self._path, good)
+            self._disk.sync(self._path)
+
+    def keep_whole(self, sign: bytes | None) -> str:
+        """Cut it before the first record that is not whole, a copy of all of it kept beside it. Return what is lost; empty: nothing. Raises OSError."""
+        data = self._read() or b""
+        records, good, bad = _whole(data)
+        lost = f"what stands from line {bad} on" if bad else lost_of(sign, data, len(records))
+        if lost and good < len(data):
+            copy = f"{self._path}.lost-{hashlib.sha256(data).hexdigest()[:12]}"
+            self._disk.replace(copy, data, Image(Form.FILE, mode=0o600))
+            self._disk.truncate(self._path, good)
+            self._disk.sync(self._path)
+        return lost
+
+    def _read(self) -> bytes | None:
         try:
             with self._disk.at(self._path).open("rb") as stream:
                 data = stream.read(_MOST + 1)
         except FileNotFoundError:
-            if writing:
-                self._disk.create(self._path, b"")
-                self._disk.sync(self._path)
-                self._disk.sync(above(self._path))
-            return
+            return None
         if len(data) > _MOST:
             raise LedgerDamaged(f"{self._path} has more than {_MOST >> 20} MiB", "this is no ledger that airseal wrote")
-        records, good = parse(data, self._path)
-        if writing and good < len(data):
-            self._disk.truncate(self._path, good)
-            self._disk.sync(self._path)
-        self.records, self._size = list(records), good
+        return data
+
+    def _take(self, records: tuple[Record, ...], data: bytes, good: int) -> None:
+        self.records, self._size, self._hash = list(records), good, hashlib.sha256(data[:good])
 
     def append(self, record: Record) -> None:
         """Add a record; when this returns it outlives a power cut. Raises LedgerError, and then nothing was added."""
@@ -86,6 +128,7 @@ class Log:
             where = "the disk is full" if error.errno in {errno.ENOSPC, errno.EDQUOT} else str(error.strerror)
             raise LedgerError(f"{self._path} cannot be written: {where}", "nothing was changed; make room or mend the disk, then run again") from error
         self._size += len(line)
+        self._hash.update(line)
         self.records.append(record)
 
     def _cut(self, cause: OSError) -> None:
@@ -94,9 +137,3 @@ class Log:
         except OSError as error:
             raise LedgerError(f"{self._path} can neither be written nor cut: {error.strerror}", "mend the disk, then run again") from cause
 
-
-def _damaged(path: str, line: int) -> LedgerDamaged:
-    return LedgerDamaged(
-        f"{path} is damaged at line {line}, with whole records behind it: what was changed there is not known",
-        f"put {path} back from a backup; what it still says: /opt/airseal/bin/airseal host ledger show",
-    )

@@ -1,4 +1,4 @@
-"""Opening a host's ledger, before anything is changed there: an older journal, the snapshot, and a sign that there is one."""
+"""Opening a host's ledger, before anything is changed there: an older journal, and the snapshot."""
 
 from __future__ import annotations
 
@@ -11,15 +11,8 @@ from installer_stub.ledger.importing import import_journal
 from installer_stub.ledger.ledger import Ledger
 from installer_stub.ledger.record import Step
 from installer_stub.ledger.snapshot import Snapshot, take
-from installer_stub.plan.model import STATE
 
-_SAYS: Final = b"What airseal changed on this host stands in /var/lib/airseal/ledger.\n"
 _NAME: Final = "before.json.zst"
-
-
-def beacon_of(state: str) -> str:
-    """Return the file that says, apart from the ledger, that there is one: a ledger that is gone is missed."""
-    return "/etc/airseal/ledger" if state == STATE else f"{state}/ledger.begun"
 
 
 def open_ledger(ledger: Ledger, *, measure: bool) -> bool:
@@ -32,25 +25,15 @@ def open_ledger(ledger: Ledger, *, measure: bool) -> bool:
     digest = ""
     try:
         if ledger.beginning is not None:
-            _put_up(ledger)
             return False
         if measure and not late and not ledger.entries:
             data = take(machine).pack()
             digest = hashlib.sha256(data).hexdigest()
             machine.disk.replace(f"{ledger.directory}/{_NAME}", data, Image(Form.FILE, mode=0o600))
         ledger.note(Step.OPENED, note=digest)
-        _put_up(ledger)
     except OSError as error:
         raise LedgerError(f"the ledger cannot be begun: {error.filename or ''} {error.strerror}", "nothing was changed; mend the disk, then run again") from error
     return True
-
-
-def _put_up(ledger: Ledger) -> None:
-    """Put the sign up, also where somebody took it away: that it is there counts, not what it says. Raises OSError."""
-    beacon, disk = beacon_of(ledger.state), ledger.machine.disk
-    if not disk.at(beacon).exists():
-        disk.make_parents(beacon)
-        disk.replace(beacon, _SAYS, Image(Form.FILE, mode=0o644))
 
 
 def before_snapshot(ledger: Ledger) -> Snapshot | None:

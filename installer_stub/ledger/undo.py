@@ -23,8 +23,8 @@ from installer_stub.ledger.aside import give_back
 from installer_stub.ledger.containers import Processes, end_containers
 from installer_stub.ledger.difference import OWN, compare
 from installer_stub.ledger.importing import import_journal, was_changed
-from installer_stub.ledger.ledger import Entry, Ledger
-from installer_stub.ledger.opening import beacon_of, before_snapshot
+from installer_stub.ledger.ledger import LOST, Entry, Ledger, facts_of
+from installer_stub.ledger.opening import before_snapshot
 from installer_stub.ledger.put_back import is_own_directory, put_back
 from installer_stub.ledger.record import Step
 from installer_stub.ledger.report import Left, Report
@@ -157,7 +157,9 @@ class Undo:
             self._entry(entry)
 
     def _say_notes(self) -> None:
-        """Of directories that others' files kept, those that did not go with the directory above them."""
+        """Of directories that others' files kept, those that did not go with the directory above them; and what the ledger lost."""
+        if lost := facts_of(self.ledger.log.records).get(LOST):
+            self.report.notes.append(f"records of this host's ledger were lost ({lost}): what they named stays as it is")
         gone = {thing for thing, _ in self._notes if thing.kind is Kind.PARENT and not self.machine.disk.at(thing.name).exists()}
         self.report.notes += [f"{thing}: {note}" for thing, note in self._notes if thing not in gone]
 
@@ -223,16 +225,13 @@ def undo_host(
     """Undo everything. Raises LedgerDamaged where what was changed is not known."""
     if machine.disk.at(f"{state}/ledger.closed").exists():
         return _finish(machine, state)
-    with Ledger.opened(machine, state) as ledger:
+    with Ledger.opened(machine, state, forget_lost="ledger" in abandon) as ledger:
         imported = import_journal(ledger)
-        if not ledger.log.records and not imported and "ledger" not in abandon:
-            beacon = beacon_of(state)
-            proof = beacon if machine.disk.at(beacon).exists() else was_changed(machine)
-            if proof:
-                raise LedgerDamaged(
-                    f"{ledger.directory}/log is missing, and airseal changed this host: there is {proof}",
-                    "put it back from a backup; without it nothing is put back, and only airseal's own places go: --abandon ledger",
-                )
+        if not ledger.log.records and not imported and "ledger" not in abandon and (proof := was_changed(machine)):
+            raise LedgerDamaged(
+                f"{ledger.directory}/log is missing, and airseal changed this host: there is {proof}",
+                "put it back from a backup; without it nothing is put back, and only airseal's own places go: --abandon ledger",
+            )
         undo = Undo(ledger, processes or Processes(), say, frozenset(abandon))
         undo.report.abandoned += abandon_by_name(ledger, abandon)
         return undo.run()

@@ -18,10 +18,11 @@ from installer_stub.changes.machine import Machine
 from installer_stub.changes.things import Kind, Thing
 from installer_stub.changes.values import WriteFile
 from installer_stub.errors import Interrupted, LedgerError, UsageError
-from installer_stub.ledger.ledger import Entry, Ledger
+from installer_stub.ledger.ledger import LOST, Entry, Ledger, facts_of
 from installer_stub.ledger.log import read_what_can_be
 from installer_stub.ledger.opening import open_ledger
 from installer_stub.ledger.report import Report
+from installer_stub.ledger.sign import read_sign
 from installer_stub.ledger.undo import Undo, undo_host
 from installer_stub.ui.printable import say
 
@@ -29,8 +30,10 @@ MOST: Final = 128 << 20  # bytes of one request: a file of the most that is kept
 
 
 def run(arguments: Namespace) -> int:
-    """Do ``undo`` or ``ledger show``: the words for people. Raises LedgerError and UsageError."""
-    return _undo(arguments) if arguments.word == "undo" else _show(arguments.state)
+    """Do ``undo``, ``ledger show`` or ``ledger forget-lost``: the words for people. Raises LedgerError and UsageError."""
+    if arguments.word == "undo":
+        return _undo(arguments)
+    return _show(arguments.state) if arguments.action == "show" else _forget_lost(arguments.state)
 
 
 def answer(action: str, state: str, data: bytes) -> str:
@@ -64,8 +67,17 @@ def _show(state: str) -> int:
         data = path.read_bytes()
     except OSError as error:
         raise LedgerError(f"{path} cannot be read: {error.strerror}", "see whether airseal changed this host at all: ls /var/lib/airseal") from error
-    for line in read_what_can_be(data):
+    for line in read_what_can_be(data, read_sign(Machine().disk, state)):
         say(line)
+    return 0
+
+
+def _forget_lost(state: str) -> int:
+    if os.geteuid() != 0:
+        raise UsageError("only root can mend this host's ledger", "run it with sudo")
+    with Ledger.opened(Machine(), state, forget_lost=True) as ledger:
+        lost = facts_of(ledger.log.records).get(LOST, "")
+    say(f"gone on without what was lost ({lost}): a reset leaves what it named as it is" if lost else "nothing of this host's ledger is lost")
     return 0
 
 

@@ -20,9 +20,9 @@ from installer_stub.host.connection import Connection, read_all
 from installer_stub.ledger.ledger import Entry as LedgerEntry
 from installer_stub.ledger.ledger import entries_of, facts_of
 from installer_stub.ledger.log import parse
-from installer_stub.ledger.opening import beacon_of
 from installer_stub.ledger.record import Record, Step
 from installer_stub.ledger.report import Report
+from installer_stub.ledger.sign import Head, sign_of
 from installer_stub.plan.guard import Guarded
 from installer_stub.plan.model import STATE
 
@@ -69,14 +69,18 @@ class Journal:
     def __init__(self, connection: Connection, state: str = STATE) -> None:
         self._connection = connection
         self._state = state
+        self._log = f"{state}/ledger/log"
 
     def entries(self) -> tuple[Entry, ...]:
         """Return what is noted and not undone. Raises LedgerDamaged."""
         return tuple(Entry(entry.thing.kind, entry.thing.name, self._previous(entry.before)) for entry in self._open())
 
     def is_begun(self) -> bool:
-        """Tell whether the host has noted how it was, and a sign says so apart from the ledger. Raises LedgerDamaged."""
-        return any(record.step is Step.OPENED for record in self._records()) and self._connection.read(beacon_of(self._state)) is not None
+        """Tell whether the host has noted how it was, and a sign says apart from the ledger how far that goes. Raises LedgerDamaged."""
+        log, sign = self._read()
+        head = Head.of(sign or b"")
+        records, size = self._parsed(log, sign)
+        return any(record.step is Step.OPENED for record in records) and head is not None and head.size == size
 
     def begin(self, *, measure: bool) -> None:
         """Begin the ledger before anything is changed; ``measure``: with a snapshot of the host. Safe to call again."""
@@ -138,13 +142,21 @@ class Journal:
         return tuple(entry for entry in entries_of(self._records()) if entry.is_open)
 
     def _records(self) -> tuple[Record, ...]:
-        path = f"{self._state}/ledger/log"
+        records, _ = self._parsed(*self._read())
+        return records
+
+    def _read(self) -> tuple[bytes, bytes | None]:
+        """Return the log and the ledger's sign, which is read first: a log that grows meanwhile is longer than its sign, as it may be."""
+        sign = sign_of(self._state)
+        there = read_all(self._connection, (sign, self._log))
+        return there[self._log] or b"", there[sign]
+
+    def _parsed(self, log: bytes, sign: bytes | None) -> tuple[tuple[Record, ...], int]:
         try:
-            records, _ = parse(self._connection.read(path) or b"", path)
+            return parse(log, self._log, sign)
         except LedgerDamaged as error:
             error.problem = f"{self._connection.host.address}: {error.problem}"
             raise
-        return tuple(records)
 
     def _previous(self, before: Image) -> str | None:
         match before.form:

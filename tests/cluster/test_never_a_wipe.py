@@ -79,13 +79,16 @@ class Damage:
     host: str
     does: str
     repair: str = "true"
-    forbids: bool = False
-    """Whether the same command has to refuse: nothing of the cluster shows it yet."""
+    forbids: int = 0
+    """The exit code with which the same command has to refuse, where nothing of the cluster shows it yet."""
 
 
 KEEP = "cp -a {0} /dev/shm/kept; "
 BACK = "rm -rf {0}; cp -a /dev/shm/kept {0}; rm -rf /dev/shm/kept"
 STATE = "/var/lib/airseal"
+LOG = f"{STATE}/ledger/log"
+FORBIDDEN = 5
+UNKNOWN = 8
 CLIENT = "/etc/kubernetes/pki/apiserver-kubelet-client.crt"
 PEER = "/etc/kubernetes/pki/etcd/peer.key"
 CA = "/etc/kubernetes/pki/ca.crt"
@@ -108,12 +111,14 @@ DAMAGES = {
         KEEP.format("/etc/kubernetes/pki/ca.crt") + "cat /etc/kubernetes/pki/front-proxy-ca.crt >> /etc/kubernetes/pki/ca.crt",
         BACK.format("/etc/kubernetes/pki/ca.crt"),
     ),
-    "a certificate that the API server calls kubelets with is cut in half": Damage("m1", f"{KEEP.format(CLIENT)}truncate -s 500 {CLIENT}", BACK.format(CLIENT), forbids=True),
-    "a certificate of etcd is empty": Damage("m2", f"{KEEP.format(ETCD)}: > {ETCD}", BACK.format(ETCD), forbids=True),
-    "a key of etcd is cut in half": Damage("m2", f"{KEEP.format(PEER)}truncate -s 700 {PEER}", BACK.format(PEER), forbids=True),
-    "a CA that nothing can make anew is gone": Damage("m1", f"{KEEP.format(FRONT)}rm {FRONT}", BACK.format(FRONT), forbids=True),
-    "a node's copy of the cluster's CA is gone": Damage("n1", f"{KEEP.format(CA)}rm {CA}", BACK.format(CA), forbids=True),
+    "a certificate that the API server calls kubelets with is cut in half": Damage("m1", f"{KEEP.format(CLIENT)}truncate -s 500 {CLIENT}", BACK.format(CLIENT), forbids=FORBIDDEN),
+    "a certificate of etcd is empty": Damage("m2", f"{KEEP.format(ETCD)}: > {ETCD}", BACK.format(ETCD), forbids=FORBIDDEN),
+    "a key of etcd is cut in half": Damage("m2", f"{KEEP.format(PEER)}truncate -s 700 {PEER}", BACK.format(PEER), forbids=FORBIDDEN),
+    "a CA that nothing can make anew is gone": Damage("m1", f"{KEEP.format(FRONT)}rm {FRONT}", BACK.format(FRONT), forbids=FORBIDDEN),
+    "a node's copy of the cluster's CA is gone": Damage("n1", f"{KEEP.format(CA)}rm {CA}", BACK.format(CA), forbids=FORBIDDEN),
     "the sign that a node has a ledger is gone": Damage("n1", "rm /etc/airseal/ledger", "test -e /etc/airseal/ledger"),
+    "a node's ledger is cut in half": Damage("n1", f"{KEEP.format(LOG)}truncate -s $(($(stat -c %s {LOG}) / 2)) {LOG}", BACK.format(LOG), forbids=UNKNOWN),
+    "a master's ledger lost its last records": Damage("m2", f"sed -i '$d' {LOG}", "/opt/airseal/bin/airseal host ledger forget-lost", forbids=UNKNOWN),
     "the certificate of the registry's CA is cut in half": Damage("m1", f"truncate -s 100 {STATE}/registry-authority/ca.crt"),
     "a probe's program is not there": Damage("n1", "mv /usr/bin/sha256sum /usr/bin/sha256sum.away", "mv /usr/bin/sha256sum.away /usr/bin/sha256sum"),
 }
@@ -130,7 +135,7 @@ def test_damage_is_healed_or_refused_and_nothing_is_wiped(place: Place, name: st
     finally:
         host.run(damage.repair)
     assert before.harmed(place.alive()) == [], done.stderr[-2000:]
-    assert done.returncode in ({5} if damage.forbids else {0, *REFUSED}), done.stderr[-3000:]
+    assert done.returncode in ({damage.forbids} if damage.forbids else {0, *REFUSED}), done.stderr[-3000:]
     assert "Traceback" not in done.stderr
     if done.returncode:
         assert "what to do:" in done.stderr

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import re
 import shlex
@@ -17,8 +18,8 @@ from installer_stub.host.command import Command, CommandResult, Secret
 from installer_stub.host.connection import BytesMoved
 from installer_stub.host.model import Host, Role
 from installer_stub.ledger.log import parse
-from installer_stub.ledger.opening import beacon_of
 from installer_stub.ledger.record import Record, Step, encode
+from installer_stub.ledger.sign import Head, sign_of
 from installer_stub.phases.journal import Journal
 from installer_stub.plan.model import STATE
 
@@ -100,35 +101,40 @@ class ScriptedConnection:
         """Let the ledger's words work on the files in memory; nothing was there before. Its log is a real one."""
         log = "/var/lib/airseal/ledger/log"
 
-        def note(step: Step, kind: Kind, name: str) -> None:
-            records, _ = parse(self.files.get(log, b""), log)
-            before = ABSENT if step is Step.INTENT else None
-            record = Record(len(records) + 1, step, Thing(kind, name), before)
-            self.files[log] = self.files.get(log, b"") + encode(record)
+        def note(step: Step, thing: Thing | None = None, text: str = "") -> None:
+            records, _ = parse(self.files.get(log, b""), log, self.files.get(sign_of(STATE)))
+            self.files[log] = self.files.get(log, b"") + encode(Record(len(records) + 1, step, thing, ABSENT if step is Step.INTENT else None, note=text))
+            put_up_sign()
+
+        def put_up_sign() -> None:
+            whole = self.files[log]
+            records, good = parse(whole, log, None)
+            if any(record.step is Step.OPENED for record in records):
+                self.files[sign_of(STATE)] = Head(len(records), good, hashlib.sha256(whole[:good]).hexdigest()).sign(f"{STATE}/ledger")
 
         def remember(command: Command) -> CommandResult:
             for thing in _request(command)["things"]:
-                note(Step.INTENT, Kind(thing["kind"]), thing["name"])
+                note(Step.INTENT, Thing(Kind(thing["kind"]), thing["name"]))
             return succeeded("{}")
 
         def write(command: Command) -> CommandResult:
             files = _request(command)["files"]
             for file in files:
-                note(Step.INTENT, Kind.FILE, file["path"])
+                note(Step.INTENT, Thing(Kind.FILE, file["path"]))
                 self.files[file["path"]], self.modes[file["path"]] = base64.b64decode(file["content"]), file["mode"]
                 self.commands.append(Command(f"put {file['path']}", f"write {file['path']}" if len(files) > 1 else ""))
             return succeeded(json.dumps({"changed": [file["path"] for file in files]}))
 
         def begin(_command: Command) -> CommandResult:
-            if not any(record.step is Step.OPENED for record in parse(self.files.get(log, b""), log)[0]):
-                self.files[log] = encode(Record(1, Step.OPENED))
-            self.files[beacon_of(STATE)] = b"there is a ledger"
+            if not any(record.step is Step.OPENED for record in parse(self.files.get(log, b""), log, None)[0]):
+                self.files[log] = b""
+                note(Step.OPENED)
+            put_up_sign()
             return succeeded('{"begun": true}')
 
         def hold(command: Command) -> CommandResult:
-            records, _ = parse(self.files.get(log, b""), log)
-            for number, (name, value) in enumerate(_request(command)["facts"].items(), len(records) + 1):
-                self.files[log] = self.files.get(log, b"") + encode(Record(number, Step.FACT, note=f"{name} {value}"))
+            for name, value in _request(command)["facts"].items():
+                note(Step.FACT, text=f"{name} {value}")
             return succeeded("{}")
 
         self.on("host ledger hold", hold).on("host ledger done", "{}").on("host ledger open", begin)

@@ -25,7 +25,6 @@ SHARES = {(1, 1): 3, (3, 1): 1}
 first one and on nodes is that of 1+1."""
 _NEEDS_NO_WORD = {
     **dict.fromkeys((f"{path} removed" for path in AUTHORITIES_KEYS), "a CA's key may be kept elsewhere"),
-    **dict.fromkeys((f"/etc/airseal/ledger {how}" for how in ("emptied", "cut in half")), "that it is there counts, not what it says"),
     **dict.fromkeys((f"/var/lib/airseal/ledger/before.json.zst {how}" for how in _ACTS), "only a reset reads it, and names it"),
 }
 _BEFORE = "/var/lib/airseal/ledger/content/"  # what files were: only a reset reads them, and names each that it cannot put back

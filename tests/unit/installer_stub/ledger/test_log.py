@@ -41,7 +41,7 @@ def test_every_cut_leaves_the_records_before_it() -> None:
     lines = [encode(record) for record in RECORDS]
     data = b"".join(lines)
     for cut in range(len(data) + 1):
-        records, good = parse(data[:cut], "log")
+        records, good = parse(data[:cut], "log", None)
         whole = 0
         while whole < len(lines) and sum(map(len, lines[: whole + 1])) <= cut:
             whole += 1
@@ -54,10 +54,10 @@ def test_whatever_a_power_cut_leaves_at_the_end_is_cut_and_the_next_record_stand
     path = tmp_path / "log"
     path.write_bytes(encode(RECORDS[0]) + torn)
     log = Log(Disk(tmp_path), "/log")
-    log.load(writing=True)
+    log.load(None, writing=True)
     log.append(RECORDS[1])
     again = Log(Disk(tmp_path), "/log")
-    again.load(writing=False)
+    again.load(None, writing=False)
     assert again.records == [RECORDS[0], RECORDS[1]]
 
 
@@ -75,7 +75,7 @@ def test_a_hole_is_an_error_with_a_name_and_nothing_is_cut(tmp_path: Path, data:
     path = tmp_path / "log"
     path.write_bytes(data)
     with pytest.raises(LedgerDamaged, match="/log is damaged at line"):
-        Log(Disk(tmp_path), "/log").load(writing=True)
+        Log(Disk(tmp_path), "/log").load(None, writing=True)
     assert path.read_bytes() == data
 
 
@@ -91,17 +91,17 @@ def test_a_full_disk_adds_nothing_and_the_next_try_stands_alone(tmp_path: Path) 
 
     disk = Full(tmp_path)
     log = Log(disk, "/log")
-    log.load(writing=True)
+    log.load(None, writing=True)
     with pytest.raises(LedgerError, match="the disk is full"):
         log.append(RECORDS[0])
     disk.full = False
     log.append(RECORDS[0])
     log.append(RECORDS[1])
-    assert parse((tmp_path / "log").read_bytes(), "log")[0] == RECORDS[:2]
+    assert parse((tmp_path / "log").read_bytes(), "log", None)[0] == RECORDS[:2]
 
 
 def test_a_damaged_log_can_still_be_shown() -> None:
-    shown = read_what_can_be(encode(RECORDS[0]) + b"garbage\n" + encode(RECORDS[2]))
+    shown = read_what_can_be(encode(RECORDS[0]) + b"garbage\n" + encode(RECORDS[2]), None)
     assert len(shown) == 3
     assert "line 2 is torn or altered" in shown[1]
     assert "net.ipv4.ip_forward" in shown[2]

@@ -18,12 +18,14 @@ from installer_stub.changes.values import Block, Link, WriteFile
 from installer_stub.errors import LedgerDamaged
 from installer_stub.ledger.containers import Processes
 from installer_stub.ledger.ledger import Ledger
+from installer_stub.ledger.record import Step
 from installer_stub.ledger.undo import Undo
 from tests.fakes.machine import FakeHost, FakePrograms, FakeUnits
 from tests.fakes.power import Model, RecordingDisk, UnsyncedDisk, left_by_a_cut
 
 STATE = "/var/lib/airseal"
 MOUNTED = ("/etc/hosts",)
+OURS = (STATE, "/etc/airseal")
 BARE = ("etc", "var/lib", "proc/self")
 
 
@@ -49,11 +51,23 @@ def original(root: Path) -> FakeHost:
     return host
 
 
-def change(ledger: Ledger) -> None:
+def change(machine: Machine) -> None:
+    """In two sessions: at the end of each the sign says how far the log went."""
+    with Ledger.opened(machine, STATE) as ledger:
+        ledger.note(Step.OPENED)
+        begin(ledger)
+    with Ledger.opened(machine, STATE) as ledger:
+        go_on(ledger)
+
+
+def begin(ledger: Ledger) -> None:
     ledger.remember([Thing(Kind.DIRECTORY, "/etc/kubernetes"), Thing(Kind.DIRECTORY, "/var/lib/kubelet")])
     ledger.make(WriteFile("/etc/theirs.conf", b"ours"))
     ledger.make(WriteFile("/etc/new/deep/ours.conf", b"ours", 0o600))
     ledger.make(Link("/usr/local/bin/kubectl", "/opt/airseal/kubectl"))
+
+
+def go_on(ledger: Ledger) -> None:
     ledger.make(WriteFile("/etc/link.conf", b"ours"))
     ledger.make(Block("/etc/hosts", ("10.0.0.2 api.airseal.internal",)))
     ledger.make(WriteFile("/etc/theirs.conf", b"ours, later"))
@@ -88,7 +102,7 @@ def cuts(steps: list[tuple[object, ...]], before: Path, tmp_path: Path, wanted: 
             disk = UnsyncedDisk(left, MOUNTED)
             assert undo(machine(left, disk)) == [], (number, step, left)
             host = FakeHost(left, directories=BARE)
-            assert host.tree(STATE, "/var/lib/airseal.ledger") == wanted, (number, step, left)
+            assert host.tree(*OURS) == wanted, (number, step, left)
             tried += 1
         shutil.rmtree(where)
     return tried
@@ -100,9 +114,8 @@ def test_whatever_a_power_cut_leaves_is_undone_to_the_original(tmp_path: Path) -
     work = tmp_path / "work"
     shutil.copytree(before, work, symlinks=True)
     disk = RecordingDisk(work, MOUNTED)
-    with Ledger.opened(machine(work, disk), STATE) as ledger:
-        change(ledger)
-    assert FakeHost(work, directories=BARE).tree(STATE) != wanted
+    change(machine(work, disk))
+    assert FakeHost(work, directories=BARE).tree(*OURS) != wanted
     tried = cuts(disk.steps, before, tmp_path, wanted)
     assert tried > len(disk.steps)
 
@@ -112,13 +125,12 @@ def test_an_undo_that_is_cut_off_anywhere_is_finished_by_the_next(tmp_path: Path
     wanted = original(before).tree()
     work = tmp_path / "work"
     shutil.copytree(before, work, symlinks=True)
-    with Ledger.opened(machine(work, UnsyncedDisk(work, MOUNTED)), STATE) as ledger:
-        change(ledger)
+    change(machine(work, UnsyncedDisk(work, MOUNTED)))
     changed = tmp_path / "changed"
     shutil.copytree(work, changed, symlinks=True)
     disk = RecordingDisk(work, MOUNTED)
     assert undo(machine(work, disk)) == []
-    assert FakeHost(work, directories=BARE).tree(STATE) == wanted
+    assert FakeHost(work, directories=BARE).tree(*OURS) == wanted
     assert cuts(disk.steps, changed, tmp_path, wanted) > len(disk.steps)
 
 
@@ -130,8 +142,7 @@ def test_the_model_finds_an_order_that_is_wrong(tmp_path: Path, broken: str) -> 
     work = tmp_path / "work"
     shutil.copytree(before, work, symlinks=True)
     disk = RecordingDisk(work, MOUNTED)
-    with Ledger.opened(machine(work, disk), STATE) as ledger:
-        change(ledger)
+    change(machine(work, disk))
     part = {"no sync of the record": "ledger/log", "no sync of the content": ".new", "no sync of the part": ".airseal-part"}[broken]
     steps = [step for step in disk.steps if step[0] != "sync" or not str(step[1]).endswith(part)]
     assert len(steps) < len(disk.steps)

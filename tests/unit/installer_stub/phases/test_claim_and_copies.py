@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 
-from installer_stub.errors import ClusterError, InstallerError, RecordError
+from installer_stub.errors import ClusterError, InstallerError, LedgerDamaged, RecordError
 from installer_stub.host.command import Command, CommandResult
 from installer_stub.phases import claim
 from installer_stub.phases.base import Artifact
@@ -154,9 +154,13 @@ def test_nothing_is_needed_on_claimed_hosts_that_have_it() -> None:
     assert not Claim().is_needed(context)
     assert not CopyStub().is_needed(context)
     log = hosts[N1].files.pop("/var/lib/airseal/ledger/log")
+    with pytest.raises(LedgerDamaged, match=r"^10\.0\.0\.5: .* all of its 1 records are lost"):
+        CopyStub().is_needed(context)
+    hosts[N1].files.pop("/etc/airseal/ledger")  # put up at the end of the session that begins the ledger
     assert CopyStub().is_needed(context)  # a host whose ledger has not begun is not ready for changes
     for torn in (b"", log[: len(log) // 2]):  # a cut between the log's making and the record that the host was measured
         hosts[N1].files["/var/lib/airseal/ledger/log"] = torn
+        hosts[N1].files.pop("/etc/airseal/ledger", None)
         assert CopyStub().is_needed(context)
         CopyStub().run(context)
         assert not CopyStub().is_needed(context)

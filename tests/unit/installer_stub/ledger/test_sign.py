@@ -1,0 +1,241 @@
+"""What is lost of a ledger's log is missed by whoever reads it: the sign beside it says how far it went."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from installer_stub.changes.disk import Disk
+from installer_stub.changes.things import Kind, Thing
+from installer_stub.changes.values import WriteFile
+from installer_stub.errors import LedgerDamaged, LedgerError
+from installer_stub.ledger import words
+from installer_stub.ledger.ledger import LOST, Ledger, facts_of
+from installer_stub.ledger.log import parse, read_what_can_be
+from installer_stub.ledger.opening import open_ledger
+from installer_stub.ledger.sign import Head, lost_of, sign_of
+from installer_stub.ledger.undo import undo_host
+from installer_stub.plan.model import STATE
+from tests.fakes.machine import FakeHost
+
+LOG = f"{STATE}/ledger/log"
+SIGN = sign_of(STATE)
+FILES = [f"/etc/{number}.conf" for number in range(6)]
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> FakeHost:
+    """A host on which six files were changed, in two sessions."""
+    host = FakeHost(tmp_path)
+    host.put(f"{STATE}/cluster.json", "{}")
+    for name in FILES:
+        host.put(name, f"theirs: {name}")
+    with Ledger.opened(host.machine) as ledger:
+        open_ledger(ledger, measure=False)
+    with Ledger.opened(host.machine) as ledger:
+        for name in FILES:
+            ledger.make(WriteFile(name, b"ours"))
+    return host
+
+
+def records(host: FakeHost) -> int:
+    with Ledger.opened(host.machine) as ledger:
+        return len(ledger.log.records)
+
+
+def test_a_log_that_was_cut_anywhere_is_missed_and_stays_as_it_is(host: FakeHost) -> None:
+    whole, sign = host.path(LOG).read_bytes(), host.path(SIGN).read_bytes()
+    for cut in range(len(whole)):
+        with pytest.raises(LedgerDamaged, match="is damaged") as caught:
+            parse(whole[:cut], LOG, sign)
+        assert "records are lost" in caught.value.problem
+        assert "forget-lost" in caught.value.remedy
+    host.path(LOG).write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(LedgerDamaged), Ledger.opened(host.machine):
+        pass
+    assert host.path(LOG).read_bytes() == whole[: len(whole) // 2]
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda log: log.unlink(),
+        lambda log: log.write_bytes(b""),
+        lambda log: log.write_bytes(b"\0" * log.stat().st_size),
+        lambda log: log.write_bytes(b"".join(log.read_bytes().splitlines(keepends=True)[:1])),  # only whole records, but few
+        lambda log: log.write_bytes(b"".join(log.read_bytes().splitlines(keepends=True)[:-1])),  # all but one
+        lambda log: log.write_bytes(log.read_bytes()[:-1]),
+    ],
+)
+def test_every_reader_misses_what_is_lost(host: FakeHost, damage: Callable[[Path], object]) -> None:
+    damage(host.path(LOG))
+    left = host.tree()
+    with pytest.raises(LedgerDamaged), Ledger.opened(host.machine):
+        pass
+    with pytest.raises(LedgerDamaged):
+        Ledger(host.machine).load()
+    with pytest.raises(LedgerDamaged):
+        undo_host(host.machine, processes=host.processes)
+    assert host.tree(f"{STATE}/ledger/lock") == {name: what for name, what in left.items() if name != f"{STATE}/ledger/lock"}
+
+
+def test_the_log_of_another_host_is_not_taken_for_this_one(host: FakeHost, tmp_path: Path) -> None:
+    other = FakeHost(tmp_path / "other")
+    with Ledger.opened(other.machine) as ledger:
+        open_ledger(ledger, measure=False)
+        for number in range(40):
+            ledger.hold({f"fact-{number}": "x"})
+    host.path(LOG).write_bytes(other.path(LOG).read_bytes())
+    with pytest.raises(LedgerDamaged, match="are not those that were written down"):
+        records(host)
+
+
+def test_a_record_that_a_power_cut_tore_behind_the_sign_is_passed_over(host: FakeHost) -> None:
+    count, sign = records(host), host.path(SIGN).read_bytes()
+    with host.path(LOG).open("ab") as stream:
+        stream.write(b"1234abcd {torn")
+    assert records(host) == count
+    assert host.path(SIGN).read_bytes() == sign
+
+
+def test_records_of_a_run_that_was_killed_before_its_sign_are_kept_and_signed_by_the_next(host: FakeHost) -> None:
+    sign = host.path(SIGN).read_bytes()
+    with Ledger.opened(host.machine) as ledger:
+        ledger.hold({"a": "b"})
+    host.path(SIGN).write_bytes(sign)  # as if it had been killed in between
+    count = records(host)
+    head = Head.of(host.path(SIGN).read_bytes())
+    assert head is not None
+    assert head.records == count
+
+
+def test_a_session_that_fails_leaves_a_sign_of_what_it_noted(host: FakeHost) -> None:
+    def fail() -> None:
+        with Ledger.opened(host.machine) as ledger:
+            ledger.hold({"a": "b"})
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    head = Head.of(host.path(SIGN).read_bytes())
+    assert head is not None
+    assert head.records == records(host)
+
+
+@pytest.mark.parametrize("sign", [b"", b"What airseal changed on this host stands in /var/lib/airseal/ledger.\n", b"\xff" * 5000])
+def test_a_sign_that_does_not_say_how_far_is_made_anew_but_a_log_that_is_gone_is_missed(host: FakeHost, sign: bytes) -> None:
+    """An older airseal wrote such signs, and a power cut may have torn them."""
+    host.path(SIGN).write_bytes(sign)
+    log = host.path(LOG)
+    log.rename(log.with_name("elsewhere"))
+    with pytest.raises(LedgerDamaged, match="all of its records are lost"):
+        records(host)
+    assert not log.exists()
+    log.with_name("elsewhere").rename(log)
+    count = records(host)
+    head = Head.of(host.path(SIGN).read_bytes())
+    assert head is not None
+    assert head.records == count
+
+
+def test_every_cut_of_a_sign_says_nothing_or_the_truth(host: FakeHost) -> None:
+    sign = host.path(SIGN).read_bytes()
+    for cut in range(len(sign)):
+        assert Head.of(sign[:cut]) is None
+    assert Head.of(sign) is not None
+
+
+def test_without_a_sign_the_log_is_what_it_is(host: FakeHost) -> None:
+    assert lost_of(None, b"", 0) == ""
+    host.path(SIGN).unlink()
+    assert records(host)
+    assert host.path(SIGN).exists()
+
+
+def test_a_sign_that_cannot_be_written_is_said(host: FakeHost) -> None:
+    class Full(Disk):
+        def replace(self, name: str, data: bytes, image: object) -> None:
+            raise OSError(28, "No space left on device", name)
+
+    machine = host.machine
+    object.__setattr__(machine, "disk", Full(machine.disk.root))
+    with pytest.raises(LedgerError, match=f"{SIGN} cannot be written"), Ledger.opened(machine) as ledger:
+        ledger.hold({"a": "b"})
+
+
+def test_going_on_without_the_lost_undoes_what_is_known_and_says_the_rest(host: FakeHost) -> None:
+    whole = host.path(LOG).read_bytes()
+    lines = whole.splitlines(keepends=True)
+    host.path(LOG).write_bytes(b"".join(lines[:7]) + lines[7][:20])  # three files are known whole
+    with Ledger.opened(host.machine, forget_lost=True) as ledger:
+        assert facts_of(ledger.log.records)[LOST] == f"{len(lines) - 7} of its {len(lines)} records are lost"
+    (copy,) = host.path(f"{STATE}/ledger").glob("log.lost-*")
+    assert copy.read_bytes() == b"".join(lines[:7]) + lines[7][:20]
+    assert records(host) == 8  # and every command goes on
+    report = undo_host(host.machine, processes=host.processes)
+    assert report.complete
+    assert any("records of this host's ledger were lost" in note for note in report.notes)
+    assert [host.path(name).read_text() == "ours" for name in FILES] == [False, False, False, True, True, True]
+
+
+def test_a_line_that_was_altered_in_the_middle_has_the_same_way_out(host: FakeHost) -> None:
+    lines = host.path(LOG).read_bytes().splitlines(keepends=True)
+    host.path(LOG).write_bytes(b"".join([*lines[:5], b"00000000 {}\n", *lines[6:]]))
+    with pytest.raises(LedgerDamaged, match="damaged at line 6"):
+        records(host)
+    with Ledger.opened(host.machine, forget_lost=True) as ledger:
+        assert facts_of(ledger.log.records)[LOST] == "what stands from line 6 on"
+        ledger.remember([Thing(Kind.FILE, "/etc/new.conf")])
+    assert records(host) == 7
+
+
+def test_a_log_that_is_gone_is_given_up_with_the_cluster_by_name(host: FakeHost) -> None:
+    host.path(LOG).unlink()
+    report = undo_host(host.machine, abandon=["ledger"], processes=host.processes)
+    assert report.complete
+    assert not report.measured
+    assert host.path(FILES[0]).read_text() == "ours"
+    assert not host.path(STATE).exists()
+
+
+def test_forgetting_where_nothing_is_lost_changes_nothing(host: FakeHost) -> None:
+    before = host.tree()
+    with Ledger.opened(host.machine, forget_lost=True):
+        pass
+    assert host.tree() == before
+
+
+def test_forgetting_that_is_cut_off_is_begun_again(host: FakeHost) -> None:
+    class Cut(Disk):
+        def truncate(self, name: str, size: int) -> None:
+            raise OSError(5, "Input/output error", name)
+
+    lines = host.path(LOG).read_bytes().splitlines(keepends=True)
+    host.path(LOG).write_bytes(b"".join(lines[:3]) + b"x")
+    machine, good = host.machine, host.machine.disk
+    object.__setattr__(machine, "disk", Cut(good.root))
+    with pytest.raises(LedgerError, match="cannot be mended"), Ledger.opened(machine, forget_lost=True):
+        pass
+    object.__setattr__(machine, "disk", good)
+    with Ledger.opened(machine, forget_lost=True) as ledger:
+        assert len(ledger.log.records) == 4
+
+
+def test_the_words_for_people_show_and_forget(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    state = str(tmp_path / "state")
+    for number in range(4):
+        words.answer("hold", state, b'{"facts": {"a": "%d"}}' % number)
+    log = Path(state) / "ledger" / "log"
+    log.write_bytes(log.read_bytes()[:-30])
+    with pytest.raises(LedgerDamaged):
+        words.answer("hold", state, b'{"facts": {"a": "9"}}')
+    assert words.run(Namespace(word="ledger", action="show", state=state)) == 0
+    assert "lost: 1 of its 5 records are lost" in capsys.readouterr().out
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+    assert words.run(Namespace(word="ledger", action="forget-lost", state=state)) == 0
+    assert "1 of its 5 records are lost" in capsys.readouterr().out
+    words.answer("hold", state, b'{"facts": {"a": "9"}}')
+    assert len(read_what_can_be(log.read_bytes(), None)) == 6
