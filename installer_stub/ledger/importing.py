@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from typing import Final
 
 from installer_stub.changes.image import ABSENT, Form, Image
 from installer_stub.changes.machine import Machine
@@ -14,6 +15,9 @@ from installer_stub.changes.things import Kind, Seen, Thing
 from installer_stub.errors import LedgerDamaged
 from installer_stub.ledger.ledger import Ledger
 from installer_stub.ledger.record import Step
+
+_UNITS: Final = "/etc/systemd/system"
+_KUBELET: Final = "kubelet.service"
 
 
 def import_journal(ledger: Ledger) -> bool:
@@ -70,9 +74,16 @@ def _backup(machine: Machine, path: str) -> Seen:
 
 def was_changed(machine: Machine) -> str:
     """Return the proof that an airseal changed this host, for a host whose ledger is missing; empty: there is none."""
-    unit = "/etc/systemd/system/kubelet.service"
-    if b"Made by airseal" in machine.disk.seen(unit)[1]:
-        return unit
+    if _KUBELET in units_of_ours(machine):
+        return f"{_UNITS}/{_KUBELET}"
     opt = machine.disk.at("/opt/airseal")
     versions = sorted(child.name for child in opt.iterdir() if child.name != "bin") if opt.is_dir() else []
     return f"/opt/airseal/{versions[0]}" if versions else ""
+
+
+def units_of_ours(machine: Machine) -> tuple[str, ...]:
+    """Return the units whose own files say that airseal made them: timers first, the runtime last, as they are to be stopped."""
+    directory = machine.disk.at(_UNITS)
+    names = [path.name for path in directory.iterdir() if path.suffix in {".service", ".timer"}] if directory.is_dir() else []
+    ours = [name for name in names if b"Made by airseal" in machine.disk.seen(f"{_UNITS}/{name}")[1]]
+    return tuple(sorted(ours, key=lambda name: (not name.endswith(".timer"), name == "containerd.service", name)))

@@ -22,7 +22,7 @@ from installer_stub.ledger import cluster_remains
 from installer_stub.ledger.aside import give_back
 from installer_stub.ledger.containers import Processes, end_containers
 from installer_stub.ledger.difference import OWN, compare
-from installer_stub.ledger.importing import import_journal, was_changed
+from installer_stub.ledger.importing import import_journal, units_of_ours, was_changed
 from installer_stub.ledger.ledger import LOST, Entry, Ledger, facts_of
 from installer_stub.ledger.opening import before_snapshot
 from installer_stub.ledger.put_back import is_own_directory, put_back
@@ -125,6 +125,7 @@ class Undo:
             if state.endswith(" active"):
                 self.say(f"stopping {entry.thing.name}")
                 units.do("stop", entry.thing.name)
+        self._stop_unnoted_units()
         self.machine.programs.run(STUB, "host", "release")  # the route to services, which is in no file; the difference tells
         own = self._own_unit()
         for name in units.listed(_TASKS):
@@ -133,6 +134,17 @@ class Undo:
                 with contextlib.suppress(NotPutBack):  # only a failed one has something to reset
                     units.do("reset-failed", name)
         return []
+
+    def _stop_unnoted_units(self) -> None:
+        """Where records were lost: what runs by a file that says airseal made it is ours, and would start again what we end."""
+        if LOST not in facts_of(self.ledger.log.records):
+            return
+        noted = {entry.thing.name for entry in self.ledger.entries if entry.thing.kind is Kind.UNIT}
+        for name in units_of_ours(self.machine):
+            if name not in noted:
+                self.say(f"stopping {name}")
+                self.machine.units.do("stop", name)
+                self.report.notes.append(f"unit {name}: its own file says that airseal made it, but no record does: stopped, and left")
 
     def _end_containers(self) -> list[str]:
         count = end_containers(self.processes)

@@ -21,7 +21,7 @@ from installer_stub.errors import Interrupted, LedgerError, UsageError
 from installer_stub.ledger.ledger import LOST, Entry, Ledger, facts_of
 from installer_stub.ledger.log import read_what_can_be
 from installer_stub.ledger.opening import open_ledger
-from installer_stub.ledger.report import Report
+from installer_stub.ledger.report import Left, Report
 from installer_stub.ledger.sign import read_sign
 from installer_stub.ledger.undo import Undo, undo_host
 from installer_stub.ui.printable import say
@@ -51,12 +51,12 @@ def _undo(arguments: Namespace) -> int:
             raise UsageError("this removes the cluster from this host, and nobody can be asked here", "add --yes")
         if input("Remove the cluster from this host, and put back what was there before? [y/N] ").strip().lower() not in {"y", "yes"}:
             raise Interrupted("nothing was changed")
-    report = undo_host(
-        Machine(),
-        state=arguments.state,
-        abandon=arguments.abandon,
-        say=lambda line: say(line, stream=sys.stderr),
-    )
+    try:
+        report = undo_host(Machine(), state=arguments.state, abandon=arguments.abandon, say=lambda line: say(line, stream=sys.stderr))
+    except LedgerError as error:
+        if not arguments.json:
+            raise
+        report = Report(left=[Left("ledger", error.problem, error.remedy)])  # whoever asked for it prints it
     say(report.to_json() if arguments.json else report.text())
     return 0 if report.complete else LedgerError.exit_code
 

@@ -16,6 +16,7 @@ from installer_stub.ledger import words
 from installer_stub.ledger.ledger import LOST, Ledger, facts_of
 from installer_stub.ledger.log import parse, read_what_can_be
 from installer_stub.ledger.opening import open_ledger
+from installer_stub.ledger.report import Report
 from installer_stub.ledger.sign import Head, lost_of, sign_of
 from installer_stub.ledger.undo import undo_host
 from installer_stub.plan.model import STATE
@@ -181,6 +182,21 @@ def test_going_on_without_the_lost_undoes_what_is_known_and_says_the_rest(host: 
     assert [host.path(name).read_text() == "ours" for name in FILES] == [False, False, False, True, True, True]
 
 
+def test_where_the_records_of_units_are_lost_those_whose_files_say_that_they_are_ours_end_too(host: FakeHost) -> None:
+    """Seen: kubelet and containerd were in the lost half, went on, and started again what the undo ended."""
+    host.put("/etc/systemd/system/kubelet.service", "# Made by airseal, after kubelet.service")
+    host.put("/etc/systemd/system/airseal-keep.timer", "# Made by airseal.")
+    host.put("/etc/systemd/system/containerd.service", "# Made by airseal, after containerd.service")
+    host.put("/etc/systemd/system/theirs.service", "# theirs")
+    host.units.states = dict.fromkeys(("kubelet.service", "containerd.service", "airseal-keep.timer", "theirs.service"), "enabled active")
+    lines = host.path(LOG).read_bytes().splitlines(keepends=True)
+    host.path(LOG).write_bytes(b"".join(lines[:5]))
+    report = undo_host(host.machine, abandon=["ledger"], processes=host.processes)
+    assert [done for done in host.units.done if done.startswith("stop ")][:3] == ["stop airseal-keep.timer", "stop kubelet.service", "stop containerd.service"]
+    assert host.path("/etc/systemd/system/kubelet.service").exists()
+    assert sum("its own file says that airseal made it" in note for note in report.notes) == 3
+
+
 def test_a_line_that_was_altered_in_the_middle_has_the_same_way_out(host: FakeHost) -> None:
     lines = host.path(LOG).read_bytes().splitlines(keepends=True)
     host.path(LOG).write_bytes(b"".join([*lines[:5], b"00000000 {}\n", *lines[6:]]))
@@ -237,5 +253,14 @@ def test_the_words_for_people_show_and_forget(tmp_path: Path, capsys: pytest.Cap
     monkeypatch.setattr("os.geteuid", lambda: 0)
     assert words.run(Namespace(word="ledger", action="forget-lost", state=state)) == 0
     assert "1 of its 5 records are lost" in capsys.readouterr().out
+    log.write_bytes(log.read_bytes()[:-30])
+    asked = Namespace(word="undo", state=state, yes=True, json=True, abandon=[])
+    assert words.run(asked) == LedgerDamaged.exit_code
+    (left,) = Report.of_json(capsys.readouterr().out).left
+    assert (left.name, "1 of its 5 records are lost" in left.why, "forget-lost" in left.remedy) == ("ledger", True, True)
+    asked.json = False
+    with pytest.raises(LedgerDamaged):
+        words.run(asked)
+    assert words.run(Namespace(word="ledger", action="forget-lost", state=state)) == 0
     words.answer("hold", state, b'{"facts": {"a": "9"}}')
     assert len(read_what_can_be(log.read_bytes(), None)) == 6
