@@ -141,10 +141,12 @@ class Undo:
             return
         noted = {entry.thing.name for entry in self.ledger.entries if entry.thing.kind is Kind.UNIT}
         for name in units_of_ours(self.machine):
-            if name not in noted:
+            if name in noted:
+                continue
+            if self.machine.units.state(name).endswith(" active"):
                 self.say(f"stopping {name}")
                 self.machine.units.do("stop", name)
-                self.report.notes.append(f"unit {name}: its own file says that airseal made it, but no record does: stopped, and left")
+            self.report.notes.append(f"unit {name}: its own file says that airseal made it, but no record does: it does not run, and is left")
 
     def _end_containers(self) -> list[str]:
         count = end_containers(self.processes)
