@@ -50,9 +50,13 @@ class Systemd:
             raise NotPutBack(f"systemctl {verb} {' '.join(names)}: {done.stderr.strip()[-300:]}")
 
     def listed(self, pattern: str) -> tuple[str, ...]:
-        """Loaded ones, whether they run or have failed."""
+        """Those that are there, whether they run or have failed, and those that run though their file is gone.
+
+        systemd lists with them what only other units' files name; that cannot be stopped, for it is not loaded.
+        """
         lines = _run(("systemctl", "list-units", "--all", "--no-legend", "--plain", "--", pattern), pattern).splitlines()
-        return tuple(line.split()[0] for line in lines if line.split())
+        rows = [line.lstrip("●* ").split(maxsplit=4) for line in lines]
+        return tuple(row[0] for row in rows if row and row[1:3] != ["not-found", "inactive"])
 
 
 def _run(argv: tuple[str, ...], name: str) -> str:
