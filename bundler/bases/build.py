@@ -105,8 +105,11 @@ class BaseBuilder:
         try:
             return self._downloader.file((download.url, *download.also), pins.hashes[download.url])
         except ChecksumMismatch as error:
-            if download.url not in pins.frozen:
+            if download.url in pins.given:
                 raise
+            if download.url not in pins.frozen:
+                hint = f"look for a proxy or mirror that serves other bytes (pinned in {recipe.pins_file}); where they are a company's own builds, name their sums with --pins FILE"
+                raise ChecksumMismatch(error.problem, hint) from None
             file = frozen_file(recipe, self._cache)
             hint = f"it differs from what its publisher's checksum was when it was first seen; if that change is known to be right, remove its line from {file}"
             raise ChecksumMismatch(error.problem, hint) from None

@@ -62,6 +62,11 @@ class Cache:
         return self.root / "mirrors.yaml"
 
     @property
+    def pins(self) -> Path:
+        """What the programs of an internet of our own hash to: they are compiled here, so the product's own pins are not theirs."""
+        return self.root / "pins.sha256"
+
+    @property
     def ca(self) -> Path:
         return self.root / "ca.crt"
 

@@ -31,7 +31,7 @@ from tests.testbed.oci_image import Image, tar_member
 from tests.testbed.other_version import build_version
 from tests.testbed.parts import Parts
 from tests.testbed.progress import say, step
-from tests.testbed.releases import build_releases, write_kubernetes
+from tests.testbed.releases import build_releases, pins_of, write_kubernetes
 from tests.testbed.rootfs import RootfsStore
 from tests.testbed.sites import FILES_ADDRESS, GATEWAY, SUBNET, Settings, Upstream
 
@@ -68,8 +68,9 @@ class Internet:
                 self._start(client)
             self._push(store, images)
             write_whole(self._cache.build_args, self._build_args(store))
+            self._write_pins()
         say(
-            f"the internet is up: --mirrors {self._cache.mirrors} --docker-config {self._cache.docker_config}"
+            f"the internet is up: --mirrors {self._cache.mirrors} --pins {self._cache.pins} --docker-config {self._cache.docker_config}"
         )
 
     def serve_also(self, version: str) -> None:
@@ -80,6 +81,10 @@ class Internet:
         with locked(self._cache.internet / ".lock"):
             write_kubernetes(self._parts.out(plane.kubernetes_part), self._www / "files", version)
             self._push(store, images)
+            self._write_pins()
+
+    def _write_pins(self) -> None:
+        write_whole(self._cache.pins, "# the real sites' are in the product\n" if self._real else pins_of(self._www / "files"))
 
     def down(self) -> None:
         """Remove the containers and the network; images and data stay in the cache."""

@@ -7,7 +7,7 @@ import io
 import shutil
 import subprocess
 import tarfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -103,6 +103,21 @@ def write_kubernetes(programs: Path, root: Path, version: str) -> None:
     for program in ("kubeadm", "kubelet", "kubectl"):
         shutil.copyfile(programs / program, directory / program)
         (directory / f"{program}.sha256").write_text(file_sha256(directory / program))
+
+
+def pins_of(root: Path) -> str:
+    """Return the pins of the compiled programs below the sites' root: what their checksum files say, by the addresses that recipes name."""
+    return "".join(sorted(f"{digest}  {url}\n" for url, digest in _sums(root)))
+
+
+def _sums(root: Path) -> Iterator[tuple[str, str]]:
+    for file in sorted(root.rglob("*.sha256*")):
+        digest, *name = file.read_text().split()
+        path = str(file.with_name(name[0] if name else file.stem).relative_to(root))
+        if path.startswith(GITHUB_FILES):
+            owner, repository, rest = path.removeprefix(f"{GITHUB_FILES}/").split("/", 2)
+            path = f"github.com/{owner}/{repository}/releases/download/{rest}"
+        yield f"https://{path.replace(KUBERNETES_FILES, SITES[0])}", digest
 
 
 def _archive(target: Path, programs: Mapping[str, Path]) -> None:

@@ -13,7 +13,7 @@ from bundler.kubefile.parse import parse
 from bundler.kubefile.stages import stages_of
 from registry_snapshot.oci.descriptor import Platform
 
-AMD64 = Platform("linux", "amd64")
+AMD64, ARM64 = Platform("linux", "amd64"), Platform("linux", "arm64")
 
 
 def test_ours_has_what_a_cluster_needs() -> None:
@@ -36,7 +36,20 @@ def test_everything_is_vouched_for(name: str) -> None:
     assert recipe is not None
     pins = load_pins(recipe.pins_file)
     assert [download.url for download in recipe.downloads if not download.checksum_url and download.url not in pins] == []
-    assert set(pins) <= {download.url for download in recipe.downloads}
+    other = find_recipe(name, ARM64)
+    assert other is not None
+    assert set(pins) <= {download.url for each in (recipe, other) for download in each.downloads}
+
+
+@pytest.mark.parametrize(("name", "unpinned"), [("kubernetes:v1.35.4", 1), ("kubernetes:v1.36.1", 1), ("kubernetes:v1.36.3", 1), ("kubernetes:v1.37.2", 4)])
+def test_what_nobody_has_pinned_becomes_no_more(name: str, unpinned: int) -> None:
+    """containerd 2.3.7, and Kubernetes' own programs of v1.37.2: no source but their publishers' servers was to be had."""
+    recipe = find_recipe(name, AMD64)
+    assert recipe is not None
+    pins = load_pins(recipe.pins_file)
+    left = [download.url for download in recipe.downloads if download.url not in pins]
+    assert len(left) == unpinned, left
+    assert any("/containerd/" in url for url in left)
 
 
 def test_another_platform_has_other_urls() -> None:
