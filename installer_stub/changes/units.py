@@ -10,6 +10,7 @@ from installer_stub.errors import CouldNotTell, NotPutBack
 
 _TIMEOUT: Final = 150.0  # seconds; systemd itself kills what does not stop within 90
 _RUNNING: Final = frozenset({"active", "activating", "reloading"})
+_NOT_LOADED: Final = frozenset({"not-found", "error", "bad-setting"})  # "Unit … not loaded." is what stopping an inactive one of these gives
 _PROPERTIES: Final = ("LoadState", "UnitFileState", "ActiveState")
 
 
@@ -52,11 +53,11 @@ class Systemd:
     def listed(self, pattern: str) -> tuple[str, ...]:
         """Those that are there, whether they run or have failed, and those that run though their file is gone.
 
-        systemd lists with them what only other units' files name; that cannot be stopped, for it is not loaded.
+        systemd lists with them what only other units' files name and what it cannot read; neither is loaded, so neither can be stopped.
         """
         lines = _run(("systemctl", "list-units", "--all", "--no-legend", "--plain", "--", pattern), pattern).splitlines()
         rows = [line.lstrip("●* ").split(maxsplit=4) for line in lines]
-        return tuple(row[0] for row in rows if row and row[1:3] != ["not-found", "inactive"])
+        return tuple(row[0] for row in rows if row and (row[1] not in _NOT_LOADED or row[2] != "inactive"))
 
 
 def _run(argv: tuple[str, ...], name: str) -> str:

@@ -10,11 +10,12 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from installer_stub.distro.paths import KUBELET
+from installer_stub.plan.model import BUNDLES
 from installer_stub.plan.settings import STATIC_PODS
 
 API_VERSION: Final = "airseal/v1"
 KIND: Final = "Cluster"
-_BUNDLES: Final = "bundles lie in /var/lib/airseal/bundles: units and ledger name that place; mount a file system there instead"
+_BUNDLES: Final = f"bundles lie in {BUNDLES}: units and ledger name that place; mount a file system there instead"
 
 
 def _text(description: str, **more: object) -> dict[str, object]:

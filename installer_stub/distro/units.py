@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from installer_stub.plan.model import (
+    BUNDLES,
     CREDENTIAL,
     OPT,
     REGISTRY_AUTHORITY,
@@ -154,7 +155,7 @@ _SCRUBBING: Final = f"{OPT}/scrub"  # where the stub unpacks itself for it: see 
 
 # Bytes rot on disks that nobody reads (docs/adr/0026). Whatever the host has to do comes first.
 SCRUB: Final = f"""\
-# Made by airseal. Reads the artifacts in {STATE}/bundles again; what is damaged is not served any more.
+# Made by airseal. Reads the artifacts in {BUNDLES} again; what is damaged is not served any more.
 [Unit]
 Description=airseal: whether the images on this disk are still what was copied here
 RequiresMountsFor={STATE} {OPT}
@@ -196,7 +197,7 @@ _PREPARE: Final = (
     f"rm -rf {_UNPACKED}; mkdir -m 0755 {_UNPACKED}; umask 077; "
     f"sha256sum {REGISTRY_CERTIFICATE} {REGISTRY_KEY} {CREDENTIAL} > {REGISTRY_STARTED}; "
     # And what it knew of damage: once that is mended, it is another registry that is wanted.
-    f'find {STATE}/bundles -name "*{SUFFIX}" -exec sha256sum {{}} + >> {REGISTRY_STARTED} || :'
+    f'find {BUNDLES} -name "*{SUFFIX}" -exec sha256sum {{}} + >> {REGISTRY_STARTED} || :'
 )
 # In a range that neither systemd (its UIDS-GIDS page) nor any distribution gives to anybody.
 REGISTRY_UID: Final = 60713
@@ -228,7 +229,7 @@ Environment=PATH={PATH}
 Environment=TMPDIR={_UNPACKED}
 RuntimeDirectory=airseal-registry
 ExecStartPre=/bin/sh -ec '{_PREPARE}'
-ExecStart={STUB} serve --store {STATE}/bundles --listen 0.0.0.0:{port} --tls-cert {REGISTRY_CERTIFICATE} --tls-key {REGISTRY_KEY} --credential {CREDENTIAL} --become {REGISTRY_UID}
+ExecStart={STUB} serve --store {BUNDLES} --listen 0.0.0.0:{port} --tls-cert {REGISTRY_CERTIFICATE} --tls-key {REGISTRY_KEY} --credential {CREDENTIAL} --become {REGISTRY_UID}
 Restart=always
 RestartSec=2
 LimitNOFILE=65536

@@ -17,14 +17,12 @@ from installer_stub.changes.things import Kind, Seen, Thing, look
 from installer_stub.changes.values import Block, Change, Observed, observe
 from installer_stub.errors import CouldNotTell, LedgerError, NotPutBack
 from installer_stub.ledger.log import Log
-from installer_stub.ledger.record import Record, Step
+from installer_stub.ledger.record import LOST, Record, Step
 from installer_stub.ledger.sign import Head, read_sign, sign_of
 from installer_stub.ledger.store import Store
 from installer_stub.plan.model import STATE
 
 _WAIT: Final = 60.0  # seconds for another process to let go of the ledger
-LOST: Final = "lost"
-"""The fact that records of this ledger were lost and a person said to go on: what they named stays as it is."""
 
 
 @dataclass(slots=True)
@@ -107,20 +105,33 @@ class Ledger:
 
     def load(self, *, writing: bool = False) -> None:
         """Read the records. Raises LedgerDamaged where the log is not whole, or not as long as its sign says."""
+        sign = self._sign()
         try:
-            self.log.load(read_sign(self.machine.disk, self.state), writing=writing)
+            self.log.load(sign, writing=writing)
         except OSError as error:
             raise LedgerError(f"{self.directory}/log cannot be read: {error.strerror}", "mend the disk, then run again") from error
 
+    def lose(self, what: str) -> None:
+        """Note that records of this host are lost: whatever is noted from here on may be of our own making."""
+        self.note(Step.FACT, note=f"{LOST} {what}")
+
+    @property
+    def lost(self) -> Record | None:
+        """The first record that says so, or None."""
+        return next((record for record in self.log.records if record.step is Step.FACT and record.note.startswith(f"{LOST} ")), None)
+
     def put_up_sign(self) -> None:
-        """Write down, apart from the log, how far it goes; that it does is on the disk already. Raises LedgerError."""
-        sign, disk = sign_of(self.state), self.machine.disk
-        if self.beginning is None or not disk.at(f"{self.directory}/log").exists():
-            return  # nothing was noted yet, or a reset was complete and the ledger is gone
+        """Write down, apart from the log, how far it goes. Raises LedgerError."""
+        sign, disk, log = sign_of(self.state), self.machine.disk, f"{self.directory}/log"
+        if self.beginning is None or Head.of(self._sign() or b"") == self.log.head:
+            return
         try:
-            if Head.of(read_sign(self.machine.disk, self.state) or b"") != self.log.head:
-                disk.make_parents(sign)
-                disk.replace(sign, self.log.head.sign(self.directory), Image(Form.FILE, mode=0o644))
+            if not disk.at(log).exists():
+                return  # a reset was complete, and the ledger is gone
+            for name in (log, self.directory, self.state):  # also what another process wrote, and was killed before it was on the disk
+                disk.sync(name)
+            disk.make_parents(sign)
+            disk.replace(sign, self.log.head.sign(self.directory), Image(Form.FILE, mode=0o644))
         except OSError as error:
             raise LedgerError(f"{sign} cannot be written: {error.strerror}", "what was changed is noted; make room or mend the disk, then run again") from error
 
@@ -134,18 +145,19 @@ class Ledger:
             raise
         self.put_up_sign()
 
-    def _forget_lost(self) -> None:
-        """Keep the records that are whole, a copy of the rest beside them, and note what is lost. Cut off anywhere, it is begun again."""
+    def _sign(self) -> bytes | None:
         try:
-            lost = self.log.keep_whole(read_sign(self.machine.disk, self.state))
-            if not lost:
-                return
+            return read_sign(self.machine.disk, self.state)
+        except OSError as error:
+            raise LedgerError(f"{sign_of(self.state)} cannot be read: {error.strerror}", "mend it (it is a small file) or remove it, then run again") from error
+
+    def _forget_lost(self) -> None:
+        sign = self._sign()
+        try:
+            self.log.forget_lost(sign, int(time.time()))
             self.log.load(None, writing=True)
         except OSError as error:
             raise LedgerError(f"{self.directory}/log cannot be mended: {error.strerror}", "make room or mend the disk, then run again") from error
-        if self.beginning is None:
-            self.note(Step.OPENED)  # not measured: how the host was before is not to be had any more
-        self.note(Step.FACT, note=f"{LOST} {lost}")
         self.put_up_sign()
 
     @property

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import errno
 import hashlib
+from dataclasses import replace
 from typing import Final
 
 from installer_stub.changes.disk import Disk, above
 from installer_stub.changes.image import Form, Image
+from installer_stub.changes.things import Thing
 from installer_stub.errors import LedgerDamaged, LedgerError
-from installer_stub.ledger.record import Record, decode, encode
+from installer_stub.ledger.record import LOST, Record, Step, decode, encode
 from installer_stub.ledger.sign import Head, damaged, lost_of, require_whole
 
 _MOST: Final = 64 << 20  # bytes; a thousand installations are a tenth of it
@@ -46,6 +48,26 @@ def _whole(data: bytes) -> tuple[tuple[Record, ...], int, int]:
             good = end
         at = end
     return tuple(records), good, 0
+
+
+def _each(data: bytes) -> list[Record]:
+    """Return every record that is whole, also behind one that is not."""
+    return [record for line in data.split(b"\n")[:-1] if (record := decode(line)) is not None]
+
+
+def _sensible(records: list[Record]) -> list[Record]:
+    """Return those that say something without the lost ones: what a thing was before it is never concluded from a later record."""
+    kept: list[Record] = []
+    known: set[Thing] = set()
+    for record in records:
+        if record.thing is not None and record.thing not in known:
+            if record.step is not Step.INTENT or record.before is None:
+                continue
+            known.add(record.thing)
+        if record.thing is not None and record.step in {Step.UNDONE, Step.ABANDONED}:
+            known.discard(record.thing)
+        kept.append(record)
+    return kept
 
 
 def read_what_can_be(data: bytes, sign: bytes | None) -> list[str]:
@@ -92,17 +114,26 @@ class Log:
             self._disk.truncate(self._path, good)
             self._disk.sync(self._path)
 
-    def keep_whole(self, sign: bytes | None) -> str:
-        """Cut it before the first record that is not whole, a copy of all of it kept beside it. Return what is lost; empty: nothing. Raises OSError."""
+    def forget_lost(self, sign: bytes | None, now: int) -> None:
+        """Go on with the records that are whole, if others are lost, and a fact that says so. A copy of all of it is kept beside it.
+
+        The log is replaced as a whole: cut off anywhere, it is the damaged one or the one that knows. Raises OSError.
+        """
         data = self._read() or b""
-        records, good, bad = _whole(data)
-        lost = f"what stands from line {bad} on" if bad else lost_of(sign, data, len(records))
-        if lost and good < len(data):
-            copy = f"{self._path}.lost-{hashlib.sha256(data).hexdigest()[:12]}"
-            self._disk.replace(copy, data, Image(Form.FILE, mode=0o600))
-            self._disk.truncate(self._path, good)
-            self._disk.sync(self._path)
-        return lost
+        whole, good, bad = _whole(data)
+        if not bad and not lost_of(sign, data, len(whole)):
+            return
+        kept, numbered = _sensible(_each(data)), [record.number for record in _each(data)]
+        head = Head.of(sign or b"")
+        total = max([*numbered, head.records if head else 0])
+        what = f"{total - len(kept)} of its {total} records are lost" if kept else "all of its records are lost"
+        if good < len(data):
+            self._disk.replace(f"{self._path}.lost-{hashlib.sha256(data).hexdigest()[:12]}", data, Image(Form.FILE, mode=0o600))
+        if all(record.step is not Step.OPENED for record in kept):
+            kept.append(Record(0, Step.OPENED, time=now))  # not measured: how the host was before is not to be had any more
+        kept.append(Record(0, Step.FACT, note=f"{LOST} {what}", time=now))
+        lines = (encode(replace(record, number=number)) for number, record in enumerate(kept, 1))
+        self._disk.replace(self._path, b"".join(lines), Image(Form.FILE, mode=0o600))
 
     def _read(self) -> bytes | None:
         try:

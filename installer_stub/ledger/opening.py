@@ -7,7 +7,7 @@ from typing import Final
 
 from installer_stub.changes.image import Form, Image
 from installer_stub.errors import LedgerDamaged, LedgerError
-from installer_stub.ledger.importing import import_journal
+from installer_stub.ledger.importing import import_journal, was_changed
 from installer_stub.ledger.ledger import Ledger
 from installer_stub.ledger.record import Step
 from installer_stub.ledger.snapshot import Snapshot, take
@@ -18,7 +18,7 @@ _NAME: Final = "before.json.zst"
 def open_ledger(ledger: Ledger, *, measure: bool) -> bool:
     """Begin the ledger if it has not begun; tell whether it has just. ``measure``: take the snapshot, which costs a second.
 
-    A host that an older airseal changed already has no "before" that could be measured: it gets none.
+    A host that an airseal changed already has no "before" that could be measured: it gets none.
     """
     late = import_journal(ledger)
     machine = ledger.machine
@@ -26,6 +26,9 @@ def open_ledger(ledger: Ledger, *, measure: bool) -> bool:
     try:
         if ledger.beginning is not None:
             return False
+        if not late and not ledger.entries and (proof := was_changed(machine)):
+            ledger.lose(f"all of them: there is {proof}")  # of an airseal whose ledger and its sign are both gone, or were given up
+            late = True
         if measure and not late and not ledger.entries:
             data = take(machine).pack()
             digest = hashlib.sha256(data).hexdigest()

@@ -9,9 +9,13 @@ import json
 import zlib
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 from installer_stub.changes.image import Image
 from installer_stub.changes.things import Kind, Thing
+
+LOST: Final = "lost"
+"""The fact that records of this ledger were lost and a person said to go on: what they named stays as it is."""
 
 
 class Step(StrEnum):

@@ -84,6 +84,6 @@ def damaged(problem: str, path: str) -> LedgerDamaged:
     """Return the error of a log that is not whole, with the ways out of it."""
     return LedgerDamaged(
         f"{problem}; what was changed there is not known",
-        f"put {path} back from a backup; or go on with the records that are whole, and a reset leaves what the others name as it is. "
+        f"put {path} back from a backup; or go on with what is whole of it, and a reset leaves what the lost records name as it is. "
         "On that host: /opt/airseal/bin/airseal host ledger forget-lost (what the log still says: /opt/airseal/bin/airseal host ledger show)",
     )

@@ -12,18 +12,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from installer_stub.changes.image import Form
 from installer_stub.changes.machine import Machine
-from installer_stub.changes.mounts import below
 from installer_stub.changes.things import Kind, Thing
 from installer_stub.distro.paths import CONFIGURATION, ETCD, KUBELET
-from installer_stub.errors import InstallerError, LedgerDamaged, NotPutBack
+from installer_stub.errors import InstallerError, LedgerDamaged, LedgerError, NotPutBack
 from installer_stub.ledger import cluster_remains
 from installer_stub.ledger.aside import give_back
 from installer_stub.ledger.containers import Processes, end_containers
-from installer_stub.ledger.difference import OWN, compare
+from installer_stub.ledger.difference import compare
+from installer_stub.ledger.going import finish, remove_ourselves
 from installer_stub.ledger.importing import import_journal, units_of_ours, was_changed
-from installer_stub.ledger.ledger import LOST, Entry, Ledger, facts_of
+from installer_stub.ledger.ledger import Entry, Ledger
 from installer_stub.ledger.opening import before_snapshot
 from installer_stub.ledger.put_back import is_own_directory, put_back
 from installer_stub.ledger.record import Step
@@ -47,6 +46,7 @@ class Undo:
     abandoned: frozenset[str]
     report: Report = field(default_factory=Report)
     _notes: list[tuple[Thing, str]] = field(default_factory=list)
+    _unnoted: list[str] = field(default_factory=list)
 
     def run(self) -> Report:
         """Do all of it. Never raises for what can be named in the report instead."""
@@ -125,7 +125,7 @@ class Undo:
             if state.endswith(" active"):
                 self.say(f"stopping {entry.thing.name}")
                 units.do("stop", entry.thing.name)
-        self._stop_unnoted_units()
+        self._end_unnoted_units()
         self.machine.programs.run(STUB, "host", "release")  # the route to services, which is in no file; the difference tells
         own = self._own_unit()
         for name in units.listed(_TASKS):
@@ -135,18 +135,28 @@ class Undo:
                     units.do("reset-failed", name)
         return []
 
-    def _stop_unnoted_units(self) -> None:
-        """Where records were lost: what runs by a file that says airseal made it is ours, and would start again what we end."""
-        if LOST not in facts_of(self.ledger.log.records):
+    def _end_unnoted_units(self) -> None:
+        """Where records were lost: what runs by a file that says airseal made it is ours, and would start again what we end.
+
+        What a unit was before is not known then, not from a record that was made after the loss either: its file stays.
+        """
+        lost = self.ledger.lost
+        if lost is None:
             return
-        noted = {entry.thing.name for entry in self.ledger.entries if entry.thing.kind is Kind.UNIT}
+        entries = {entry.thing.name: entry for entry in self.ledger.entries if entry.thing.kind is Kind.UNIT and entry.is_open}
         for name in units_of_ours(self.machine):
-            if name in noted:
+            entry = entries.get(name)
+            if entry is not None and entry.number < lost.number:
                 continue
-            if self.machine.units.state(name).endswith(" active"):
+            state = self.machine.units.state(name)
+            if state.startswith("enabled "):
+                self.machine.units.do("disable", name)
+            if state.endswith(" active"):
                 self.say(f"stopping {name}")
                 self.machine.units.do("stop", name)
-            self.report.notes.append(f"unit {name}: its own file says that airseal made it, but no record does: it does not run, and is left")
+            if entry is not None:
+                self.ledger.note(Step.UNDONE, entry.thing, note="what it was before is lost")
+            self._unnoted.append(name)
 
     def _end_containers(self) -> list[str]:
         count = end_containers(self.processes)
@@ -172,8 +182,11 @@ class Undo:
 
     def _say_notes(self) -> None:
         """Of directories that others' files kept, those that did not go with the directory above them; and what the ledger lost."""
-        if lost := facts_of(self.ledger.log.records).get(LOST):
-            self.report.notes.append(f"records of this host's ledger were lost ({lost}): what they named stays as it is")
+        if self.ledger.lost is not None:
+            what = self.ledger.lost.note.partition(" ")[2]
+            self.report.notes.append(f"records of this host's ledger were lost ({what}): what they named stays as it is")
+        left = [name for name in self._unnoted if name in units_of_ours(self.machine)]
+        self.report.notes += [f"unit {name}: its file says that airseal made it, but what it was before is lost: it is off, and the file is left" for name in left]
         gone = {thing for thing, _ in self._notes if thing.kind is Kind.PARENT and not self.machine.disk.at(thing.name).exists()}
         self.report.notes += [f"{thing}: {note}" for thing, note in self._notes if thing not in gone]
 
@@ -238,17 +251,33 @@ def undo_host(
 ) -> Report:
     """Undo everything. Raises LedgerDamaged where what was changed is not known."""
     if machine.disk.at(f"{state}/ledger.closed").exists():
-        return _finish(machine, state)
-    with Ledger.opened(machine, state, forget_lost="ledger" in abandon) as ledger:
-        imported = import_journal(ledger)
-        if not ledger.log.records and not imported and "ledger" not in abandon and (proof := was_changed(machine)):
-            raise LedgerDamaged(
-                f"{ledger.directory}/log is missing, and airseal changed this host: there is {proof}",
-                "put it back from a backup; without it nothing is put back, and only airseal's own places go: --abandon ledger",
-            )
-        undo = Undo(ledger, processes or Processes(), say, frozenset(abandon))
-        undo.report.abandoned += abandon_by_name(ledger, abandon)
-        return undo.run()
+        return finish(machine, state)
+    report: Report | None = None
+    try:
+        with Ledger.opened(machine, state, forget_lost="ledger" in abandon) as ledger:
+            _require_ledger(ledger, abandoned="ledger" in abandon)
+            undo = Undo(ledger, processes or Processes(), say, frozenset(abandon))
+            undo.report.abandoned += abandon_by_name(ledger, abandon)
+            report = undo.run()
+    except LedgerError as error:
+        if report is None:
+            raise
+        report.left.append(Left("sign", error.problem, error.remedy))
+        report.complete = False
+    return report
+
+
+def _require_ledger(ledger: Ledger, *, abandoned: bool) -> None:
+    """Raise LedgerDamaged where airseal changed this host and no record says so; ``abandoned``: a person knows, and it is noted."""
+    imported = import_journal(ledger)
+    if ledger.log.records or imported or not (proof := was_changed(ledger.machine)):
+        return
+    if not abandoned:
+        raise LedgerDamaged(
+            f"{ledger.directory}/log is missing, and airseal changed this host: there is {proof}",
+            "put it back from a backup; without it nothing is put back, and only airseal's own places go: --abandon ledger",
+        )
+    ledger.lose(f"all of them: there is {proof}")
 
 
 def abandon_by_name(ledger: Ledger, names: Sequence[str]) -> list[str]:
@@ -257,44 +286,3 @@ def abandon_by_name(ledger: Ledger, names: Sequence[str]) -> list[str]:
     for thing in found:
         ledger.note(Step.ABANDONED, thing)
     return [str(thing) for thing in found]
-
-
-def remove_ourselves(ledger: Ledger) -> list[str]:
-    """Remove what is left of us: the mark that the host is ours last, the ledger just before it. Raises OSError, NotPutBack."""
-    machine, state = ledger.machine, ledger.state
-    for place in (*OWN, state):
-        if mounted := below(machine.mounts(), place):
-            raise NotPutBack(f"{mounted[0].target} is mounted below {place}", "unmount it, then run reset again")
-    _remove_places(machine)
-    for child in sorted(machine.disk.at(state).iterdir()):
-        if child.name not in {"ledger", "cluster.json", "membership.json"}:
-            name = f"{state}/{child.name}"
-            machine.disk.remove_tree(name) if child.is_dir() and not child.is_symlink() else machine.disk.unlink(name)
-    machine.disk.rename(ledger.directory, f"{ledger.directory}.closed")
-    machine.disk.sync(state)
-    _remove_state(machine, state)
-    return []
-
-
-def _remove_places(machine: Machine) -> None:
-    for place in ("/etc/airseal", "/run/airseal", "/run/airseal-keep", "/opt/airseal"):
-        if machine.disk.at(place).is_dir():
-            machine.disk.remove_tree(place)
-
-
-def _finish(machine: Machine, state: str) -> Report:
-    """A reset whose work was complete was cut off while it removed its own last files."""
-    _remove_places(machine)
-    _remove_state(machine, state)
-    return Report(notes=["an earlier reset was complete but for airseal's own files; those are gone now"], complete=True)
-
-
-def _remove_state(machine: Machine, state: str) -> None:
-    closed = f"{state}/ledger.closed"
-    if machine.disk.at(closed).is_dir():
-        machine.disk.remove_tree(closed)
-    leaving.end(machine.disk, state)  # before the mark: without that nobody would know whose reset it is to finish
-    with contextlib.suppress(FileNotFoundError):
-        machine.disk.unlink(f"{state}/cluster.json")
-    if machine.disk.seen(state)[0].form is Form.DIRECTORY:
-        machine.disk.remove_tree(state)

@@ -17,8 +17,8 @@ from typing import Any, Final
 from installer_stub.changes.machine import Machine
 from installer_stub.changes.things import Kind, Thing
 from installer_stub.changes.values import WriteFile
-from installer_stub.errors import Interrupted, LedgerError, UsageError
-from installer_stub.ledger.ledger import LOST, Entry, Ledger, facts_of
+from installer_stub.errors import Interrupted, LedgerDamaged, LedgerError, UsageError
+from installer_stub.ledger.ledger import Entry, Ledger
 from installer_stub.ledger.log import read_what_can_be
 from installer_stub.ledger.opening import open_ledger
 from installer_stub.ledger.report import Left, Report
@@ -53,7 +53,7 @@ def _undo(arguments: Namespace) -> int:
             raise Interrupted("nothing was changed")
     try:
         report = undo_host(Machine(), state=arguments.state, abandon=arguments.abandon, say=lambda line: say(line, stream=sys.stderr))
-    except LedgerError as error:
+    except LedgerDamaged as error:
         if not arguments.json:
             raise
         report = Report(left=[Left("ledger", error.problem, error.remedy)])  # whoever asked for it prints it
@@ -64,10 +64,11 @@ def _undo(arguments: Namespace) -> int:
 def _show(state: str) -> int:
     path = Path(f"{state}/ledger/log")
     try:
-        data = path.read_bytes()
+        sign = read_sign(Machine().disk, state)
+        data = path.read_bytes() if path.exists() or sign is None else b""
     except OSError as error:
-        raise LedgerError(f"{path} cannot be read: {error.strerror}", "see whether airseal changed this host at all: ls /var/lib/airseal") from error
-    for line in read_what_can_be(data, read_sign(Machine().disk, state)):
+        raise LedgerError(f"{error.filename or path} cannot be read: {error.strerror}", "see whether airseal changed this host at all: ls /var/lib/airseal") from error
+    for line in read_what_can_be(data, sign):
         say(line)
     return 0
 
@@ -76,8 +77,8 @@ def _forget_lost(state: str) -> int:
     if os.geteuid() != 0:
         raise UsageError("only root can mend this host's ledger", "run it with sudo")
     with Ledger.opened(Machine(), state, forget_lost=True) as ledger:
-        lost = facts_of(ledger.log.records).get(LOST, "")
-    say(f"gone on without what was lost ({lost}): a reset leaves what it named as it is" if lost else "nothing of this host's ledger is lost")
+        lost = ledger.lost
+    say(f"going on, though {lost.note.partition(' ')[2]}: a reset leaves what they named as it is" if lost else "nothing of this host's ledger is lost")
     return 0
 
 

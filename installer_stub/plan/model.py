@@ -20,6 +20,7 @@ _DAY: Final = 24 * 3600
 # Renewed at half of its life (docs/adr/0015): a cluster that is switched off always has a year and a half left.
 CERTIFICATE_VALIDITY: Final = 3 * 365 * _DAY
 AUTHORITY_VALIDITY: Final = 30 * 365 * _DAY  # nothing renews a cluster's CA, so it has to outlive the site
+BUNDLES: Final = f"{STATE}/bundles"  # on every master: the artifacts that its registry serves, for root alone
 HOME: Final = f"{STATE}/home"  # of every command of ours: what kubectl and helm cache there goes with us
 OPT: Final = "/opt/airseal"
 STUB: Final = f"{OPT}/bin/airseal"
@@ -183,4 +184,4 @@ class Plan:
     @property
     def bundle_path(self) -> str:
         """Where a master keeps the artifact."""
-        return f"{STATE}/bundles/{self.bundle.file_stem}.run"
+        return f"{BUNDLES}/{self.bundle.file_stem}.run"

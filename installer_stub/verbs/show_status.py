@@ -18,7 +18,7 @@ from installer_stub.host.fanout import for_each
 from installer_stub.host.model import Role
 from installer_stub.kube.etcd import Etcd, EtcdMember
 from installer_stub.options import InstallOptions
-from installer_stub.plan.model import STATE, STUB
+from installer_stub.plan.model import BUNDLES, STUB
 from installer_stub.preflight.certificates import ends_soon
 from installer_stub.scrub.damage import SUFFIX, Damage
 from installer_stub.site.model import SiteHost
@@ -154,7 +154,7 @@ def _certificates(text: str, now: float) -> tuple[int | None, bool]:
 def _ask(connection: Connection, *, master: bool) -> str | HostError:
     units_there: Iterable[str] = (*_EVERYWHERE, *((_REGISTRY, units.SCRUB_TIMER) if master else ()))
     try:
-        return connection.run(Command.shell(_ASK, STUB, f"{STATE}/bundles", *units_there), timeout=_TIMEOUT).stdout
+        return connection.run(Command.shell(_ASK, STUB, BUNDLES, *units_there), timeout=_TIMEOUT).stdout
     except HostError as error:
         return error
 

@@ -14,6 +14,8 @@ airseal-host.service   not-found inactive dead    airseal-host.service
 airseal-init.service   loaded    failed   failed  kubeadm init
 airseal-join.service   not-found active   running a task whose file is gone
 ● airseal-old.service  not-found inactive dead    airseal-old.service
+airseal-keep.service   bad-setting inactive dead  airseal-keep.service
+airseal-scrub.service  error     inactive dead    airseal-scrub.service
 airseal-task.service   loaded    active   running a CMD
 airseal-tasks.slice    loaded    inactive dead    airseal-tasks.slice
 """

@@ -148,3 +148,30 @@ def test_the_model_finds_an_order_that_is_wrong(tmp_path: Path, broken: str) -> 
     assert len(steps) < len(disk.steps)
     with pytest.raises((AssertionError, LedgerDamaged)):
         cuts(steps, before, tmp_path, wanted)
+
+
+def test_a_session_that_signs_what_a_killed_one_wrote_makes_sure_of_it_first(tmp_path: Path) -> None:
+    """Killed between writing a record and its sync: the next session reads it from memory, and a power cut may still take it."""
+
+    class Killed(RecordingDisk):
+        ends = False
+
+        def sync(self, name: str) -> None:
+            if self.ends and name.endswith("ledger/log"):
+                raise KeyboardInterrupt
+            super().sync(name)
+
+    before = tmp_path / "before"
+    wanted = original(before).tree()
+    work = tmp_path / "work"
+    shutil.copytree(before, work, symlinks=True)
+    disk = Killed(work, MOUNTED)
+    with Ledger.opened(machine(work, disk), STATE) as ledger:
+        ledger.note(Step.OPENED)
+    disk.ends = True
+    with pytest.raises(KeyboardInterrupt), Ledger.opened(machine(work, disk), STATE) as ledger:
+        ledger.hold({"a": "b"})
+    disk.ends = False
+    with Ledger.opened(machine(work, disk), STATE) as ledger:
+        assert len(ledger.log.records) == 2
+    assert cuts(disk.steps, before, tmp_path, wanted) > len(disk.steps)

@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 
 from installer_stub.changes.disk import Disk
+from installer_stub.changes.image import Image
 from installer_stub.changes.things import Kind, Thing
 from installer_stub.changes.values import WriteFile
 from installer_stub.errors import LedgerDamaged, LedgerError
 from installer_stub.ledger import words
-from installer_stub.ledger.ledger import LOST, Ledger, facts_of
+from installer_stub.ledger.ledger import Ledger
 from installer_stub.ledger.log import parse, read_what_can_be
 from installer_stub.ledger.opening import open_ledger
 from installer_stub.ledger.report import Report
@@ -40,6 +41,11 @@ def host(tmp_path: Path) -> FakeHost:
         for name in FILES:
             ledger.make(WriteFile(name, b"ours"))
     return host
+
+
+def lost(ledger: Ledger) -> str:
+    assert ledger.lost is not None
+    return ledger.lost.note.removeprefix("lost ")
 
 
 def records(host: FakeHost) -> int:
@@ -158,12 +164,11 @@ def test_without_a_sign_the_log_is_what_it_is(host: FakeHost) -> None:
 
 def test_a_sign_that_cannot_be_written_is_said(host: FakeHost) -> None:
     class Full(Disk):
-        def replace(self, name: str, data: bytes, image: object) -> None:
+        def replace(self, name: str, data: bytes, image: Image) -> None:
             raise OSError(28, "No space left on device", name)
 
-    machine = host.machine
-    object.__setattr__(machine, "disk", Full(machine.disk.root))
-    with pytest.raises(LedgerError, match=f"{SIGN} cannot be written"), Ledger.opened(machine) as ledger:
+    host.disk = Full(host.root)
+    with pytest.raises(LedgerError, match=f"{SIGN} cannot be written"), Ledger.opened(host.machine) as ledger:
         ledger.hold({"a": "b"})
 
 
@@ -172,7 +177,7 @@ def test_going_on_without_the_lost_undoes_what_is_known_and_says_the_rest(host: 
     lines = whole.splitlines(keepends=True)
     host.path(LOG).write_bytes(b"".join(lines[:7]) + lines[7][:20])  # three files are known whole
     with Ledger.opened(host.machine, forget_lost=True) as ledger:
-        assert facts_of(ledger.log.records)[LOST] == f"{len(lines) - 7} of its {len(lines)} records are lost"
+        assert lost(ledger) == f"{len(lines) - 7} of its {len(lines)} records are lost"
     (copy,) = host.path(f"{STATE}/ledger").glob("log.lost-*")
     assert copy.read_bytes() == b"".join(lines[:7]) + lines[7][:20]
     assert records(host) == 8  # and every command goes on
@@ -194,18 +199,89 @@ def test_where_the_records_of_units_are_lost_those_whose_files_say_that_they_are
     report = undo_host(host.machine, abandon=["ledger"], processes=host.processes)
     assert [done for done in host.units.done if done.startswith("stop ")][:3] == ["stop airseal-keep.timer", "stop kubelet.service", "stop containerd.service"]
     assert host.path("/etc/systemd/system/kubelet.service").exists()
-    assert sum("its own file says that airseal made it" in note for note in report.notes) == 3
+    assert {host.units.states[name] for name in ("kubelet.service", "containerd.service", "airseal-keep.timer")} == {"disabled inactive"}
+    assert host.units.states["theirs.service"] == "enabled active"
+    assert sum("its file says that airseal made it" in note for note in report.notes) == 3
+
+
+def test_a_unit_that_was_noted_again_after_the_loss_is_not_put_back_as_theirs(host: FakeHost) -> None:
+    """An upgrade or a repair notes what is there, and what is there is ours: a reset would start the cluster again."""
+    host.put("/etc/systemd/system/kubelet.service", "# Made by airseal, after kubelet.service")
+    host.units.states = {"kubelet.service": "enabled active"}
+    host.path(LOG).write_bytes(b"".join(host.path(LOG).read_bytes().splitlines(keepends=True)[:5]))
+    with Ledger.opened(host.machine, forget_lost=True):
+        pass
+    with Ledger.opened(host.machine) as ledger:
+        ledger.remember([Thing(Kind.UNIT, "kubelet.service"), Thing(Kind.UNIT, "containerd.service")])
+    report = undo_host(host.machine, processes=host.processes)
+    assert report.complete
+    assert host.units.states["kubelet.service"] == "disabled inactive"
+
+
+def test_a_host_whose_ledger_and_sign_are_both_gone_is_known_by_its_units(host: FakeHost) -> None:
+    host.put("/etc/systemd/system/kubelet.service", "# Made by airseal, after kubelet.service")
+    host.units.states = {"kubelet.service": "enabled active"}
+    host.path(LOG).unlink()
+    host.path(SIGN).unlink()
+    with pytest.raises(LedgerDamaged, match="log is missing"):
+        undo_host(host.machine, processes=host.processes)
+    report = undo_host(host.machine, abandon=["ledger"], processes=host.processes)
+    assert report.complete
+    assert host.units.states["kubelet.service"] == "disabled inactive"
+    assert any("records of this host's ledger were lost" in note for note in report.notes)
+
+
+def test_a_ledger_that_begins_on_a_host_that_airseal_changed_says_so_and_measures_nothing(host: FakeHost) -> None:
+    host.put("/etc/systemd/system/kubelet.service", "# Made by airseal, after kubelet.service")
+    host.path(LOG).unlink()
+    host.path(SIGN).unlink()
+    with Ledger.opened(host.machine) as ledger:
+        assert open_ledger(ledger, measure=True)
+        assert lost(ledger).startswith("all of them")
+        assert ledger.beginning is not None
+        assert ledger.beginning.note == ""
+
+
+def test_an_undo_whose_sign_cannot_be_written_still_reports_what_it_did(host: FakeHost) -> None:
+    class Full(Disk):
+        def replace(self, name: str, data: bytes, image: Image) -> None:
+            if name == SIGN:
+                raise OSError(28, "No space left on device", name)
+            super().replace(name, data, image)
+
+    host.path(FILES[0]).write_text("an administrator's")
+    host.disk = Full(host.root)
+    report = undo_host(host.machine, processes=host.processes)
+    assert [left.name for left in report.left] == [FILES[0], "sign"]
+    assert len(report.undone) > 3
+    assert not report.complete
 
 
 def test_a_line_that_was_altered_in_the_middle_has_the_same_way_out(host: FakeHost) -> None:
     lines = host.path(LOG).read_bytes().splitlines(keepends=True)
-    host.path(LOG).write_bytes(b"".join([*lines[:5], b"00000000 {}\n", *lines[6:]]))
-    with pytest.raises(LedgerDamaged, match="damaged at line 6"):
+    host.path(LOG).write_bytes(b"".join([*lines[:6], b"00000000 {}\n", *lines[7:]]))
+    with pytest.raises(LedgerDamaged, match="damaged at line 7"):
         records(host)
     with Ledger.opened(host.machine, forget_lost=True) as ledger:
-        assert facts_of(ledger.log.records)[LOST] == "what stands from line 6 on"
+        assert lost(ledger) == f"1 of its {len(lines)} records are lost"
+        assert len(ledger.log.records) == len(lines)  # one of them says so instead
         ledger.remember([Thing(Kind.FILE, "/etc/new.conf")])
-    assert records(host) == 7
+    assert records(host) == len(lines) + 1
+    report = undo_host(host.machine, processes=host.processes)
+    assert [left.name for left in report.left] == []
+
+
+def test_what_a_thing_was_is_never_concluded_from_a_record_behind_a_lost_one(host: FakeHost) -> None:
+    """A thing is noted with what it was once, and later changes of it are not: those alone would say that there was no file."""
+    with Ledger.opened(host.machine) as ledger:
+        ledger.make(WriteFile(FILES[0], b"ours, later"))
+    lines = host.path(LOG).read_bytes().splitlines(keepends=True)
+    first = next(number for number, line in enumerate(lines) if FILES[0].encode() in line)
+    host.path(LOG).write_bytes(b"".join([*lines[:first], b"00000000 {}\n", *lines[first + 1 :]]))
+    report = undo_host(host.machine, abandon=["ledger"], processes=host.processes)
+    assert report.complete
+    assert host.path(FILES[0]).read_text() == "ours, later"
+    assert [host.path(name).read_text() for name in FILES[1:]] == [f"theirs: {name}" for name in FILES[1:]]
 
 
 def test_a_log_that_is_gone_is_given_up_with_the_cluster_by_name(host: FakeHost) -> None:
@@ -226,18 +302,38 @@ def test_forgetting_where_nothing_is_lost_changes_nothing(host: FakeHost) -> Non
 
 def test_forgetting_that_is_cut_off_is_begun_again(host: FakeHost) -> None:
     class Cut(Disk):
-        def truncate(self, name: str, size: int) -> None:
-            raise OSError(5, "Input/output error", name)
+        def rename(self, old: str, new: str) -> None:
+            if new == LOG:
+                raise OSError(5, "Input/output error", old)
+            super().rename(old, new)
 
     lines = host.path(LOG).read_bytes().splitlines(keepends=True)
     host.path(LOG).write_bytes(b"".join(lines[:3]) + b"x")
-    machine, good = host.machine, host.machine.disk
-    object.__setattr__(machine, "disk", Cut(good.root))
-    with pytest.raises(LedgerError, match="cannot be mended"), Ledger.opened(machine, forget_lost=True):
+    host.disk = Cut(host.root)
+    with pytest.raises(LedgerError, match="cannot be mended"), Ledger.opened(host.machine, forget_lost=True):
         pass
-    object.__setattr__(machine, "disk", good)
-    with Ledger.opened(machine, forget_lost=True) as ledger:
+    host.disk = None
+    with Ledger.opened(host.machine, forget_lost=True) as ledger:
         assert len(ledger.log.records) == 4
+
+
+@pytest.mark.parametrize("sign", [True, False])
+def test_forgetting_knows_what_it_forgot_before_the_log_is_whole(host: FakeHost, *, sign: bool) -> None:
+    """With a sign that does not reach so far, or none, nothing but the log itself would tell that records were given up."""
+    lines = host.path(LOG).read_bytes().splitlines(keepends=True)
+    host.path(LOG).write_bytes(b"".join([*lines[:6], b"00000000 {}\n", *lines[7:]]))
+    host.path(SIGN).write_bytes(b"") if sign else host.path(SIGN).unlink()
+    log = Ledger(host.machine).log
+    log.forget_lost(None, 0)  # and the power is cut: no sign was written
+    with Ledger.opened(host.machine) as ledger:
+        assert lost(ledger) == f"1 of its {len(lines)} records are lost"
+
+
+def test_a_sign_that_is_no_file_is_named(host: FakeHost) -> None:
+    host.path(SIGN).unlink()
+    host.path(SIGN).mkdir()
+    with pytest.raises(LedgerError, match=f"{SIGN} cannot be read"):
+        records(host)
 
 
 def test_the_words_for_people_show_and_forget(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
