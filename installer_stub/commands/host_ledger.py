@@ -10,7 +10,7 @@ from installer_stub.plan.model import STATE
 
 WORDS: Final = ("ledger", "undo")
 _FOR_PEOPLE: Final = ("show", "forget-lost")
-_ACTIONS: Final = ("open", "remember", "write", "done", "hold", "entries", "restore", *_FOR_PEOPLE)
+_ACTIONS: Final = ("open", "remember", "write", "done", "hold", "entries", "restore", "check", *_FOR_PEOPLE)
 
 
 def define(words: _SubParsersAction[ArgumentParser]) -> None:

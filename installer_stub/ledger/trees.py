@@ -15,18 +15,18 @@ from installer_stub.ledger.ledger import Entry, Ledger
 def restore_tree(ledger: Ledger, entry: Entry) -> str:
     """Make the directory hold what its listing says, and look. Nothing is mounted below. Raises OSError, LedgerDamaged."""
     name = entry.thing.name
-    listing = _listing(ledger, entry.before)
-    contents = {image.sha256: ledger.store.content(image) for image in listing.values()}  # all of them, before anything goes
+    wanted = listing(ledger, entry.before)
+    contents = {image.sha256: ledger.store.content(image) for image in wanted.values()}  # all of them, before anything goes
     disk = ledger.machine.disk
     if not disk.at(name).is_dir():
         disk.make_parents(f"{name}/x")
         disk.dress(name, entry.before)
     for path in sorted(walk(ledger.machine, name), key=lambda path: path.count("/")):
         there = disk.at(f"{name}/{path}")
-        if path in listing or (not there.is_symlink() and not there.exists()):
+        if path in wanted or (not there.is_symlink() and not there.exists()):
             continue
         _remove(ledger, f"{name}/{path}", directory=there.is_dir() and not there.is_symlink())
-    notes = [note for path, image in listing.items() if (note := _restore(ledger, f"{name}/{path}", image, contents))]
+    notes = [note for path, image in wanted.items() if (note := _restore(ledger, f"{name}/{path}", image, contents))]
     return "; ".join(notes)
 
 
@@ -61,7 +61,8 @@ def _remove(ledger: Ledger, name: str, *, directory: bool) -> None:
         ledger.machine.disk.remove(name)
 
 
-def _listing(ledger: Ledger, before: Image) -> dict[str, Image]:
+def listing(ledger: Ledger, before: Image) -> dict[str, Image]:
+    """Return what a directory held, by path below it. Raises LedgerDamaged."""
     try:
         value = json.loads(ledger.store.read(before.sha256))
         return {str(path): Image.of_json(image) for path, image in value.items()}

@@ -18,6 +18,7 @@ from installer_stub.changes.machine import Machine
 from installer_stub.changes.things import Kind, Thing
 from installer_stub.changes.values import WriteFile
 from installer_stub.errors import Interrupted, LedgerDamaged, LedgerError, UsageError
+from installer_stub.ledger.intact import damaged
 from installer_stub.ledger.ledger import Entry, Ledger
 from installer_stub.ledger.log import read_what_can_be
 from installer_stub.ledger.opening import open_ledger
@@ -137,6 +138,10 @@ def _entries(ledger: Ledger, _request: dict[str, Any]) -> object:
     return {"entries": [_plain(entry) for entry in ledger.entries]}
 
 
+def _check(ledger: Ledger, _request: dict[str, Any]) -> object:
+    return json.loads(Report(left=list(damaged(ledger))).to_json())
+
+
 def _plain(entry: Entry) -> dict[str, object]:
     return {
         "kind": entry.thing.kind.value,
@@ -161,4 +166,5 @@ _ACTIONS: Final[dict[str, Callable[[Ledger, dict[str, Any]], object]]] = {
     "hold": _hold,
     "entries": _entries,
     "restore": _restore,
+    "check": _check,
 }

@@ -118,6 +118,11 @@ class Journal:
         answer = self._ask("write", what, files=contents)
         return tuple(str(path) for path in _list(answer, "changed"))
 
+    def damaged(self) -> tuple[str, ...]:
+        """Return what a reset could not put back as it was, and why: what is kept of it is lost or altered. Looks only."""
+        report = Report.of_json(json.dumps(self._ask("check", "")))
+        return tuple(f"{left.name}: {left.why}" for left in report.left)
+
     def facts(self) -> dict[str, str]:
         """Return what holds of this host, by name. Raises LedgerDamaged."""
         return facts_of(self._records())

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from installer_stub.errors import HostError, HostsFailed, InstallerError, LedgerError
-from installer_stub.host.command import Command
+from installer_stub.host.command import Command, CommandResult
 from installer_stub.host.connection import Connection
 from installer_stub.host.fanout import outcomes
 from installer_stub.ledger.report import Report
@@ -50,8 +50,14 @@ def reset_host(context: Context, connection: Connection, abandon: Sequence[str] 
             return Report.of_json((result.stdout.strip().splitlines() or [""])[-1])
         except ValueError:
             pass
-    said = " ".join((result.stderr or result.stdout).split())[-400:]
-    raise HostError(address, f"undoing ended with status {result.status}: {said}", "nothing that is needed was removed; run the same command again")
+    raise HostError(address, f"undoing ended with status {result.status}: {_said(result)}", "nothing that is needed was removed; run the same command again")
+
+
+def _said(result: CommandResult) -> str:
+    """Return the error that a program of ours ended with, from its beginning; the last words of anything else."""
+    text = " ".join((result.stderr or result.stdout).split())
+    _, error, said = text.rpartition("error: ")
+    return said[:2000] if error else text[-400:]
 
 
 def require_complete(reports: Mapping[str, Report], failures: Mapping[str, InstallerError]) -> None:

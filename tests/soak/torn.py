@@ -25,9 +25,7 @@ SHARES = {(1, 1): 3, (3, 1): 1}
 first one and on nodes is that of 1+1."""
 _NEEDS_NO_WORD = {
     **dict.fromkeys((f"{path} removed" for path in AUTHORITIES_KEYS), "a CA's key may be kept elsewhere"),
-    **dict.fromkeys((f"/var/lib/airseal/ledger/before.json.zst {how}" for how in _ACTS), "only a reset reads it, and names it"),
 }
-_BEFORE = "/var/lib/airseal/ledger/content/"  # what files were: only a reset reads them, and names each that it cannot put back
 _LARGE = 8 << 20  # the artifact's copy and images are not records
 _KUBECTLS = "/.kube/cache/"  # it makes them anew by itself
 
@@ -88,7 +86,7 @@ def _judged(damage: Damage, ended: Ended, before: Alive, trial: Trial, *, stands
         yield f"{damage}: exit code {ended.code}\n{ended.tail}"
     if harmed := before.harmed(Alive.of(trial.bed), units=False):
         yield f"{damage}: exit code {ended.code}, and harmed:\n  " + "\n  ".join(harmed)
-    due = f"{damage.path} {damage.how}" not in _NEEDS_NO_WORD and not damage.path.startswith(_BEFORE)
+    due = f"{damage.path} {damage.how}" not in _NEEDS_NO_WORD
     if stands and not ended.code and damage.path not in ended.said and due:
         yield f"{damage}: exit code 0, the file is as the damage left it, and not a word of it"
     if ended.code:

@@ -11,6 +11,7 @@ import pytest
 
 from installer_stub.errors import ClusterError, InstallerError, LedgerDamaged, RecordError
 from installer_stub.host.command import Command, CommandResult
+from installer_stub.ledger.report import Left, Report
 from installer_stub.phases import claim
 from installer_stub.phases.base import Artifact
 from installer_stub.phases.copy_stub import Claim, CopyStub
@@ -20,6 +21,7 @@ from tests.fakes.plans import (
     M1,
     N1,
     STUB,
+    RecordingReporter,
     make_context,
     make_plan,
     masters,
@@ -176,6 +178,18 @@ def test_a_stub_that_is_not_the_one_that_was_verified_is_not_installed() -> None
     with pytest.raises(InstallerError, match="the installer is not what was verified"):
         CopyStub().run(make_context(PLAN, hosts, artifact=altered, record=site_record(PLAN)))
     assert all("/opt/airseal/bin/airseal" not in host.files for host in hosts.values())
+
+
+def test_what_a_ledger_keeps_and_lost_is_told_and_stops_nothing() -> None:
+    hosts = with_stub(scripted_hosts(PLAN))
+    context = make_context(PLAN, hosts, record=site_record(PLAN))
+    CopyStub().run(context)
+    hosts[N1].on("host ledger check", Report(left=[Left("/etc/hosts", "there is no /var/lib/airseal/ledger/content/abc")]).to_json())
+    assert not CopyStub().is_needed(context)
+    assert isinstance(context.reporter, RecordingReporter)
+    (told,) = [step for step in context.reporter.steps if "is lost" in step]
+    assert told.startswith("10.0.0.5: what it was before the installation is lost")
+    assert told.endswith("/etc/hosts: there is no /var/lib/airseal/ledger/content/abc")
 
 
 def test_the_sign_of_a_ledger_is_put_up_again_on_a_host_with_nothing_else_to_do() -> None:

@@ -42,6 +42,7 @@ def run_file(tmp_path: Path) -> Path:
 def there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where the master keeps the artifact."""
     monkeypatch.setattr(plan_module, "STATE", str(tmp_path / "state"))
+    monkeypatch.setattr(plan_module, "BUNDLES", str(tmp_path / "state" / "bundles"))
     return tmp_path / "state" / "bundles" / "shop-1.4.0.run"
 
 

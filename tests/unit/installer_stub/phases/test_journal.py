@@ -123,3 +123,15 @@ def test_the_fake_is_noted_like_the_real_one(journal: Journal, tmp_path: Path) -
         each.write(str(tmp_path / "a"), "x")
         each.remember((Kind.SYSCTL, "kernel.no_such_thing"))
     assert [(entry.kind, entry.name) for entry in journal.entries()] == [(entry.kind, entry.name) for entry in Journal(fake).entries()]
+
+
+def test_what_it_keeps_and_lost_is_told_with_the_file_that_it_was(journal: Journal, tmp_path: Path) -> None:
+    target = tmp_path / "some.conf"
+    target.write_text("theirs")
+    journal.write(str(target), "ours")
+    assert journal.damaged() == ()
+    (kept,) = (tmp_path / "state" / "ledger" / "content").iterdir()
+    kept.unlink()
+    (told,) = journal.damaged()
+    assert told.startswith(f"{target}: ")
+    assert str(kept) in told

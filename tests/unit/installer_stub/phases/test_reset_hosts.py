@@ -47,6 +47,15 @@ def test_what_is_left_on_one_host_is_named_and_the_others_are_done() -> None:
     assert caught.value.exit_code != 0
 
 
+def test_an_error_of_a_host_is_told_from_its_beginning() -> None:
+    hosts = scripted_hosts(PLAN)
+    for host in hosts.values():
+        host.on("sha256sum", failed(1)).on("host undo", CommandResult(8, "", f"stopping kubelet.service\nerror: the lock is held {'by another ' * 60}\nwhat to do: see"))
+    _, failures = reset_hosts(make_context(PLAN, hosts))
+    assert "undoing ended with status 8: the lock is held by another" in failures[M1].problem
+    assert failures[M1].problem.endswith("what to do: see")
+
+
 @pytest.mark.parametrize("answer", [CommandResult(8, "", "error: log is damaged"), CommandResult(0, "not json", ""), CommandResult(137, "", "Killed")])
 def test_a_host_without_a_report_is_not_done(answer: CommandResult) -> None:
     hosts = scripted_hosts(PLAN)

@@ -1,0 +1,38 @@
+"""What an undo will need and cannot trust any more: found by every run, while a backup may still have it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from installer_stub.changes.image import Form
+from installer_stub.errors import LedgerDamaged
+from installer_stub.ledger.ledger import Entry, Ledger
+from installer_stub.ledger.opening import before_snapshot
+from installer_stub.ledger.report import Left
+from installer_stub.ledger.trees import listing
+
+
+def damaged(ledger: Ledger) -> tuple[Left, ...]:
+    """Return what cannot be put back as it was, by what the ledger keeps of it: each open entry's bytes, and the measurement of the host."""
+    return tuple(_damaged(ledger))
+
+
+def _damaged(ledger: Ledger) -> Iterator[Left]:
+    for entry in ledger.entries:
+        try:
+            if entry.is_open:
+                _read(ledger, entry)
+        except LedgerDamaged as error:
+            yield Left(entry.thing.name, error.problem, error.remedy)
+    try:
+        before_snapshot(ledger)
+    except LedgerDamaged as error:
+        yield Left("snapshot", error.problem, error.remedy)
+
+
+def _read(ledger: Ledger, entry: Entry) -> None:
+    if entry.before.form is Form.FILE:
+        ledger.store.content(entry.before)
+    elif entry.before.form is Form.DIRECTORY and entry.before.sha256:
+        for image in listing(ledger, entry.before).values():
+            ledger.store.content(image)
