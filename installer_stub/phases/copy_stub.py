@@ -40,8 +40,8 @@ class CopyStub(HostPhase):
     def is_done(self, context: Context, host: HostPlan, connection: Connection) -> bool:
         """Compare the stub by its hash, and look for the ledger, and whether what it keeps is whole: said now, while a backup may have it."""
         ready = _is_ready(context, connection)
-        for damaged in Journal(connection).damaged() if ready else ():
-            context.reporter.step(f"{host.address}: what it was before the installation is lost, put that back from a backup, or a reset will leave it: {damaged}")
+        for left in Journal(connection).damaged() if ready else ():
+            context.reporter.step(f"{host.address}: a reset will leave {left.name} as it is, unless this comes back from a backup before: {left.why}")
         return ready
 
     def do(self, context: Context, host: HostPlan, connection: Connection) -> None:

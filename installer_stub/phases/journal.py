@@ -21,7 +21,7 @@ from installer_stub.ledger.ledger import Entry as LedgerEntry
 from installer_stub.ledger.ledger import entries_of, facts_of
 from installer_stub.ledger.log import parse
 from installer_stub.ledger.record import Record, Step
-from installer_stub.ledger.report import Report
+from installer_stub.ledger.report import Left, Report
 from installer_stub.ledger.sign import Head, sign_of
 from installer_stub.plan.guard import Guarded
 from installer_stub.plan.model import STATE
@@ -118,10 +118,9 @@ class Journal:
         answer = self._ask("write", what, files=contents)
         return tuple(str(path) for path in _list(answer, "changed"))
 
-    def damaged(self) -> tuple[str, ...]:
+    def damaged(self) -> tuple[Left, ...]:
         """Return what a reset could not put back as it was, and why: what is kept of it is lost or altered. Looks only."""
-        report = Report.of_json(json.dumps(self._ask("check", "")))
-        return tuple(f"{left.name}: {left.why}" for left in report.left)
+        return tuple(Report.of_json(json.dumps(self._ask("check", ""))).left)
 
     def facts(self) -> dict[str, str]:
         """Return what holds of this host, by name. Raises LedgerDamaged."""

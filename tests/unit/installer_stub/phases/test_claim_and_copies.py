@@ -187,9 +187,9 @@ def test_what_a_ledger_keeps_and_lost_is_told_and_stops_nothing() -> None:
     hosts[N1].on("host ledger check", Report(left=[Left("/etc/hosts", "there is no /var/lib/airseal/ledger/content/abc")]).to_json())
     assert not CopyStub().is_needed(context)
     assert isinstance(context.reporter, RecordingReporter)
-    (told,) = [step for step in context.reporter.steps if "is lost" in step]
-    assert told.startswith("10.0.0.5: what it was before the installation is lost")
-    assert told.endswith("/etc/hosts: there is no /var/lib/airseal/ledger/content/abc")
+    (told,) = [step for step in context.reporter.steps if "backup" in step]
+    assert told.startswith("10.0.0.5: a reset will leave /etc/hosts as it is")
+    assert told.endswith(": there is no /var/lib/airseal/ledger/content/abc")
 
 
 def test_the_sign_of_a_ledger_is_put_up_again_on_a_host_with_nothing_else_to_do() -> None:

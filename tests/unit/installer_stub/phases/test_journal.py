@@ -133,5 +133,5 @@ def test_what_it_keeps_and_lost_is_told_with_the_file_that_it_was(journal: Journ
     (kept,) = (tmp_path / "state" / "ledger" / "content").iterdir()
     kept.unlink()
     (told,) = journal.damaged()
-    assert told.startswith(f"{target}: ")
-    assert str(kept) in told
+    assert told.name == str(target)
+    assert str(kept) in told.why
