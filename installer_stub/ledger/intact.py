@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from installer_stub.changes.image import Form
+from installer_stub.changes.things import Kind
 from installer_stub.errors import LedgerDamaged
 from installer_stub.ledger.ledger import Entry, Ledger
 from installer_stub.ledger.opening import before_snapshot
+from installer_stub.ledger.put_back import block_before
 from installer_stub.ledger.report import Left
 from installer_stub.ledger.trees import listing
 
@@ -24,6 +26,8 @@ def _damaged(ledger: Ledger) -> Iterator[Left]:
                 _read(ledger, entry)
         except LedgerDamaged as error:
             yield Left(entry.thing.name, error.problem, error.remedy)
+        except OSError as error:
+            yield Left(entry.thing.name, f"{error.filename or entry.thing.name}: {error.strerror or error}", "see why the disk refuses it")
     try:
         before_snapshot(ledger)
     except LedgerDamaged as error:
@@ -31,7 +35,9 @@ def _damaged(ledger: Ledger) -> Iterator[Left]:
 
 
 def _read(ledger: Ledger, entry: Entry) -> None:
-    if entry.before.form is Form.FILE:
+    if entry.thing.kind is Kind.BLOCK:
+        block_before(ledger, entry)
+    elif entry.before.form is Form.FILE:
         ledger.store.content(entry.before)
     elif entry.before.form is Form.DIRECTORY and entry.before.sha256:
         for image in listing(ledger, entry.before).values():

@@ -94,7 +94,7 @@ def _block(ledger: Ledger, entry: Entry) -> str:
     now, data = disk.seen(name)
     if now.form is not Form.FILE:
         return ""
-    before = ledger.store.content(entry.before)
+    before = block_before(ledger, entry)
     whole = disk.seen(f"{ledger.state}/{_IN_PLACE}")[1] if name == HOSTS else b""  # there while the file is written in place
     wanted = _unblocked(ledger, entry, whole or data, before)
     if wanted == data:
@@ -109,6 +109,19 @@ def _block(ledger: Ledger, entry: Entry) -> str:
     if disk.seen(name)[1] != wanted:
         raise NotPutBack("it is not so after writing", "see what else on this host writes it")
     return ""
+
+
+def block_before(ledger: Ledger, entry: Entry) -> bytes:
+    """Return what a file was before our lines. Where what was kept of it is lost: what is there without them, if its hash says that it is the same; kept again."""
+    try:
+        return ledger.store.content(entry.before)
+    except LedgerDamaged:
+        rest = without_block(ledger.machine.disk.seen(entry.thing.name)[1], API_NAME.encode())
+        for candidate in (rest, rest.removesuffix(b"\n")):
+            if hashlib.sha256(candidate).hexdigest() == entry.before.sha256:
+                ledger.store.keep(entry.before.sha256, candidate)
+                return candidate
+        raise
 
 
 def _unblocked(ledger: Ledger, entry: Entry, data: bytes, before: bytes) -> bytes:

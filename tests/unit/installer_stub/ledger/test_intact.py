@@ -59,11 +59,28 @@ def test_every_file_that_it_keeps_is_missed(host: FakeHost, damage: Callable[[Pa
         assert all(path.name in why for _, why in found)
         named |= {name for name, _ in found}
         path.write_bytes(was)
-    assert named == {"/etc/theirs.conf", "/etc/hosts", "/etc/kubernetes"}
+    assert named == {"/etc/theirs.conf", "/etc/kubernetes"}  # and of /etc/hosts what is there without our lines proves what it was
     damage(host.path(f"{STATE}/ledger/before.json.zst"))
     ((name, why),) = lost(host)
     assert name == "snapshot"
     assert "before.json.zst" in why
+
+
+@pytest.mark.parametrize("hosts", ["127.0.0.1 localhost\n", "127.0.0.1 localhost", "# Århus\r\n127.0.0.1 localhost\r\n"])
+def test_a_file_with_our_lines_proves_what_it_was_without_them(tmp_path: Path, hosts: str) -> None:
+    host = FakeHost(tmp_path)
+    host.put("/etc/hosts", hosts)
+    with Ledger.opened(host.machine) as ledger:
+        open_ledger(ledger, measure=False)
+        ledger.make(Block("/etc/hosts", ("10.0.0.2 api.airseal.internal",)))
+        kept = host.path(f"{CONTENT}/{ledger.entries[0].before.sha256}")
+    was = kept.read_bytes()
+    kept.write_bytes(b"")
+    assert lost(host) == []
+    assert kept.read_bytes() == was
+    kept.unlink()
+    host.path("/etc/hosts").write_text("10.0.0.9 somebody's since\n" + host.path("/etc/hosts").read_text())
+    assert [name for name, _ in lost(host)] == ["/etc/hosts"]
 
 
 def test_what_was_given_up_or_undone_is_missed_by_nobody(host: FakeHost) -> None:
