@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from bundler.errors import RecordingGone, UsageError
+from bundler.pack.portable_python import NO_MIRRORS
 from bundler.pack.runtimes import Choice, frozen_before, stub_runtime
 from bundler.pack.stub_runtime import StubRuntime
 from bundler.steps import proofs, recorded, recording, sealable
@@ -23,6 +24,7 @@ from installer_stub.phases.base import Reporter
 from installer_stub.version import VERSION
 from registry_snapshot.oci.descriptor import Descriptor, Platform
 from registry_snapshot.oci.digest import Digest
+from registry_snapshot.record.mirrors import Mirrors
 from registry_snapshot.store.disk import DiskBlobStore
 
 FIND: Final = "Find what was recorded"
@@ -45,6 +47,7 @@ class SealOptions:
     output: Path
     cache: Path
     runtime: Choice | None = None
+    mirrors: Mirrors = NO_MIRRORS  # of the sources of a portable Python that is not in the cache
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +119,7 @@ def _stub(options: SealOptions, kept: Sealable, reporter: Reporter) -> StubRunti
         if found := frozen_before(options.cache, kept.stub):
             return found
         reporter.step("the installer that recorded it is no longer in the cache: sealed with that of this airseal")
-    return stub_runtime(options.cache, options.runtime or "auto", reporter)
+    return stub_runtime(options.cache, options.runtime or "auto", reporter, options.mirrors)
 
 
 def _receipt(cache: Path, whole: Whole, kept: Sealable, reporter: Reporter) -> Receipt:
