@@ -146,7 +146,7 @@ def test_another_installer_brings_the_same_content_and_no_proof(cache: Cache, mo
     frozen = cache.root / "runtime" / "key"
     (frozen / "stub.pkg").write_bytes(b"mended" + (frozen / "stub.pkg").read_bytes())
     mended = StubRuntime.of(frozen / "bootloader", frozen / "stub.pkg")
-    monkeypatch.setattr(seal, "stub_runtime", lambda _cache, _choice, _reporter: mended)
+    monkeypatch.setattr(seal, "stub_runtime", lambda _cache, _choice, _reporter, _mirrors: mended)
     capsys.readouterr()
     assert cache.seal("shop:1.4.0", "--json") == 0
     events = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
