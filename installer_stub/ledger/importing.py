@@ -12,11 +12,13 @@ from typing import Final
 from installer_stub.changes.image import ABSENT, Form, Image
 from installer_stub.changes.machine import Machine
 from installer_stub.changes.things import Kind, Seen, Thing
+from installer_stub.distro.paths import BUNDLED
 from installer_stub.errors import LedgerDamaged
 from installer_stub.ledger.ledger import Ledger
 from installer_stub.ledger.record import Step
 
-_UNITS: Final = "/etc/systemd/system"
+UNITS: Final = "/etc/systemd/system"
+MADE: Final = b"Made by airseal"  # what each of our units says of itself
 _KUBELET: Final = "kubelet.service"
 
 
@@ -75,15 +77,25 @@ def _backup(machine: Machine, path: str) -> Seen:
 def was_changed(machine: Machine) -> str:
     """Return the proof that an airseal changed this host, for a host whose ledger is missing; empty: there is none."""
     if _KUBELET in units_of_ours(machine):
-        return f"{_UNITS}/{_KUBELET}"
+        return f"{UNITS}/{_KUBELET}"
     opt = machine.disk.at("/opt/airseal")
-    versions = sorted(child.name for child in opt.iterdir() if child.name != "bin") if opt.is_dir() else []
+    versions = sorted(child.name for child in opt.iterdir() if (child / BUNDLED).is_file()) if opt.is_dir() else []
     return f"/opt/airseal/{versions[0]}" if versions else ""
 
 
 def units_of_ours(machine: Machine) -> tuple[str, ...]:
-    """Return the units whose own files say that airseal made them: timers first, the runtime last, as they are to be stopped."""
-    directory = machine.disk.at(_UNITS)
+    """Return the units whose own files say that airseal made them: timers first, the runtime last, as they are to be stopped.
+
+    Of a file that cannot be read nothing is proven: it is none of them.
+    """
+    directory = machine.disk.at(UNITS)
     names = [path.name for path in directory.iterdir() if path.suffix in {".service", ".timer"}] if directory.is_dir() else []
-    ours = [name for name in names if b"Made by airseal" in machine.disk.seen(f"{_UNITS}/{name}")[1]]
+    ours = [name for name in names if _says_so(machine, f"{UNITS}/{name}")]
     return tuple(sorted(ours, key=lambda name: (not name.endswith(".timer"), name == "containerd.service", name)))
+
+
+def _says_so(machine: Machine, name: str) -> bool:
+    try:
+        return MADE in machine.disk.seen(name)[1]
+    except OSError:
+        return False

@@ -56,6 +56,8 @@ def entries_of(records: Iterable[Record]) -> tuple[Entry, ...]:
         if record.thing is None:
             continue
         entry = latest.get(record.thing)
+        if record.step is Step.INTENT and entry is not None and entry.is_open and record.before is not None:
+            entry.state = Step.UNDONE  # what it was is noted anew only once it was undone: that record is lost
         if record.step is Step.INTENT and (entry is None or not entry.is_open):
             entry = Entry(record.thing, record.before or ABSENT, number=record.number)
             latest[record.thing] = entry

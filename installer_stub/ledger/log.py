@@ -51,8 +51,13 @@ def _whole(data: bytes) -> tuple[tuple[Record, ...], int, int]:
 
 
 def _each(data: bytes) -> list[Record]:
-    """Return every record that is whole, also behind one that is not."""
-    return [record for line in data.split(b"\n")[:-1] if (record := decode(line)) is not None]
+    """Return every record that is whole, also behind one that is not; what stands there with an earlier number is of another log."""
+    found: list[Record] = []
+    for line in data.split(b"\n")[:-1]:
+        record = decode(line)
+        if record is not None and record.number > (found[-1].number if found else 0):
+            found.append(record)
+    return found
 
 
 def _sensible(records: list[Record]) -> list[Record]:
@@ -126,7 +131,7 @@ class Log:
         kept, numbered = _sensible(_each(data)), [record.number for record in _each(data)]
         head = Head.of(sign or b"")
         total = max([*numbered, head.records if head else 0])
-        what = f"{total - len(kept)} of its {total} records are lost" if kept else "all of its records are lost"
+        what = f"{total - len(kept)} of its {total} records are lost" if kept and total > len(kept) else lost_of(sign, data, len(kept))
         if good < len(data):
             self._disk.replace(f"{self._path}.lost-{hashlib.sha256(data).hexdigest()[:12]}", data, Image(Form.FILE, mode=0o600))
         if all(record.step is not Step.OPENED for record in kept):

@@ -112,14 +112,13 @@ def _block(ledger: Ledger, entry: Entry) -> str:
 
 
 def block_before(ledger: Ledger, entry: Entry) -> bytes:
-    """Return what a file was before our lines. Where what was kept of it is lost: what is there without them, if its hash says that it is the same; kept again."""
+    """Return what a file was before our lines. Where what was kept of it is lost: what is there without them, if its hash says that it is the same."""
     try:
         return ledger.store.content(entry.before)
     except LedgerDamaged:
         rest = without_block(ledger.machine.disk.seen(entry.thing.name)[1], API_NAME.encode())
         for candidate in (rest, rest.removesuffix(b"\n")):
             if hashlib.sha256(candidate).hexdigest() == entry.before.sha256:
-                ledger.store.keep(entry.before.sha256, candidate)
                 return candidate
         raise
 

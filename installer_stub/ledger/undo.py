@@ -21,13 +21,14 @@ from installer_stub.ledger.aside import give_back
 from installer_stub.ledger.containers import Processes, end_containers
 from installer_stub.ledger.difference import compare
 from installer_stub.ledger.going import finish, remove_ourselves
-from installer_stub.ledger.importing import import_journal, units_of_ours, was_changed
+from installer_stub.ledger.importing import import_journal, was_changed
 from installer_stub.ledger.ledger import Entry, Ledger
 from installer_stub.ledger.opening import before_snapshot
 from installer_stub.ledger.put_back import is_own_directory, put_back
 from installer_stub.ledger.record import Step
 from installer_stub.ledger.report import Left, Report
 from installer_stub.ledger.snapshot import Snapshot, take
+from installer_stub.ledger.unnoted import end_units, set_units_aside
 from installer_stub.membership import leaving
 from installer_stub.plan.model import STATE, STUB
 
@@ -46,7 +47,7 @@ class Undo:
     abandoned: frozenset[str]
     report: Report = field(default_factory=Report)
     _notes: list[tuple[Thing, str]] = field(default_factory=list)
-    _unnoted: list[str] = field(default_factory=list)
+    _unnoted: tuple[str, ...] = ()
 
     def run(self) -> Report:
         """Do all of it. Never raises for what can be named in the report instead."""
@@ -65,6 +66,7 @@ class Undo:
         self._stage("rules", lambda: cluster_remains.remove_rules(self.machine, before))
         self._stage("settings", lambda: cluster_remains.restore_settings(self.machine, before))
         self._stage("modules", lambda: cluster_remains.unload_modules(self.machine, before))
+        self._stage("units", self._set_units_aside)
         self._units_as_before()
         self._say_notes()
         self._measure(before)
@@ -125,7 +127,7 @@ class Undo:
             if state.endswith(" active"):
                 self.say(f"stopping {entry.thing.name}")
                 units.do("stop", entry.thing.name)
-        self._end_unnoted_units()
+        self._unnoted = end_units(self.ledger, self.say)
         self.machine.programs.run(STUB, "host", "release")  # the route to services, which is in no file; the difference tells
         own = self._own_unit()
         for name in units.listed(_TASKS):
@@ -134,29 +136,6 @@ class Undo:
                 with contextlib.suppress(NotPutBack):  # only a failed one has something to reset
                     units.do("reset-failed", name)
         return []
-
-    def _end_unnoted_units(self) -> None:
-        """Where records were lost: what runs by a file that says airseal made it is ours, and would start again what we end.
-
-        What a unit was before is not known then, not from a record that was made after the loss either: its file stays.
-        """
-        lost = self.ledger.lost
-        if lost is None:
-            return
-        entries = {entry.thing.name: entry for entry in self.ledger.entries if entry.thing.kind is Kind.UNIT and entry.is_open}
-        for name in units_of_ours(self.machine):
-            entry = entries.get(name)
-            if entry is not None and entry.number < lost.number:
-                continue
-            state = self.machine.units.state(name)
-            if state.startswith("enabled "):
-                self.machine.units.do("disable", name)
-            if state.endswith(" active"):
-                self.say(f"stopping {name}")
-                self.machine.units.do("stop", name)
-            if entry is not None:
-                self.ledger.note(Step.UNDONE, entry.thing, note="what it was before is lost")
-            self._unnoted.append(name)
 
     def _end_containers(self) -> list[str]:
         count = end_containers(self.processes)
@@ -185,8 +164,6 @@ class Undo:
         if self.ledger.lost is not None:
             what = self.ledger.lost.note.partition(" ")[2]
             self.report.notes.append(f"records of this host's ledger were lost ({what}): what they named stays as it is")
-        left = [name for name in self._unnoted if name in units_of_ours(self.machine)]
-        self.report.notes += [f"unit {name}: its file says that airseal made it, but what it was before is lost: it is off, and the file is left" for name in left]
         gone = {thing for thing, _ in self._notes if thing.kind is Kind.PARENT and not self.machine.disk.at(thing.name).exists()}
         self.report.notes += [f"{thing}: {note}" for thing, note in self._notes if thing not in gone]
 
@@ -215,6 +192,10 @@ class Undo:
         self.report.undone.append(str(entry.thing))
         if note:
             self._notes.append((entry.thing, note))
+
+    def _set_units_aside(self) -> list[str]:
+        self.report.notes += set_units_aside(self.machine, self._unnoted)
+        return []
 
     def _units_as_before(self) -> None:
         entries = [entry for entry in self.ledger.entries if entry.thing.kind is Kind.UNIT and entry.is_open]

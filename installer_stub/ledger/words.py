@@ -18,7 +18,7 @@ from installer_stub.changes.machine import Machine
 from installer_stub.changes.things import Kind, Thing
 from installer_stub.changes.values import WriteFile
 from installer_stub.errors import Interrupted, LedgerDamaged, LedgerError, UsageError
-from installer_stub.ledger.intact import damaged
+from installer_stub.ledger.intact import damaged, mend, mendable
 from installer_stub.ledger.ledger import Entry, Ledger
 from installer_stub.ledger.log import read_what_can_be
 from installer_stub.ledger.opening import open_ledger
@@ -40,6 +40,8 @@ def run(arguments: Namespace) -> int:
 def answer(action: str, state: str, data: bytes) -> str:
     """Do an action whose request is the JSON in ``data``; return its answer as JSON. Raises LedgerError and UsageError."""
     request = _request(data)
+    if action == "check":
+        return _check(state)
     with Ledger.opened(Machine(), state) as ledger:
         return json.dumps(_ACTIONS[action](ledger, request))
 
@@ -101,7 +103,9 @@ def _things(request: dict[str, Any]) -> list[Thing]:
 
 
 def _open(ledger: Ledger, request: dict[str, Any]) -> object:
-    return {"begun": open_ledger(ledger, measure=request.get("measure") is True)}
+    begun = open_ledger(ledger, measure=request.get("measure") is True)
+    mend(ledger)
+    return {"begun": begun}
 
 
 def _remember(ledger: Ledger, request: dict[str, Any]) -> object:
@@ -138,8 +142,12 @@ def _entries(ledger: Ledger, _request: dict[str, Any]) -> object:
     return {"entries": [_plain(entry) for entry in ledger.entries]}
 
 
-def _check(ledger: Ledger, _request: dict[str, Any]) -> object:
-    return json.loads(Report(left=list(damaged(ledger))).to_json())
+def _check(state: str) -> str:
+    """Look only: without the lock, and nothing is made, cut or signed."""
+    ledger = Ledger(Machine(), state)
+    ledger.load()
+    lost = [{"name": left.name, "why": left.why} for left in damaged(ledger)]
+    return json.dumps({"lost": lost, "mendable": list(mendable(ledger))})
 
 
 def _plain(entry: Entry) -> dict[str, object]:
@@ -166,5 +174,4 @@ _ACTIONS: Final[dict[str, Callable[[Ledger, dict[str, Any]], object]]] = {
     "hold": _hold,
     "entries": _entries,
     "restore": _restore,
-    "check": _check,
 }

@@ -40,9 +40,10 @@ class CopyStub(HostPhase):
     def is_done(self, context: Context, host: HostPlan, connection: Connection) -> bool:
         """Compare the stub by its hash, and look for the ledger, and whether what it keeps is whole: said now, while a backup may have it."""
         ready = _is_ready(context, connection)
-        for left in Journal(connection).damaged() if ready else ():
-            context.reporter.step(f"{host.address}: a reset will leave {left.name} as it is, unless this comes back from a backup before: {left.why}")
-        return ready
+        damaged, mendable = Journal(connection).damaged() if ready else ((), ())
+        for left in damaged:
+            context.reporter.step(f"{host.address}: a reset will stop at {left.name}, unless this comes back from a backup before: {left.why}")
+        return ready and not mendable
 
     def do(self, context: Context, host: HostPlan, connection: Connection) -> None:
         """Copy, and let the host note how it is."""

@@ -118,9 +118,11 @@ class Journal:
         answer = self._ask("write", what, files=contents)
         return tuple(str(path) for path in _list(answer, "changed"))
 
-    def damaged(self) -> tuple[Left, ...]:
-        """Return what a reset could not put back as it was, and why: what is kept of it is lost or altered. Looks only."""
-        return tuple(Report.of_json(json.dumps(self._ask("check", ""))).left)
+    def damaged(self) -> tuple[tuple[Left, ...], tuple[str, ...]]:
+        """Return what a reset could not put back as it was, and why; and files of which ``begin`` keeps again what is proven. Looks only."""
+        answer = self._ask("check", "")
+        lost = (each for each in _list(answer, "lost") if isinstance(each, dict))
+        return tuple(Left(str(each.get("name")), str(each.get("why"))) for each in lost), tuple(map(str, _list(answer, "mendable")))
 
     def facts(self) -> dict[str, str]:
         """Return what holds of this host, by name. Raises LedgerDamaged."""

@@ -9,10 +9,11 @@ import pytest
 
 from installer_stub.changes.things import Kind, Thing
 from installer_stub.changes.values import Block, Sysctl, WriteFile
-from installer_stub.ledger.intact import damaged
+from installer_stub.ledger.intact import damaged, mend, mendable
 from installer_stub.ledger.ledger import Ledger
 from installer_stub.ledger.opening import open_ledger
-from installer_stub.ledger.undo import undo_host
+from installer_stub.ledger.record import Step
+from installer_stub.ledger.undo import abandon_by_name
 from installer_stub.plan.model import STATE
 from tests.fakes.machine import FakeHost
 
@@ -76,8 +77,12 @@ def test_a_file_with_our_lines_proves_what_it_was_without_them(tmp_path: Path, h
         kept = host.path(f"{CONTENT}/{ledger.entries[0].before.sha256}")
     was = kept.read_bytes()
     kept.write_bytes(b"")
-    assert lost(host) == []
-    assert kept.read_bytes() == was
+    with Ledger.opened(host.machine) as ledger:
+        assert (damaged(ledger), mendable(ledger)) == ((), ("/etc/hosts",))
+        assert kept.read_bytes() == b""
+        mend(ledger)
+        assert kept.read_bytes() == was
+        assert mendable(ledger) == ()
     kept.unlink()
     host.path("/etc/hosts").write_text("10.0.0.9 somebody's since\n" + host.path("/etc/hosts").read_text())
     assert [name for name, _ in lost(host)] == ["/etc/hosts"]
@@ -86,5 +91,8 @@ def test_a_file_with_our_lines_proves_what_it_was_without_them(tmp_path: Path, h
 def test_what_was_given_up_or_undone_is_missed_by_nobody(host: FakeHost) -> None:
     for path in host.path(CONTENT).iterdir():
         path.unlink()
-    report = undo_host(host.machine, abandon=["/etc/theirs.conf", "/etc/hosts", "/etc/kubernetes"], processes=host.processes)
-    assert report.complete
+    assert {name for name, _ in lost(host)} == {"/etc/theirs.conf", "/etc/kubernetes"}
+    with Ledger.opened(host.machine) as ledger:
+        abandon_by_name(ledger, ["/etc/theirs.conf"])
+        ledger.note(Step.UNDONE, Thing(Kind.DIRECTORY, "/etc/kubernetes"))
+    assert lost(host) == []

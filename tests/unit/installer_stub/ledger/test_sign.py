@@ -14,9 +14,12 @@ from installer_stub.changes.things import Kind, Thing
 from installer_stub.changes.values import WriteFile
 from installer_stub.errors import LedgerDamaged, LedgerError
 from installer_stub.ledger import words
+from installer_stub.ledger.importing import was_changed
 from installer_stub.ledger.ledger import Ledger
 from installer_stub.ledger.log import parse, read_what_can_be
 from installer_stub.ledger.opening import open_ledger
+from installer_stub.ledger.put_back import put_back
+from installer_stub.ledger.record import Step
 from installer_stub.ledger.report import Report
 from installer_stub.ledger.sign import Head, lost_of, sign_of
 from installer_stub.ledger.undo import undo_host
@@ -198,10 +201,14 @@ def test_where_the_records_of_units_are_lost_those_whose_files_say_that_they_are
     host.path(LOG).write_bytes(b"".join(lines[:5]))
     report = undo_host(host.machine, abandon=["ledger"], processes=host.processes)
     assert [done for done in host.units.done if done.startswith("stop ")][:3] == ["stop airseal-keep.timer", "stop kubelet.service", "stop containerd.service"]
-    assert host.path("/etc/systemd/system/kubelet.service").exists()
+    assert not host.path("/etc/systemd/system/kubelet.service").exists()
+    assert host.path("/etc/systemd/system/kubelet.service.made-by-airseal").exists()
+    assert host.path("/etc/systemd/system/theirs.service").exists()
+    assert was_changed(host.machine) == ""  # so an installation after this one begins as on any host
+    assert undo_host(host.machine, processes=host.processes).complete
     assert {host.units.states[name] for name in ("kubelet.service", "containerd.service", "airseal-keep.timer")} == {"disabled inactive"}
     assert host.units.states["theirs.service"] == "enabled active"
-    assert sum("its file says that airseal made it" in note for note in report.notes) == 3
+    assert sum("which says that airseal made it, is" in note for note in report.notes) == 3
 
 
 def test_a_unit_that_was_noted_again_after_the_loss_is_not_put_back_as_theirs(host: FakeHost) -> None:
@@ -216,6 +223,62 @@ def test_a_unit_that_was_noted_again_after_the_loss_is_not_put_back_as_theirs(ho
     report = undo_host(host.machine, processes=host.processes)
     assert report.complete
     assert host.units.states["kubelet.service"] == "disabled inactive"
+
+
+def test_a_unit_of_theirs_under_a_file_of_ours_comes_back_where_that_is_known(host: FakeHost) -> None:
+    """Their containerd ran; records were lost before ours came: what was noted after that is true, for its file was not ours then."""
+    host.units.states = {"containerd.service": "enabled active"}
+    host.path(LOG).write_bytes(b"".join(host.path(LOG).read_bytes().splitlines(keepends=True)[:5]))
+    with Ledger.opened(host.machine, forget_lost=True) as ledger:
+        ledger.remember([Thing(Kind.UNIT, "containerd.service")])
+        ledger.make(WriteFile("/etc/systemd/system/containerd.service", b"# Made by airseal"))
+    assert undo_host(host.machine, processes=host.processes).complete
+    assert host.units.states["containerd.service"] == "enabled active"
+    assert not host.path("/etc/systemd/system/containerd.service").exists()
+
+
+def test_a_unit_whose_record_alone_was_lost_is_said_to_be_off(host: FakeHost) -> None:
+    host.units.states = {"containerd.service": "enabled active"}
+    with Ledger.opened(host.machine) as ledger:
+        ledger.make(WriteFile("/etc/systemd/system/containerd.service", b"# Made by airseal"))
+        ledger.remember([Thing(Kind.UNIT, "containerd.service")])
+        ledger.hold({"a": "b"})
+    lines = host.path(LOG).read_bytes().splitlines(keepends=True)
+    host.path(LOG).write_bytes(b"".join([*lines[:-2], b"00000000 {}\n", lines[-1]]))
+    report = undo_host(host.machine, abandon=["ledger"], processes=host.processes)
+    assert report.complete
+    assert not host.path("/etc/systemd/system/containerd.service").exists()
+    assert any(note.startswith("unit containerd.service: it is switched off") for note in report.notes)
+    assert host.units.done[-1] == "daemon-reload"
+
+
+@pytest.mark.parametrize("there", ["/opt/airseal/lost+found/x", "/opt/airseal/shop.run", "/opt/airseal/bin/airseal", "/etc/systemd/system/theirs.service"])
+def test_a_fresh_host_is_not_taken_for_one_that_was_changed(tmp_path: Path, there: str) -> None:
+    fresh = FakeHost(tmp_path / "fresh")
+    fresh.put(there, "theirs")
+    with Ledger.opened(fresh.machine) as ledger:
+        assert open_ledger(ledger, measure=True)
+        assert ledger.lost is None
+        assert ledger.beginning is not None
+        assert ledger.beginning.note
+
+
+def test_what_was_noted_anew_counts_though_the_record_between_is_lost(host: FakeHost) -> None:
+    """Undone, written by an administrator, changed again: without the record of the undoing, the first before is not what it was."""
+    with Ledger.opened(host.machine) as ledger:
+        entry = ledger.entry(Thing(Kind.FILE, FILES[0]))
+        assert entry is not None
+        put_back(ledger, entry)
+        ledger.note(Step.UNDONE, entry.thing)
+    host.path(FILES[0]).write_text("an administrator's")
+    with Ledger.opened(host.machine) as ledger:
+        ledger.make(WriteFile(FILES[0], b"ours"))
+    lines = host.path(LOG).read_bytes().splitlines(keepends=True)
+    undone = next(number for number, line in enumerate(lines) if b'"step":"undone"' in line)
+    host.path(LOG).write_bytes(b"".join([*lines[:undone], b"00000000 {}\n", *lines[undone + 1 :]]))
+    report = undo_host(host.machine, abandon=["ledger"], processes=host.processes)
+    assert report.complete
+    assert host.path(FILES[0]).read_text() == "an administrator's"
 
 
 def test_a_host_whose_ledger_and_sign_are_both_gone_is_known_by_its_units(host: FakeHost) -> None:

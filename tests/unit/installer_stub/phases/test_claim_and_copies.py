@@ -11,7 +11,6 @@ import pytest
 
 from installer_stub.errors import ClusterError, InstallerError, LedgerDamaged, RecordError
 from installer_stub.host.command import Command, CommandResult
-from installer_stub.ledger.report import Left, Report
 from installer_stub.phases import claim
 from installer_stub.phases.base import Artifact
 from installer_stub.phases.copy_stub import Claim, CopyStub
@@ -184,12 +183,14 @@ def test_what_a_ledger_keeps_and_lost_is_told_and_stops_nothing() -> None:
     hosts = with_stub(scripted_hosts(PLAN))
     context = make_context(PLAN, hosts, record=site_record(PLAN))
     CopyStub().run(context)
-    hosts[N1].on("host ledger check", Report(left=[Left("/etc/hosts", "there is no /var/lib/airseal/ledger/content/abc")]).to_json())
+    hosts[N1].on("host ledger check", json.dumps({"lost": [{"name": "/etc/hosts", "why": "there is no /var/lib/airseal/ledger/content/abc"}]}))
     assert not CopyStub().is_needed(context)
     assert isinstance(context.reporter, RecordingReporter)
     (told,) = [step for step in context.reporter.steps if "backup" in step]
-    assert told.startswith("10.0.0.5: a reset will leave /etc/hosts as it is")
+    assert told.startswith("10.0.0.5: a reset will stop at /etc/hosts")
     assert told.endswith(": there is no /var/lib/airseal/ledger/content/abc")
+    hosts[N1].on("host ledger check", json.dumps({"mendable": ["/etc/hosts"]}))
+    assert CopyStub().is_needed(context)  # the host keeps again what it can prove
 
 
 def test_the_sign_of_a_ledger_is_put_up_again_on_a_host_with_nothing_else_to_do() -> None:

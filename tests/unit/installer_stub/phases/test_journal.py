@@ -129,9 +129,12 @@ def test_what_it_keeps_and_lost_is_told_with_the_file_that_it_was(journal: Journ
     target = tmp_path / "some.conf"
     target.write_text("theirs")
     journal.write(str(target), "ours")
-    assert journal.damaged() == ()
+    assert journal.damaged() == ((), ())
     (kept,) = (tmp_path / "state" / "ledger" / "content").iterdir()
     kept.unlink()
-    (told,) = journal.damaged()
+    left = {path: path.stat().st_mtime_ns for path in (tmp_path / "state").rglob("*")}
+    (told,), mendable = journal.damaged()
+    assert mendable == ()
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "state").rglob("*")} == left, "it looks only"
     assert told.name == str(target)
     assert str(kept) in told.why
