@@ -131,7 +131,7 @@ class Log:
         kept, numbered = _sensible(_each(data)), [record.number for record in _each(data)]
         head = Head.of(sign or b"")
         total = max([*numbered, head.records if head else 0])
-        what = f"{total - len(kept)} of its {total} records are lost" if kept and total > len(kept) else lost_of(sign, data, len(kept))
+        what = f"{total - len(kept)} of its {total} records are lost" if kept and total > len(kept) else lost_of(sign, data, len(kept)) or f"line {bad} of it is none"
         if good < len(data):
             self._disk.replace(f"{self._path}.lost-{hashlib.sha256(data).hexdigest()[:12]}", data, Image(Form.FILE, mode=0o600))
         if all(record.step is not Step.OPENED for record in kept):

@@ -334,6 +334,17 @@ def test_a_line_that_was_altered_in_the_middle_has_the_same_way_out(host: FakeHo
     assert [left.name for left in report.left] == []
 
 
+def test_a_line_that_is_none_between_whole_records_loses_nothing_and_is_said(host: FakeHost) -> None:
+    lines = host.path(LOG).read_bytes().splitlines(keepends=True)
+    host.path(LOG).write_bytes(b"".join([*lines[:5], b"garbage\n", *lines[5:]]))
+    host.path(SIGN).unlink()
+    with Ledger.opened(host.machine, forget_lost=True) as ledger:
+        assert lost(ledger) == "line 6 of it is none"
+        assert len(ledger.log.records) == len(lines) + 1
+    assert undo_host(host.machine, processes=host.processes).complete
+    assert [host.path(name).read_text() for name in FILES] == [f"theirs: {name}" for name in FILES]
+
+
 def test_what_a_thing_was_is_never_concluded_from_a_record_behind_a_lost_one(host: FakeHost) -> None:
     """A thing is noted with what it was once, and later changes of it are not: those alone would say that there was no file."""
     with Ledger.opened(host.machine) as ledger:
