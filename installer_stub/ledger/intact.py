@@ -9,7 +9,7 @@ from installer_stub.changes.image import Form
 from installer_stub.changes.things import Kind
 from installer_stub.errors import LedgerDamaged, LedgerError
 from installer_stub.ledger.ledger import Entry, Ledger
-from installer_stub.ledger.opening import before_snapshot
+from installer_stub.ledger.opening import measurement
 from installer_stub.ledger.put_back import block_before
 from installer_stub.ledger.report import Left
 from installer_stub.ledger.trees import listing
@@ -55,7 +55,7 @@ def _damaged(ledger: Ledger) -> Iterator[Left]:
         except OSError as error:
             yield Left(entry.thing.name, f"{error.filename or entry.thing.name}: {error.strerror or error}", "see why the disk refuses it")
     try:
-        before_snapshot(ledger)
+        measurement(ledger)
     except LedgerDamaged as error:
         yield Left("snapshot", error.problem, error.remedy)
 

@@ -99,8 +99,9 @@ class Ledger:
         try:
             _lock(fd, wait, ledger.directory)
             if forget_lost:
-                ledger._forget_lost()
-            ledger.load(writing=True)
+                ledger._load_without_lost()
+            else:
+                ledger.load(writing=True)
             yield from ledger._signed()
         finally:
             os.close(fd)
@@ -121,6 +122,11 @@ class Ledger:
     def lost(self) -> Record | None:
         """The first record that says so, or None."""
         return next((record for record in self.log.records if record.step is Step.FACT and record.note.startswith(f"{LOST} ")), None)
+
+    @property
+    def what_is_lost(self) -> str:
+        """What was said of it when it was found; empty: nothing is lost."""
+        return self.lost.note.partition(" ")[2] if self.lost is not None else ""
 
     def put_up_sign(self) -> None:
         """Write down, apart from the log, how far it goes. Raises LedgerError."""
@@ -153,7 +159,7 @@ class Ledger:
         except OSError as error:
             raise LedgerError(f"{sign_of(self.state)} cannot be read: {error.strerror}", "mend it (it is a small file) or remove it, then run again") from error
 
-    def _forget_lost(self) -> None:
+    def _load_without_lost(self) -> None:
         sign = self._sign()
         try:
             self.log.forget_lost(sign, int(time.time()))

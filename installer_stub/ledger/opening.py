@@ -41,6 +41,12 @@ def open_ledger(ledger: Ledger, *, measure: bool) -> bool:
 
 def before_snapshot(ledger: Ledger) -> Snapshot | None:
     """Return how the host was; None: it was never measured. Raises LedgerDamaged where the measurement is lost or altered."""
+    data = measurement(ledger)
+    return None if data is None else Snapshot.unpack(data)
+
+
+def measurement(ledger: Ledger) -> bytes | None:
+    """Return the snapshot's bytes, which are those that were noted; None: there was none. Raises LedgerDamaged where they are lost or altered."""
     beginning = ledger.beginning
     if beginning is None or not beginning.note:
         return None
@@ -51,4 +57,4 @@ def before_snapshot(ledger: Ledger) -> Snapshot | None:
         raise LedgerDamaged(f"{path} cannot be read: {error.strerror}", "reset goes on without it: --abandon snapshot") from error
     if hashlib.sha256(data).hexdigest() != beginning.note:
         raise LedgerDamaged(f"{path} was altered", "reset goes on without it: --abandon snapshot")
-    return Snapshot.unpack(data)
+    return data

@@ -161,8 +161,7 @@ class Undo:
 
     def _say_notes(self) -> None:
         """Of directories that others' files kept, those that did not go with the directory above them; and what the ledger lost."""
-        if self.ledger.lost is not None:
-            what = self.ledger.lost.note.partition(" ")[2]
+        if what := self.ledger.what_is_lost:
             self.report.notes.append(f"records of this host's ledger were lost ({what}): what they named stays as it is")
         gone = {thing for thing, _ in self._notes if thing.kind is Kind.PARENT and not self.machine.disk.at(thing.name).exists()}
         self.report.notes += [f"{thing}: {note}" for thing, note in self._notes if thing not in gone]

@@ -44,10 +44,10 @@ def end_units(ledger: Ledger, say: Callable[[str], None]) -> tuple[str, ...]:
 
 def set_units_aside(machine: Machine, names: Iterable[str]) -> list[str]:
     """Put what is left of their files aside, once everything else is undone, and return a line for people for each. Raises NotPutBack, OSError."""
-    notes = []
+    notes, there = [], units_of_ours(machine)
     for name in names:
         note = "it is switched off, and what it was before is lost"
-        if name in units_of_ours(machine):
+        if name in there:
             machine.disk.rename(f"{UNITS}/{name}", f"{UNITS}/{name}{_ASIDE}")
             machine.disk.sync(UNITS)
             note += f"; its file, which says that airseal made it, is {name}{_ASIDE} now"

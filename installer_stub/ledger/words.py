@@ -80,8 +80,8 @@ def _forget_lost(state: str) -> int:
     if os.geteuid() != 0:
         raise UsageError("only root can mend this host's ledger", "run it with sudo")
     with Ledger.opened(Machine(), state, forget_lost=True) as ledger:
-        lost = ledger.lost
-    say(f"going on, though {lost.note.partition(' ')[2]}: a reset leaves what they named as it is" if lost else "nothing of this host's ledger is lost")
+        lost = ledger.what_is_lost
+    say(f"going on, though {lost}: a reset leaves what they named as it is" if lost else "nothing of this host's ledger is lost")
     return 0
 
 
