@@ -16,6 +16,7 @@ from tests.soak import (
     rehearsals,
     resets,
     restarts,
+    signs,
     torn,
     versions,
 )
@@ -34,6 +35,7 @@ SCENARIOS: tuple[Scenario, ...] = (
     *engines.scenarios(),
     *builds.scenarios(),
     *versions.scenarios(),
+    *signs.scenarios(),
     *interruptions.scenarios(),
 )
 ALL = (*SCENARIOS, *interruptions.singles())
