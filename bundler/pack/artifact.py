@@ -4,27 +4,17 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from bundler.errors import BuildError
 from bundler.pack.stub_runtime import StubRuntime, extent_of
 from bundler.pack.zip_writer import Source, write_archive
-from installer_stub.bundle.documents import (
-    BOOTLOADER,
-    BUNDLE,
-    INDEX,
-    LOCK,
-    OCI_LAYOUT,
-    PACKAGE,
-    STUB,
-    BundleDocument,
-    Part,
-    blob_name,
-    encode_bundle,
-    encode_lock,
-)
+from installer_stub.bundle.documents import BundleDocument, Part, encode_bundle, encode_lock
 from installer_stub.bundle.model import BundleInfo, ImageLock
+from installer_stub.bundle.names import BOOTLOADER, BUNDLE, INDEX, LOCK, OCI_LAYOUT, PACKAGE, STUB, blob_name
+from installer_stub.bundle.program import platform_of
 from installer_stub.phases.base import Reporter
 from registry_snapshot.errors import RegistryError
 from registry_snapshot.oci.descriptor import Descriptor, Platform
@@ -34,7 +24,18 @@ from registry_snapshot.store import layout_index
 from registry_snapshot.store.base import BlobReader, Extent
 from registry_snapshot.store.closure import closure
 
+Sign = Callable[[bytes], Mapping[str, bytes]]
+
 _REMEDY = "build again; if it repeats, remove the cache first and report it"
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """A file that was sealed. ``digest`` is that of ``airseal/bundle.json``, ``sha256`` the file's own, in hex."""
+
+    path: Path
+    digest: Digest
+    sha256: str
 
 
 def seal(
@@ -42,21 +43,21 @@ def seal(
     *,
     info: BundleInfo,
     lock: ImageLock,
-    images: Sequence[tuple[Reference, Descriptor]],
     blobs: BlobReader,
     digests: Sequence[Digest],
     runtime: StubRuntime,
     reporter: Reporter,
     documents: Mapping[str, bytes] | None = None,
-) -> Path:
-    """Write the artifact to ``target`` and return it. The same arguments give the same bytes.
+    sign: Sign | None = None,
+) -> Sealed:
+    """Write the artifact to ``target``. The same arguments give the same bytes.
 
-    ``digests`` are all blobs: what ``images`` and ``info.cluster`` lead to, no more and no less; they are hashed on the
-    way. ``documents`` are further files below ``airseal/`` by their full name. Raises BuildError, DiskFull,
-    DigestMismatch; ``target`` is then what it was before.
+    ``digests`` are all blobs: what the images of ``lock`` and ``info.cluster`` lead to, no more and no less; they are hashed on the
+    way. ``documents`` are further files below ``airseal/`` by their full name; ``sign`` gives the signatures of bundle.json by the
+    names of their entries. Raises BuildError, DiskFull, DigestMismatch, and what ``sign`` raises; ``target`` is then what it was before.
     """
-    roots = [*images, (info.cluster_reference, info.cluster)]
-    _check(info, lock, roots, blobs, digests)
+    roots = [*((image.reference, image.descriptor) for image in lock.images), (info.cluster_reference, info.cluster)]
+    _check(info, roots, blobs, digests, runtime)
     content = {
         OCI_LAYOUT: layout_index.OCI_LAYOUT,
         INDEX: layout_index.layout_index(roots),
@@ -66,31 +67,35 @@ def seal(
     program, package = _part(runtime.bootloader.read_bytes()), _part(runtime.package.read_bytes())
     parts = {name: _part(data) for name, data in content.items()}
     parts |= {BOOTLOADER: program, PACKAGE: package, STUB: Part(Digest("sha256", runtime.digest), runtime.size)}
-    document = BundleDocument(info, parts, {digest: blobs.size(digest) for digest in digests})
+    document = BundleDocument(info, parts, {digest: blobs.size(digest) for digest in digests}, runtime.needs)
     raw = encode_bundle(document)
-    sources = _sources(document, raw, content, blobs, runtime)
-    reporter.step(f"sealing {info.title}: {len(images)} images, {len(document.blobs)} blobs")
-    write_archive(target, runtime.bootloader, list(sources), partial(reporter.moved, "sealed"))
-    return target
+    reporter.step(f"sealing {info.title}: {len(lock.images)} images, {len(document.blobs)} blobs")
+    sources = _sources(document, {BUNDLE: raw, **content}, sign(raw) if sign is not None else {}, blobs, runtime)
+    sha256 = write_archive(target, runtime.bootloader, list(sources), partial(reporter.moved, "sealed"))
+    return Sealed(target, Digest.of(raw), sha256)
 
 
 def _sources(
-    document: BundleDocument, raw: bytes, content: Mapping[str, bytes], blobs: BlobReader, runtime: StubRuntime
+    document: BundleDocument, content: Mapping[str, bytes], signatures: Mapping[str, bytes], blobs: BlobReader, runtime: StubRuntime
 ) -> Iterator[Source]:
-    parts = document.entries() | {BUNDLE: _part(raw)}
+    known = {**content, **signatures}
+    parts = document.entries() | {name: _part(data) for name, data in known.items()}
     opened: dict[str, Callable[[], Extent]] = {
         blob_name(digest): partial(blobs.open, digest) for digest in document.blobs
     }
     opened[PACKAGE] = partial(extent_of, runtime.package)
-    for entry in document.layout(len(raw)):
-        known = raw if entry.name == BUNDLE else content.get(entry.name)
-        yield Source(entry, parts[entry.name].digest, known if known is not None else opened[entry.name])
+    for entry in document.layout(len(content[BUNDLE]), {name: len(data) for name, data in signatures.items()}):
+        yield Source(entry, parts[entry.name].digest, known[entry.name] if entry.name in known else opened[entry.name])
 
 
 def _check(
-    info: BundleInfo, lock: ImageLock, roots: Sequence[tuple[Reference, Descriptor]], blobs: BlobReader, digests: Sequence[Digest]
+    info: BundleInfo, roots: Sequence[tuple[Reference, Descriptor]], blobs: BlobReader, digests: Sequence[Digest], runtime: StubRuntime
 ) -> None:
     platforms = tuple(Platform.parse(text) for text in info.platforms)
+    machine = runtime.needs.machine
+    if platform_of(machine) not in info.platforms:
+        problem = f"the installer is a program for {machine or 'no machine that we know'}; {info.title} is for {', '.join(info.platforms)}"
+        raise BuildError(problem, "seal it on a machine of that kind")
     problems = []
     reached: set[Digest] = set()
     for reference, root in roots:
@@ -98,14 +103,6 @@ def _check(
             reached |= {descriptor.digest for descriptor in closure(blobs, root, platforms)}
         except RegistryError as error:
             problems.append(f"{reference} is not whole: {error.problem}")
-    names = {reference: descriptor.digest for reference, descriptor in roots}
-    problems += [
-        f"{image.reference} is locked to {image.descriptor.digest}, but not among the images"
-        for image in lock.images
-        if names.get(image.reference) != image.descriptor.digest
-    ]
-    locked = {info.cluster_reference, *(image.reference for image in lock.images)}
-    problems += [f"{reference} is among the images, and the lock does not say why" for reference in names if reference not in locked]
     if not problems:
         problems += [f"the blob {digest} is needed, but not listed" for digest in sorted(reached - set(digests))]
         problems += [f"the blob {digest} belongs to no image" for digest in sorted(set(digests) - reached)]

@@ -71,6 +71,11 @@ def freeze(cache: Path, interpreter: Interpreter, reporter: Reporter | None = No
             _build(home, interpreter, versions)
             _forget_old(programs)
         os.utime(home)
+    return frozen_in(home)
+
+
+def frozen_in(home: Path) -> StubRuntime:
+    """Return the frozen installer in a directory of the cache. Raises OSError, ValueError, KeyError for one that is torn."""
     facts = json.loads((home / "frozen.json").read_text())
     return StubRuntime.of(home / "bootloader", home / "stub.pkg", glibc=str(facts["glibc"]))
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from bundler.errors import BuildError
-from bundler.pack.freeze import freeze, runtime
+from bundler.pack.freeze import freeze, frozen_in, runtime
 from bundler.pack.portable_python import NO_MIRRORS, is_built, obstacle, portable_interpreter
 from bundler.pack.stub_runtime import StubRuntime
 from installer_stub.phases.base import Reporter
@@ -39,11 +39,11 @@ def frozen_before(cache: Path, digest: str) -> StubRuntime | None:
     """Return the frozen installer whose SHA-256 in hex is ``digest``, if the cache has it still."""
     for facts in (cache / "runtime").glob("*/frozen.json"):
         try:
-            found = StubRuntime.of(facts.with_name("bootloader"), facts.with_name("stub.pkg"))
+            found = frozen_in(facts.parent)
             if found.digest == digest:
                 os.utime(facts.parent)  # the one that was used longest ago is forgotten first
                 return found
-        except OSError:  # another build has just taken it away
+        except (OSError, ValueError, KeyError):  # another build has just taken it away
             continue
     return None
 

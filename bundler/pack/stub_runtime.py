@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Self, cast
 
+from installer_stub.bundle.documents import Needs
+from installer_stub.bundle.program import HEAD, machine_of
 from registry_snapshot.store.base import Extent
 
 
@@ -24,6 +26,12 @@ class StubRuntime:
     digest: str  # SHA-256 of the program, in hex
     size: int  # of the program, in bytes
     glibc: str = ""
+
+    @property
+    def needs(self) -> Needs:
+        """What a machine must have for it to start. Raises OSError."""
+        with self.bootloader.open("rb") as file:
+            return Needs(machine_of(file.read(HEAD)), self.glibc)
 
     @classmethod
     def of(cls, bootloader: Path, package: Path, *, glibc: str = "") -> Self:

@@ -19,6 +19,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from bundler.errors import BuildError, DiskFull
+from bundler.pack.following import Following
 from installer_stub.bundle.zip_format import Entry, Placed, directory, local_header, place
 from registry_snapshot.errors import DigestMismatch
 from registry_snapshot.oci.digest import Digest
@@ -41,8 +42,8 @@ class Source:
     content: bytes | Callable[[], Extent]
 
 
-def write_archive(target: Path, program: Path, sources: Sequence[Source], moved: Callable[[int, int], None]) -> None:
-    """Write ``program`` and ``sources``, in this order, to ``target``, executable.
+def write_archive(target: Path, program: Path, sources: Sequence[Source], moved: Callable[[int, int], None]) -> str:
+    """Write ``program`` and ``sources``, in this order, to ``target``, executable; return the file's SHA-256 in hex.
 
     ``moved`` hears of bytes written and of the total, from one thread at a time. Raises DiskFull, BuildError,
     DigestMismatch for a source that is not its digest, StoreError. Memory: one piece for each of WORKERS threads.
@@ -54,14 +55,16 @@ def write_archive(target: Path, program: Path, sources: Sequence[Source], moved:
     try:
         with _PartFile(target, total) as part:
             copier = _Copier(part.fd, total, moved)
-            with _Flushing(part.fd, copier) as flushing:
+            with _Flushing(part.fd, copier) as flushing, Following(part.fd, copier.stopped) as following:
                 copier.write(program.read_bytes(), 0)
-                crcs = copier.copy_all(tuple(zip(placed, sources, strict=True)))
+                crcs = copier.copy_all(tuple(zip(placed, sources, strict=True)), following.written)
                 copier.write(directory(placed, crcs), placed[-1].end)
+                sha256 = following.end(total)
             flushing.check()
             part.commit()
     except OSError as error:
         raise _disk_error(error, target, total) from error
+    return sha256
 
 
 class _Copier:
@@ -70,25 +73,30 @@ class _Copier:
         self._total = total
         self._moved = moved
         self._lock = threading.Lock()
-        self._stop = threading.Event()
+        self.stopped = threading.Event()
         self.written = 0
 
-    def copy_all(self, items: Sequence[tuple[Placed, Source]]) -> list[int]:
-        """Copy every entry and return their CRC-32, in order. The first failure stops the others."""
-        # The largest first, so that no thread begins a long one when the others are done.
-        by_size = sorted(range(len(items)), key=lambda index: -items[index][0].entry.size)
+    def copy_all(self, items: Sequence[tuple[Placed, Source]], written: Callable[[int], None]) -> list[int]:
+        """Copy every entry and return their CRC-32, in order. The first failure stops the others.
+
+        ``written`` hears up to where all is in the file, in its order.
+        """
         with ThreadPoolExecutor(WORKERS, "seal") as workers:
+            crcs = []
             try:
-                running = {index: workers.submit(self._copy, *items[index]) for index in by_size}
-                return [running[index].result() for index in range(len(items))]
+                running = [workers.submit(self._copy, *item) for item in items]
+                for (placed, _), copied in zip(items, running, strict=True):
+                    crcs.append(copied.result())
+                    written(placed.end)
             except BaseException:
-                self._stop.set()
+                self.stopped.set()
                 workers.shutdown(wait=True, cancel_futures=True)
                 raise
+        return crcs
 
     def stop(self) -> None:
         """Copy no more: the file will not be used."""
-        self._stop.set()
+        self.stopped.set()
 
     def write(self, data: bytes | memoryview, at: int) -> None:
         """Write all of ``data`` at offset ``at``."""
@@ -104,7 +112,7 @@ class _Copier:
         try:
             return self._copy_entry(placed, source)
         except BaseException:
-            self._stop.set()  # the others must not copy gigabytes for nothing
+            self.stopped.set()  # the others must not copy gigabytes for nothing
             raise
 
     def _copy_entry(self, placed: Placed, source: Source) -> int:
@@ -119,7 +127,7 @@ class _Copier:
                 crc = 0
                 buffer = memoryview(bytearray(min(PIECE, max(size, 1))))
                 done = 0
-                while done < min(size, placed.entry.size) and not self._stop.is_set():
+                while done < min(size, placed.entry.size) and not self.stopped.is_set():
                     count = os.preadv(extent.fd, [buffer[: size - done]], extent.offset + done)
                     if count == 0:
                         break
@@ -128,7 +136,7 @@ class _Copier:
                     crc = zlib.crc32(piece, crc)
                     self.write(piece, placed.data + done)
                     done += count
-        if self._stop.is_set():
+        if self.stopped.is_set():
             return 0
         if size != placed.entry.size or hasher.hexdigest() != source.digest.encoded:
             raise DigestMismatch(

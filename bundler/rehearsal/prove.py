@@ -19,7 +19,7 @@ from installer_stub.phases.base import Reporter
 from installer_stub.values.site_values import SiteValues
 from registry_snapshot.oci.digest import Digest
 
-Seal = Callable[[Path, Mapping[str, bytes]], None]
+Seal = Callable[[Path, Mapping[str, bytes]], object]
 """Writes the artifact to a path, with these further documents in it."""
 
 

@@ -15,14 +15,15 @@ from pathlib import Path
 from bundler.cache.builds import remember_build
 from bundler.image_lock import all_blobs
 from bundler.layer_sizes import is_layer, unpacked_size
-from bundler.pack.artifact import seal
+from bundler.pack.artifact import Sealed, seal
 from bundler.pack.stub_runtime import StubRuntime
-from bundler.steps import proofs
+from bundler.steps import proofs, sums
 from bundler.steps.recorded import Recorded
 from installer_stub.bundle import receipt as receipts
-from installer_stub.bundle.coverage import COVERAGE, encode_coverage
+from installer_stub.bundle.coverage import encode_coverage
 from installer_stub.bundle.documents import BundleDocument, encode_bundle, encode_lock
 from installer_stub.bundle.model import BundleInfo
+from installer_stub.bundle.names import COVERAGE, RECEIPT
 from installer_stub.bundle.reader import Bundle
 from installer_stub.bundle.receipt import Receipt
 from installer_stub.phases.base import Reporter
@@ -36,12 +37,11 @@ from registry_snapshot.store.disk import DiskBlobStore
 class Built:
     """What was sealed: the figures of the closing lines. Sizes in bytes.
 
-    ``digest`` stands for the whole file, ``content`` for what it brings to a site: the same whenever the same is built.
+    ``content`` stands for what the file brings to a site: the same whenever the same is built.
     """
 
-    path: Path
+    sealed: Sealed
     info: BundleInfo
-    digest: Digest
     content: Digest
     size: int
     images: int
@@ -50,6 +50,11 @@ class Built:
     quiet: tuple[str, ...] = ()  # for how long nothing happened before the recording ended, and what was watched
     table: tuple[str, ...] = ()  # every image, its size and why it is there; what was seen and is not
 
+    @property
+    def path(self) -> Path:
+        """The file."""
+        return self.sealed.path
+
     def lines(self, seconds: float) -> tuple[str, ...]:
         """Return the closing summary of what took so long."""
         return (
@@ -57,7 +62,8 @@ class Built:
             f"sealed {self.info.title} into {self.path}: {size(self.size)} in {duration(seconds)}",
             f"  {self.images} images: {size(self.info.images_size)} as stored, {size(self.info.images_unpacked_size)} unpacked",
             f"  cluster files: {size(self.info.files_size)} on a host; blobs in all: {self.blobs}",
-            f"  digest {self.digest}, of the whole file",
+            f"  sha256 {self.sealed.sha256} of the file, also in {sums.path_of(self.path).name}",
+            f"  digest {self.sealed.digest} of the bundle, which names every part by its own",
             f"  content {self.content}, the same whenever the same is built",
             *(f"  {line}" for line in self.quiet),
             f"  {self.receipt.line()}",
@@ -71,7 +77,8 @@ class Built:
             "path": str(self.path),
             "name": self.info.name,
             "version": self.info.version,
-            "digest": str(self.digest),
+            "sha256": self.sealed.sha256,
+            "digest": str(self.sealed.digest),
             "content": str(self.content),
             "size": self.size,
             "images": self.images,
@@ -99,13 +106,12 @@ class Whole:
         documents = encode_bundle(BundleDocument(self.info, {}, dict.fromkeys(self.digests, 0))) + encode_lock(self.recorded.lock)
         return documents + encode_coverage(self.recorded.coverage) + self.stub.digest.encode()
 
-    def write(self, target: Path, documents: Mapping[str, bytes], reporter: Reporter) -> None:
+    def write(self, target: Path, documents: Mapping[str, bytes], reporter: Reporter) -> Sealed:
         """Write the file with these further documents. Raises what ``seal`` raises; ``target`` is then what it was before."""
-        seal(
+        return seal(
             target,
             info=self.info,
             lock=self.recorded.lock,
-            images=self.recorded.images,
             blobs=self.blobs,
             digests=self.digests,
             runtime=self.stub,
@@ -133,8 +139,10 @@ def seal_whole(whole: Whole, receipt: Receipt, output: Path, *, cache: Path, ste
     Raises what ``seal`` raises, StoreError, OSError.
     """
     steps += proofs.names_of(cache, Digest.of(whole.content))
-    whole.write(output, {receipts.DOCUMENT: receipts.encode(receipt)}, reporter)
+    sums.forget(output)
+    sealed = whole.write(output, {RECEIPT: receipts.encode(receipt)}, reporter)
+    sums.write(sealed)
     remember_build(cache, whole.info.title, output, whole.digests, time.time(), steps=steps)
     with Bundle.open(output) as bundle:
-        digest, content = bundle.digest, bundle.content_digest
-    return Built(output, whole.info, digest, content, output.stat().st_size, len(whole.recorded.images), len(whole.digests), receipt, whole.recorded.quiet)
+        content = bundle.content_digest
+    return Built(sealed, whole.info, content, output.stat().st_size, len(whole.recorded.images), len(whole.digests), receipt, whole.recorded.quiet)

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
+from installer_stub.bundle.names import COVERAGE
 from installer_stub.bundle.reasons import Scanned, in_order, reason_from_json, reason_to_json
 from installer_stub.errors import BundleError
 from registry_snapshot.errors import RegistryError
 from registry_snapshot.oci.reference import Reference
 
-COVERAGE: Final = "airseal/coverage.json"
 FORMAT: Final = "airseal.coverage/1"
 _SEALED_AGAIN: Final = "get the file again from who sealed it"
 

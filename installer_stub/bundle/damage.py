@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 from typing import Final
 
-from installer_stub.bundle.documents import BUNDLE, OCI_LAYOUT, decode_bundle
-from installer_stub.bundle.zip_format import directory, place, read_local
+from installer_stub.bundle.documents import decode_bundle
+from installer_stub.bundle.names import BUNDLE, MOST_SIGNATURES, OCI_LAYOUT, is_signature
+from installer_stub.bundle.zip_format import Placed, directory, place, read_local
 from installer_stub.errors import BundleError
 
 COPY_AGAIN: Final = "copy the file again from where it came from and compare both with sha256sum"
@@ -56,15 +57,28 @@ def _first_entry(head: bytes) -> int | None:
 def _sealed_size(fd: int, first: int) -> int | None:
     offset = first
     for _ in range(3):  # oci-layout, index.json, airseal/bundle.json
-        item = read_local(fd, offset)
-        if item is None or item.entry.size > MAX_DOCUMENT:
+        item = _small(fd, offset)
+        if item is None:
             return None
         if item.entry.name == BUNDLE:
             raw = os.pread(fd, item.entry.size, item.data)
             try:
-                placed = place(decode_bundle(raw).layout(len(raw)), first)
+                placed = place(decode_bundle(raw).layout(len(raw), _signatures(fd, item.end)), first)
             except BundleError:
                 return None
             return placed[-1].end + len(directory(placed, [0] * len(placed)))
         offset = item.end
     return None
+
+
+def _signatures(fd: int, offset: int) -> dict[str, int]:
+    found: dict[str, int] = {}
+    while len(found) < MOST_SIGNATURES and (item := _small(fd, offset)) is not None and is_signature(item.entry.name):
+        found[item.entry.name] = item.entry.size
+        offset = item.end
+    return found
+
+
+def _small(fd: int, offset: int) -> Placed | None:
+    item = read_local(fd, offset)
+    return item if item is not None and item.entry.size <= MAX_DOCUMENT else None

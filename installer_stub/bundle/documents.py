@@ -1,7 +1,8 @@
 """The bundle's own documents as JSON: ``airseal/bundle.json`` and ``airseal/images.lock.json``.
 
 ``bundle.json`` names every other part of the file with its digest and size, so that its own SHA-256 stands for the whole
-artifact. Values in, bytes out and back; no dict leaves this file.
+artifact; only signatures, which are of it, it cannot name. Values in, bytes out and back; no dict leaves this file. Both formats are
+described in docs/bundle-format.md.
 """
 
 from __future__ import annotations
@@ -14,6 +15,17 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from installer_stub.bundle.model import COMMAND_SECONDS, BundleInfo, ClusterCommand, ImageLock, LockedImage
+from installer_stub.bundle.names import (
+    BOOTLOADER,
+    BUNDLE,
+    INDEX,
+    KNOWN,
+    LOCK,
+    REQUIRED,
+    STUB,
+    blob_name,
+    file_order,
+)
 from installer_stub.bundle.reasons import in_order, reason_from_json, reason_of_text, reason_to_json
 from installer_stub.bundle.zip_format import Entry, alignment_of
 from installer_stub.errors import BundleError
@@ -22,22 +34,14 @@ from registry_snapshot.oci.descriptor import Descriptor
 from registry_snapshot.oci.digest import Digest
 from registry_snapshot.oci.reference import Reference
 
-FORMAT: Final = "airseal.bundle/1"
+FORMAT: Final = "airseal.bundle/2"
+_OPEN_FORMAT: Final = "airseal.bundle/1"  # before it was closed and canonical; still at sites, so it is read
 LOCK_FORMAT: Final = "airseal.images.lock/2"
 _LOCK_IN_WORDS: Final = "airseal.images.lock/1"  # before reasons were typed; still at sites, so it is read
 
-OCI_LAYOUT: Final = "oci-layout"
-INDEX: Final = "index.json"
-BUNDLE: Final = "airseal/bundle.json"
-LOCK: Final = "airseal/images.lock.json"
-PACKAGE: Final = "stub.pkg"
-BOOTLOADER: Final = "bootloader"  # not an entry of the archive: the bytes before it
-STUB: Final = "stub"  # not an entry either: bootloader and stub.pkg put together
-BLOBS: Final = "blobs/"  # what an OCI image layout calls the directory of its blobs
-
-_FIXED_PARTS: Final = frozenset({BOOTLOADER, STUB, OCI_LAYOUT, INDEX, PACKAGE})
-_DOCUMENT = re.compile(r"airseal/[a-z0-9][a-z0-9.-]{0,99}")
-_UPDATE = "get an airseal at least as new as the one that sealed the file, or seal it again with this one"
+_DOCUMENT = re.compile(r"airseal/[a-z0-9][a-z0-9.-]{0,99}")  # in format 1, which was not closed
+_SEALED_AGAIN: Final = "get the file again from who sealed it"
+_UPDATE: Final = "get an airseal at least as new as the one that sealed the file, or seal it again with this one"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,68 +53,66 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
+class Needs:
+    """What a machine must have for the installer to start there.
+
+    ``machine`` in the words of uname -m; ``glibc`` as "2.17", empty if nobody measured.
+    """
+
+    machine: str
+    glibc: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class BundleDocument:
     """``airseal/bundle.json``: what the bundle is, and what the file is made of.
 
-    ``parts`` has the bootloader, the stub, and every entry but the document itself and the blobs; ``blobs`` has those.
+    ``parts`` has the bootloader, the stub, and every entry but the document itself, its signatures and the blobs; ``blobs`` has those.
+    ``needs`` is None in format 1, which did not say.
     """
 
     info: BundleInfo
     parts: Mapping[str, Part]
     blobs: Mapping[Digest, int]
+    needs: Needs | None = None
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether it is of format 2: canonical, and with no document that the format does not know."""
+        return self.needs is not None
 
     def entries(self) -> dict[str, Part]:
-        """Return every entry of the archive by name, except the document itself."""
+        """Return every entry of the archive by name, except the document itself and its signatures."""
         parts = {name: part for name, part in self.parts.items() if name not in {BOOTLOADER, STUB}}
         return parts | {blob_name(digest): Part(digest, size) for digest, size in self.blobs.items()}
 
-    def layout(self, own_size: int) -> tuple[Entry, ...]:
-        """Return what the archive must hold, in the order of the file; ``own_size`` is the document's own size."""
-        sizes = {name: part.size for name, part in self.entries().items()} | {BUNDLE: own_size}
+    def layout(self, own_size: int, signatures: Mapping[str, int]) -> tuple[Entry, ...]:
+        """Return what the archive must hold, in the order of the file; sizes in bytes of the document itself and its signatures."""
+        sizes = {name: part.size for name, part in self.entries().items()} | {BUNDLE: own_size} | dict(signatures)
         return tuple(Entry(name, sizes[name], 0o644, alignment_of(name)) for name in sorted(sizes, key=file_order))
 
 
 def content_digest(document: BundleDocument) -> Digest:
     """Return the digest of what the bundle brings to a site: application, images and files, not the program that brings it.
 
-    The same content sealed again with a mended stub has the same one, so a site takes it for the same bundle.
+    The same content sealed again, with a mended stub, signed, or in a newer format, has the same one: a site takes it for the same bundle.
     """
-    value = json.loads(encode_bundle(document))
-    del value["bundle"]["airseal"]
-    parts = {name: part for name, part in value["parts"].items() if name in {INDEX, LOCK}}
-    content = {"bundle": value["bundle"], "parts": parts, "blobs": value["blobs"]}
+    bundle = info_to_json(document.info)
+    del bundle["airseal"]
+    parts = {name: _part_value(part) for name, part in document.parts.items() if name in {INDEX, LOCK}}
+    content = {"bundle": bundle, "parts": parts, "blobs": {str(digest): size for digest, size in document.blobs.items()}}
     return Digest.of(json.dumps(content, sort_keys=True, separators=(",", ":")).encode())
 
 
-def blob_name(digest: Digest) -> str:
-    """Return where an OCI image layout keeps a blob."""
-    return f"{BLOBS}{digest.algorithm}/{digest.encoded}"
-
-
-def digest_of_blob(name: str) -> Digest:
-    """Return the digest of the blob that ``blob_name`` calls ``name``. Raises DigestInvalid."""
-    return Digest.parse(name.removeprefix(BLOBS).replace("/", ":", 1))
-
-
-def file_order(name: str) -> tuple[int, str]:
-    """Return the sort key of an entry: what describes the rest comes first, the package last.
-
-    The bootloader looks for its package from the end of the file backwards, so that anything behind it would cost
-    every start the time to read it (measured: 20 s for 3 GB), and could start another program that lies in it.
-    """
-    fixed = {OCI_LAYOUT: 0, INDEX: 1, BUNDLE: 2, PACKAGE: 9}
-    return fixed.get(name, 4 if name.startswith(BLOBS) else 3), name
-
-
 def encode_bundle(document: BundleDocument) -> bytes:
-    """Return ``airseal/bundle.json``: the same bytes for the same values."""
+    """Return ``airseal/bundle.json`` in format 2: the same bytes for the same values. ``document.needs`` must be known."""
+    needs = document.needs or Needs("")
     return _encode(
         {
             "format": FORMAT,
             "bundle": info_to_json(document.info),
-            "parts": {
-                name: {"digest": str(part.digest), "size": part.size} for name, part in sorted(document.parts.items())
-            },
+            "needs": {"machine": needs.machine, "glibc": needs.glibc},
+            "parts": {name: _part_value(part) for name, part in sorted(document.parts.items())},
             "blobs": {str(digest): document.blobs[digest] for digest in sorted(document.blobs)},
         },
     )
@@ -135,19 +137,27 @@ def info_to_json(info: BundleInfo) -> dict[str, object]:
 
 
 def decode_bundle(raw: bytes) -> BundleDocument:
-    """Return what ``airseal/bundle.json`` says. Raises BundleError."""
-    value = _decode(raw, BUNDLE, FORMAT)
+    """Return what ``airseal/bundle.json`` says, in this format or the one before; of this, only bytes that ``encode_bundle`` would write.
+
+    Raises BundleError.
+    """
+    value = _decode(raw, BUNDLE, FORMAT, _OPEN_FORMAT)
+    closed = value["format"] == FORMAT
     try:
         parts = {str(name): Part(Digest.parse(part["digest"]), int(part["size"])) for name, part in value["parts"].items()}
         blobs = {Digest.parse(digest): int(size) for digest, size in value["blobs"].items()}
         info = info_from_json(value["bundle"])
+        needs = Needs(str(value["needs"]["machine"]), str(value["needs"]["glibc"])) if closed else None
     except (KeyError, TypeError, AttributeError, ValueError, RegistryError) as error:
         raise BundleError(f"{BUNDLE} is malformed: {_why(error)}", _UPDATE) from None
-    missing = {BOOTLOADER, STUB, OCI_LAYOUT, INDEX, LOCK, PACKAGE} - set(parts)
-    strange = [name for name in parts if name not in _FIXED_PARTS and not _DOCUMENT.fullmatch(name)]
-    if missing or strange or BUNDLE in parts or any(part.size < 0 for part in parts.values()):
+    missing = REQUIRED - set(parts)
+    strange = [name for name in parts if name not in KNOWN and (closed or name == BUNDLE or not _DOCUMENT.fullmatch(name))]
+    if missing or strange or any(part.size < 0 for part in parts.values()):
         raise BundleError(f"{BUNDLE} lists other parts than a bundle has: {sorted([*missing, *strange])}"[:300], _UPDATE)
-    return BundleDocument(info, MappingProxyType(parts), MappingProxyType(blobs))
+    document = BundleDocument(info, MappingProxyType(parts), MappingProxyType(blobs), needs)
+    if closed and encode_bundle(document) != raw:
+        raise BundleError(f"{BUNDLE} says more, or in another way, than it has to", _SEALED_AGAIN)
+    return document
 
 
 def encode_lock(lock: ImageLock) -> bytes:
@@ -175,7 +185,7 @@ def decode_lock(raw: bytes) -> ImageLock:
     except (KeyError, TypeError, AttributeError, ValueError, RegistryError) as error:
         raise BundleError(f"{LOCK} is malformed: {_why(error)}", _UPDATE) from None
     if encode_lock(lock) != raw:
-        raise BundleError(f"{LOCK} says more, or in another order, than it has to", "get the file again from who sealed it")
+        raise BundleError(f"{LOCK} says more, or in another order, than it has to", _SEALED_AGAIN)
     return lock
 
 
@@ -195,6 +205,10 @@ def info_from_json(value: Mapping[str, Any]) -> BundleInfo:
         files_size=int(value["filesSize"]),
         airseal=str(value["airseal"]),
     )
+
+
+def _part_value(part: Part) -> dict[str, object]:
+    return {"digest": str(part.digest), "size": part.size}
 
 
 def _command_value(command: ClusterCommand) -> dict[str, object]:

@@ -1,4 +1,4 @@
-"""Bundle: an artifact, open. Nothing is ever unpacked: a blob is an extent of the file."""
+"""Bundle: an artifact, open. Nothing is ever unpacked; its blobs are asked for by digest (``blob_source``)."""
 
 from __future__ import annotations
 
@@ -6,42 +6,42 @@ import io
 import os
 import sys
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self, cast
 
 from installer_stub.bundle import receipt as receipts
+from installer_stub.bundle.agreement import disagreements
+from installer_stub.bundle.blob_source import BlobSource, StoredBlobs
 from installer_stub.bundle.cluster_files import parse_cluster_manifest
-from installer_stub.bundle.coverage import COVERAGE, Coverage, decode_coverage
+from installer_stub.bundle.coverage import Coverage, decode_coverage
 from installer_stub.bundle.damage import COPY_AGAIN, MAX_DOCUMENT, explain
-from installer_stub.bundle.documents import (
+from installer_stub.bundle.documents import BundleDocument, Part, content_digest, decode_bundle, decode_lock
+from installer_stub.bundle.model import BundleInfo, ClusterFile, ImageLock
+from installer_stub.bundle.names import (
     BUNDLE,
+    COVERAGE,
     INDEX,
     LOCK,
+    MOST_SIGNATURES,
     PACKAGE,
+    RECEIPT,
     STUB,
-    BundleDocument,
-    Part,
-    blob_name,
-    content_digest,
-    decode_bundle,
-    decode_lock,
     digest_of_blob,
+    is_signature,
 )
-from installer_stub.bundle.model import BundleInfo, ClusterFile, ImageLock
 from installer_stub.bundle.receipt import Receipt
 from installer_stub.bundle.verify import Verification, Verified, raise_for
 from installer_stub.bundle.zip_format import Placed, ZipFormatError, read_directory
 from installer_stub.errors import BundleError
-from registry_snapshot.errors import BlobUnknown, RegistryError
-from registry_snapshot.oci.descriptor import Descriptor, Platform
+from registry_snapshot.errors import RegistryError
+from registry_snapshot.oci.descriptor import Descriptor
 from registry_snapshot.oci.digest import Digest
 from registry_snapshot.oci.reference import Reference
 from registry_snapshot.store.base import Extent, ExtentReader
 from registry_snapshot.store.bounded import TooLargeError, read_extent
-from registry_snapshot.store.closure import closure
 from registry_snapshot.store.layout_index import parse_layout_index
 
 _ALONE = "run an artifact (.run), or name one with --bundle"
@@ -65,10 +65,11 @@ class Bundle:
             raise explain(fd, self.size, str(path), f"it has no {BUNDLE}")
         self._wanted: Mapping[str, Part] = {}
         raw = self.read(BUNDLE)
-        self._document: BundleDocument = decode_bundle(raw)
-        self._wanted = self._document.parts
+        self.document: BundleDocument = decode_bundle(raw)
+        self._wanted = self.document.parts
         self.digest = Digest.of(raw)
-        if self._document.layout(len(raw)) != tuple(item.entry for item in placed):
+        signatures = {item.entry.name: item.entry.size for item in placed if is_signature(item.entry.name)} if self.document.is_closed else {}
+        if self.document.layout(len(raw), signatures) != tuple(item.entry for item in placed) or len(signatures) > MOST_SIGNATURES:
             raise BundleError(f"{path} is altered: it holds other entries than {BUNDLE} lists", COPY_AGAIN)
 
     @classmethod
@@ -116,12 +117,12 @@ class Bundle:
     @property
     def info(self) -> BundleInfo:
         """What the bundle is."""
-        return self._document.info
+        return self.document.info
 
     @cached_property
     def content_digest(self) -> Digest:
         """What the bundle brings to a site, whichever stub brings it: see ``documents.content_digest``."""
-        return content_digest(self._document)
+        return content_digest(self.document)
 
     @cached_property
     def lock(self) -> ImageLock:
@@ -146,18 +147,13 @@ class Bundle:
         return tuple(root for root in self.roots if root[0] != self.info.cluster_reference)
 
     @property
-    def blobs(self) -> BundleBlobs:
-        """All blobs by digest; their extents point into this file."""
-        return BundleBlobs(self)
-
-    @property
-    def digests(self) -> tuple[Digest, ...]:
-        """The digests of all blobs, sorted."""
-        return tuple(sorted(self._document.blobs))
+    def blobs(self) -> BlobSource:
+        """All blobs by digest, wherever they are."""
+        return StoredBlobs(self, {name: placed for name, (placed, _) in self._entries.items()}, self.document.blobs)
 
     def cluster_files(self) -> tuple[ClusterFile, ...]:
         """Return the files of ``/cluster``, by path. Raises BundleError."""
-        with self.extent(blob_name(self.info.cluster.digest)) as extent:
+        with self.blobs.open(self.info.cluster.digest) as extent:
             raw = self._whole(extent, "the list of cluster files")
         if Digest.of(raw) != self.info.cluster.digest:
             raise BundleError(f"{self.path} is altered: the list of cluster files is another one", COPY_AGAIN)
@@ -174,9 +170,11 @@ class Bundle:
         return tuple(item.entry.name for item in self._placed)
 
     def digest_of(self, name: str) -> Digest:
-        """Return what the entry ``name`` has to hash to."""
+        """Return what the entry ``name`` has to hash to; of a signature that is what it hashes to. Raises BundleError."""
         if name == BUNDLE:
             return self.digest
+        if is_signature(name):  # no document can name the signature of the document that names all others
+            return Digest.of(self.read(name))
         return self._wanted[name].digest if name in self._wanted else digest_of_blob(name)
 
     def extent(self, name: str) -> Extent:
@@ -205,22 +203,25 @@ class Bundle:
     @property
     def receipt(self) -> Receipt | None:
         """What the build proved with it; None: an airseal that knew of no receipts sealed it. Raises BundleError."""
-        return receipts.decode(self.read(receipts.DOCUMENT)) if receipts.DOCUMENT in self.names() else None
+        return receipts.decode(self.read(RECEIPT)) if RECEIPT in self.names() else None
 
     @property
     def stub_size(self) -> int:
         """Size in bytes of the installer alone."""
-        return self._document.parts[STUB].size
+        return self.document.parts[STUB].size
 
     @property
     def stub_digest(self) -> str:
         """SHA-256 of the installer alone, in hex."""
-        return self._document.parts[STUB].digest.encoded
+        return self.document.parts[STUB].digest.encoded
+
+    def bootloader(self) -> Extent:
+        """Return the bytes before the first entry, open: the beginning of the installer."""
+        return Extent(os.dup(self._fd), 0, self._placed[0].header)
 
     def stub_stream(self) -> BinaryIO:
         """Return the installer alone: the program without a payload, as it runs on every host."""
-        bootloader = Extent(os.dup(self._fd), 0, self._placed[0].header)
-        return cast("BinaryIO", io.BufferedReader(_Joined(bootloader, self.extent(PACKAGE)), 128 * 1024))
+        return cast("BinaryIO", io.BufferedReader(_Joined(self.bootloader(), self.extent(PACKAGE)), 128 * 1024))
 
     def stream(self) -> BinaryIO:
         """Return the whole file."""
@@ -231,31 +232,9 @@ class Bundle:
 
         Raises BundleError with all that is wrong: altered bytes, bytes that belong to nothing, an image that is not whole.
         """
-        whole = Verification(self._fd, self._document, self._placed, self._crcs, moved or _ignore)
-        raise_for(whole.run() or list(self._foreign()), str(self.path))
+        whole = Verification(self._fd, self.document, self._placed, self._crcs, moved or _ignore)
+        raise_for(whole.run() or list(disagreements(self)), str(self.path))
         return Verified(self.digest, self.size, len(self._placed), whole.sha256)
-
-    def _foreign(self) -> Iterator[str]:
-        platforms = tuple(Platform.parse(text) for text in self.info.platforms)
-        reached: set[Digest] = set()
-        for reference, root in self.roots:
-            try:
-                reached |= {descriptor.digest for descriptor in closure(self.blobs, root, platforms)}
-            except RegistryError as error:
-                yield f"{reference} is not whole: {error.problem}"
-        for digest in sorted(set(self._document.blobs) - reached):
-            yield f"the blob {digest} belongs to no image"
-        _ = self.coverage  # canonical, or it raises
-        names = {reference: descriptor.digest for reference, descriptor in self.roots}
-        if names.get(self.info.cluster_reference) != self.info.cluster.digest:
-            yield f"{INDEX} does not name the cluster files {self.info.cluster.digest}"
-        for image in self.lock.images:
-            if names.get(image.reference) != image.descriptor.digest:
-                yield f"{image.reference} is locked to {image.descriptor.digest}, {INDEX} says otherwise"
-        locked = {image.reference for image in self.lock.images}
-        for reference, _ in self.images():
-            if reference not in locked:
-                yield f"{reference} is in {INDEX}, and {LOCK} does not say why"
 
     def place_of(self, name: str) -> Placed:
         """Return where the entry ``name`` lies in the file."""
@@ -272,27 +251,6 @@ class Bundle:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
-
-
-class BundleBlobs:
-    """A BlobReader over an artifact."""
-
-    def __init__(self, bundle: Bundle) -> None:
-        self._bundle = bundle
-
-    def size(self, digest: Digest) -> int:
-        """Return the blob's size in bytes. Raises BlobUnknown."""
-        return self._place(digest).entry.size
-
-    def open(self, digest: Digest) -> Extent:
-        """Return the blob as an extent of the artifact. Raises BlobUnknown."""
-        return self._bundle.extent(self._place(digest).entry.name)
-
-    def _place(self, digest: Digest) -> Placed:
-        try:
-            return self._bundle.place_of(blob_name(digest))
-        except KeyError:
-            raise BlobUnknown(f"the blob {digest} is not in {self._bundle.path.name}") from None
 
 
 class _Joined(io.RawIOBase):

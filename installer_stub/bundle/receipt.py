@@ -9,9 +9,9 @@ import json
 from dataclasses import dataclass
 from typing import Final
 
+from installer_stub.bundle.names import RECEIPT
 from installer_stub.errors import BundleError
 
-DOCUMENT: Final = "airseal/rehearsal.json"
 FORMAT: Final = "airseal.rehearsal/1"
 MOST: Final = 1 << 20  # bytes
 
@@ -92,7 +92,7 @@ def decode(raw: bytes) -> Receipt:
             allowed=tuple(map(str, value["allowed"])),
         )
     except (ValueError, KeyError, TypeError) as error:
-        raise BundleError(f"{DOCUMENT} is malformed: {error!r}"[:300], "get the file again from who sealed it") from None
+        raise BundleError(f"{RECEIPT} is malformed: {error!r}"[:300], "get the file again from who sealed it") from None
     if encode(receipt) != raw:
-        raise BundleError(f"{DOCUMENT} says more, or in another way, than it has to", "get the file again from who sealed it")
+        raise BundleError(f"{RECEIPT} says more, or in another way, than it has to", "get the file again from who sealed it")
     return receipt

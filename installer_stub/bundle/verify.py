@@ -18,7 +18,8 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from installer_stub.bundle.damage import COPY_AGAIN
-from installer_stub.bundle.documents import BOOTLOADER, BUNDLE, PACKAGE, STUB, BundleDocument
+from installer_stub.bundle.documents import BundleDocument
+from installer_stub.bundle.names import BOOTLOADER, BUNDLE, PACKAGE, STUB, is_signature
 from installer_stub.bundle.zip_format import Placed, directory, local_header
 from installer_stub.errors import BundleError
 from registry_snapshot.oci.digest import Digest, Hasher
@@ -138,7 +139,7 @@ class Verification:
             yield f"{entry.name} does not match its CRC-32"
         if wanted and body.hashers[0].hexdigest() != wanted.digest.encoded:
             yield f"{entry.name} is not {wanted.digest}"
-        if not wanted and entry.name != BUNDLE:
+        if not wanted and entry.name != BUNDLE and not is_signature(entry.name):  # whose it is and whether it is right: agreement
             yield f"{entry.name} belongs to nothing"
         if bytes(head.seen) != head.known:
             yield f"the bytes before {entry.name} are not its header and padding"

@@ -14,7 +14,7 @@ from functools import cached_property
 from pathlib import Path
 
 from installer_stub.bundle.content import BundleContent, Sealed
-from installer_stub.bundle.documents import INDEX, OCI_LAYOUT
+from installer_stub.bundle.names import INDEX, OCI_LAYOUT
 from installer_stub.bundle.reader import Bundle
 from installer_stub.errors import BundleError, UsageError
 from installer_stub.hostside.privileges import drop_privileges

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self
 
-from installer_stub.bundle.documents import BLOBS, digest_of_blob
+from installer_stub.bundle.names import BLOBS, digest_of_blob
 from registry_snapshot.errors import RegistryError
 from registry_snapshot.oci.digest import Digest
 from registry_snapshot.store.bounded import read_file

@@ -54,13 +54,13 @@ class _Pace:
 
 
 def _is_whole(bundle: Bundle, name: str, wait: _Pace) -> bool:
-    wanted = bundle.digest_of(name)
-    hasher = wanted.hasher()
     try:
+        wanted = bundle.digest_of(name)
+        hasher = wanted.hasher()
         for piece in _pieces(bundle, name):
             hasher.update(piece)
             wait.passed(len(piece))
-    except OSError:  # EIO: what a disk says that knows of it
+    except (OSError, BundleError):  # EIO: what a disk says that knows of it
         return False
     return hasher.hexdigest() == wanted.encoded
 

@@ -11,8 +11,8 @@ from bundler.image_lock import all_blobs
 from bundler.pack.artifact import seal
 from bundler.pack.stub_runtime import StubRuntime, extent_of
 from installer_stub.bundle.cluster_files import cluster_manifest
-from installer_stub.bundle.documents import BUNDLE, LOCK, PACKAGE
 from installer_stub.bundle.model import FILE_PLAIN, BundleInfo, ClusterCommand, ClusterFile, ImageLock
+from installer_stub.bundle.names import BUNDLE, LOCK, PACKAGE
 from installer_stub.bundle.reader import Bundle
 from registry_snapshot.oci.descriptor import Descriptor, Platform
 from registry_snapshot.oci.digest import Digest
@@ -51,7 +51,8 @@ class Resealing:
         start = len(stub) - bundle.place_of(PACKAGE).entry.size
         bootloader.write_bytes(stub[:start])
         package.write_bytes(stub[start:])
-        return cls(bundle, StubRuntime.of(bootloader, package), bundle.info, bundle.blobs, bundle.digests)
+        needs = bundle.document.needs
+        return cls(bundle, StubRuntime.of(bootloader, package, glibc=needs.glibc if needs else ""), bundle.info, bundle.blobs, bundle.blobs.digests())
 
     def with_ballast(self, file: Path) -> Resealing:
         """Return the same with ``file`` among the cluster files, as it is."""
@@ -80,7 +81,8 @@ class Resealing:
         platforms = tuple(Platform.parse(text) for text in self.info.platforms)
         kept = [descriptor for name, descriptor in self.bundle.images() if str(name) != reference]
         digests = all_blobs([*kept, self.info.cluster], self.blobs, platforms)
-        return replace(self, digests=tuple(sorted(digests)), left_out=reference)
+        info = replace(self.info, images_size=sum(blob.size for blob in all_blobs(kept, self.blobs, platforms).values()))
+        return replace(self, info=info, digests=tuple(sorted(digests)), left_out=reference)
 
     def seal(self, target: Path) -> None:
         """Seal it, on the disk when this returns."""
@@ -91,7 +93,6 @@ class Resealing:
             target,
             info=self.info,
             lock=ImageLock(tuple(image for image in self.bundle.lock.images if str(image.reference) != self.left_out)),
-            images=[(name, descriptor) for name, descriptor in self.bundle.images() if str(name) != self.left_out],
             blobs=self.blobs,
             digests=self.digests,
             runtime=self.runtime,

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from installer_stub.bundle.documents import blob_name
+from installer_stub.bundle.names import blob_name
 from installer_stub.bundle.reader import Bundle
 from registry_snapshot.oci.descriptor import Platform
 from registry_snapshot.oci.digest import Digest

@@ -28,6 +28,7 @@ class Sign:
 
 SIGNS = (
     Sign("a half copied artifact", "master", "find /var/lib/airseal/bundles -name '*.part' -size +8M 2>/dev/null | grep -q ."),
+    Sign("a pull under way", "node", _INGEST, _INGEST),
     Sign("a pull under way", "master", _INGEST, _INGEST),
     Sign("etcd's pod written, no API yet", "master", "test -s /etc/kubernetes/manifests/etcd.yaml", "! curl -sk https://127.0.0.1:6443/readyz | grep -q ^ok"),
     Sign(
@@ -35,7 +36,6 @@ SIGNS = (
         f"{_KUBECTL} configmap kube-proxy -o yaml 2>/dev/null | grep -q 'server: https://127.0.0.1'",
         f"! {_KUBECTL} daemonset kube-proxy -o yaml | grep -q airseal.internal/points-at",
     ),
-    Sign("a pull under way", "node", _INGEST, _INGEST),
     Sign("a node that has asked for its certificate", "node", "test -s /etc/kubernetes/bootstrap-kubelet.conf", "test ! -e /var/lib/kubelet/pki/kubelet-client-current.pem"),
 )  # fmt: skip
 
@@ -55,7 +55,7 @@ def _cut(trial: Trial, host: BlankHost, sign: Sign) -> str:
     with trial.start() as installer:
         # What airseal runs there stops in the same moment, so that the next of two changes cannot come before the power goes.
         watch = f"until {sign.seen}; do sleep 0.02; done; pkill -STOP -f [/]opt/airseal/bin/airseal; {sign.still or ':'} && echo in time || echo too late"
-        met = run_ssh(host.ssh_command(), f"timeout 600 sh -c {shlex.quote(watch)}", timeout=INSTALL_TIMEOUT).stdout.strip() or "never seen"
+        met = run_ssh(host.ssh_command(), f"timeout 240 sh -c {shlex.quote(watch)}", timeout=INSTALL_TIMEOUT).stdout.strip() or "never seen"
         host.power_off()
         ended = installer.wait(timeout=900)
         host.power_on()

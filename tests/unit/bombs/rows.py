@@ -28,8 +28,8 @@ from bundler.coverage.lists import lists_of
 from bundler.file_store import FileStore
 from bundler.files import collect
 from bundler.image import read_source
-from installer_stub.bundle.documents import BUNDLE, INDEX, OCI_LAYOUT, PACKAGE
 from installer_stub.bundle.model import FILE_ZSTD, ClusterFile
+from installer_stub.bundle.names import BUNDLE, INDEX, OCI_LAYOUT, PACKAGE
 from installer_stub.bundle.reader import Bundle
 from installer_stub.bundle.zip_format import Entry, directory, place
 from installer_stub.host.exchange import exchange

@@ -14,7 +14,6 @@ from bundler.coverage.remembered import recall, remember
 from bundler.coverage.report import Report, left_out, table
 from bundler.errors import BuildError, UsageError
 from installer_stub.bundle.coverage import (
-    COVERAGE,
     Answer,
     Blocked,
     Coverage,
@@ -23,6 +22,7 @@ from installer_stub.bundle.coverage import (
     encode_coverage,
 )
 from installer_stub.bundle.model import ImageLock, LockedImage
+from installer_stub.bundle.names import COVERAGE
 from installer_stub.bundle.reader import Bundle
 from installer_stub.bundle.reasons import Listed, Reason, Recorded, Scanned
 from installer_stub.errors import BundleError

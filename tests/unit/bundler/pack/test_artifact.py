@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
+import shutil
+import subprocess
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from bundler.errors import BuildError, DiskFull
 from bundler.pack import zip_writer
+from bundler.steps import sums
 from installer_stub.bundle.model import ImageLock
+from installer_stub.bundle.reader import Bundle
 from registry_snapshot.errors import DigestMismatch
 from registry_snapshot.oci.digest import Digest
 from tests.fakes.traps import TRAPS, Trap
@@ -27,7 +33,7 @@ def test_the_same_input_gives_the_same_bytes(made: Ingredients, tmp_path: Path) 
     again = tmp_path / "elsewhere"
     again.mkdir()
     one, other = made.seal(tmp_path / "one.run"), ingredients(again)
-    other.images.reverse()
+    other.lock = ImageLock(other.lock.images[::-1])
     assert other.seal(again / "two.run", other.digests[::-1]).read_bytes() == one.read_bytes()
     assert one.stat().st_mode & 0o777 == 0o755
 
@@ -65,11 +71,27 @@ def test_blobs_must_be_what_the_names_lead_to(made: Ingredients, tmp_path: Path)
     assert not (tmp_path / "x.run").exists()
 
 
-def test_an_image_without_a_reason_is_not_sealed(made: Ingredients, tmp_path: Path) -> None:
-    image = made.lock.images[0].reference
+def test_an_image_that_the_lock_does_not_name_is_not_sealed(made: Ingredients, tmp_path: Path) -> None:
     made.lock = ImageLock(made.lock.images[1:])
-    with pytest.raises(BuildError, match=f"{image} is among the images, and the lock does not say why"):
+    with pytest.raises(BuildError, match="belongs to no image"):
         made.seal(tmp_path / "shop.run")
+
+
+def test_an_installer_for_another_machine_is_not_sealed(made: Ingredients, tmp_path: Path) -> None:
+    made.info = replace(made.info, platforms=("linux/arm64",))
+    with pytest.raises(BuildError, match="the installer is a program for x86_64; shop:1.4.0 is for linux/arm64"):
+        made.seal(tmp_path / "shop.run")
+
+
+def test_the_sum_of_the_file_comes_with_it(made: Ingredients, tmp_path: Path) -> None:
+    sealed = made.sealed(tmp_path / "shop.run")
+    assert sealed.sha256 == hashlib.sha256(sealed.path.read_bytes()).hexdigest()
+    sums.write(sealed)
+    if shutil.which("sha256sum"):
+        done = subprocess.run(["sha256sum", "-c", "--strict", "shop.run.sha256"], cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stdout, done.stderr) == (0, "shop.run: OK\n", "")
+    with Bundle.open(sealed.path) as bundle:
+        assert str(bundle.digest) in (tmp_path / "shop.run.sha256").read_text()
 
 
 def test_a_disk_without_room_is_named_before_anything_is_written(

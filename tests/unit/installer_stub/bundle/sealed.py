@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import zstandard
 
-from bundler.pack.artifact import seal
+from bundler.image_lock import all_blobs
+from bundler.pack.artifact import Sealed, Sign, seal
 from bundler.pack.stub_runtime import StubRuntime
 from installer_stub.bundle.cluster_files import EMPTY, cluster_manifest
 from installer_stub.bundle.model import (
@@ -23,7 +25,7 @@ from installer_stub.bundle.model import (
 )
 from installer_stub.bundle.reasons import Recorded
 from registry_snapshot.oci import media_types
-from registry_snapshot.oci.descriptor import Descriptor
+from registry_snapshot.oci.descriptor import Descriptor, Platform
 from registry_snapshot.oci.digest import Digest
 from registry_snapshot.oci.reference import Reference
 from registry_snapshot.store.disk import DiskBlobStore
@@ -72,16 +74,19 @@ class Ingredients:
         return list(self.store.digests())
 
     def seal(self, target: Path, digests: Sequence[Digest] | None = None, documents: Mapping[str, bytes] | None = None) -> Path:
+        return self.sealed(target, digests, documents).path
+
+    def sealed(self, target: Path, digests: Sequence[Digest] | None = None, documents: Mapping[str, bytes] | None = None, sign: Sign | None = None) -> Sealed:
         return seal(
             target,
             info=self.info,
             lock=self.lock,
-            images=self.images,
             blobs=self.store,
             digests=self.digests if digests is None else digests,
             runtime=self.runtime,
             reporter=self.reporter,
             documents=documents,
+            sign=sign,
         )
 
 
@@ -108,7 +113,7 @@ def ingredients(
         commands=(ClusterCommand(("/bin/sh", "-ec", "kubectl apply -f manifests"), 7), ClusterCommand(("helm", "list"))),
         environment={"B": "2", "A": "1"},
         labels={"vendor": "Müller & Söhne"},
-        images_size=1,
+        images_size=sum(blob.size for blob in all_blobs([descriptor for _, descriptor in named], store, (Platform.parse("linux/amd64"),)).values()),
         images_unpacked_size=2,
         files_size=sum(file.size for file in listed),
         airseal="0.1.0",
@@ -143,6 +148,6 @@ def add_file(store: DiskBlobStore, path: str, content: bytes, mode: int) -> Clus
 def fake_runtime(root: Path) -> StubRuntime:
     """A stub that has the shape of one: an ELF magic at one end, PyInstaller's cookie at the other."""
     bootloader, package = root / "bootloader", root / "stub.pkg"
-    bootloader.write_bytes(b"\x7fELF" + bytes(range(256)) * 31)
+    bootloader.write_bytes(b"\x7fELF\x02\x01\x01".ljust(18, b"\0") + struct.pack("<H", 62) + bytes(range(256)) * 31)
     package.write_bytes(b"package" * 5000 + b"MEI\x0c\x0b\x0a\x0b\x0e".ljust(88, b"\0"))
-    return StubRuntime.of(bootloader, package)
+    return StubRuntime.of(bootloader, package, glibc="2.17")

@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from installer_stub.bundle.receipt import DOCUMENT, Forced, Receipt, decode, encode
+from installer_stub.bundle.names import RECEIPT
+from installer_stub.bundle.receipt import Forced, Receipt, decode, encode
 from installer_stub.errors import BundleError
 
 DONE = Receipt(False, "1+1", "ab" * 32, 1_790_000_000, 300, "0.1.0", "v1.36.3", "20.10", (Forced("CronJobs run", 2), Forced("tests", 0)), ("n1 slow",))
@@ -19,7 +20,7 @@ def test_it_reads_what_it_writes(receipt: Receipt) -> None:
 
 @pytest.mark.parametrize("raw", [b"", b"[]", b"{}", b"nothing", encode(DONE)[:-3], encode(DONE) + b"\n", encode(DONE).replace(b'"notes"', b'"more": 1, "notes"')])
 def test_other_bytes_are_refused_by_name(raw: bytes) -> None:
-    with pytest.raises(BundleError, match=DOCUMENT):
+    with pytest.raises(BundleError, match=RECEIPT):
         decode(raw)
 
 

@@ -82,7 +82,7 @@ def test_a_directory_of_artifacts_or_an_unpacked_one_can_be_served(bundle: Bundl
     subprocess.run(["unzip", "-q", bundle.path, "-d", tmp_path / "layout"], check=True)
     (layout,) = sealed_in(tmp_path / "layout")
     assert list(layout.roots) == list(bundle.roots)
-    assert layout.blobs.size(bundle.digests[0]) == bundle.blobs.size(bundle.digests[0])
+    assert layout.blobs.size(bundle.blobs.digests()[0]) == bundle.blobs.size(bundle.blobs.digests()[0])
 
 
 def test_a_login_in_cleartext_is_refused_where_it_would_leave_this_machine(bundle: Bundle, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

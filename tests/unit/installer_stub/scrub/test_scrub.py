@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from installer_stub.bundle.content import BundleContent
-from installer_stub.bundle.documents import BUNDLE, INDEX, PACKAGE
+from installer_stub.bundle.names import BUNDLE, INDEX, PACKAGE
 from installer_stub.bundle.reader import Bundle
 from installer_stub.cli import main
 from installer_stub.errors import BundleError
@@ -147,7 +147,7 @@ def blob_of(made: Ingredients, path: Path, kind: str) -> Digest:
     if kind == "manifest":
         return descriptor.digest
     with Bundle.open(path) as bundle:
-        sizes = {digest: bundle.blobs.size(digest) for digest in bundle.digests}
+        sizes = {digest: bundle.blobs.size(digest) for digest in bundle.blobs.digests()}
         text = read_blob(bundle.blobs, descriptor.digest, MAX_MANIFEST_BYTES).decode()
     return max((digest for digest in sizes if digest.encoded in text), key=sizes.__getitem__)
 
