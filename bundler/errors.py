@@ -16,6 +16,15 @@
     │   ├── LockDiffers               the recording is not what --locked says
     │   └── RecordingGone             what is to be sealed was pruned from the cache
     ├── RehearsalFailed           10  the finished file does not do at a site what it did here
+    ├── SigningError              11  nothing was signed
+    │   ├── KeyMissing                there is no such key file, or it cannot be read
+    │   ├── KeyExposed                others may read the private key
+    │   ├── KeyUnusable               it is no key, or one of a kind that is not taken
+    │   ├── WrongPassphrase           none of those that were given opens it
+    │   └── AgentError                an ssh-agent did not sign
+    │       ├── AgentMissing              none answers
+    │       ├── KeyNotInAgent             it does not hold the key
+    │       └── AgentRefused              it holds it, and would not sign with it
     ├── DiskFull                  9   no space left on a named file system
     └── Interrupted               130 Ctrl-C or SIGTERM
 """
@@ -110,6 +119,44 @@ class RehearsalFailed(BuildError):
     """The finished file does not install itself without a network, or what comes after an installation needs more than it has."""
 
     exit_code = 10
+
+
+class SigningError(BuildError):
+    """Nothing was signed. No text of these errors ever holds a passphrase, or anything of a private key."""
+
+    exit_code = 11
+
+
+class KeyMissing(SigningError):
+    """There is no file at the path that names the key, or it cannot be read."""
+
+
+class KeyExposed(SigningError):
+    """Others than its owner may read the file with the private key. It is not used, as ssh does not."""
+
+
+class KeyUnusable(SigningError):
+    """The file is no key, is damaged, or holds one of a kind that is not taken."""
+
+
+class WrongPassphrase(SigningError):
+    """None of the passphrases that were given opens the private key."""
+
+
+class AgentError(SigningError):
+    """The private key is an ssh-agent's, and it did not sign."""
+
+
+class AgentMissing(AgentError):
+    """No ssh-agent answers."""
+
+
+class KeyNotInAgent(AgentError):
+    """The ssh-agent answers, and does not hold the key."""
+
+
+class AgentRefused(AgentError):
+    """The ssh-agent holds the key, and would not sign with it: somebody said no, a token was pulled, or it signed something else."""
 
 
 class DiskFull(BuildError):

@@ -5,6 +5,13 @@
     InstallerError                 problem + remedy + exit code (1)
     ├── UsageError                 2   the command line does not make sense
     ├── BundleError                3   the artifact is torn, altered, or no artifact
+    │   ├── SignatureError             a signature or a key is malformed, or the signature is of something else
+    │   └── NotTrusted                 it is signed or not, but not by anybody who is named
+    │       ├── NotSigned              there is no signature at all
+    │       ├── SignedByStrangers      only keys signed it that nobody named; carries their fingerprints
+    │       ├── NotForThisUse          a named key signed it, but that signature or that key is for something else
+    │       ├── SignerExpired          the named key was good until some time ago
+    │       └── SignerNotYetValid      the named key is good from some time on
     ├── HostError                  4   one host; carries its name
     │   ├── HostUnreachable            no TCP, no SSH, timeout, connection lost
     │   ├── HostKeyRejected            unknown or changed host key
@@ -56,6 +63,38 @@ class BundleError(InstallerError):
     """The artifact is torn, altered, or no artifact at all."""
 
     exit_code = 3
+
+
+class SignatureError(BundleError):
+    """A signature or a key is malformed or of a kind that is not taken, or the signature was made of something else."""
+
+
+class NotTrusted(BundleError):
+    """Whether or not the artifact is signed: nobody whom the operator named vouches for it now."""
+
+
+class NotSigned(NotTrusted):
+    """There is no signature at all."""
+
+
+class SignedByStrangers(NotTrusted):
+    """It is signed, with keys that nobody named; ``fingerprints`` has them."""
+
+    def __init__(self, problem: str, remedy: str = "", *, fingerprints: Sequence[str] = ()) -> None:
+        super().__init__(problem, remedy)
+        self.fingerprints = tuple(fingerprints)
+
+
+class NotForThisUse(NotTrusted):
+    """A named key signed it, but the signature, or what that key is named for, is for another use."""
+
+
+class SignerExpired(NotTrusted):
+    """A named key signed it, and was valid until a time that is past; the text says which."""
+
+
+class SignerNotYetValid(NotTrusted):
+    """A named key signed it, and is valid from a time that is to come; the text says which."""
 
 
 class HostError(InstallerError):
