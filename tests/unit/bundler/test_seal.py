@@ -46,7 +46,7 @@ class Cache:
         (frozen := self.root / "runtime" / "key").mkdir(parents=True)
         for name in ("bootloader", "stub.pkg"):
             (self.root / name).rename(frozen / name)
-        (frozen / "frozen.json").write_text("{}")
+        (frozen / "frozen.json").write_text('{"glibc": "2.17"}')
         self.stub = StubRuntime.of(frozen / "bootloader", frozen / "stub.pkg")
         images = made.lock.images if self.time == 1.7e9 else made.lock.images[::-1]
         seen: dict[Reference, float] = {image.reference: self.time for image in images}
