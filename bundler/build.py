@@ -33,6 +33,7 @@ from bundler.kubefile.recipes import recipes_of
 from bundler.kubefile.stages import SCRATCH
 from bundler.kubefile.upstream import Upstream
 from bundler.options import BuildOptions
+from bundler.pack.artifact import require_machine
 from bundler.pack.runtimes import stub_runtime
 from bundler.pull_progress import PullProgress
 from bundler.recordings import working_directory
@@ -95,6 +96,7 @@ def build(options: BuildOptions, engine: Engine, reporter: Reporter) -> Built:
         values = values_of(files.files, blobs, options.values)
     with numbered.step(PROGRAMS):
         stub = stub_runtime(cache, options.runtime, reporter, mirrors)
+        require_machine(stub, options.title, map(str, options.platforms))
         hosts = host_image(engine, reporter, options.host_image, partial(upstream.supply, say=reporter.step))
 
     inputs = Inputs(info, lists, values, stub, hosts)
@@ -110,7 +112,7 @@ def build(options: BuildOptions, engine: Engine, reporter: Reporter) -> Built:
     with nullcontext() if options.rehearsal.skip else numbered.step(REHEARSE):
         receipt = prove(options, engine, owner, image=hosts, info=whole.info, content=whole.content, values=values, seal=write, reporter=reporter)
     with numbered.step(SEAL):
-        built = seal_whole(whole, receipt, options.output, cache=cache, steps=inputs.sealable(options).steps, reporter=reporter)
+        built = seal_whole(whole, receipt, options.output, cache=cache, steps=inputs.sealable(options).steps, signing=options.signing, reporter=reporter)
     return replace(built, table=tuple(table(report)))
 
 

@@ -32,7 +32,9 @@ VERBS: Final = (
     Verb("init", "write a first Kubefile for manifests, a kustomization or a chart"),
     Verb("doctor", "whether this machine can build, before anything is downloaded"),
     Verb("build", "build an artifact from a Kubefile"),
-    Verb("seal", "seal again what a build recorded here: without docker, without a cluster"),
+    Verb("seal", "seal again what a build recorded here, or sign a file: without docker, without a cluster"),
+    Verb("verify", "recompute every digest of a file, and ask whose it is; it is never executed"),
+    Verb("inspect", "what a file holds, needs, and who signed it; it is never executed"),
     Verb("base", "bases: what FROM can name"),
     Verb("coverage", "every image of an artifact, and why it is there; what was seen and is not"),
     Verb("record", "run a registry that fetches what it is asked for, and keep every image that was pulled"),
@@ -50,15 +52,16 @@ verbs:
 
 examples:
   airseal build -t shop:1.4.0 -o shop.run .
-  airseal seal shop:1.4.0 -o shop.run
+  airseal seal shop:1.4.0 -o shop.run --sign release.key
+  airseal verify shop.run --trust allowed_signers
   airseal base list
   airseal record --into recording
   airseal serve recording --listen 0.0.0.0:5000
 
 every verb has its own help: airseal VERB --help
 
-exit codes: 0 done, 2 usage, 3 Kubefile or recipe, 4 docker, 5 download, 6 image, 7 cluster, 8 recording, 9 disk full,
-10 rehearsal, 130 stopped; any other: 1"""
+exit codes: 0 done, 2 usage, 3 Kubefile or recipe, or a file that is altered or not trusted, 4 docker, 5 download, 6 image, 7 cluster, 8 recording, 9 disk full,
+10 rehearsal, 11 signing, 130 stopped; any other: 1"""
 
 
 class Command(Protocol):

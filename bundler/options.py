@@ -13,6 +13,7 @@ from bundler.errors import UsageError
 from bundler.lab.topology import ONE_HOST, Topology
 from bundler.lab.way import Way
 from bundler.pack.runtimes import Choice
+from bundler.signing.signing import UNSIGNED, Signing
 from installer_stub.values.sources import NOTHING as NO_VALUES
 from installer_stub.values.sources import Sources
 from registry_snapshot.errors import RegistryError
@@ -88,6 +89,7 @@ class BuildOptions:
     steps: StepOptions = StepOptions()
     way: Way = Way.AUTO  # how the temporary cluster comes to the recorder
     recorded_on: Topology = ONE_HOST
+    signing: Signing = UNSIGNED
 
     @property
     def title(self) -> str:

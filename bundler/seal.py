@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -13,12 +14,15 @@ from bundler.errors import RecordingGone, UsageError
 from bundler.pack.portable_python import NO_MIRRORS
 from bundler.pack.runtimes import Choice, frozen_before, stub_runtime
 from bundler.pack.stub_runtime import StubRuntime
+from bundler.signing.signing import UNSIGNED, Signing
 from bundler.steps import proofs, recorded, recording, sealable
+from bundler.steps.from_file import ingredients_of
 from bundler.steps.numbered import Numbered
 from bundler.steps.recorded import Recorded
 from bundler.steps.sealable import Sealable
 from bundler.steps.sealing import Built, Whole, measured, seal_whole
 from bundler.steps.shelf import Shelf
+from installer_stub.bundle.reader import Bundle
 from installer_stub.bundle.receipt import Receipt
 from installer_stub.phases.base import Reporter
 from installer_stub.version import VERSION
@@ -27,10 +31,12 @@ from registry_snapshot.oci.digest import Digest
 from registry_snapshot.record.mirrors import Mirrors
 from registry_snapshot.store.disk import DiskBlobStore
 
+VERIFY: Final = "Verify the file"
 FIND: Final = "Find what was recorded"
 MEASURE: Final = "Measure the images"
 SEAL: Final = "Seal the file"
 STEPS: Final = (FIND, MEASURE, SEAL)
+AGAIN: Final = (VERIFY, SEAL)
 _KEY: Final = re.compile(r"[0-9a-f]{8,64}")
 _SHOWN: Final = 20  # images or recordings that an error lists
 _SHORT: Final = 12  # letters of a key that a person is shown
@@ -38,24 +44,43 @@ _SHORT: Final = 12  # letters of a key that a person is shown
 
 @dataclass(frozen=True, slots=True)
 class SealOptions:
-    """Everything ``airseal seal`` is told. ``subject`` is NAME:VERSION, or the first letters of a recording's key.
+    """Everything ``airseal seal`` is told. ``subject`` is NAME:VERSION, the first letters of a recording's key, or a file.
 
-    ``runtime`` is None for the installer that recorded it, which gives the bytes of the build.
+    ``runtime`` is None for the installer that recorded it, which gives the bytes of the build, or that of the file.
     """
 
     subject: str
     output: Path
     cache: Path
     runtime: Choice | None = None
+    signing: Signing = UNSIGNED
     mirrors: Mirrors = NO_MIRRORS  # of the sources of a portable Python that is not in the cache
 
 
 @dataclass(frozen=True, slots=True)
 class Resealed:
-    """What was sealed, and when it was recorded: ISO 8601, in UTC."""
+    """What was sealed, and when it was recorded: ISO 8601, in UTC; empty for what came out of a file."""
 
     built: Built
-    recorded: str
+    recorded: str = ""
+
+
+def seal_again(options: SealOptions, reporter: Reporter) -> Resealed:
+    """Seal what the file ``options.subject`` holds into ``options.output``, which may be that file, and sign it.
+
+    A file of this format keeps its installer and its receipt, unless ``options.runtime`` asks for this airseal's; an installer that
+    knows an older format alone is replaced, and then nobody has rehearsed the file. Raises BundleError, and what sealing raises.
+    """
+    numbered = Numbered(reporter, AGAIN)
+    with Bundle.open(Path(options.subject)) as bundle:
+        with numbered.step(VERIFY):
+            bundle.verify(lambda count: reporter.moved("verified", count, bundle.size))
+            reporter.step(f"{bundle.info.title} is whole; {len(bundle.signatures)} signatures, which the new file has not")
+        choice = options.runtime or (None if bundle.document.is_closed else "auto")
+        stub = None if choice is None else partial(stub_runtime, options.cache, choice, reporter, options.mirrors)
+        with ingredients_of(bundle, stub) as (whole, receipt), numbered.step(SEAL):
+            built = seal_whole(whole, receipt, options.output, cache=None, steps=(), signing=options.signing, reporter=reporter)
+    return Resealed(built)
 
 
 def seal_recorded(options: SealOptions, reporter: Reporter) -> Resealed:
@@ -77,7 +102,7 @@ def seal_recorded(options: SealOptions, reporter: Reporter) -> Resealed:
         whole = measured(info, found, stub, options.cache, reporter)
     receipt = _receipt(options.cache, whole, kept, reporter)
     with numbered.step(SEAL):
-        built = seal_whole(whole, receipt, options.output, cache=options.cache, steps=kept.steps, reporter=reporter)
+        built = seal_whole(whole, receipt, options.output, cache=options.cache, steps=kept.steps, signing=options.signing, reporter=reporter)
     return Resealed(built, when)
 
 

@@ -32,7 +32,7 @@ def ignore_lines(directory: Path, kubefile: Path, output: Path | None) -> tuple[
         lines = read_file(file).decode().splitlines() if file.is_file() else []
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{file} cannot be read: {error}", "it must be a text file in UTF-8") from None
-    return (ARTIFACTS, "**/*.run.sha256", "**/.*.run.part", *lines, *_of_output(directory, output))
+    return (ARTIFACTS, "**/*.run.sha256", "**/*.run.sig", "**/.*.run.part", *lines, *_of_output(directory, output))
 
 
 def check_sources(stages: Stages, directory: Path) -> None:
@@ -92,14 +92,14 @@ def context_tar(directory: Path, paths: tuple[str, ...], dockerfile: str) -> Ite
 
 
 def _of_output(directory: Path, output: Path | None) -> Iterator[str]:
-    """Return the output, its unfinished self, its log and its sums, where they lie in the context."""
+    """Return the output, its unfinished self, its log, sums and signature, where they lie in the context."""
     if output is None:
         return
     try:
         place = output.resolve().relative_to(directory.resolve())
     except ValueError:
         return
-    for name in (place.name, f".{place.name}.part", f"{place.name}.log", f"{place.name}.sha256"):
+    for name in (place.name, f".{place.name}.part", f"{place.name}.log", f"{place.name}.sha256", f"{place.name}.sig"):
         yield _literal((place.parent / name).as_posix())
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -75,6 +75,14 @@ def seal(
     return Sealed(target, Digest.of(raw), sha256)
 
 
+def require_machine(runtime: StubRuntime, title: str, platforms: Iterable[str]) -> None:
+    """Raise BuildError unless the installer runs on hosts of one of these platforms, which the bundle ``title`` is for."""
+    machine, wanted = runtime.needs.machine, tuple(platforms)
+    if platform_of(machine) not in wanted:
+        problem = f"the installer is a program for {machine or 'no machine that we know'}; {title} is for {', '.join(wanted)}"
+        raise BuildError(problem, "build it on a machine of that kind, or name this one's with --platform")
+
+
 def _sources(
     document: BundleDocument, content: Mapping[str, bytes], signatures: Mapping[str, bytes], blobs: BlobReader, runtime: StubRuntime
 ) -> Iterator[Source]:
@@ -92,10 +100,7 @@ def _check(
     info: BundleInfo, roots: Sequence[tuple[Reference, Descriptor]], blobs: BlobReader, digests: Sequence[Digest], runtime: StubRuntime
 ) -> None:
     platforms = tuple(Platform.parse(text) for text in info.platforms)
-    machine = runtime.needs.machine
-    if platform_of(machine) not in info.platforms:
-        problem = f"the installer is a program for {machine or 'no machine that we know'}; {info.title} is for {', '.join(info.platforms)}"
-        raise BuildError(problem, "seal it on a machine of that kind")
+    require_machine(runtime, info.title, info.platforms)
     problems = []
     reached: set[Digest] = set()
     for reference, root in roots:

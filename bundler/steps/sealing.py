@@ -15,8 +15,9 @@ from pathlib import Path
 from bundler.cache.builds import remember_build
 from bundler.image_lock import all_blobs
 from bundler.layer_sizes import is_layer, unpacked_size
-from bundler.pack.artifact import Sealed, seal
+from bundler.pack.artifact import Sealed, Sign, seal
 from bundler.pack.stub_runtime import StubRuntime
+from bundler.signing.signing import Signing
 from bundler.steps import proofs, sums
 from bundler.steps.recorded import Recorded
 from installer_stub.bundle import receipt as receipts
@@ -30,6 +31,7 @@ from installer_stub.phases.base import Reporter
 from installer_stub.ui.transfer import duration, size
 from registry_snapshot.oci.descriptor import Platform
 from registry_snapshot.oci.digest import Digest
+from registry_snapshot.store.base import BlobReader
 from registry_snapshot.store.disk import DiskBlobStore
 
 
@@ -48,6 +50,7 @@ class Built:
     blobs: int
     receipt: Receipt
     quiet: tuple[str, ...] = ()  # for how long nothing happened before the recording ended, and what was watched
+    signers: tuple[str, ...] = ()  # the keys that signed it, as ssh-keygen -l shows them
     table: tuple[str, ...] = ()  # every image, its size and why it is there; what was seen and is not
 
     @property
@@ -64,6 +67,7 @@ class Built:
             f"  cluster files: {size(self.info.files_size)} on a host; blobs in all: {self.blobs}",
             f"  sha256 {self.sealed.sha256} of the file, also in {sums.path_of(self.path).name}",
             f"  digest {self.sealed.digest} of the bundle, which names every part by its own",
+            *(f"  signed {each}" for each in self.signers),
             f"  content {self.content}, the same whenever the same is built",
             *(f"  {line}" for line in self.quiet),
             f"  {self.receipt.line()}",
@@ -86,6 +90,7 @@ class Built:
             "imagesSize": self.info.images_size,
             "imagesUnpackedSize": self.info.images_unpacked_size,
             "filesSize": self.info.files_size,
+            "signers": list(self.signers),
             "rehearsed": not self.receipt.skipped,
         }
 
@@ -98,7 +103,8 @@ class Whole:
     recorded: Recorded
     digests: tuple[Digest, ...]
     stub: StubRuntime
-    blobs: DiskBlobStore
+    blobs: BlobReader
+    is_scanned: bool = True  # otherwise nobody knows what was seen and left out, and the file does not say
 
     @property
     def content(self) -> bytes:
@@ -106,7 +112,7 @@ class Whole:
         documents = encode_bundle(BundleDocument(self.info, {}, dict.fromkeys(self.digests, 0))) + encode_lock(self.recorded.lock)
         return documents + encode_coverage(self.recorded.coverage) + self.stub.digest.encode()
 
-    def write(self, target: Path, documents: Mapping[str, bytes], reporter: Reporter) -> Sealed:
+    def write(self, target: Path, documents: Mapping[str, bytes], reporter: Reporter, sign: Sign | None = None) -> Sealed:
         """Write the file with these further documents. Raises what ``seal`` raises; ``target`` is then what it was before."""
         return seal(
             target,
@@ -116,7 +122,8 @@ class Whole:
             digests=self.digests,
             runtime=self.stub,
             reporter=reporter,
-            documents={COVERAGE: encode_coverage(self.recorded.coverage), **documents},
+            documents={**({COVERAGE: encode_coverage(self.recorded.coverage)} if self.is_scanned else {}), **documents},
+            sign=sign,
         )
 
 
@@ -133,16 +140,20 @@ def measured(info: BundleInfo, recorded: Recorded, stub: StubRuntime, cache: Pat
     return Whole(info, recorded, tuple(sorted({*images, *all_blobs([info.cluster], blobs, platforms)})), stub, blobs)
 
 
-def seal_whole(whole: Whole, receipt: Receipt, output: Path, *, cache: Path, steps: tuple[str, ...], reporter: Reporter) -> Built:
-    """Write the finished file to ``output``, and let it hold what it is made of in the cache. ``steps`` are names of results.
+def seal_whole(
+    whole: Whole, receipt: Receipt, output: Path, *, cache: Path | None, steps: tuple[str, ...], signing: Signing, reporter: Reporter
+) -> Built:
+    """Write the finished file to ``output``, sums and signature beside it, and let it hold what it is made of in the cache.
 
-    Raises what ``seal`` raises, StoreError, OSError.
+    ``steps`` are names of results; a cache of None has nothing of it. Raises SigningError, what ``seal`` raises, StoreError, OSError.
     """
-    steps += proofs.names_of(cache, Digest.of(whole.content))
     sums.forget(output)
-    sealed = whole.write(output, {RECEIPT: receipts.encode(receipt)}, reporter)
+    sealed = whole.write(output, {RECEIPT: receipts.encode(receipt)}, reporter, signing.of_bundle)
     sums.write(sealed)
-    remember_build(cache, whole.info.title, output, whole.digests, time.time(), steps=steps)
+    signing.beside(sealed)
+    if cache is not None:
+        steps += proofs.names_of(cache, Digest.of(whole.content))
+        remember_build(cache, whole.info.title, output, whole.digests, time.time(), steps=steps)
     with Bundle.open(output) as bundle:
         content = bundle.content_digest
-    return Built(sealed, whole.info, content, output.stat().st_size, len(whole.recorded.images), len(whole.digests), receipt, whole.recorded.quiet)
+    return Built(sealed, whole.info, content, output.stat().st_size, len(whole.recorded.images), len(whole.digests), receipt, whole.recorded.quiet, signers=signing.fingerprints)

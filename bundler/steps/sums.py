@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from bundler.pack.artifact import Sealed
+from bundler.signing.signing import path_of as signature_of
 from registry_snapshot.store.disk import write_file
 
 
@@ -14,8 +15,9 @@ def path_of(artifact: Path) -> Path:
 
 
 def forget(artifact: Path) -> None:
-    """Remove the sums of what the file was before. Raises OSError."""
-    path_of(artifact).unlink(missing_ok=True)
+    """Remove the sums and the signature of what the file was before. Raises OSError."""
+    for path in (path_of(artifact), signature_of(artifact)):
+        path.unlink(missing_ok=True)
 
 
 def write(sealed: Sealed) -> None:

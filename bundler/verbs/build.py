@@ -6,7 +6,7 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bundler.verbs.sources import add_downloads, add_logins, add_values
+from bundler.verbs.sources import add_downloads, add_logins, add_sign, add_values
 
 if TYPE_CHECKING:
     from bundler.options import BuildOptions
@@ -16,6 +16,7 @@ examples:
   airseal build -t shop:1.4.0 -o shop.run .
   airseal build -t shop:1.4.0 -o shop.run -f deploy/Kubefile --build-arg TAG=1.4.0 .
   airseal build -t shop:1.4.0 -o shop.run --mirrors mirrors.yaml --ca corporate-root.pem --json .
+  airseal build -t shop:1.4.0 -o shop.run --sign release.key .
 
 BuildKit makes the cluster image, by the docker client that is there; a temporary cluster in one privileged container (--record 1+2 for more) runs
 the application, and every image that it pulls is recorded; then the finished file installs itself on blank hosts without a network, every CronJob
@@ -55,6 +56,7 @@ def define(parser: ArgumentParser) -> None:
     proof.add_argument("--skip-rehearsal", action="store_true", help="seal without proof; the file says so for ever")
     proof.add_argument("--keep-lab", action="store_true", help="leave the rehearsal's hosts running, to look at them")
     parser.add_argument("--runtime", choices=("auto", "portable", "host"), default="auto", help="Python of the frozen installer: portable starts on glibc 2.17 and newer, host only where glibc is as new as here, auto is portable if it can be built (default auto)")
+    add_sign(parser)
     parser.add_argument("--json", action="store_true", help="print events as JSON, one a line")
 
 
@@ -120,6 +122,7 @@ def parse_build(arguments: Namespace) -> BuildOptions:
         parse_platform,
         parse_title,
     )
+    from bundler.signing.signing import Signing, ask_for
     from installer_stub.values.sources import Sources
 
     name, version = parse_title(arguments.tag)
@@ -151,6 +154,7 @@ def parse_build(arguments: Namespace) -> BuildOptions:
         recorded_on=Topology.parse("--record", arguments.record),
         steps=StepOptions(arguments.locked, tuple(arguments.update)),
         way=Way(arguments.recorder),
+        signing=Signing.load(arguments.sign, ask_for),
         rehearsal=RehearsalOptions(
             Topology.parse("--rehearse", arguments.rehearse), arguments.skip_rehearsal, arguments.keep_lab, arguments.allow_internet
         ),

@@ -1,11 +1,12 @@
-"""``seal``: what a build recorded becomes a file again, without docker and without a cluster."""
+"""``seal``: what a build recorded, or what a file holds, becomes a file again, without docker and without a cluster."""
 
 from __future__ import annotations
 
+import os
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
-from bundler.verbs.sources import add_mirrors, mirrors_of
+from bundler.verbs.sources import add_mirrors, add_sign, mirrors_of
 
 _EPILOG = """\
 examples:
@@ -13,10 +14,13 @@ examples:
   airseal seal 3f2a9c41d07e -o /media/stick/shop.run    a recording by the first letters of its key
   airseal seal shop:1.4.0 -o again.run && cmp shop.run again.run
   airseal seal shop:1.4.0 -o shop.run --runtime portable --mirrors mirrors.yaml    freeze this airseal's installer, by the company's mirrors
+  airseal seal shop.run -o shop.run --sign release.key    sign a finished file, here or on a machine that has the key
+  airseal seal ./old.run -o new.run    bring a file of an older format into this one
 
 A build keeps what it recorded, also where its rehearsal was red. Sealed with the installer that recorded it the file is, byte for
 byte, that of the build; with --runtime it has the installer of this airseal, and the same content. The receipt of a rehearsal of the very
-same file is sealed in; where there is none the file says for ever that nobody rehearsed it.
+same file is sealed in; where there is none the file says for ever that nobody rehearsed it. A file that is sealed again keeps its installer and
+its receipt; its signatures are left out, since they are of what it was: name every key that shall vouch for the new one.
 
 exit codes: 0 sealed, 2 nothing was recorded under that name, 8 what was recorded is no longer in the cache, 9 disk full"""
 
@@ -24,9 +28,10 @@ exit codes: 0 sealed, 2 nothing was recorded under that name, 8 what was recorde
 def define(parser: ArgumentParser) -> None:
     """Add the options."""
     parser.epilog = _EPILOG
-    parser.add_argument("subject", metavar="NAME:VERSION|RECORDING", help="what was built here last under that name, or the key of a recording")
+    parser.add_argument("subject", metavar="NAME:VERSION|RECORDING|FILE", help="what was built here last under that name, the key of a recording, or an artifact")
     parser.add_argument("-o", "--output", required=True, type=Path, metavar="FILE", help="where the artifact goes, for example shop.run")
     parser.add_argument("--runtime", choices=("auto", "portable", "host"), help="seal with the installer of this airseal, frozen with that Python as build has it (default: the installer that recorded it)")
+    add_sign(parser)
     add_mirrors(parser)  # of the sources of a portable Python, which are all that it may fetch
     parser.add_argument("--cache", type=Path, metavar="DIR", help="the cache of the build (default $AIRSEAL_CACHE or ~/.cache/airseal)")
     parser.add_argument("--json", action="store_true", help="print events as JSON, one a line")
@@ -40,14 +45,21 @@ def run(arguments: Namespace) -> int:
     from bundler.cache.builds import in_use
     from bundler.disk import full_disk_named
     from bundler.options import cache_root, check_output
-    from bundler.seal import SealOptions, seal_recorded
+    from bundler.seal import SealOptions, seal_again, seal_recorded
+    from bundler.signing.signing import Signing, ask_for
     from installer_stub.ui.console import console
 
     began = time.monotonic()
-    options = SealOptions(arguments.subject, check_output(arguments.output), cache_root(arguments.cache), arguments.runtime, mirrors_of(arguments))
+    options = SealOptions(arguments.subject, check_output(arguments.output), cache_root(arguments.cache), arguments.runtime, Signing.load(arguments.sign, ask_for), mirrors_of(arguments))
+    again = _is_file(arguments.subject)
     with closing(console(json_events=arguments.json)) as reporter:
         with full_disk_named(options.cache, options.output.parent), in_use(options.cache):
-            sealed = seal_recorded(options, reporter)
-        lines = [f"recorded {sealed.recorded}", *sealed.built.lines(time.monotonic() - began)]
+            sealed = (seal_again if again else seal_recorded)(options, reporter)
+        lines = [*([f"recorded {sealed.recorded}"] if sealed.recorded else []), *sealed.built.lines(time.monotonic() - began)]
         reporter.event("sealed", "\n".join(lines), recorded=sealed.recorded, **sealed.built.fields())
     return 0
+
+
+def _is_file(subject: str) -> bool:
+    """Tell whether it names an artifact: recordings are NAME:VERSION, or letters of a key."""
+    return "/" in subject or (":" not in subject and os.path.isfile(subject))  # noqa: PTH113 - Path.is_file raises for a name that is too long

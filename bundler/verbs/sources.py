@@ -22,6 +22,11 @@ def add_mirrors(parser: ArgumentParser) -> _ArgumentGroup:
     return group
 
 
+def add_sign(parser: ArgumentParser) -> None:
+    """Add ``--sign``."""
+    parser.add_argument("--sign", action="append", default=[], type=Path, metavar="KEY", help="sign with this private key (Ed25519 or ECDSA, OpenSSH or PEM), or with the one that an ssh-agent holds for this .pub file; the first one also signs the whole file, into FILE.sig; may be repeated")
+
+
 def add_downloads(parser: ArgumentParser) -> None:
     """Add what ``add_mirrors`` adds, and what bases need besides: ``--pins`` and ``--cache``."""
     group = add_mirrors(parser)

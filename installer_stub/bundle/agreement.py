@@ -16,6 +16,7 @@ from installer_stub.bundle.model import BundleInfo, ClusterFile, ImageLock
 from installer_stub.bundle.names import INDEX, LOCK, OCI_LAYOUT
 from installer_stub.bundle.program import HEAD, machine_of, platform_of
 from installer_stub.bundle.receipt import Receipt
+from installer_stub.trust.sshsig import Signature
 from registry_snapshot.errors import RegistryError
 from registry_snapshot.oci.descriptor import Descriptor, Platform
 from registry_snapshot.oci.digest import Digest
@@ -47,6 +48,10 @@ class Parts(Protocol):
     @property
     def receipt(self) -> Receipt | None:
         """``airseal/rehearsal.json``."""
+
+    @property
+    def signatures(self) -> tuple[Signature, ...]:
+        """The signatures in the file, each of which is right."""
 
     @property
     def roots(self) -> tuple[tuple[Reference, Descriptor], ...]:
@@ -81,7 +86,7 @@ def disagreements(bundle: Parts) -> Iterator[str]:
         of_images |= parts if reference != bundle.info.cluster_reference else {}
     for digest in sorted(set(bundle.blobs.digests()) - reached):
         yield f"the blob {digest} belongs to no image"
-    _ = bundle.coverage, bundle.receipt  # canonical, or they raise
+    _ = bundle.coverage, bundle.receipt, bundle.signatures  # right, or they raise
     yield from _names(bundle)
     if bundle.document.is_closed:
         yield from _closed(bundle, sum(of_images.values()))

@@ -25,7 +25,6 @@ from installer_stub.bundle.names import (
     COVERAGE,
     INDEX,
     LOCK,
-    MOST_SIGNATURES,
     PACKAGE,
     RECEIPT,
     STUB,
@@ -33,9 +32,11 @@ from installer_stub.bundle.names import (
     is_signature,
 )
 from installer_stub.bundle.receipt import Receipt
+from installer_stub.bundle.signatures import are_too_many, signature_of
 from installer_stub.bundle.verify import Verification, Verified, raise_for
 from installer_stub.bundle.zip_format import Placed, ZipFormatError, read_directory
 from installer_stub.errors import BundleError
+from installer_stub.trust.sshsig import Signature
 from registry_snapshot.errors import RegistryError
 from registry_snapshot.oci.descriptor import Descriptor
 from registry_snapshot.oci.digest import Digest
@@ -69,7 +70,7 @@ class Bundle:
         self._wanted = self.document.parts
         self.digest = Digest.of(raw)
         signatures = {item.entry.name: item.entry.size for item in placed if is_signature(item.entry.name)} if self.document.is_closed else {}
-        if self.document.layout(len(raw), signatures) != tuple(item.entry for item in placed) or len(signatures) > MOST_SIGNATURES:
+        if self.document.layout(len(raw), signatures) != tuple(item.entry for item in placed) or are_too_many(signatures):
             raise BundleError(f"{path} is altered: it holds other entries than {BUNDLE} lists", COPY_AGAIN)
 
     @classmethod
@@ -199,6 +200,15 @@ class Bundle:
         if name in self._wanted and Digest.of(raw) != self._wanted[name].digest:
             raise BundleError(f"{self.path} is altered: {name} is not {self._wanted[name].digest}", COPY_AGAIN)
         return raw
+
+    @cached_property
+    def signatures(self) -> tuple[Signature, ...]:
+        """The signatures in the file, each of which is right: made by its key of ``airseal/bundle.json``, and so of every byte.
+
+        Whether anybody trusts one of these keys is what ``trust.judge`` says. Raises SignatureError.
+        """
+        names = [name for name in self.names() if is_signature(name)]
+        return tuple(signature_of(name, self.read(name), self.read(BUNDLE)) for name in names)
 
     @property
     def receipt(self) -> Receipt | None:

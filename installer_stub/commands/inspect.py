@@ -9,20 +9,27 @@ from typing import TYPE_CHECKING
 from installer_stub.bundle import receipt as receipts
 from installer_stub.bundle.reader import Bundle
 from installer_stub.commands.bundle_option import add_bundle_option
+from installer_stub.commands.trust_option import signature_facts, signature_lines
 from installer_stub.ui.printable import json_text, printable, say
 from installer_stub.ui.transfer import size as readable
 
 if TYPE_CHECKING:
+    from installer_stub.bundle.documents import Needs
     from installer_stub.values.schema import Schema
 
 
 def define(parser: ArgumentParser, verb: str) -> None:
     """Add the options."""
     del verb
-    parser.add_argument("--json", action="store_true", help="print JSON")
-    parser.add_argument("--values", action="store_true", help="list what a site may set, by --set, --set-file and --values")
+    add_options(parser)
     add_bundle_option(parser)
     parser.epilog = "examples:\n  ./{prog} inspect\n  ./{prog} inspect --json | jq .kubernetes\n  ./{prog} inspect --values    what --set can set\n  ./{prog} inspect --bundle other.run"
+
+
+def add_options(parser: ArgumentParser) -> None:
+    """Add what does not depend on which file is meant."""
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument("--values", action="store_true", help="list what a site may set, by --set, --set-file and --values")
 
 
 def run(arguments: Namespace) -> int:
@@ -36,7 +43,7 @@ def run(arguments: Namespace) -> int:
 
 
 def _facts(bundle: Bundle) -> dict[str, object]:
-    info, receipt = bundle.info, bundle.receipt
+    info, receipt, needs = bundle.info, bundle.receipt, bundle.document.needs
     return {
         "name": info.name,
         "version": info.version,
@@ -53,6 +60,8 @@ def _facts(bundle: Bundle) -> dict[str, object]:
         "filesSize": info.files_size,
         "stubSize": bundle.stub_size,
         "stubDigest": f"sha256:{bundle.stub_digest}",
+        "needs": {"machine": needs.machine, "glibc": needs.glibc} if needs is not None else None,
+        "signers": signature_facts(bundle, None)["signers"],
         "rehearsal": receipts.to_json(receipt) if receipt is not None else None,
         "commands": [command.text() for command in info.commands],
         "labels": dict(info.labels),
@@ -78,6 +87,12 @@ def _values(bundle: Bundle) -> str:
     return "\n".join(printable(line, lines=False) for line in [head, *lines])
 
 
+def _needs(needs: Needs | None) -> str:
+    if needs is None:
+        return "nobody wrote down where: sealed by an airseal that did not say"
+    return f"{needs.machine}, glibc {needs.glibc or 'of a version that nobody measured'} or newer"
+
+
 def _text(bundle: Bundle) -> str:
     info, receipt = bundle.info, bundle.receipt
     lines = [
@@ -86,9 +101,11 @@ def _text(bundle: Bundle) -> str:
         f"  images      {len(bundle.images())}, {readable(info.images_size)} here, about {readable(info.images_unpacked_size)} on a host",
         f"  files       {len(bundle.cluster_files())}, {readable(info.files_size)} on a host",
         f"  file        {bundle.path}, {readable(bundle.size)} ({bundle.size} bytes)",
-        f"  digest      {bundle.digest}, of the whole file",
+        f"  digest      {bundle.digest} of the bundle, which names every part by its own",
         f"  content     {bundle.content_digest}, the same whenever the same is built",
         f"  sealed by   airseal {info.airseal}",
+        f"  starts on   {_needs(bundle.document.needs)}",
+        *(f"  signed by   {line}" for line in signature_lines(bundle, None)),
         f"  proof       {receipt.line() if receipt is not None else 'none: sealed by an airseal that rehearsed nothing'}",
     ]
     if receipt is not None:

@@ -10,33 +10,45 @@ from collections.abc import Callable
 from installer_stub.bundle.reader import Bundle
 from installer_stub.bundle.remembered import remember
 from installer_stub.commands.bundle_option import add_bundle_option
-from installer_stub.ui.printable import json_text, say
+from installer_stub.commands.trust_option import add_trust_option, signature_facts, signature_lines, trusted
+from installer_stub.ui.printable import json_text, printable, say
 from installer_stub.ui.transfer import size as readable
 
 
 def define(parser: ArgumentParser, verb: str) -> None:
     """Add the options."""
     del verb
-    parser.add_argument("--json", action="store_true", help="print JSON")
+    add_options(parser)
     add_bundle_option(parser)
     parser.epilog = (
-        "examples:\n  ./{prog} verify\n  ./{prog} verify --bundle /media/usb/shop.run\n\n"
-        "Compare the digest it prints with the sender's: it stands for every byte of the file. Exit code 3: altered."
+        "examples:\n  ./{prog} verify\n  ./{prog} verify --bundle /media/usb/shop.run\n  ./{prog} verify --bundle /media/usb/shop.run --trust allowed_signers\n\n"
+        "Compare the sha256 that it prints with the sender's: a program that somebody altered can say of itself what it likes. Exit code 3: altered, or not trusted."
     )
 
 
+def add_options(parser: ArgumentParser) -> None:
+    """Add what does not depend on which file is meant."""
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    add_trust_option(parser)
+
+
 def run(arguments: Namespace) -> int:
-    """Verify, with the share that is done on a terminal."""
+    """Ask first whose it is, which takes no time; then verify, with the share that is done on a terminal."""
     with Bundle.open(arguments.bundle) as bundle:
         begun = time.monotonic()
+        found = trusted(bundle, arguments.trust, arguments.principal)
         verified = bundle.verify(_progress(bundle.size) if sys.stderr.isatty() and not arguments.json else None)
         seconds = time.monotonic() - begun
         remember(bundle, verified)
         title, path = bundle.info.title, str(bundle.path)
+        signed, facts = signature_lines(bundle, found), signature_facts(bundle, found)
     if arguments.json:
-        say(json_text({"ok": True, "file": path, "bundle": title, "digest": str(verified.digest), "sha256": verified.sha256, "size": verified.size, "entries": verified.entries}))
-    else:
-        say(f"{title} is whole: {verified.entries} entries, {readable(verified.size)} in {seconds:.1f} s\n  digest  {verified.digest}\n  sha256  {verified.sha256} of the file")
+        sums = {"digest": str(verified.digest), "sha256": verified.sha256, "size": verified.size, "entries": verified.entries}
+        say(json_text({"ok": True, "file": path, "bundle": title, **sums, **facts}))
+        return 0
+    say(f"{title} is whole: {verified.entries} entries, {readable(verified.size)} in {seconds:.1f} s\n  digest  {verified.digest}\n  sha256  {verified.sha256} of the file")
+    for line in signed:
+        say(f"  signed  {printable(line, lines=False)}")
     return 0
 
 
