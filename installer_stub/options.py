@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from typing import Final
 
 from installer_stub.errors import UsageError
 from installer_stub.host.model import Host, Role
@@ -55,6 +56,23 @@ class HostWishes:
 
 
 @dataclass(frozen=True, slots=True)
+class Trust:
+    """Whose signature an artifact must carry. ``files`` name keys; without any, nobody is asked for.
+
+    ``principal`` is the name that the key must be allowed to sign as. ``accepted`` is the fingerprint of a key that signs in place of
+    those that signed what is installed.
+    """
+
+    files: tuple[Path, ...] = ()
+    principal: str | None = None
+    accepted: str = ""
+
+
+NOBODY_ASKED: Final = Trust()
+UNSIGNED: Final = "unsigned"  # what is said of a file that nobody signed
+
+
+@dataclass(frozen=True, slots=True)
 class InstallOptions:
     """Everything that the verbs on hosts are told. Holds no secret: passwords are asked for, never options."""
 
@@ -87,6 +105,7 @@ class InstallOptions:
     host_keys: tuple[tuple[str, frozenset[str]], ...] = ()  # fingerprints that were given beforehand, by address
     output: Path | None = None  # logs, init: where the result goes
     values: Sources = NO_VALUES  # of the bundle's values: where they are given
+    trust: Trust = NOBODY_ASKED
 
     @property
     def masters(self) -> tuple[Host, ...]:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Protocol
 
 from bundler.errors import BuildError
 from bundler.pack.stub_runtime import StubRuntime, extent_of
@@ -24,9 +25,18 @@ from registry_snapshot.store import layout_index
 from registry_snapshot.store.base import BlobReader, Extent
 from registry_snapshot.store.closure import closure
 
-Sign = Callable[[bytes], Mapping[str, bytes]]
-
 _REMEDY = "build again; if it repeats, remove the cache first and report it"
+
+
+class Sign(Protocol):
+    """Who signs what is sealed."""
+
+    @property
+    def fingerprints(self) -> tuple[str, ...]:
+        """The keys, as ``ssh-keygen -l`` shows them: bundle.json names them before they sign it."""
+
+    def of_bundle(self, raw: bytes) -> Mapping[str, bytes]:
+        """Return the signatures of bundle.json by the names of their entries."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +63,8 @@ def seal(
     """Write the artifact to ``target``. The same arguments give the same bytes.
 
     ``digests`` are all blobs: what the images of ``lock`` and ``info.cluster`` lead to, no more and no less; they are hashed on the
-    way. ``documents`` are further files below ``airseal/`` by their full name; ``sign`` gives the signatures of bundle.json by the
-    names of their entries. Raises BuildError, DiskFull, DigestMismatch, and what ``sign`` raises; ``target`` is then what it was before.
+    way. ``documents`` are further files below ``airseal/`` by their full name; ``sign`` signs
+    bundle.json. Raises BuildError, DiskFull, DigestMismatch, and what ``sign`` raises; ``target`` is then what it was before.
     """
     roots = [*((image.reference, image.descriptor) for image in lock.images), (info.cluster_reference, info.cluster)]
     _check(info, roots, blobs, digests, runtime)
@@ -67,10 +77,11 @@ def seal(
     program, package = _part(runtime.bootloader.read_bytes()), _part(runtime.package.read_bytes())
     parts = {name: _part(data) for name, data in content.items()}
     parts |= {BOOTLOADER: program, PACKAGE: package, STUB: Part(Digest("sha256", runtime.digest), runtime.size)}
-    document = BundleDocument(info, parts, {digest: blobs.size(digest) for digest in digests}, runtime.needs)
+    publishers = sign.fingerprints if sign is not None else ()
+    document = BundleDocument(info, parts, {digest: blobs.size(digest) for digest in digests}, runtime.needs, publishers)
     raw = encode_bundle(document)
     reporter.step(f"sealing {info.title}: {len(lock.images)} images, {len(document.blobs)} blobs")
-    sources = _sources(document, {BUNDLE: raw, **content}, sign(raw) if sign is not None else {}, blobs, runtime)
+    sources = _sources(document, {BUNDLE: raw, **content}, sign.of_bundle(raw) if sign is not None else {}, blobs, runtime)
     sha256 = write_archive(target, runtime.bootloader, list(sources), partial(reporter.moved, "sealed"))
     return Sealed(target, Digest.of(raw), sha256)
 

@@ -44,7 +44,7 @@ class Signing:
     def of_bundle(self, raw: bytes) -> Mapping[str, bytes]:
         """Return the signatures of ``airseal/bundle.json`` by the names of their entries. Raises SigningError."""
         digest = hashlib.sha512(raw).digest()
-        return {signature_name(key.public.hex): encode(sign_digest(key, digest)) for key in self.keys}
+        return {signature_name(key.public.fingerprint): encode(sign_digest(key, digest)) for key in self.keys}
 
     def beside(self, sealed: Sealed) -> None:
         """Write the signature of the whole file beside it, whole or not at all. Raises SigningError, OSError, StoreError."""

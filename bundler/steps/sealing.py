@@ -148,7 +148,7 @@ def seal_whole(
     ``steps`` are names of results; a cache of None has nothing of it. Raises SigningError, what ``seal`` raises, StoreError, OSError.
     """
     sums.forget(output)
-    sealed = whole.write(output, {RECEIPT: receipts.encode(receipt)}, reporter, signing.of_bundle)
+    sealed = whole.write(output, {RECEIPT: receipts.encode(receipt)}, reporter, signing)
     sums.write(sealed)
     signing.beside(sealed)
     if cache is not None:

@@ -6,7 +6,7 @@ import os
 from typing import Final
 
 from installer_stub.bundle.documents import decode_bundle
-from installer_stub.bundle.names import BUNDLE, MOST_SIGNATURES, OCI_LAYOUT, is_signature
+from installer_stub.bundle.names import BUNDLE, OCI_LAYOUT, is_signature
 from installer_stub.bundle.zip_format import Placed, directory, place, read_local
 from installer_stub.errors import BundleError
 
@@ -63,7 +63,8 @@ def _sealed_size(fd: int, first: int) -> int | None:
         if item.entry.name == BUNDLE:
             raw = os.pread(fd, item.entry.size, item.data)
             try:
-                placed = place(decode_bundle(raw).layout(len(raw), _signatures(fd, item.end)), first)
+                document = decode_bundle(raw)
+                placed = place(document.layout(len(raw), _signatures(fd, item.end, len(document.publishers))), first)
             except BundleError:
                 return None
             return placed[-1].end + len(directory(placed, [0] * len(placed)))
@@ -71,9 +72,9 @@ def _sealed_size(fd: int, first: int) -> int | None:
     return None
 
 
-def _signatures(fd: int, offset: int) -> dict[str, int]:
+def _signatures(fd: int, offset: int, count: int) -> dict[str, int]:
     found: dict[str, int] = {}
-    while len(found) < MOST_SIGNATURES and (item := _small(fd, offset)) is not None and is_signature(item.entry.name):
+    while len(found) < count and (item := _small(fd, offset)) is not None and is_signature(item.entry.name):
         found[item.entry.name] = item.entry.size
         offset = item.end
     return found

@@ -21,10 +21,12 @@ from installer_stub.bundle.names import (
     INDEX,
     KNOWN,
     LOCK,
+    MOST_SIGNATURES,
     REQUIRED,
     STUB,
     blob_name,
     file_order,
+    is_fingerprint,
 )
 from installer_stub.bundle.reasons import in_order, reason_from_json, reason_of_text, reason_to_json
 from installer_stub.bundle.zip_format import Entry, alignment_of
@@ -68,13 +70,15 @@ class BundleDocument:
     """``airseal/bundle.json``: what the bundle is, and what the file is made of.
 
     ``parts`` has the bootloader, the stub, and every entry but the document itself, its signatures and the blobs; ``blobs`` has those.
-    ``needs`` is None in format 1, which did not say.
+    ``needs`` is None in format 1, which did not say. ``publishers`` are the fingerprints, sorted, of the keys whose signatures the file
+    has: so a signature more, or one less, is an alteration like any other, and who signed first vouches for who signs beside them.
     """
 
     info: BundleInfo
     parts: Mapping[str, Part]
     blobs: Mapping[Digest, int]
     needs: Needs | None = None
+    publishers: tuple[str, ...] = ()
 
     @property
     def is_closed(self) -> bool:
@@ -112,6 +116,7 @@ def encode_bundle(document: BundleDocument) -> bytes:
             "format": FORMAT,
             "bundle": info_to_json(document.info),
             "needs": {"machine": needs.machine, "glibc": needs.glibc},
+            "publishers": sorted(document.publishers),
             "parts": {name: _part_value(part) for name, part in sorted(document.parts.items())},
             "blobs": {str(digest): document.blobs[digest] for digest in sorted(document.blobs)},
         },
@@ -148,13 +153,16 @@ def decode_bundle(raw: bytes) -> BundleDocument:
         blobs = {Digest.parse(digest): int(size) for digest, size in value["blobs"].items()}
         info = info_from_json(value["bundle"])
         needs = Needs(str(value["needs"]["machine"]), str(value["needs"]["glibc"])) if closed else None
+        publishers = _texts(value["publishers"]) if closed else ()
     except (KeyError, TypeError, AttributeError, ValueError, RegistryError) as error:
         raise BundleError(f"{BUNDLE} is malformed: {_why(error)}", _UPDATE) from None
     missing = REQUIRED - set(parts)
     strange = [name for name in parts if name not in KNOWN and (closed or name == BUNDLE or not _DOCUMENT.fullmatch(name))]
     if missing or strange or any(part.size < 0 for part in parts.values()):
         raise BundleError(f"{BUNDLE} lists other parts than a bundle has: {sorted([*missing, *strange])}"[:300], _UPDATE)
-    document = BundleDocument(info, MappingProxyType(parts), MappingProxyType(blobs), needs)
+    if len(publishers) > MOST_SIGNATURES or len(set(publishers)) < len(publishers) or not all(map(is_fingerprint, publishers)):
+        raise BundleError(f"{BUNDLE} names publishers that are none: {', '.join(publishers)}"[:300], _UPDATE)
+    document = BundleDocument(info, MappingProxyType(parts), MappingProxyType(blobs), needs, publishers)
     if closed and encode_bundle(document) != raw:
         raise BundleError(f"{BUNDLE} says more, or in another way, than it has to", _SEALED_AGAIN)
     return document

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from typing import Final
 
@@ -22,6 +23,7 @@ REQUIRED: Final = frozenset({BOOTLOADER, STUB, OCI_LAYOUT, INDEX, LOCK, PACKAGE}
 KNOWN: Final = REQUIRED | {COVERAGE, RECEIPT}  # and that one of format 2 may have: no other
 MOST_SIGNATURES: Final = 8  # a publisher, the one before, a company's own: more is no help to anyone
 
+_FINGERPRINT = re.compile(r"SHA256:[A-Za-z0-9+/]{43}")
 _SIGNATURE = re.compile(r"airseal/signatures/[0-9a-f]{64}\.sig")
 
 
@@ -35,9 +37,16 @@ def digest_of_blob(name: str) -> Digest:
     return Digest.parse(name.removeprefix(BLOBS).replace("/", ":", 1))
 
 
-def signature_name(key: str) -> str:
-    """Return where the signature by the public key lies whose SSH wire form has the SHA-256 ``key``, in hex."""
-    return f"airseal/signatures/{key}.sig"
+def is_fingerprint(text: str) -> bool:
+    """Tell whether a text is the fingerprint of a key as ``ssh-keygen -l`` shows it: SHA256 and 43 letters of base64."""
+    if not _FINGERPRINT.fullmatch(text):
+        return False
+    return base64.b64encode(base64.b64decode(text[7:] + "=")).decode() == text[7:] + "="  # the last letter has two bits that are 0
+
+
+def signature_name(fingerprint: str) -> str:
+    """Return where the signature by the key with this fingerprint lies: a name of its hash in hex, since base64 has slashes."""
+    return f"airseal/signatures/{base64.b64decode(fingerprint[7:] + '=').hex()}.sig"
 
 
 def is_signature(name: str) -> bool:

@@ -32,10 +32,10 @@ from installer_stub.bundle.names import (
     is_signature,
 )
 from installer_stub.bundle.receipt import Receipt
-from installer_stub.bundle.signatures import are_too_many, signature_of
+from installer_stub.bundle.signatures import signature_of, sizes_of
 from installer_stub.bundle.verify import Verification, Verified, raise_for
 from installer_stub.bundle.zip_format import Placed, ZipFormatError, read_directory
-from installer_stub.errors import BundleError
+from installer_stub.errors import BundleError, SignatureError
 from installer_stub.trust.sshsig import Signature
 from registry_snapshot.errors import RegistryError
 from registry_snapshot.oci.descriptor import Descriptor
@@ -69,8 +69,11 @@ class Bundle:
         self.document: BundleDocument = decode_bundle(raw)
         self._wanted = self.document.parts
         self.digest = Digest.of(raw)
-        signatures = {item.entry.name: item.entry.size for item in placed if is_signature(item.entry.name)} if self.document.is_closed else {}
-        if self.document.layout(len(raw), signatures) != tuple(item.entry for item in placed) or are_too_many(signatures):
+        try:
+            signatures = sizes_of(self.document, {item.entry.name: item.entry.size for item in placed})
+        except SignatureError as error:
+            raise SignatureError(f"{path} is altered: {error.problem}", error.remedy) from None
+        if self.document.layout(len(raw), signatures) != tuple(item.entry for item in placed):
             raise BundleError(f"{path} is altered: it holds other entries than {BUNDLE} lists", COPY_AGAIN)
 
     @classmethod

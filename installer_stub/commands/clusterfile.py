@@ -39,6 +39,7 @@ def define(parser: ArgumentParser, verb: str) -> None:
         parser.add_argument("--kubeconfig", type=Path, default=Path("kubeconfig"), metavar="FILE", help="where the operator's copy goes (default ./kubeconfig)")
         install.define_values(parser)
         install.define_leftovers(parser)
+        install.define_trust(parser)
     else:
         install.define_via(install.define_hosts(parser))
         install.define_login(parser)

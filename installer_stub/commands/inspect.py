@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from installer_stub.bundle import receipt as receipts
 from installer_stub.bundle.reader import Bundle
 from installer_stub.commands.bundle_option import add_bundle_option
-from installer_stub.commands.trust_option import signature_facts, signature_lines
 from installer_stub.ui.printable import json_text, printable, say
 from installer_stub.ui.transfer import size as readable
+from installer_stub.verbs.vouched import signature_facts, signature_lines
 
 if TYPE_CHECKING:
     from installer_stub.bundle.documents import Needs

@@ -6,6 +6,7 @@ from argparse import ArgumentParser, Namespace, _ArgumentGroup
 from pathlib import Path
 
 from installer_stub.commands.bundle_option import add_bundle_option
+from installer_stub.commands.trust_option import add_accept_option, add_trust_option, trust_of
 from installer_stub.errors import UsageError
 from installer_stub.host.model import Host, Role
 from installer_stub.options import (
@@ -76,6 +77,7 @@ def define(parser: ArgumentParser, verb: str) -> None:
         define_cluster(parser)
         define_values(parser)
         define_leftovers(parser)
+        define_trust(parser)
     define_answers(parser)
     parser.epilog = _EXAMPLES[verb]
 
@@ -113,6 +115,13 @@ def define_leftovers(parser: ArgumentParser) -> None:
     others = parser.add_argument_group("what others left")
     others.add_argument("--take", action="append", default=[], metavar="DIR", help="rename DIR, in which data of an earlier life lies, out of the way; a reset renames it back")
     others.add_argument("--force-rejoin", action="append", default=[], metavar="ADDRESS", help="this host, of which nobody can tell what it is, may be wiped and joined again")
+
+
+def define_trust(parser: ArgumentParser) -> None:
+    """Add whose file it has to be."""
+    whose = parser.add_argument_group("whose file it is", "before anything is sent, and by the file itself: who does not trust the file asks another program, airseal verify or the one of an earlier file")
+    add_trust_option(whose)
+    add_accept_option(whose)
 
 
 def define_via(hosts: _ArgumentGroup) -> None:
@@ -191,6 +200,7 @@ def parse(arguments: Namespace) -> InstallOptions:
         lost=getattr(arguments, "lost", False),
         force=getattr(arguments, "force", False),
         output=getattr(arguments, "output", None),
+        trust=trust_of(arguments),
         values=Sources(tuple(getattr(arguments, "set", ())), tuple(getattr(arguments, "set_file", ())), tuple(getattr(arguments, "values", ()))),
     )
 

@@ -10,9 +10,10 @@ from collections.abc import Callable
 from installer_stub.bundle.reader import Bundle
 from installer_stub.bundle.remembered import remember
 from installer_stub.commands.bundle_option import add_bundle_option
-from installer_stub.commands.trust_option import add_trust_option, signature_facts, signature_lines, trusted
+from installer_stub.commands.trust_option import add_trust_option
 from installer_stub.ui.printable import json_text, printable, say
 from installer_stub.ui.transfer import size as readable
+from installer_stub.verbs.vouched import signature_facts, signature_lines, trusted
 
 
 def define(parser: ArgumentParser, verb: str) -> None:

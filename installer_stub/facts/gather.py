@@ -42,6 +42,7 @@ ALL_FACTS: tuple[Fact[object], ...] = (
     identity.HOSTNAME,
     software.MEMBERSHIP,
     identity.MACHINE,
+    identity.GLIBC,
     identity.MACHINE_ID,
     identity.OS_RELEASE,
     resources.CLOCK,
@@ -86,6 +87,7 @@ class HostFacts:
     os: OsRelease
     architecture: str  # in the OCI's words; empty while unknown
     kernel: str
+    glibc: str  # "2.36", or the name of another C library; empty while unknown
     hostname: str
     machine_id: str
     clock_offset: float
@@ -159,6 +161,7 @@ def parse(stdout: str, *, asked: float, answered: float, silence: str = "it was 
         os=told.fact(identity.OS_RELEASE),
         architecture=machine.architecture,
         kernel=machine.kernel,
+        glibc=told.fact(identity.GLIBC),
         hostname=told.fact(identity.HOSTNAME),
         machine_id=told.fact(identity.MACHINE_ID),
         clock_offset=clock - (asked + answered) / 2 if clock else 0.0,

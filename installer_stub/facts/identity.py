@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from dataclasses import dataclass
 
 from installer_stub.facts.base import Fact, Otherwise
 
 # uname's words and the OCI's. Others are passed through and fit no bundle.
+_GLIBC = re.compile(r"^(?:glibc|ldd .*(?:glibc|gnu libc).*) (\d+)\.(\d+)$", re.MULTILINE | re.IGNORECASE)
 _ARCHITECTURES = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
 
 
@@ -53,7 +55,18 @@ def parse_machine(stdout: str) -> Machine:
     return Machine(_ARCHITECTURES.get(machine, machine), kernel)
 
 
+def parse_glibc(stdout: str) -> str:
+    """Return the version of the C library, "2.36", or the name of another one. Raises ValueError for what names neither."""
+    if found := _GLIBC.search(stdout):
+        return f"{found[1]}.{found[2]}"
+    if "musl" in stdout.lower():
+        return "musl"
+    raise ValueError(stdout)
+
+
 OS_RELEASE = Fact("os-release", "cat /etc/os-release || cat /usr/lib/os-release", parse_os_release, Otherwise(OsRelease("", "", "unknown Linux"), "which Linux it is"))
 MACHINE = Fact("machine", "uname -m; uname -r", parse_machine, Otherwise(Machine("", ""), "whether the bundle's programs run there", needed=True))
 HOSTNAME = Fact("hostname", "cat /proc/sys/kernel/hostname", str.strip)
+# getconf's answer is "glibc 2.36"; that of ldd ends its first line with the version, whoever packaged it.
+GLIBC = Fact("glibc", "getconf GNU_LIBC_VERSION || ldd --version 2>&1", parse_glibc, Otherwise("", "whether its C library is new enough for the installer"))
 MACHINE_ID = Fact("machine-id", "cat /etc/machine-id", str.strip, Otherwise("", "whether it is a clone of another host"))

@@ -32,6 +32,7 @@ ALL_CHECKS: tuple[Check, ...] = (
     leftovers.names,
     names_taken.names_taken,
     identity.architecture,
+    identity.c_library,
     identity.host_names,
     identity.machine_ids,
     identity.clocks,

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from installer_stub.bundle.documents import Needs
 from installer_stub.bundle.model import BundleInfo
 from installer_stub.facts.cluster import ClusterFacts
 from installer_stub.facts.gather import HostFacts
@@ -51,6 +52,7 @@ class Site:
     links: frozenset[str] = frozenset()  # paths where programs of the bundle get a name on every host
     members: tuple[Member, ...] = ()  # all hosts of the site, also those that this run does not work on; empty: ``hosts``
     settings: SiteSettings = AS_USUAL
+    needs: Needs | None = None  # of the installer; None: nobody wrote it down
 
     def each(self) -> Iterator[tuple[Host, HostFacts]]:
         """Return every host with its facts, each address once."""

@@ -30,6 +30,27 @@ def architecture(site: Site) -> Iterator[Finding]:
             )
 
 
+def c_library(site: Site) -> Iterator[Finding]:
+    """The installer works on every host, so every host needs the C library that it was frozen for."""
+    needed = site.needs.glibc if site.needs is not None else ""
+    for host, facts in site.each():
+        if needed and facts.glibc and not _is_as_new(facts.glibc, needed):
+            has = f"glibc {facts.glibc}" if facts.glibc[:1].isdigit() else facts.glibc
+            yield fatal(
+                host.address,
+                f"it has {has}, and the installer in this file starts on glibc {needed} or newer",
+                "use another host, or have the file sealed with an installer for older systems (airseal seal FILE --runtime portable: glibc 2.17)",
+            )
+
+
+def _is_as_new(found: str, needed: str) -> bool:
+    """Compare versions of glibc; another C library is none of them."""
+    try:
+        return tuple(map(int, found.split("."))) >= tuple(map(int, needed.split(".")))
+    except ValueError:
+        return False
+
+
 def host_names(site: Site) -> Iterator[Finding]:
     """A host's name becomes its node's name: valid, and unlike every other."""
     for host, facts in site.each():

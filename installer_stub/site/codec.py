@@ -53,6 +53,7 @@ def encode_record(record: SiteRecord) -> bytes:
             "options": dict(site.options),
             "bundles": [
                 {"name": each.name, "version": each.version, "digest": each.digest, "state": each.state.value}
+                | ({"publishers": list(each.publishers)} if each.publishers else {})
                 for each in site.bundles
             ],
             "hosts": [_host_value(host) for host in site.hosts],
@@ -197,8 +198,9 @@ def _host(fields: Fields) -> SiteHost:
 
 def _bundle(fields: Fields) -> InstalledBundle:
     bundle = InstalledBundle(
-        fields.text("name", empty=False), fields.text("version"), fields.text("digest"), BundleState(fields.text("state"))
-    )
+        fields.text("name", empty=False), fields.text("version"), fields.text("digest"), BundleState(fields.text("state")),
+        fields.texts("publishers") if fields.has("publishers") else (),
+    )  # fmt: skip
     fields.done()
     return bundle
 

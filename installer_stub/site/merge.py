@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from installer_stub.errors import SiteContradiction
-from installer_stub.options import POD_CIDR, SERVICE_CIDR, HostWishes
+from installer_stub.options import POD_CIDR, SERVICE_CIDR, UNSIGNED, HostWishes
 from installer_stub.plan.settings import AS_USUAL, CONTAINERD, NOTHING_SAID, Pairs, SiteSettings, SiteWishes
 from installer_stub.site.model import (
     BundleState,
@@ -36,6 +36,7 @@ class SiteRequest:
     options: Pairs = ()
     wishes: tuple[tuple[str, HostWishes], ...] = ()  # by the hosts' addresses
     settings: SiteWishes = NOTHING_SAID
+    accepted: str = ""  # the fingerprint of a publisher who signs in place of the recorded ones, or UNSIGNED
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,10 +110,24 @@ def _bundles(draft: _Draft, request: SiteRequest) -> Iterator[Difference]:
     elif known.digest and known.digest != asked.digest:
         remedy = f"both are called {known.title}, and they hold other things; run the file that was installed, an upgrade is not possible yet"
         yield Difference("content", _short(known.digest), _short(asked.digest), remedy)
-    elif not known.digest:
-        # An older release did not write it down.
-        learned = replace(known, version=asked.version, digest=asked.digest)
+    elif (difference := _publisher(known, asked, request.accepted)) is not None:
+        yield difference
+    else:
+        # An older release did not write the digest down; and who signs now vouches for what comes next.
+        learned = replace(known, version=asked.version, digest=asked.digest, publishers=asked.publishers)
         draft.site = replace(draft.site, bundles=tuple(learned if each is known else each for each in draft.site.bundles))
+
+
+def _publisher(known: InstalledBundle, asked: InstalledBundle, accepted: str) -> Difference | None:
+    """Return why another publisher's file is refused; None where one of those signed it who signed what is installed.
+
+    A file with the signatures of the old key and of a new one hands over: the site then remembers both.
+    """
+    signed = ", ".join(asked.publishers) or UNSIGNED
+    if not known.publishers or set(known.publishers) & set(asked.publishers) or accepted in (asked.publishers or (UNSIGNED,)):
+        return None
+    remedy = f"get the file from who signed what is installed. If they have another key now: a file that both keys signed is taken; otherwise ask them for it by another way, and say --accept-publisher {signed.partition(',')[0]}"
+    return Difference("publisher", ", ".join(known.publishers), signed, remedy)
 
 
 def _settings(draft: _Draft, request: SiteRequest) -> Iterator[Difference]:
@@ -202,6 +217,6 @@ def _short(digest: str) -> str:
     return digest[:19]
 
 
-def requested_bundle(name: str, version: str, digest: str) -> InstalledBundle:
-    """Return the bundle of this run, not installed yet."""
-    return InstalledBundle(name, version, digest, BundleState.INSTALLING)
+def requested_bundle(name: str, version: str, digest: str, publishers: tuple[str, ...] = ()) -> InstalledBundle:
+    """Return the bundle of this run, not installed yet. ``publishers`` are fingerprints of the keys that signed it."""
+    return InstalledBundle(name, version, digest, BundleState.INSTALLING, publishers)

@@ -23,12 +23,16 @@ class BundleState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class InstalledBundle:
-    """One bundle of a site. ``digest`` is its content's (``content_digest``); empty where an older release installed it."""
+    """One bundle of a site. ``digest`` is its content's (``content_digest``); empty where an older release installed it.
+
+    ``publishers`` are the fingerprints of the keys that signed its file, sorted: one of them must sign whatever comes next.
+    """
 
     name: str
     version: str
     digest: str
     state: BundleState
+    publishers: tuple[str, ...] = ()
 
     @property
     def title(self) -> str:

@@ -89,7 +89,7 @@ def status_text(status: SiteStatus) -> str:
     head = [
         f"cluster {record.cluster}, Kubernetes {record.versions.kubernetes or 'unknown'}",
         f"record {record.epoch}: last changed {changed.at} by {changed.by} ({changed.verb})",
-        *(f"bundle {each.title}: {each.state.value}" for each in record.site.bundles),
+        *(f"bundle {each.title}: {each.state.value}" + (f", signed by {', '.join(each.publishers)}" if each.publishers else "") for each in record.site.bundles),
         f"pods {record.site.networks.pods}, Services {record.site.networks.services}"
         + (f", endpoint {record.site.endpoint}" if record.site.endpoint else ""),
     ]
@@ -114,7 +114,7 @@ def status_fields(status: SiteStatus) -> dict[str, object]:
         "changed": {"at": record.changed.at, "by": record.changed.by, "verb": record.changed.verb},
         "networks": {"pods": record.site.networks.pods, "services": record.site.networks.services},
         "endpoint": record.site.endpoint,
-        "bundles": [{"name": each.name, "version": each.version, "digest": each.digest, "state": each.state.value} for each in record.site.bundles],
+        "bundles": [{"name": each.name, "version": each.version, "digest": each.digest, "state": each.state.value, "publishers": list(each.publishers)} for each in record.site.bundles],
         "hosts": [_host_fields(host) for host in status.hosts],
         "etcd": [{"name": each.name, "id": each.identity, "learner": each.learner, "healthy": each.healthy} for each in status.etcd],
         "api": status.api,

@@ -55,18 +55,19 @@ def survey(
     schema: Schema = NO_VALUES,
     wished: Wished = NOTHING_WISHED,
     ask: Ask | None = None,
+    publishers: tuple[str, ...] = (),
 ) -> Surveyed:
     """Return what the options mean for the site that was found, or for a new one.
 
     ``digest`` is the bundle's content digest; ``wished`` are its values that this run gives, ``ask`` how a person is asked for secrets that are
-    missing, None where nobody is. Raises SiteContradiction, UsageError, ClusterError, HostError.
+    missing, None where nobody is; ``publishers`` are fingerprints of the keys that signed it. Raises SiteContradiction, UsageError, ClusterError, HostError.
     """
     if found.record is None and (options.verb is Verb.JOIN or (options.via and not found.chosen.cluster)):
         names = ", ".join(host.address for host in (*options.via, *options.hosts))
         raise ClusterError(f"none of {names} belongs to a site that is installed; nothing was changed", "name a host of the site with --via; a new site is begun by install")
     named = {host.address: found.connections[host.address] for host in options.hosts}
     facts = with_marks(gather_all(named), found)
-    request = request_of(options, facts, bundle, digest)
+    request = request_of(options, facts, bundle, digest, publishers)
     site = merge(found.record, request, options.source)
     if isinstance(site, Contradiction):
         raise site.error()
@@ -87,7 +88,7 @@ def survey(
     return Surveyed(record, found.record, tuple(host.reach for host in hosts), connections, facts, absent, values)
 
 
-def request_of(options: InstallOptions, facts: Mapping[str, HostFacts], bundle: BundleInfo, digest: str) -> SiteRequest:
+def request_of(options: InstallOptions, facts: Mapping[str, HostFacts], bundle: BundleInfo, digest: str, publishers: tuple[str, ...] = ()) -> SiteRequest:
     """Return what the command line asks for; hosts get their names from their facts."""
     hosts = tuple(
         SiteHost(node_name(facts[host.address].hostname), host.role, host.address, host.internal or host.address, host.user, host.port)
@@ -96,7 +97,7 @@ def request_of(options: InstallOptions, facts: Mapping[str, HostFacts], bundle: 
     told = () if options.certificate_validity is None else ((VALIDITY, str(options.certificate_validity)),)
     return SiteRequest(
         hosts,
-        requested_bundle(bundle.name, bundle.version, digest),
+        requested_bundle(bundle.name, bundle.version, digest, publishers),
         options.pod_cidr,
         options.service_cidr,
         endpoint="" if "endpoint" in options.dropped else str(options.access.endpoint) if options.access.endpoint is not None else None,
@@ -104,6 +105,7 @@ def request_of(options: InstallOptions, facts: Mapping[str, HostFacts], bundle: 
         options=told,
         wishes=options.wishes,
         settings=options.settings,
+        accepted=options.trust.accepted,
     )
 
 

@@ -28,6 +28,7 @@ from installer_stub.values.sealed import schema_of
 from installer_stub.values.site_values import SiteValues
 from installer_stub.values.store import rendered
 from installer_stub.verbs.session import Session, artifact, close, connect_reachable, reach_quietly
+from installer_stub.verbs.vouched import publishers_of
 
 
 @contextmanager
@@ -61,7 +62,7 @@ def prepare(run: Session, connections: dict[str, Connection]) -> tuple[Surveyed,
     run.secrets.extend(secrets_of(wished.secret))
     found = find_site(connections, reach, this_change(run.options.verb.value))
     options = without_lost(run.options, run.lost, found.record)
-    surveyed = survey(options, run.bundle.info, str(run.bundle.content_digest), found, reach, schema=schema, wished=wished, ask=prompts.secret_values())
+    surveyed = survey(options, run.bundle.info, str(run.bundle.content_digest), found, reach, schema=schema, wished=wished, ask=prompts.secret_values(), publishers=publishers_of(run.bundle))
     run.secrets.extend(secrets_of(surveyed.values.effective.secrets))
     _agree(run, surveyed.values)
     for host in surveyed.absent:
@@ -89,6 +90,7 @@ def prepare(run: Session, connections: dict[str, Connection]) -> tuple[Surveyed,
         linked(run.bundle.cluster_files()),
         surveyed.members,
         surveyed.settings,
+        run.bundle.document.needs,
     )
     findings = (*check_all(site), *silent(run.lost))
     if options.json:

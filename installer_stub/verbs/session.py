@@ -24,6 +24,7 @@ from installer_stub.ui.console import Console, console
 from installer_stub.ui.logfile import log_file
 from installer_stub.ui.printable import say
 from installer_stub.ui.transfer import size
+from installer_stub.verbs.vouched import signature_lines, trusted
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +71,11 @@ def session(options: InstallOptions) -> Iterator[Session]:
 def verify(run: Session) -> str:
     """Return the SHA-256 of the whole artifact in hex, every digest recomputed, or remembered if nothing changed since.
 
-    Raises BundleError.
+    Whose it is is asked first. Raises UsageError, BundleError, NotTrusted.
     """
+    found = trusted(run.bundle, run.options.trust.files, run.options.trust.principal)
+    for line in signature_lines(run.bundle, found) if run.bundle.signatures else ():
+        run.screen.step(f"{run.bundle.info.title}: signed by {line}")
     receipt = run.bundle.receipt
     if receipt is not None:
         run.screen.step("; ".join((f"{run.bundle.info.title}: {receipt.line()}", *(f"allowed: {each}" for each in receipt.allowed))))

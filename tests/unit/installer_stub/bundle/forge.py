@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from installer_stub.bundle.names import BOOTLOADER, BUNDLE, PACKAGE, STUB, file_order
+from installer_stub.bundle.names import BOOTLOADER, BUNDLE, PACKAGE, STUB, file_order, is_signature
 from installer_stub.bundle.reader import Bundle
 from installer_stub.bundle.zip_format import Entry, alignment_of, directory, local_header, place
 
@@ -37,7 +37,8 @@ class Forged:
             with bundle.bootloader() as extent:
                 bootloader = extent.read(extent.size)
         document = json.loads(entries.pop(BUNDLE))
-        return cls(bootloader, entries, document)
+        signatures = {name: entries.pop(name) for name in list(entries) if is_signature(name)}
+        return cls(bootloader, entries, document, signatures)
 
     def put(self, name: str, data: bytes) -> Forged:
         """Put another entry there, or another content of one that is."""

@@ -11,7 +11,7 @@ import pytest
 import zstandard
 
 from installer_stub.bundle.documents import Needs
-from installer_stub.bundle.names import BUNDLE, COVERAGE, INDEX, LOCK, OCI_LAYOUT, RECEIPT
+from installer_stub.bundle.names import BUNDLE, COVERAGE, INDEX, LOCK, OCI_LAYOUT, RECEIPT, signature_name
 from installer_stub.bundle.reader import Bundle
 from installer_stub.errors import BundleError
 from registry_snapshot.oci.reference import Reference
@@ -20,6 +20,7 @@ from tests.unit.installer_stub.bundle.forge import Forged
 
 FORMAT_1 = Path(__file__).parents[3] / "fixtures/bundles/format-1.run.zst"
 # Of what format 1's own tool said of it: a site that has it installed must know the same content in a newer format.
+KEY = f"SHA256:{'A' * 43}"
 CONTENT_OF_1 = "sha256:a894a6c2ff3a0924b769812896ab5d31118e26656f1580b05bf0f7e17df5a626"
 
 
@@ -142,8 +143,30 @@ def _not_a_signature(forged: Forged) -> None:
     forged.signatures["airseal/signatures/" + "0" * 64 + ".sig"] = b"hello"
 
 
-def _many_signatures(forged: Forged) -> None:
-    forged.signatures |= {f"airseal/signatures/{number:064x}.sig": b"hello" for number in range(9)}
+def _a_signature_that_is_none(forged: Forged) -> None:
+    forged.document["publishers"] = [KEY]
+    forged.signatures[signature_name(KEY)] = b"hello"
+
+
+def _a_large_signature(forged: Forged) -> None:
+    forged.document["publishers"] = [KEY]
+    forged.signatures[signature_name(KEY)] = b"h" * 20_000
+
+
+def _no_signature(forged: Forged) -> None:
+    forged.document["publishers"] = [KEY]
+
+
+def _many_publishers(forged: Forged) -> None:
+    forged.document["publishers"] = [f"SHA256:{number}{'A' * 42}" for number in range(9)]
+
+
+def _a_publisher_twice(forged: Forged) -> None:
+    forged.document["publishers"] = [KEY, KEY]
+
+
+def _a_publisher_with_another_spelling(forged: Forged) -> None:
+    forged.document["publishers"] = [f"{KEY[:-1]}B"]
 
 
 def _receipt(forged: Forged) -> None:
@@ -176,8 +199,13 @@ FORGERIES: dict[Callable[[Forged], None], str] = {
     _machine: "its installer is a program for x86_64, not for aarch64 and linux/amd64",
     _other_program: "its installer is a program for aarch64, not for aarch64 and linux/amd64",
     _a_script: "its installer is a program for no machine that we know",
-    _not_a_signature: "signature",
-    _many_signatures: "it holds other entries than airseal/bundle.json lists",
+    _not_a_signature: "it holds signatures that nobody was to make",
+    _a_signature_that_is_none: "is not right: this is no SSH signature",
+    _a_large_signature: "has 20000 bytes, and none has more than",
+    _no_signature: f"the signature of {KEY} was taken out of it",
+    _many_publishers: "names publishers that are none",
+    _a_publisher_twice: "names publishers that are none",
+    _a_publisher_with_another_spelling: "names publishers that are none",
     _receipt: "rehearsal.json is malformed",
     _coverage: "coverage.json is malformed",
 }
@@ -217,7 +245,7 @@ def test_a_file_of_format_1_is_read_and_verified(tmp_path: Path, run_file: Path)
 def test_a_file_of_format_1_has_no_signatures(tmp_path: Path) -> None:
     forged = Forged.of(format_1(tmp_path))
     forged.signatures["airseal/signatures/" + "0" * 64 + ".sig"] = b"hello"
-    assert "it holds other entries than airseal/bundle.json lists" in complaint(forged.seal(tmp_path / "signed.run"))
+    assert "it holds signatures that nobody was to make" in complaint(forged.seal(tmp_path / "signed.run"))
 
 
 def test_an_image_under_two_names_counts_once(run_file: Path, tmp_path: Path) -> None:

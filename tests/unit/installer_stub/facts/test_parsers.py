@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from installer_stub.facts.identity import parse_machine, parse_os_release
+from installer_stub.facts.identity import parse_glibc, parse_machine, parse_os_release
 from installer_stub.facts.kernel import parse_capabilities, parse_sysctls, parse_systemd
 from installer_stub.facts.network import parse_addresses, parse_ipv6_default, parse_resolv_confs, parse_routes
 from installer_stub.facts.resources import mount_of, parse_disks, parse_mounts
@@ -22,6 +22,26 @@ from installer_stub.facts.software import parse_engines, parse_membership
 )
 def test_os_release(text: str, pretty: str) -> None:
     assert parse_os_release(text).pretty == pretty
+
+
+@pytest.mark.parametrize(
+    ("said", "version"),
+    [
+        ("glibc 2.36\n", "2.36"),
+        ("ldd (Debian GLIBC 2.36-9+deb12u10) 2.36\nCopyright (C) 2022 Free Software Foundation, Inc.\n", "2.36"),
+        ("ldd (GNU libc) 2.17\nCopyright (C) 2012 Free Software Foundation, Inc.\n", "2.17"),
+        ("ldd (Ubuntu GLIBC 2.35-0ubuntu3.6) 2.35\n", "2.35"),
+        ("musl libc (x86_64)\nVersion 1.2.5\nDynamic Program Loader\nUsage: ldd [options] [--] pathname\n", "musl"),
+    ],
+)
+def test_c_libraries(said: str, version: str) -> None:
+    assert parse_glibc(said) == version
+
+
+@pytest.mark.parametrize("said", ["", "undefined\n", "sh: ldd: not found\n", "glibc two\n"])
+def test_a_host_that_does_not_say_is_not_believed_to_have_one(said: str) -> None:
+    with pytest.raises(ValueError):
+        parse_glibc(said)
 
 
 @pytest.mark.parametrize(("machine", "architecture"), [("x86_64", "amd64"), ("aarch64", "arm64"), ("riscv64", "riscv64")])

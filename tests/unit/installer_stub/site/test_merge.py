@@ -148,3 +148,47 @@ def test_an_epoch_grows_only_when_something_differs() -> None:
     assert THREE.advanced(change, site=THREE.site) is THREE
     new = THREE.advanced(change, site=merged(THREE, ask(node(9))))
     assert (new.epoch, new.changed.by, new.authority) == (4, "other", THREE.authority)
+
+
+OLD, NEW, OTHER = (f"SHA256:{letter * 43}" for letter in "ABC")
+
+
+def signed(*keys: str, version: str = "1.4.0") -> Any:
+    return requested_bundle("shop", version, SHOP.digest, tuple(sorted(keys)))
+
+
+def known(*keys: str) -> Any:
+    return replace(THREE, site=replace(THREE.site, bundles=(replace(SHOP, publishers=tuple(sorted(keys))),)))
+
+
+@pytest.mark.parametrize(
+    ("before", "asked", "after"),
+    [
+        ((), (), ()),
+        ((), (OLD,), (OLD,)),  # the first signature that comes is remembered
+        ((OLD,), (OLD,), (OLD,)),
+        ((OLD,), (OLD, NEW), (NEW, OLD)),  # handed over: both signed, and the old one vouches for the new one
+        ((OLD, NEW), (NEW,), (NEW,)),
+    ],
+)
+def test_who_signed_what_is_installed_signs_what_comes(before: tuple[str, ...], asked: tuple[str, ...], after: tuple[str, ...]) -> None:
+    new = merged(known(*before), ask(bundle=signed(*asked)))
+    assert new.bundles[0].publishers == tuple(sorted(after))
+    assert new.bundles[0].state is SHOP.state
+
+
+@pytest.mark.parametrize(("asked", "said"), [((), "unsigned"), ((NEW,), NEW), ((NEW, OTHER), f"{NEW}, {OTHER}")])
+@pytest.mark.parametrize("accepted", ["", OLD, "nobody"])
+def test_another_publisher_is_refused_until_somebody_says_so(asked: tuple[str, ...], said: str, accepted: str) -> None:
+    found = merge(known(OLD), ask(bundle=signed(*asked), accepted=accepted))
+    assert isinstance(found, Contradiction)
+    assert [(each.option, each.recorded, each.requested) for each in found.differences] == [("publisher", OLD, said)]
+    assert f"--accept-publisher {(asked or ('unsigned',))[0]}" in found.differences[0].remedy
+    new = merged(known(OLD), ask(bundle=signed(*asked), accepted=(asked or ("unsigned",))[0]))
+    assert new.bundles[0].publishers == asked
+
+
+def test_what_holds_other_things_is_not_a_question_of_who_signed() -> None:
+    found = merge(known(OLD), ask(bundle=replace(signed(NEW), digest="sha256:" + "2" * 64), accepted=NEW))
+    assert isinstance(found, Contradiction)
+    assert [each.option for each in found.differences] == ["content"]
