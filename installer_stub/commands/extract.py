@@ -7,12 +7,16 @@ import os
 import shutil
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
+from typing import Final
 
+from installer_stub.bundle.damage import COPY_AGAIN
 from installer_stub.bundle.reader import Bundle
 from installer_stub.commands.bundle_option import add_bundle_option
-from installer_stub.errors import InstallerError, UsageError
+from installer_stub.errors import BundleError, InstallerError, UsageError
 from installer_stub.ui.printable import say
 from installer_stub.ui.transfer import size as readable
+
+_PIECE: Final = 1024 * 1024
 
 
 def define(parser: ArgumentParser, verb: str) -> None:
@@ -55,10 +59,15 @@ def _write_layout(bundle: Bundle, into: Path) -> None:
     for name in bundle.names():
         path = into / name
         path.parent.mkdir(parents=True, exist_ok=True)
+        wanted = bundle.digest_of(name)
+        hasher = wanted.hasher()
         with bundle.extent(name) as extent, path.open("wb") as stream:
-            done = 0
-            while done < extent.size:
-                done += os.sendfile(stream.fileno(), extent.fd, extent.offset + done, extent.size - done)
+            for at in range(0, extent.size, _PIECE):
+                piece = extent.read(_PIECE, at)
+                hasher.update(piece)
+                stream.write(piece)
+        if hasher.hexdigest() != wanted.encoded:  # a stick may answer differently the second time
+            raise BundleError(f"{bundle.path} changed while it was unpacked: {name} is not {wanted}", COPY_AGAIN)
 
 
 def _write_files(bundle: Bundle, into: Path) -> None:

@@ -22,10 +22,12 @@ from installer_stub.bundle.coverage import Coverage
 from installer_stub.bundle.model import ImageLock
 from installer_stub.bundle.reader import Bundle
 from installer_stub.bundle.receipt import Receipt
+from installer_stub.version import VERSION
 from registry_snapshot.oci.digest import Digest
 from registry_snapshot.oci.reference import Reference
 from tests.unit.bundler.reporter import Remembering
-from tests.unit.installer_stub.bundle.sealed import ingredients
+from tests.unit.installer_stub.bundle.sealed import fake_runtime, ingredients
+from tests.unit.installer_stub.bundle.test_format import format_1
 
 OPEN = ("the internet, while it was recorded",)
 
@@ -164,3 +166,32 @@ def test_steps_are_numbered_and_say_how_long_they_took_done_or_not() -> None:
     with pytest.raises(ValueError, match="full"), numbered.step("Seal"):
         raise ValueError("full")
     assert reporter.steps == ["[1/2] Build", "  what it says", "[1/2] Build: 0 s", "[2/2] Seal", "[2/2] Seal: not done after 0 s"]
+
+
+def test_a_file_of_an_older_format_comes_into_this_one(cache: Cache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its installer knows the older format alone, so it gets another, and nobody has rehearsed that."""
+    old, new, stub = format_1(tmp_path), tmp_path / "new.run", fake_runtime(tmp_path)
+    monkeypatch.setattr(seal, "stub_runtime", lambda *_: stub)
+    assert cache.seal(str(old), "-o", str(new)) == 0, capsys.readouterr()
+    with Bundle.open(old) as before, Bundle.open(new) as after:
+        after.verify()
+        assert after.document.is_closed
+        assert (after.images(), after.cluster_files(), after.lock) == (before.images(), before.cluster_files(), before.lock)
+        assert after.info == replace(before.info, images_size=after.info.images_size, airseal=VERSION)
+        assert after.info.images_size > 50_000 > before.info.images_size, "the old file said 1"
+        assert after.receipt is not None
+        assert after.receipt.skipped
+    capsys.readouterr()
+    new_again = tmp_path / "again.run"
+    assert cache.seal(str(new), "-o", str(new_again)) == 0
+    assert new_again.read_bytes() == new.read_bytes()
+
+
+def test_a_file_that_is_damaged_is_not_sealed_again(cache: Cache, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    old = format_1(tmp_path)
+    raw = bytearray(old.read_bytes())
+    raw[len(raw) // 2] ^= 1
+    old.write_bytes(raw)
+    assert cache.seal(str(old)) == 3
+    assert "is altered" in capsys.readouterr().err
+    assert not cache.output.exists()

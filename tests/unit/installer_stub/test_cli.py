@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,6 +18,7 @@ import pytest
 
 from installer_stub import cli
 from installer_stub.bundle.model import ClusterCommand
+from installer_stub.bundle.reader import Bundle
 from installer_stub.bundle.reasons import Listed
 from installer_stub.version import VERSION
 from tests.unit.installer_stub.bundle.sealed import FILES, Ingredients, ingredients
@@ -91,6 +93,17 @@ def test_what_a_bundle_calls_itself_is_shown_and_not_obeyed(made: Ingredients, t
         assert "\n  digest      sha256:0000" not in out
         if "--json" in words:
             assert evil in json.dumps(json.loads(out), ensure_ascii=False).encode().decode("unicode_escape")
+
+
+def test_extract_writes_only_what_was_verified(run_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """A stick may answer differently the second time, or end."""
+    for number, alter in enumerate((lambda path, size: os.truncate(path, size // 2), lambda path, size: path.write_bytes(b"x" * size))):
+        copy = tmp_path / f"{number}.run"
+        shutil.copy(run_file, copy)
+        monkeypatch.setattr(Bundle, "verify", lambda bundle, alter=alter: alter(bundle.path, bundle.size))
+        assert cli.main(["extract", str(tmp_path / "layout"), "--bundle", str(copy)]) == 3
+        assert "altered" in (said := capsys.readouterr().err) or "changed while it was unpacked" in said
+        assert not (tmp_path / "layout").exists()
 
 
 def test_extract_gives_a_layout_or_the_files(run_file: Path, made: Ingredients, tmp_path: Path) -> None:

@@ -69,12 +69,12 @@ def paths(directory: Path, output: Path | None = None, kubefile: str = "Kubefile
 
 
 def test_artifacts_the_output_and_its_log_are_never_in_the_context(directory: Path) -> None:
-    for name in ("shop", ".shop.part", "shop.log", "build/other.run", "build/.other.run.part", "x[1].bin", "x1.bin"):
+    for name in ("shop", ".shop.part", "shop.log", "shop.sha256", "shop.sig", "old.run.sha256", "old.run.sig", "build/other.run", "build/.other.run.part", "x[1].bin", "x1.bin"):
         (directory / name).parent.mkdir(exist_ok=True)
         (directory / name).touch()
     (directory / ".dockerignore").write_text("!shop\n!build/other.run\n")
     there = paths(directory, directory / "shop")
-    assert {"shop", ".shop.part", "shop.log", "old.run", "build/.other.run.part"} & set(there) == set()
+    assert {"shop", ".shop.part", "shop.log", "shop.sha256", "shop.sig", "old.run.sha256", "old.run.sig", "old.run", "build/.other.run.part"} & set(there) == set()
     assert "build/other.run" in there  # a user may want one; the output itself, never
     there = paths(directory, directory / "x[1].bin")
     assert ("x[1].bin" in there, "x1.bin" in there) == (False, True)

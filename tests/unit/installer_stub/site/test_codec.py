@@ -39,6 +39,13 @@ def test_settings_there_and_back() -> None:
     assert b"settings" not in RAW, "a record of a site that is as usual is that of an earlier release"
 
 
+def test_publishers_there_and_back() -> None:
+    bundle = replace(FULL.site.bundles[0], publishers=(f"SHA256:{'A' * 43}", f"SHA256:{'B' * 43}"))
+    full = replace(FULL, site=replace(FULL.site, bundles=(bundle,)))
+    assert decode_record(encode_record(full)) == full
+    assert b"publishers" not in RAW, "a record of a site whose file nobody signed is that of an earlier release"
+
+
 def test_there_and_back() -> None:
     assert decode_record(RAW) == FULL
     assert encode_record(decode_record(RAW)) == RAW
