@@ -7,7 +7,7 @@ import json
 import re
 import shlex
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from typing import ClassVar, Final
 
@@ -90,12 +90,13 @@ class RunCommands(Phase):
         done = frozenset[str]().union(*_done(context).values())
         _write_down(context, authority, done)
         wait_for_api(context)
+        given_up = frozenset[str]()
         for index, command in enumerate(bundle.commands):
             if key(context.plan, index) in done:
                 continue
             if index > 0:
                 # The first command brings the network, and no node is ready without one.
-                wait_for_nodes(context)
+                given_up |= wait_for_nodes(context, given_up)
             context.reporter.step(f"command {index + 1} of {len(bundle.commands)}: {_short(command)}")
             _run(context, index, command, authority)
             _write_down(context, authority, [key(context.plan, index)])
@@ -105,20 +106,27 @@ class RunCommands(Phase):
 
 def wait_for_nodes(
     context: Context,
+    given_up: Collection[str] = (),
     *,
     timeout: float = _NODES_TIMEOUT,
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
-) -> None:
-    """Wait until every node is ready, but not for ever: a network may come with a later command. Settling judges."""
+) -> frozenset[str]:
+    """Wait until the nodes of all hosts that take part are ready, but not for ever: a network may come with a later command.
+
+    Return the names of those that were waited for in vain; ``given_up`` are such names from before, which are not waited for again:
+    a host that is off would cost every command as much. Settling judges.
+    """
     deadline = clock() + timeout
+    names = {host.name for host in context.reachable()} - set(given_up)
     while True:
-        found = unready(kubectl(context).items("nodes"))
+        nodes = kubectl(context).items("nodes")
+        found = unready(node for node in nodes if str(node["metadata"]["name"]) in names)
         if not found:
-            return
+            return frozenset()
         if clock() >= deadline:
             context.reporter.step(f"going on although not every node is ready: {', '.join(map(str, found))}")
-            return
+            return frozenset(each.name for each in found)
         sleep(1.0)
 
 

@@ -26,6 +26,7 @@ RULES = (
     Rule("/var/lib/airseal/home", "made by whichever master kubectl ran on", absent=True),
     Rule("/var/lib/airseal/home/*", "caches of kubectl and helm, named by hashes", absent=True),
     Rule("/var/lib/airseal/ledger/content/*", "what files were before, named by hashes of it", absent=True),
+    Rule("/var/lib/airseal/log/command-*.log", "of whichever master was ready when a command ran; that it ran is in every master's ledger", absent=True),
     Rule("/var/lib/airseal/*.log", "what happened, in its own words"),
     Rule("/var/lib/airseal/*.jsonl", "compared entry by entry: kind record"),
     Rule("/var/lib/airseal/ledger/*", "compared entry by entry: kind record"),

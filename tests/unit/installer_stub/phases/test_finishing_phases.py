@@ -6,6 +6,7 @@ import hashlib
 import json
 import stat
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -151,6 +152,21 @@ class TestRunCommands:
         run_commands.wait_for_nodes(context, timeout=5, clock=lambda: float(next(now)), sleep=lambda _: None)
         assert isinstance(context.reporter, RecordingReporter)
         assert "cni plugin not initialized" in context.reporter.steps[-1]
+
+    def test_what_was_waited_for_in_vain_is_not_waited_for_before_every_command(self, context: Context, hosts: dict[str, ScriptedConnection]) -> None:
+        """Seen on real hosts: a master that is off cost each of five commands two minutes."""
+        hosts[M1].on("get nodes", items(node("m2", ready=False)))
+        now = iter(range(1000))
+        wait = partial(run_commands.wait_for_nodes, context, timeout=5, clock=lambda: float(next(now)), sleep=lambda _: None)
+        given_up = wait()
+        assert given_up == {"m2"}
+        before = next(now)
+        assert wait(given_up) == frozenset()
+        assert next(now) - before <= 2
+
+    def test_a_host_that_does_not_take_part_is_not_waited_for(self, context: Context, hosts: dict[str, ScriptedConnection]) -> None:
+        hosts[M1].on("get nodes", items(node("another", ready=False)))
+        assert run_commands.wait_for_nodes(context, timeout=5, clock=lambda: 0.0, sleep=pytest.fail) == frozenset()
 
     def test_a_failure_names_the_line_the_command_and_its_last_output(self, context: Context, hosts: dict[str, ScriptedConnection]) -> None:
         hosts[M1].tasks((0, ""), (2, "no chart\n"))
