@@ -32,7 +32,7 @@ def sealing(bench: Bench) -> list[Measure]:
                 lambda: _timed(copied, lambda target: _copy(bench.run, target)),
             )
             same = filecmp.cmp(bench.run, sealed, shallow=False)
-            blobs, size = len(bundle.digests), bundle.size
+            blobs, size = len(bundle.blobs.digests()), bundle.size
     finally:
         sealed.unlink(missing_ok=True)
         copied.unlink(missing_ok=True)

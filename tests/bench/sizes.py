@@ -13,9 +13,9 @@ def size(bench: Bench) -> list[Measure]:
     """Measure the artifact against its blobs as stored, and against the binaries as hosts have them."""
     with Bundle.open(bench.run) as bundle:
         blobs = bundle.blobs
-        stored = sum(blobs.size(digest) for digest in bundle.digests)
+        stored = sum(blobs.size(digest) for digest in bundle.blobs.digests())
         info, stub, own = bundle.info, bundle.stub_size, bundle.size
-        count = len(bundle.digests)
+        count = len(bundle.blobs.digests())
     what = f"`{bench.run.name}`: {own} bytes"
     return [
         Measure(

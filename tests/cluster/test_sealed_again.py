@@ -30,7 +30,7 @@ def test_a_fresh_cache_and_no_docker_give_the_same_bytes(shop_run: Path) -> None
         assert bundle.receipt is not None
         assert not bundle.receipt.skipped
         (kept, *_) = [each for each in sealable.kept(cache) if (each.info.title, each.info.cluster, each.stub) == (bundle.info.title, bundle.info.cluster, bundle.stub_digest)]
-        for digest in bundle.digests:
+        for digest in bundle.blobs.digests():
             _link(DiskBlobStore(cache / "store").path(digest), DiskBlobStore(fresh / "store").path(digest))
     for part in ("steps", "runtime"):
         for path in (cache / part).rglob("*"):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import tarfile
 import tomllib
 from collections.abc import Iterator
@@ -11,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.cluster.operators import RECORD, Operator, epoch, started
-from tests.demo.shop import ADMIN
+from tests.demo.shop import ADMIN, ROOT
 from tests.testbed.blank_host import BlankHost
 from tests.testbed.cache import Cache
 from tests.testbed.hosts import TestBed
@@ -76,6 +78,35 @@ def test_other_words_are_refused_with_the_difference(operator: Operator) -> None
     said = operator.types("install", "--master", f"{m1.address},{n1.address}", expect=7)
     assert f"role of {n1.address}" in said
     assert SERVICES in routes(n1)
+
+
+def test_a_site_remembers_who_signed_its_file(operator: Operator, shop_run: Path) -> None:
+    """The same content, signed: taken and remembered. Then the file that nobody signed is another publisher's."""
+    m1, n1 = operator.bed.masters[0], operator.bed.nodes[0]
+    hosts = ["--master", m1.address, "--node", n1.address]
+    signed, keys = operator.directory / "signed.run", [operator.directory / name for name in ("release", "stranger")]
+    for key in keys:
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "release@corp", "-f", key], check=True)
+    command = [sys.executable, "-m", "bundler", "seal", str(shop_run), "-o", str(signed), "--sign", str(keys[0])]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    file = ["--bundle", str(signed)]
+    said = operator.types("install", *hosts, *file, "--trust", f"{keys[1]}.pub", expect=3)
+    assert "it is signed by keys that nobody named: SHA256:" in said
+    before = started(m1)
+    said = operator.types("install", *hosts, *file, "--trust", f"{keys[0]}.pub")
+    assert "trusted: release@corp" in said
+    (publisher,) = json.loads(m1.run(f"cat {RECORD}").stdout)["bundles"][0]["publishers"]
+    assert publisher in subprocess.run(["ssh-keygen", "-l", "-f", keys[0]], capture_output=True, text=True, check=True).stdout
+    said = operator.types("install", *hosts, expect=7)
+    assert f"publisher  record says {publisher}  command line says unsigned" in said
+    assert "nothing was changed" in said
+    status = operator.asks("status", "--via", m1.address)
+    assert status["healthy"] is True, status["problems"]
+    operator.types("install", *hosts, "--accept-publisher", "unsigned")
+    assert "publishers" not in json.loads(m1.run(f"cat {RECORD}").stdout)["bundles"][0]
+    assert before.splitlines()[0] == started(m1).splitlines()[0], "containerd was not started anew for a signature"
+    signed.unlink()
 
 
 def test_one_master_becomes_three_and_every_host_hears_of_it(operator: Operator) -> None:
