@@ -1,5 +1,5 @@
 """A reader of format 2 by somebody who has docs/bundle-format.md and a Python, and nothing of ours: ``python3 stranger.py FILE``.
-It does less than section 7 asks for in this: the grammar of names and paths, orders within coverage.json and of reasons, who signed."""
+It does less than section 7 asks for in this: the grammar of texts (names, digests, paths, types of files), orders within coverage.json and of reasons, who signed."""
 # ruff: noqa: ANN001, ANN002 - short enough to be read beside the page
 import hashlib, json, mmap, os, re, struct, sys, zipfile, zlib  # noqa: E401, I001
 M, LOCK, MACHINES, OCI, DOCKER = 0xFFFFFFFF, "airseal/images.lock.json", {62: ("x86_64", "linux/amd64"), 183: ("aarch64", "linux/arm64")}, "application/vnd.oci.image.", "application/vnd.docker.distribution.manifest."
