@@ -57,7 +57,7 @@ def decode(raw: bytes) -> Sealable | None:
         if value["format"] != FORMAT:
             return None
         return Sealable(info_from_json(value["bundle"]), str(value["recording"]), str(value["stub"]), tuple(map(str, value["allowed"])))
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, RegistryError):
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError, RegistryError):
         return None
 
 

@@ -5,11 +5,11 @@ Source: OCI image-spec manifest.md, "Guidelines for Artifact Usage"; annotations
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable
 from typing import Final
 
+from installer_stub.bundle.canonical import refusing, write
 from installer_stub.bundle.model import (
     CLUSTER_ARTIFACT,
     CONTENT_DIGEST,
@@ -33,6 +33,7 @@ EMPTY_CONFIG: Final = Descriptor(OCI_EMPTY, Digest.of(EMPTY), len(EMPTY))
 OTHERS_WRITE: Final = 0o022
 _SEGMENT = re.compile(r"[^/\x00-\x1f\x7f]{1,255}")
 _MODE = re.compile(r"0[0-7]{3}")
+_SIZE = re.compile(r"0|[1-9][0-9]{0,17}")
 _REMEDY = "the cluster image is broken; build it again"
 
 
@@ -48,13 +49,14 @@ def cluster_manifest(files: Iterable[ClusterFile]) -> bytes:
         # OCI asks an artifact without content for the empty descriptor as its one layer.
         "layers": [_layer(file).to_json() for file in ordered] or [EMPTY_CONFIG.to_json()],
     }
-    return json.dumps(value, indent=1, ensure_ascii=False).encode() + b"\n"
+    return write(value)
 
 
 def parse_cluster_manifest(raw: bytes) -> tuple[ClusterFile, ...]:
     """Return the files that a cluster artifact's manifest lists, by path.
 
-    Raises BundleError for paths that leave the directory or occur twice, and for modes that no file of ours has.
+    Raises BundleError for paths that leave the directory or occur twice, for modes that no file of ours has, and for other bytes
+    than ``cluster_manifest`` would write.
     """
     try:
         manifest = parse_manifest(raw, OCI_MANIFEST)
@@ -65,6 +67,10 @@ def parse_cluster_manifest(raw: bytes) -> tuple[ClusterFile, ...]:
     except RegistryError as error:
         raise BundleError(f"the manifest of the cluster files cannot be read: {error.problem}", _REMEDY) from None
     _check(files)
+    with refusing("the manifest of the cluster files", _REMEDY):
+        written = cluster_manifest(files)
+    if written != raw:
+        raise BundleError("the manifest of the cluster files says more, or in another way, than it has to", _REMEDY)
     return tuple(files)
 
 
@@ -83,7 +89,7 @@ def _file(layer: Descriptor) -> ClusterFile:
     path, mode, size = notes.get(TITLE, ""), notes.get(MODE, ""), notes.get(CONTENT_SIZE, "")
     if not _MODE.fullmatch(mode):
         raise BundleError(f"the cluster file {path[:200]!r} has the mode {mode[:20]!r}, not four octal digits", _REMEDY)
-    if not (size.isascii() and size.isdigit()):
+    if not _SIZE.fullmatch(size):
         raise BundleError(f"the cluster file {path[:200]!r} has no size", _REMEDY)
     blob = Descriptor(layer.media_type, layer.digest, layer.size)
     return ClusterFile(path, int(mode, 8), int(size), Digest.parse(notes.get(CONTENT_DIGEST, "")), blob)

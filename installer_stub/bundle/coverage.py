@@ -11,14 +11,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
+from installer_stub.bundle.canonical import SEALED_AGAIN, parse, refusing, write
 from installer_stub.bundle.names import COVERAGE
 from installer_stub.bundle.reasons import Scanned, in_order, reason_from_json, reason_to_json
 from installer_stub.errors import BundleError
-from registry_snapshot.errors import RegistryError
 from registry_snapshot.oci.reference import Reference
 
 FORMAT: Final = "airseal.coverage/1"
-_SEALED_AGAIN: Final = "get the file again from who sealed it"
 
 
 class Answer(StrEnum):
@@ -77,43 +76,39 @@ class Coverage:
 
 def encode_coverage(coverage: Coverage) -> bytes:
     """Return the document: the same bytes for the same values, in whatever order they come."""
+    unresolved = [{"reference": str(each.reference), "answer": str(each.answer), "places": _places(each.places)} for each in coverage.unresolved]
+    blocked = [
+        {"reference": str(each.reference), "reason": each.reason, "where": each.where, "places": _places(each.places)} for each in coverage.blocked
+    ]
+    runtimes = [{"name": each.name, "handler": each.handler, "places": _places(each.places)} for each in coverage.runtimes]
     value: dict[str, object] = {
         "format": FORMAT,
-        "unresolved": [
-            {"reference": str(each.reference), "answer": str(each.answer), "places": _places(each.places)}
-            for each in sorted(coverage.unresolved, key=lambda each: str(each.reference))
-        ],
-        "blocked": [
-            {"reference": str(each.reference), "reason": each.reason, "where": each.where, "places": _places(each.places)}
-            for each in sorted(coverage.blocked, key=lambda each: (str(each.reference), each.where))
-        ],
+        "unresolved": _sorted(unresolved, "reference"),
+        "blocked": _sorted(blocked, "reference", "where"),
         "unread": sorted(set(coverage.unread)),
     }
-    if coverage.runtimes:
-        value["runtimes"] = [
-            {"name": each.name, "handler": each.handler, "places": _places(each.places)} for each in sorted(coverage.runtimes, key=lambda each: each.name)
-        ]
-    return json.dumps(value, indent=1, ensure_ascii=False).encode() + b"\n"
+    return write(value | ({"runtimes": _sorted(runtimes, "name")} if runtimes else {}))
 
 
 def decode_coverage(raw: bytes) -> Coverage:
     """Return what the document says; bytes that ``encode_coverage`` would not write are refused. Raises BundleError."""
-    try:
-        value: Any = json.loads(raw)
-        if value["format"] != FORMAT:
-            raise BundleError(f"{COVERAGE} has the format {str(value['format'])[:60]!r}, this program reads {FORMAT!r}", "use an airseal at least as new as the one that sealed it")
+    value = parse(raw, COVERAGE, FORMAT)
+    with refusing(COVERAGE):
         coverage = Coverage(
             tuple(Unresolved(Reference.parse(each["reference"]), Answer(each["answer"]), _scanned(each["places"])) for each in value["unresolved"]),
             tuple(Blocked(Reference.parse(each["reference"]), str(each["reason"]), str(each["where"]), _scanned(each["places"])) for each in value["blocked"]),
             tuple(str(each) for each in value["unread"]),
             tuple(LackingRuntime(str(each["name"]), str(each["handler"]), _scanned(each["places"])) for each in value.get("runtimes", ())),
         )
-        canonical = encode_coverage(coverage) == raw
-    except (KeyError, TypeError, AttributeError, ValueError, RecursionError, RegistryError) as error:
-        raise BundleError(f"{COVERAGE} is malformed: {str(error)[:200]}", _SEALED_AGAIN) from None
-    if not canonical:
-        raise BundleError(f"{COVERAGE} says more, or in another order, than it has to", _SEALED_AGAIN)
+        written = encode_coverage(coverage)
+    if written != raw:
+        raise BundleError(f"{COVERAGE} says more, or in another order, than it has to", SEALED_AGAIN)
     return coverage
+
+
+def _sorted(values: Iterable[dict[str, Any]], *names: str) -> list[dict[str, Any]]:
+    """Sort by the members ``names``; what has them in common by all of it, so that there is one order."""
+    return sorted(values, key=lambda value: (*(value[name] for name in names), json.dumps(value)))
 
 
 def _places(places: Iterable[Scanned]) -> list[dict[str, str]]:

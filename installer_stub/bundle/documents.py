@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final
 
+from installer_stub.bundle.canonical import LARGEST, SEALED_AGAIN, UPDATE, count, parse, refusing, write
 from installer_stub.bundle.model import COMMAND_SECONDS, BundleInfo, ClusterCommand, ImageLock, LockedImage
 from installer_stub.bundle.names import (
     BOOTLOADER,
@@ -31,10 +32,10 @@ from installer_stub.bundle.names import (
 from installer_stub.bundle.reasons import in_order, reason_from_json, reason_of_text, reason_to_json
 from installer_stub.bundle.zip_format import Entry, alignment_of
 from installer_stub.errors import BundleError
-from registry_snapshot.errors import RegistryError
-from registry_snapshot.oci.descriptor import Descriptor
+from registry_snapshot.oci.descriptor import Descriptor, Platform
 from registry_snapshot.oci.digest import Digest
-from registry_snapshot.oci.reference import Reference
+from registry_snapshot.oci.media_types import OCI_MANIFEST
+from registry_snapshot.oci.reference import Reference, is_tag
 
 FORMAT: Final = "airseal.bundle/2"
 _OPEN_FORMAT: Final = "airseal.bundle/1"  # before it was closed and canonical; still at sites, so it is read
@@ -42,8 +43,8 @@ LOCK_FORMAT: Final = "airseal.images.lock/2"
 _LOCK_IN_WORDS: Final = "airseal.images.lock/1"  # before reasons were typed; still at sites, so it is read
 
 _DOCUMENT = re.compile(r"airseal/[a-z0-9][a-z0-9.-]{0,99}")  # in format 1, which was not closed
-_SEALED_AGAIN: Final = "get the file again from who sealed it"
-_UPDATE: Final = "get an airseal at least as new as the one that sealed the file, or seal it again with this one"
+# What a build takes for a name: it and the version become parts of paths on hosts and of a reference.
+_NAME = re.compile(r"(?=.{1,100}\Z)[a-z0-9]+([._-]+[a-z0-9]+)*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +112,7 @@ def content_digest(document: BundleDocument) -> Digest:
 def encode_bundle(document: BundleDocument) -> bytes:
     """Return ``airseal/bundle.json`` in format 2: the same bytes for the same values. ``document.needs`` must be known."""
     needs = document.needs or Needs("")
-    return _encode(
+    return write(
         {
             "format": FORMAT,
             "bundle": info_to_json(document.info),
@@ -146,26 +147,39 @@ def decode_bundle(raw: bytes) -> BundleDocument:
 
     Raises BundleError.
     """
-    value = _decode(raw, BUNDLE, FORMAT, _OPEN_FORMAT)
+    value = parse(raw, BUNDLE, FORMAT, _OPEN_FORMAT)
     closed = value["format"] == FORMAT
-    try:
-        parts = {str(name): Part(Digest.parse(part["digest"]), int(part["size"])) for name, part in value["parts"].items()}
-        blobs = {Digest.parse(digest): int(size) for digest, size in value["blobs"].items()}
+    with refusing(BUNDLE, UPDATE):
+        parts = {str(name): Part(Digest.parse(part["digest"]), count(part["size"])) for name, part in value["parts"].items()}
+        blobs = {Digest.parse(digest): count(size) for digest, size in value["blobs"].items()}
         info = info_from_json(value["bundle"])
         needs = Needs(str(value["needs"]["machine"]), str(value["needs"]["glibc"])) if closed else None
         publishers = _texts(value["publishers"]) if closed else ()
-    except (KeyError, TypeError, AttributeError, ValueError, RegistryError) as error:
-        raise BundleError(f"{BUNDLE} is malformed: {_why(error)}", _UPDATE) from None
+        document = BundleDocument(info, MappingProxyType(parts), MappingProxyType(blobs), needs, publishers)
+        written = encode_bundle(document)
     missing = REQUIRED - set(parts)
     strange = [name for name in parts if name not in KNOWN and (closed or name == BUNDLE or not _DOCUMENT.fullmatch(name))]
-    if missing or strange or any(part.size < 0 for part in parts.values()):
-        raise BundleError(f"{BUNDLE} lists other parts than a bundle has: {sorted([*missing, *strange])}"[:300], _UPDATE)
+    if missing or strange:
+        raise BundleError(f"{BUNDLE} lists other parts than a bundle has: {sorted([*missing, *strange])}"[:300], UPDATE)
     if len(publishers) > MOST_SIGNATURES or len(set(publishers)) < len(publishers) or not all(map(is_fingerprint, publishers)):
-        raise BundleError(f"{BUNDLE} names publishers that are none: {', '.join(publishers)}"[:300], _UPDATE)
-    document = BundleDocument(info, MappingProxyType(parts), MappingProxyType(blobs), needs, publishers)
-    if closed and encode_bundle(document) != raw:
-        raise BundleError(f"{BUNDLE} says more, or in another way, than it has to", _SEALED_AGAIN)
+        raise BundleError(f"{BUNDLE} names publishers that are none: {', '.join(publishers)}"[:300], UPDATE)
+    if closed and written != raw:
+        raise BundleError(f"{BUNDLE} says more, or in another way, than it has to", SEALED_AGAIN)
+    _check(document)
     return document
+
+
+def _check(document: BundleDocument) -> None:
+    """Raise BundleError where the document cannot be true, whatever the rest of the file is."""
+    info, blobs = document.info, document.blobs
+    if sum(part.size for part in document.parts.values()) + sum(blobs.values()) >= LARGEST:
+        raise BundleError(f"{BUNDLE} lists more bytes than any file has", SEALED_AGAIN)
+    if any(part.digest.algorithm != "sha256" for part in document.parts.values()):
+        raise BundleError(f"{BUNDLE} names a part by another digest than SHA-256", SEALED_AGAIN)
+    if blobs.get(info.cluster.digest) != info.cluster.size:
+        raise BundleError(f"{BUNDLE} lists no blob with the cluster files {info.cluster.digest}", SEALED_AGAIN)
+    if document.is_closed and info.cluster != Descriptor(OCI_MANIFEST, info.cluster.digest, info.cluster.size):
+        raise BundleError(f"{BUNDLE} says more of the cluster files than it has to", SEALED_AGAIN)
 
 
 def encode_lock(lock: ImageLock) -> bytes:
@@ -174,32 +188,30 @@ def encode_lock(lock: ImageLock) -> bytes:
         {
             "reference": str(image.reference),
             "descriptor": image.descriptor.to_json(),
-            "digests": sorted(str(digest) for digest in image.digests),
+            "digests": sorted({str(digest) for digest in image.digests}),
             "size": image.size,
             "reasons": [reason_to_json(reason) for reason in in_order(image.reasons)],
         }
         for image in sorted(lock.images, key=lambda image: str(image.reference))
     ]
-    return _encode({"format": LOCK_FORMAT, "images": images})
+    return write({"format": LOCK_FORMAT, "images": images})
 
 
 def decode_lock(raw: bytes) -> ImageLock:
     """Return what ``airseal/images.lock.json`` says; bytes that ``encode_lock`` would not write are refused. Raises BundleError."""
-    value = _decode(raw, LOCK, LOCK_FORMAT, _LOCK_IN_WORDS)
-    try:
-        if value["format"] == _LOCK_IN_WORDS:
-            return ImageLock(tuple(_locked_in_words(image) for image in value["images"]))
-        lock = ImageLock(tuple(_locked(image) for image in value["images"]))
-    except (KeyError, TypeError, AttributeError, ValueError, RegistryError) as error:
-        raise BundleError(f"{LOCK} is malformed: {_why(error)}", _UPDATE) from None
-    if encode_lock(lock) != raw:
-        raise BundleError(f"{LOCK} says more, or in another order, than it has to", _SEALED_AGAIN)
+    value = parse(raw, LOCK, LOCK_FORMAT, _LOCK_IN_WORDS)
+    in_words = value["format"] == _LOCK_IN_WORDS
+    with refusing(LOCK, UPDATE):
+        lock = ImageLock(tuple(_locked_in_words(image) if in_words else _locked(image) for image in value["images"]))
+        written = encode_lock(lock)
+    if not in_words and (written != raw or len({image.reference for image in lock.images}) != len(lock.images)):
+        raise BundleError(f"{LOCK} says more, or in another order, than it has to", SEALED_AGAIN)
     return lock
 
 
 def info_from_json(value: Mapping[str, Any]) -> BundleInfo:
-    """Return what ``info_to_json`` was given. Raises KeyError, TypeError, AttributeError, ValueError, RegistryError."""
-    return BundleInfo(
+    """Return what ``info_to_json`` was given. Raises KeyError, TypeError, AttributeError, ValueError, OverflowError, RegistryError."""
+    info = BundleInfo(
         name=str(value["name"]),
         version=str(value["version"]),
         kubernetes=str(value["kubernetes"]),
@@ -208,11 +220,15 @@ def info_from_json(value: Mapping[str, Any]) -> BundleInfo:
         commands=tuple(_command(command) for command in value["commands"]),
         environment=MappingProxyType({str(key): str(text) for key, text in value["environment"].items()}),
         labels=MappingProxyType({str(key): str(text) for key, text in value["labels"].items()}),
-        images_size=int(value["imagesSize"]),
-        images_unpacked_size=int(value["imagesUnpackedSize"]),
-        files_size=int(value["filesSize"]),
+        images_size=count(value["imagesSize"]),
+        images_unpacked_size=count(value["imagesUnpackedSize"]),
+        files_size=count(value["filesSize"]),
         airseal=str(value["airseal"]),
     )
+    if not _NAME.fullmatch(info.name) or not is_tag(info.version):
+        raise ValueError(f"{info.title[:200]!r} is not NAME:VERSION")
+    _ = info.cluster_reference, [Platform.parse(platform) for platform in info.platforms]  # or they raise
+    return info
 
 
 def _part_value(part: Part) -> dict[str, object]:
@@ -225,7 +241,7 @@ def _command_value(command: ClusterCommand) -> dict[str, object]:
 
 
 def _command(value: dict[str, Any]) -> ClusterCommand:
-    return ClusterCommand(_texts(value["argv"]), int(value["line"]), int(value.get("timeout", COMMAND_SECONDS)))
+    return ClusterCommand(_texts(value["argv"]), count(value["line"]), count(value.get("timeout", COMMAND_SECONDS)))
 
 
 def _locked(value: dict[str, Any]) -> LockedImage:
@@ -234,7 +250,7 @@ def _locked(value: dict[str, Any]) -> LockedImage:
         Descriptor.from_json(value["descriptor"]),
         tuple(Digest.parse(digest) for digest in value["digests"]),
         tuple(reason_from_json(reason) for reason in value["reasons"]),
-        int(value["size"]),
+        count(value["size"]),
     )
 
 
@@ -249,22 +265,3 @@ def _locked_in_words(value: dict[str, Any]) -> LockedImage:
 
 def _texts(values: Iterable[object]) -> tuple[str, ...]:
     return tuple(str(value) for value in values)
-
-
-def _encode(value: object) -> bytes:
-    return json.dumps(value, indent=1, ensure_ascii=False).encode() + b"\n"
-
-
-def _decode(raw: bytes, name: str, *wanted: str) -> dict[str, Any]:
-    try:
-        value = json.loads(raw)
-    except (ValueError, RecursionError):
-        raise BundleError(f"{name} is not JSON", "copy the file again and compare its SHA-256 with the sender's") from None
-    found = value.get("format") if isinstance(value, dict) else None
-    if found not in wanted:
-        raise BundleError(f"{name} has the format {str(found)[:60]!r}, this program reads {wanted[0]!r}", _UPDATE)
-    return dict(value)
-
-
-def _why(error: Exception) -> str:
-    return f"{error.args[0]} is missing" if isinstance(error, KeyError) else str(error)[:200]

@@ -85,7 +85,12 @@ def namespace_of(name: str) -> str:
 
 def in_order(reasons: Iterable[Reason]) -> tuple[Reason, ...]:
     """Return the reasons, each once, those of the recording first: the order of the lock."""
-    return tuple(sorted(set(reasons), key=lambda reason: (_KINDS.index(type(reason)), str(reason))))
+    return tuple(sorted(set(reasons), key=_place))
+
+
+def _place(reason: Reason) -> tuple[int, str, tuple[str, ...]]:
+    # Two reasons can read the same, for a name may hold a comma; a set has its own order each time, so the members decide then.
+    return _KINDS.index(type(reason)), str(reason), tuple(getattr(reason, name) for name in type(reason).__dataclass_fields__)
 
 
 def reason_to_json(reason: Reason) -> dict[str, str]:

@@ -5,10 +5,10 @@ A file without one was made by an airseal that knew of none; one that says ``ski
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import Final
 
+from installer_stub.bundle.canonical import SEALED_AGAIN, count, parse, refusing, write
 from installer_stub.bundle.names import RECEIPT
 from installer_stub.errors import BundleError
 
@@ -71,28 +71,27 @@ def to_json(receipt: Receipt) -> dict[str, object]:
 
 def encode(receipt: Receipt) -> bytes:
     """Return the document: the same bytes for the same values."""
-    return f"{json.dumps(to_json(receipt), indent=1, ensure_ascii=False)}\n".encode()
+    return write(to_json(receipt))
 
 
 def decode(raw: bytes) -> Receipt:
     """Return what the document says. Raises BundleError for any other bytes than ``encode`` would write."""
-    try:
-        value = json.loads(raw)
+    value = parse(raw, RECEIPT, FORMAT)
+    with refusing(RECEIPT):
         receipt = Receipt(
             skipped=bool(value["skipped"]),
             topology=str(value["topology"]),
             file=str(value["file"]),
-            began=int(value["began"]),
-            seconds=int(value["seconds"]),
+            began=count(value["began"]),
+            seconds=count(value["seconds"]),
             airseal=str(value["airseal"]),
             kubernetes=str(value["kubernetes"]),
             engine=str(value["engine"]),
-            forced=tuple(Forced(str(each["what"]), int(each["count"])) for each in value["forced"]),
+            forced=tuple(Forced(str(each["what"]), count(each["count"])) for each in value["forced"]),
             notes=tuple(map(str, value["notes"])),
             allowed=tuple(map(str, value["allowed"])),
         )
-    except (ValueError, KeyError, TypeError) as error:
-        raise BundleError(f"{RECEIPT} is malformed: {error!r}"[:300], "get the file again from who sealed it") from None
-    if encode(receipt) != raw:
-        raise BundleError(f"{RECEIPT} says more, or in another way, than it has to", "get the file again from who sealed it")
+        written = encode(receipt)
+    if written != raw:
+        raise BundleError(f"{RECEIPT} says more, or in another way, than it has to", SEALED_AGAIN)
     return receipt

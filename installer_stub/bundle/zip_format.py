@@ -115,6 +115,8 @@ def read_directory(fd: int, size: int) -> tuple[tuple[Placed, ...], tuple[int, .
         raise ZipFormatError("its directory has an impossible size")
     raw = os.pread(fd, size - start, start)
     entries, headers, crcs = _parse(raw)
+    if headers[0] + sum(entry.size for entry in entries) > size:
+        raise ZipFormatError("its entries are larger than the file")
     placed = place(entries, headers[0])
     if directory(placed, crcs) != raw or placed[-1].end != start:
         raise ZipFormatError("its entries do not follow one another as airseal writes them")
