@@ -8,11 +8,10 @@ from installer_stub.bundle.model import ImageLock, LockedImage
 from installer_stub.bundle.reasons import Pulled, Reason, in_order
 from registry_snapshot.oci.descriptor import Descriptor, Platform
 from registry_snapshot.oci.digest import Digest
-from registry_snapshot.oci.media_types import DOCKER_CONFIG, OCI_CONFIG
 from registry_snapshot.oci.reference import Reference
 from registry_snapshot.record.snapshot import Snapshot
 from registry_snapshot.store.base import BlobReader
-from registry_snapshot.store.closure import closure, holds_others
+from registry_snapshot.store.closure import closure, identities
 
 
 def lock_of(
@@ -28,7 +27,7 @@ def lock_of(
             LockedImage(
                 image.reference,
                 image.descriptor,
-                tuple(dict.fromkeys(_names(closure(blobs, image.descriptor, platforms)))),
+                identities(closure(blobs, image.descriptor, platforms)),
                 in_order(uses.get(image.reference, ())) or (Pulled(),),
                 image.total_bytes,
             )
@@ -40,8 +39,3 @@ def lock_of(
 def all_blobs(roots: Collection[Descriptor], blobs: BlobReader, platforms: tuple[Platform, ...]) -> dict[Digest, Descriptor]:
     """Return every blob that ``roots`` need, once, by digest."""
     return {part.digest: part for root in roots for part in closure(blobs, root, platforms)}
-
-
-def _names(parts: Collection[Descriptor]) -> list[Digest]:
-    # containerd reports the manifest's or the index's digest, docker and CRI's image list the config's.
-    return [part.digest for part in parts if holds_others(part) or part.media_type in {OCI_CONFIG, DOCKER_CONFIG}]

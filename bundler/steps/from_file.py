@@ -15,12 +15,13 @@ from bundler.steps import proofs
 from bundler.steps.recorded import Recorded
 from bundler.steps.sealing import Whole
 from installer_stub.bundle.coverage import Coverage
-from installer_stub.bundle.model import BundleInfo, ImageLock, LockedImage
+from installer_stub.bundle.model import ImageLock, LockedImage
 from installer_stub.bundle.names import PACKAGE
 from installer_stub.bundle.reader import Bundle
 from installer_stub.bundle.receipt import Receipt
 from installer_stub.version import VERSION
 from registry_snapshot.oci.descriptor import Platform
+from registry_snapshot.store.closure import closure, identities
 
 _PIECE = 1024 * 1024
 
@@ -35,10 +36,9 @@ def ingredients_of(bundle: Bundle, other_stub: Callable[[], StubRuntime] | None)
     with tempfile.TemporaryDirectory(prefix="airseal-stub-") as work:
         stub = other_stub() if other_stub is not None else _stub_of(bundle, Path(work))
         info = bundle.info if other_stub is None else replace(bundle.info, airseal=VERSION)
-        sizes = _sizes(bundle)
-        lock = ImageLock(tuple(image if image.size else replace(image, size=_size(bundle, image, info)) for image in bundle.lock.images))
+        lock = bundle.lock if bundle.document.is_closed else ImageLock(tuple(_measured(bundle, image) for image in bundle.lock.images))
         whole = Whole(
-            replace(info, images_size=sizes[0], files_size=sizes[1]),
+            replace(info, images_size=_images_size(bundle), files_size=sum(file.size for file in bundle.cluster_files())),
             Recorded(lock, bundle.coverage or Coverage(), {}),
             bundle.blobs.digests(),
             stub,
@@ -61,13 +61,15 @@ def _stub_of(bundle: Bundle, work: Path) -> StubRuntime:
     return StubRuntime.of(bootloader, package, glibc=needs.glibc if needs is not None else "")
 
 
-def _sizes(bundle: Bundle) -> tuple[int, int]:
-    """Return the bytes of all images as stored, and of the cluster files on a host."""
-    platforms = tuple(map(Platform.parse, bundle.info.platforms))
-    images = all_blobs([image.descriptor for image in bundle.lock.images], bundle.blobs, platforms)
-    return sum(blob.size for blob in images.values()), sum(file.size for file in bundle.cluster_files())
+def _images_size(bundle: Bundle) -> int:
+    """Return the bytes of all images as stored, each blob once."""
+    return sum(blob.size for blob in all_blobs([image.descriptor for image in bundle.lock.images], bundle.blobs, _platforms(bundle)).values())
 
 
-def _size(bundle: Bundle, image: LockedImage, info: BundleInfo) -> int:
-    platforms = tuple(map(Platform.parse, info.platforms))
-    return sum(blob.size for blob in all_blobs([image.descriptor], bundle.blobs, platforms).values())
+def _measured(bundle: Bundle, image: LockedImage) -> LockedImage:
+    parts = closure(bundle.blobs, image.descriptor, _platforms(bundle))
+    return replace(image, digests=identities(parts), size=sum(part.size for part in parts))
+
+
+def _platforms(bundle: Bundle) -> tuple[Platform, ...]:
+    return tuple(map(Platform.parse, bundle.info.platforms))

@@ -227,7 +227,11 @@ def info_from_json(value: Mapping[str, Any]) -> BundleInfo:
     )
     if not _NAME.fullmatch(info.name) or not is_tag(info.version):
         raise ValueError(f"{info.title[:200]!r} is not NAME:VERSION")
-    _ = info.cluster_reference, [Platform.parse(platform) for platform in info.platforms]  # or they raise
+    _ = info.cluster_reference  # or it raises
+    if not info.platforms or len({Platform.parse(platform) for platform in info.platforms}) < len(info.platforms):
+        raise ValueError("its platforms are none, or are said twice")
+    if any(not name or "=" in name or "\0" in name + text for name, text in info.environment.items()):
+        raise ValueError("its environment has what no environment can have")
     return info
 
 
@@ -241,7 +245,10 @@ def _command_value(command: ClusterCommand) -> dict[str, object]:
 
 
 def _command(value: dict[str, Any]) -> ClusterCommand:
-    return ClusterCommand(_texts(value["argv"]), count(value["line"]), count(value.get("timeout", COMMAND_SECONDS)))
+    argv = _texts(value["argv"])
+    if not argv or any("\0" in word for word in argv):
+        raise ValueError("one of its commands is none")
+    return ClusterCommand(argv, count(value["line"]), count(value.get("timeout", COMMAND_SECONDS)))
 
 
 def _locked(value: dict[str, Any]) -> LockedImage:

@@ -157,8 +157,11 @@ class Bundle:
 
     def cluster_files(self) -> tuple[ClusterFile, ...]:
         """Return the files of ``/cluster``, by path. Raises BundleError."""
-        with self.blobs.open(self.info.cluster.digest) as extent:
-            raw = self._whole(extent, "the list of cluster files")
+        try:
+            with self.blobs.open(self.info.cluster.digest) as extent:
+                raw = self._whole(extent, "the list of cluster files")
+        except OSError as error:
+            raise BundleError(f"{self.path} cannot be read: {error.strerror}", COPY_AGAIN) from None
         if Digest.of(raw) != self.info.cluster.digest:
             raise BundleError(f"{self.path} is altered: the list of cluster files is another one", COPY_AGAIN)
         return parse_cluster_manifest(raw)
@@ -246,7 +249,11 @@ class Bundle:
         Raises BundleError with all that is wrong: altered bytes, bytes that belong to nothing, an image that is not whole.
         """
         whole = Verification(self._fd, self.document, self._placed, self._crcs, moved or _ignore)
-        raise_for(whole.run() or list(disagreements(self)), str(self.path))
+        try:
+            problems = whole.run() or list(disagreements(self))
+        except OSError as error:
+            raise BundleError(f"{self.path} cannot be read: {error.strerror}", COPY_AGAIN) from None
+        raise_for(problems, str(self.path))
         return Verified(self.digest, self.size, len(self._placed), whole.sha256)
 
     def place_of(self, name: str) -> Placed:

@@ -5,6 +5,8 @@ An index stays byte for byte what it was; children that are not wanted are simpl
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from registry_snapshot.errors import BlobUnknown, ManifestInvalid, NothingForPlatform
 from registry_snapshot.oci import media_types
 from registry_snapshot.oci.descriptor import Descriptor, Platform
@@ -19,6 +21,15 @@ MAX_DEPTH = 8  # an index may hold indexes; nobody nests deeper, and a loop need
 def holds_others(descriptor: Descriptor) -> bool:
     """Tell whether ``descriptor`` points at an index or a manifest, which have children."""
     return media_types.is_index(descriptor.media_type) or media_types.is_manifest(descriptor.media_type)
+
+
+def identities(parts: Iterable[Descriptor]) -> tuple[Digest, ...]:
+    """Return the digests among the parts of an image that a runtime may call it by, each once, in their order.
+
+    containerd reports the manifest's or the index's digest, docker and CRI's image list the config's.
+    """
+    configs = {media_types.OCI_CONFIG, media_types.DOCKER_CONFIG}
+    return tuple(dict.fromkeys(part.digest for part in parts if holds_others(part) or part.media_type in configs))
 
 
 def children(parsed: Manifest | Index, platforms: tuple[Platform, ...]) -> tuple[Descriptor, ...]:

@@ -28,6 +28,7 @@ from registry_snapshot.oci import media_types
 from registry_snapshot.oci.descriptor import Descriptor, Platform
 from registry_snapshot.oci.digest import Digest
 from registry_snapshot.oci.reference import Reference
+from registry_snapshot.store.closure import closure, identities
 from registry_snapshot.store.disk import DiskBlobStore
 
 FILES = {
@@ -118,7 +119,11 @@ def ingredients(
         files_size=sum(file.size for file in listed),
         airseal="0.1.0",
     )
-    locked = [LockedImage(name, root, (root.digest,), (Recorded("Pod default/web", "web"),), root.size) for name, root in named]
+    wholes = {name: closure(store, root, (Platform.parse("linux/amd64"),)) for name, root in named}
+    locked = [
+        LockedImage(name, root, identities(wholes[name]), (Recorded("Pod default/web", "web"),), sum(part.size for part in wholes[name]))
+        for name, root in named
+    ]
     lock = ImageLock(tuple(sorted(locked, key=lambda image: str(image.reference))))
     return Ingredients(store, info, lock, named, listed, fake_runtime(root))
 

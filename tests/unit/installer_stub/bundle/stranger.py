@@ -1,9 +1,9 @@
 """A reader of format 2 by somebody who has docs/bundle-format.md and a Python, and nothing of ours: ``python3 stranger.py FILE``.
 It does less than section 7 asks for in this: the grammar of texts (names, digests, paths, types of files), orders within coverage.json and of reasons, who signed."""
 # ruff: noqa: ANN001, ANN002 - short enough to be read beside the page
-import hashlib, json, mmap, os, re, struct, sys, zipfile, zlib  # noqa: E401, I001
+import base64, hashlib, json, mmap, os, struct, sys, zipfile, zlib  # noqa: E401, I001
 M, LOCK, MACHINES, OCI, DOCKER = 0xFFFFFFFF, "airseal/images.lock.json", {62: ("x86_64", "linux/amd64"), 183: ("aarch64", "linux/arm64")}, "application/vnd.oci.image.", "application/vnd.docker.distribution.manifest."
-INDEX, LIST, MANIFEST, IMAGE = OCI + "index.v1+json", DOCKER + "list.v2+json", OCI + "manifest.v1+json", DOCKER + "v2+json"
+INDEX, LIST, MANIFEST, IMAGE, CONFIGS = OCI + "index.v1+json", DOCKER + "list.v2+json", OCI + "manifest.v1+json", DOCKER + "v2+json", (OCI + "config.v1+json", "application/vnd.docker.container.image.v1+json")
 BLOB, MAP = {"mediaType": str, "digest": str, "size": int}, (str,)  # {members in order; ? may be missing}, (texts by name), [a list]
 DESCRIPTOR = BLOB | {"platform?": {"architecture": str, "os": str, "variant?": str}, "urls?": [str], "annotations?": MAP, "artifactType?": str}
 KINDS = {"recorded": ("owner", "container"), "gone": ("namespace", "name"), "scanned": ("object", "path"), "listed": ("where",), "pulled": ()}
@@ -11,7 +11,7 @@ SIZES, VERSIONS = {"imagesSize": int, "imagesUnpackedSize": int, "filesSize": in
 INFO = {"name": str, "version": str, "kubernetes": str, "platforms": [str], "cluster": BLOB, "commands": [{"argv": [str], "line": int, "timeout?": int}], "environment": MAP, "labels": MAP} | SIZES
 RUNTIME, BLOCKED = {"name": str, "handler": str, "places": [KINDS]}, {"reference": str, "reason": str, "where": str, "places": [KINDS]}
 DOCUMENTS = {
-    "bundle/2": {"format": str, "bundle": INFO, "needs": {"machine": str, "glibc": str}, "parts": ({"digest": str, "size": int},), "blobs": (int,)},
+    "bundle/2": {"format": str, "bundle": INFO, "needs": {"machine": str, "glibc": str}, "publishers": [str], "parts": ({"digest": str, "size": int},), "blobs": (int,)},
     "images.lock/2": {"format": str, "images": [{"reference": str, "descriptor": DESCRIPTOR, "digests": [str], "size": int, "reasons": [KINDS]}]},
     "coverage/1": {"format": str, "unresolved": [{"reference": str, "answer": str, "places": [KINDS]}], "blocked": [BLOCKED], "unread": [str], "runtimes?": [RUNTIME]},
     "rehearsal/1": {"format": str, "skipped": bool, "topology": str, "file": str, "began": int, "seconds": int} | VERSIONS | {"forced": [{"what": str, "count": int}], "notes": [str], "allowed": [str]},
@@ -48,9 +48,8 @@ def archive(path, view):
         body, end = view[here + len(head) : here + len(head) + size], here + len(head) + size
         need(view[here : here + len(head)] == head and zlib.crc32(body) == info.CRC, f"{name!r} has its header, its padding and its CRC-32")
         entries[info.filename] = body
-    few, length = min(len(infos), 0xFFFF), len(records)
-    wide = struct.pack("<IQHHIIQQQQIIQI", 0x06064B50, 44, 0x32D, 45, 0, 0, len(infos), len(infos), length, end, 0x07064B50, 0, end + length, 1)
-    need(view[end:] == records + (wide if few == 0xFFFF or length >= M or end >= M else b"") + struct.pack("<IHHHHIIH", 0x06054B50, 0, 0, few, few, min(length, M), min(end, M), 0), "its end is its directory")
+    wide = struct.pack("<IQHHIIQQQQIIQI", 0x06064B50, 44, 0x32D, 45, 0, 0, len(infos), len(infos), length := len(records), end, 0x07064B50, 0, end + length, 1)
+    need(view[end:] == records + (wide if (few := min(len(infos), 0xFFFF)) == 0xFFFF or length >= M or end >= M else b"") + struct.pack("<IHHHHIIH", 0x06054B50, 0, 0, few, few, min(length, M), min(end, M), 0), "its end is its directory")
     return view[: infos[0].header_offset], entries
 def walk(entries, root, platforms, found, depth=0):
     raw = entries[f"blobs/{root['digest'].replace(':', '/')}"]
@@ -63,36 +62,37 @@ def walk(entries, root, platforms, found, depth=0):
         found[root["digest"], "read"] = 0
         for each in wanted if kind in (INDEX, LIST) else [value["config"], *(value["layers"] or [])]:
             walk(entries, each, platforms, found, depth + 1)
-    found[root["digest"], ""] = len(raw)
+    found |= {(root["digest"], ""): len(raw)} | ({(root["digest"], "read"): 0} if root["mediaType"] in CONFIGS else {})
 def read(path):
     data = memoryview(mmap.mmap(os.open(path, os.O_RDONLY), 0, access=mmap.ACCESS_READ))
     program, entries = archive(path, data)
     value, lock, *said = [document(entries[f"airseal/{kind[:-2]}.json"], kind) for kind in DOCUMENTS if f"airseal/{kind[:-2]}.json" in entries]
     info, parts, images, fixed = value["bundle"], value["parts"], lock["images"], {"bootloader", "stub", "oci-layout", "index.json", LOCK, "stub.pkg"}
     blobs = {f"blobs/{digest.replace(':', '/')}": {"digest": digest, "size": size} for digest, size in value["blobs"].items()}
-    signatures = sorted(name for name in entries if re.fullmatch(r"airseal/signatures/[0-9a-f]{64}\.sig", name))
+    signatures = sorted(f"airseal/signatures/{base64.b64decode(each[7:] + '=', validate=True).hex()}.sig" for each in value["publishers"])
     order = ["oci-layout", "index.json", "airseal/bundle.json", *signatures, *sorted(name for name in parts if name.startswith("airseal/")), *blobs, "stub.pkg"]
-    need(list(entries) == order and len(signatures) <= 8 and set(parts) - fixed <= {"airseal/coverage.json", "airseal/rehearsal.json"}, "it has the entries that it lists")
+    need(value["publishers"] == ["SHA256:" + base64.b64encode(base64.b64decode(each[7:] + "=")).decode()[:-1] for each in sorted(set(value["publishers"]))] and list(entries) == order and len(signatures) <= 8 and all(len(entries[name]) <= 1 << 14 for name in signatures) and set(parts) - fixed <= {"airseal/coverage.json", "airseal/rehearsal.json"}, "it has the entries that it lists")
     for name, part in {**dict.fromkeys(fixed), **parts, **blobs}.items():
         piece, kind = {"bootloader": program, "stub": bytes(program) + bytes(entries["stub.pkg"])}.get(name) or entries[name], part["digest"].partition(":")[0]
         need(kind in ("sha256", "sha512")[: 1 + (name in blobs)] and part == {"digest": f"{kind}:{hashlib.new(kind, piece).hexdigest()}", "size": len(piece)}, f"{name} is {part}")
     need(program[:4] == b"\x7fELF" and program[5] == 1 and (value["needs"]["machine"], program[19]) == (MACHINES[program[18]][0], 0) and MACHINES[program[18]][1] in info["platforms"], "its program is for its machine")
     notes = [each["annotations"] for each in document(entries[f"blobs/{info['cluster']['digest'].replace(':', '/')}"], "", 4 << 20)["layers"] if "annotations" in each]
-    for each in (list(parts), list(value["blobs"]), list(info["labels"]), [each["reference"] for each in images], *(each["digests"] for each in images), [each["org.opencontainers.image.title"] for each in notes]):
+    for each in (list(parts), list(value["blobs"]), list(info["labels"]), [each["reference"] for each in images if not each["reference"].startswith("airseal.internal/") or need(False, "images have names of their own")], *(each["digests"] for each in images), [each["org.opencontainers.image.title"] for each in notes]):
         need(each == sorted(set(each)), f"{each} is sorted, and nothing stands twice")
-    own, listed, found, files = f"airseal.internal/cluster/{info['name']}:{info['version']}", [], {}, {}
-    platforms = [dict(zip(("os", "architecture", "variant"), text.split("/"), strict=False)) for text in info["platforms"]]
+    own, listed, found, files, platforms = f"airseal.internal/cluster/{info['name']}:{info['version']}", [], {}, {}, [dict(zip(("os", "architecture", "variant"), text.split("/"), strict=False)) for text in info["platforms"]]
     for name, root in sorted([*((each["reference"], each["descriptor"]) for each in images), (own, info["cluster"])], key=lambda pair: pair[0]):
         named = root | {"annotations": dict(sorted((root.get("annotations", {}) | {"io.containerd.image.name": name, "org.opencontainers.image.ref.name": name}).items()))}
         listed.append({key: named[key] for key in [key.rstrip("?") for key in DESCRIPTOR] if key in named})
     need(entries["index.json"] == json.dumps({"schemaVersion": 2, "mediaType": INDEX, "manifests": listed}, indent=1).encode() + b"\n" and entries["oci-layout"] == b'{"imageLayoutVersion":"1.0.0"}', "oci-layout and index.json are what the lock makes of them")
-    for root in listed:
-        walk(entries, root, platforms, files if root["annotations"]["io.containerd.image.name"] == own else found)
+    for root, locked in zip(listed, [{each["reference"]: each for each in images}.get(each["annotations"]["io.containerd.image.name"]) for each in listed], strict=True):
+        walk(entries, root, platforms, one := {})
+        (found if locked else files).update(one)
+        need(not locked or (sum(one.values()), sorted(digest for digest, what in one if what)) == (locked["size"], locked["digests"]), f"{root['digest']} has the size and the digests of the lock")
+    need(0 < len(info["platforms"]) == len(set(info["platforms"])) and all(each["argv"] for each in info["commands"]) and all(info["environment"]) and "=" not in "".join(info["environment"]) and "\0" not in "".join([*(word for each in info["commands"] for word in each["argv"]), *info["environment"], *info["environment"].values()]), "platforms, commands and environment can be")
     need({digest for digest, _ in found | files} == value["blobs"].keys() and sum(found.values()) == info["imagesSize"], "no blob is left over, and images have their size")
     need(sum(int(each["internal.airseal.content-size"]) for each in notes) == info["filesSize"], "its files have their size")
-    content = {"blobs": value["blobs"], "bundle": {key: info[key] for key in INFO if key != "airseal"}, "parts": {name: parts[name] for name in ("index.json", LOCK)}}
-    sums = {"sha256": data, "digest": entries["airseal/bundle.json"], "content": json.dumps(content, sort_keys=True, separators=(",", ":")).encode()}
-    return {"title": f"{info['name']}:{info['version']}", **{name: hashlib.sha256(piece).hexdigest() for name, piece in sums.items()}, "signatures": signatures, "files": [each["org.opencontainers.image.title"] for each in notes], "said": said, "images": [each["reference"] for each in images]}
+    content = json.dumps({"blobs": value["blobs"], "bundle": {key: info[key] for key in INFO if key != "airseal"}, "parts": {name: parts[name] for name in ("index.json", LOCK)}}, sort_keys=True, separators=(",", ":"))
+    return {"title": f"{info['name']}:{info['version']}", **{name: hashlib.sha256(piece).hexdigest() for name, piece in (("sha256", data), ("digest", entries["airseal/bundle.json"]), ("content", content.encode()))}, "signatures": signatures, "files": [each["org.opencontainers.image.title"] for each in notes], "said": said, "images": [each["reference"] for each in images]}
 if __name__ == "__main__":
     try:
         print(*(f"{key}: {each}" for key, each in read(sys.argv[1]).items() if key != "said"), sep="\n")

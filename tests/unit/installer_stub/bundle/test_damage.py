@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import random
 from collections.abc import Iterator, Mapping
@@ -12,12 +11,11 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from bundler.pack.stub_runtime import StubRuntime
-from installer_stub.bundle.names import signature_name
+from bundler.signing.keys import FileKey
+from bundler.signing.signing import Signing
 from installer_stub.bundle.reader import Bundle
 from installer_stub.errors import BundleError
-from installer_stub.trust.public_key import ED25519
-from installer_stub.trust.sshsig import NAMESPACE, PublicKey, Signature, encode, signed_data
-from installer_stub.trust.wire import string
+from installer_stub.trust.public_key import PublicKey
 from tests.unit.installer_stub.bundle.sealed import ingredients
 
 FLIPS = 1000
@@ -46,13 +44,10 @@ class Patient:
         return ""
 
 
-def signature(document: bytes) -> dict[str, bytes]:
-    """Sign as an Ed25519 key does that nobody keeps."""
-    private = Ed25519PrivateKey.from_private_bytes(b"a key of no value, of 32 bytes..")
-    key = PublicKey(string(ED25519.encode()) + string(private.public_key().public_bytes_raw()))
-    raw = private.sign(signed_data(NAMESPACE, "sha512", hashlib.sha512(document).digest()))
-    found = Signature(key, NAMESPACE, "sha512", string(ED25519.encode()) + string(raw))
-    return {signature_name(hashlib.sha256(key.blob).hexdigest()): encode(found)}
+def signing(number: int = 0) -> Signing:
+    """Return a key that nobody keeps."""
+    private = Ed25519PrivateKey.from_private_bytes(b"a key of no value, of 32 bytes." + bytes([number]))
+    return Signing((FileKey(PublicKey.of(private.public_key()), private),))
 
 
 def sealed(root: Path, images: Mapping[str, int]) -> Patient:
@@ -62,7 +57,7 @@ def sealed(root: Path, images: Mapping[str, int]) -> Patient:
     bootloader.write_bytes(bootloader.read_bytes()[:300])
     package.write_bytes(b"package" * 40)
     made.runtime = StubRuntime.of(bootloader, package, glibc="2.17")
-    patient = Patient(made.sealed(root / "shop.run", sign=signature).path)
+    patient = Patient(made.sealed(root / "shop.run", sign=signing()).path)
     assert patient.complaint() == ""
     return patient
 

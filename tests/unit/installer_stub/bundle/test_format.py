@@ -118,6 +118,41 @@ def _two_locks(forged: Forged) -> None:
     forged.put(LOCK, forged.entries[LOCK] + b"\n")
 
 
+def _lock_of_before(forged: Forged) -> None:
+    value = json.loads(forged.entries[LOCK])
+    images = [{**image, "reasons": ["payload"]} for image in value["images"]]
+    forged.put(LOCK, json.dumps({"format": "airseal.images.lock/1", "images": images, "note": "x" * 1000}).encode())
+
+
+def _size_in_the_lock(forged: Forged) -> None:
+    forged.put(LOCK, forged.entries[LOCK].replace(b'"size": 50496', b'"size": 50497'))
+
+
+def _digests_in_the_lock(forged: Forged) -> None:
+    value = json.loads(forged.entries[LOCK])
+    value["images"][0]["digests"] = [f"sha256:{'0' * 64}"]
+    forged.put(LOCK, json.dumps(value, indent=1, ensure_ascii=False).encode() + b"\n")
+
+
+def _cluster_files_as_an_image(forged: Forged) -> None:
+    value = json.loads(forged.entries[LOCK])
+    cluster = {**value["images"][0], "reference": "airseal.internal/cluster/shop:1.4.0", "descriptor": forged.document["bundle"]["cluster"]}
+    value["images"].insert(0, cluster)
+    forged.put(LOCK, json.dumps(value, indent=1, ensure_ascii=False).encode() + b"\n")
+
+
+def _no_command(forged: Forged) -> None:
+    forged.document["bundle"]["commands"].append({"argv": [], "line": 0})
+
+
+def _environment(forged: Forged) -> None:
+    forged.document["bundle"]["environment"]["A=B"] = "c"
+
+
+def _platform_twice(forged: Forged) -> None:
+    forged.document["bundle"]["platforms"] *= 2
+
+
 def _images_size(forged: Forged) -> None:
     forged.document["bundle"]["imagesSize"] += 1
 
@@ -194,6 +229,13 @@ FORGERIES: dict[Callable[[Forged], None], str] = {
     _document: "lists other parts than a bundle has: ['airseal/anything.bin']",
     _entry: "lists other parts than a bundle has: ['setup.sh']",
     _two_locks: "images.lock.json says more",
+    _lock_of_before: "images.lock.json is of an older format",
+    _size_in_the_lock: "has 50496 bytes, airseal/images.lock.json says 50497",
+    _digests_in_the_lock: "can be called by other digests than",
+    _cluster_files_as_an_image: "names of airseal.internal are the bundle's own",
+    _no_command: "one of its commands is none",
+    _environment: "its environment has what no environment can have",
+    _platform_twice: "its platforms are none, or are said twice",
     _images_size: "its images have",
     _files_size: "its cluster files have 90627 bytes, not 90626",
     _machine: "its installer is a program for x86_64, not for aarch64 and linux/amd64",
@@ -237,7 +279,7 @@ def test_a_file_of_format_1_is_read_and_verified(tmp_path: Path, run_file: Path)
     with Bundle.open(format_1(tmp_path)) as old, Bundle.open(run_file) as new:
         old.verify()
         assert not old.document.is_closed
-        assert (old.info.title, old.lock, old.cluster_files()) == (new.info.title, new.lock, new.cluster_files())
+        assert (old.info.title, old.images(), old.cluster_files()) == (new.info.title, new.images(), new.cluster_files())
         assert old.receipt is not None
         assert str(old.content_digest) == CONTENT_OF_1
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from bundler.signing.signing import Signing
 from installer_stub.bundle.coverage import Answer, Coverage, LackingRuntime, Unresolved, encode_coverage
 from installer_stub.bundle.names import COVERAGE, RECEIPT, signature_name
 from installer_stub.bundle.reader import Bundle
@@ -20,7 +21,8 @@ from installer_stub.bundle.receipt import Forced, Receipt, encode
 from registry_snapshot.oci.reference import Reference
 from tests.unit.installer_stub.bundle.forge import Forged
 from tests.unit.installer_stub.bundle.sealed import Ingredients, ingredients
-from tests.unit.installer_stub.bundle.test_format import FORGERIES, _not_a_signature
+from tests.unit.installer_stub.bundle.test_damage import signing
+from tests.unit.installer_stub.bundle.test_format import FORGERIES, _a_signature_that_is_none
 from tests.unit.installer_stub.trust.openssh import make
 
 STRANGER = Path(__file__).with_name("stranger.py")
@@ -62,17 +64,17 @@ def test_a_stranger_reads_what_we_sealed(run_file: Path, made: Ingredients, tmp_
 
 
 def test_a_stranger_lists_signatures(made: Ingredients, tmp_path: Path) -> None:
-    names = [signature_name(f"{number:064x}") for number in range(8)]
-    sealed = made.sealed(tmp_path / "signed.run", sign=lambda _: dict.fromkeys(names, b"x"))
+    keys = Signing(tuple(key for number in range(8) for key in signing(number).keys))
+    sealed = made.sealed(tmp_path / "signed.run", sign=keys)
     code, said, _ = ask(sealed.path)
-    assert (code, said["digest"], said["signatures"]) == (0, sealed.digest.encoded, str(names))
+    assert (code, said["digest"], said["signatures"]) == (0, sealed.digest.encoded, str(sorted(map(signature_name, keys.fingerprints))))
 
 
 @pytest.mark.skipif(not (shutil.which("unzip") and shutil.which("ssh-keygen")), reason="needs unzip and ssh-keygen")
 def test_a_signature_is_checked_with_the_commands_of_the_page(made: Ingredients, tmp_path: Path) -> None:
     pair = make(tmp_path)
     key = hashlib.sha256(base64.b64decode(pair.line.split()[1])).hexdigest()
-    made.sealed(tmp_path / "shop.run", sign=lambda raw: {signature_name(key): pair.sign(raw)})
+    made.sealed(tmp_path / "shop.run", sign=Signing.load([pair.path], pytest.fail))
     (tmp_path / "allowed_signers").write_text(f"publisher@example.com {pair.line}\n")
     page = (Path(__file__).parents[4] / "docs/bundle-format.md").read_text()
     commands = [line.strip().replace("KEY", key) for line in page.splitlines() if line.startswith("    unzip")]
@@ -83,7 +85,7 @@ def test_a_signature_is_checked_with_the_commands_of_the_page(made: Ingredients,
     assert done.stdout.startswith('Good "airseal" signature for publisher@example.com')
 
 
-@pytest.mark.parametrize("forgery", [each for each in FORGERIES if each is not _not_a_signature], ids=lambda each: each.__name__.strip("_"))
+@pytest.mark.parametrize("forgery", [each for each in FORGERIES if each is not _a_signature_that_is_none], ids=lambda each: each.__name__.strip("_"))
 def test_a_stranger_refuses_what_we_refuse(run_file: Path, tmp_path: Path, forgery: Callable[[Forged], None]) -> None:
     forged = Forged.of(run_file)
     forgery(forged)
