@@ -139,7 +139,9 @@ def greet(host: Host, sock: Any, kinds: Sequence[str] = ()) -> Reached:
     """The same over a connection that there is: a socket, or what acts like one. It is the transport's from now on."""
     import paramiko
 
-    transport = paramiko.Transport(sock)
+    from installer_stub.host.transport import OrderedTransport
+
+    transport = OrderedTransport(sock)
     transport.daemon = True
     transport.set_log_channel("airseal.ssh")
     transport.banner_timeout = HANDSHAKE_SECONDS

@@ -74,7 +74,7 @@ def test_only_the_ssh_connection_imports_paramiko() -> None:
         for path in sources(package)
         if any(module.split(".")[0] == "paramiko" for module in imported_modules(path))
     ]
-    assert set(users) <= {"installer_stub/host/ssh.py", "installer_stub/host/known_hosts.py", "installer_stub/host/login.py"}
+    assert set(users) <= {f"installer_stub/host/{name}.py" for name in ("ssh", "known_hosts", "login", "transport")}
 
 
 def test_what_is_frozen_of_registry_snapshot_needs_only_the_standard_library() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import logging
@@ -19,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+import paramiko
 import pytest
 
 from installer_stub.agent.client import AgentConnection
@@ -652,3 +654,23 @@ def _is_quiet(path: Path) -> bool:
     before = path.stat().st_size
     time.sleep(0.3)
     return path.stat().st_size == before
+
+
+@pytest.mark.parametrize("stdin", [b"", b"x" * 1000])
+def test_what_a_close_overtakes_costs_no_connection(sshd: Sshd, monkeypatch: pytest.MonkeyPatch, stdin: bytes) -> None:
+    """paramiko lets go of a channel's lock before it sends what it made under it; here it dawdles in between."""
+    with contextlib.closing(connect(sshd)) as connection:
+        connection.run(Command.of("true"))
+        send = paramiko.Transport._send_user_message
+
+        def dawdle(transport: paramiko.Transport, message: paramiko.Message) -> None:
+            if message.asbytes()[0] in {94, 96}:  # DATA, EOF
+                time.sleep(0.3)
+            send(transport, message)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(paramiko.Transport, "_send_user_message", dawdle)
+            for _ in range(2):
+                assert connection.run(Command.of("true", stdin=stdin)).ok
+        time.sleep(0.2)  # for the server's last word
+        assert connection.run(Command.of("cat", stdin=b"still there")).stdout == "still there"

@@ -1,0 +1,41 @@
+"""paramiko's Transport, made to keep the order of what it says of one channel. Import it where a connection is made, not before.
+
+paramiko makes the end of a channel's input, and what is written to it, while it holds the channel's lock, and sends it when it has let
+go of that. The thread that reads answers a command's end with CLOSE in the same moment, so CLOSE may go first; OpenSSH then ends the
+whole connection ("ieof packet referred to nonexistent channel": packet_disconnect in channels.c). Seen once in some ten thousand commands.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import paramiko
+from paramiko.message import Message
+
+# RFC 4254, section 9: messages that name a channel by the other side's number, in the four bytes behind the type.
+_OF_A_CHANNEL: Final = range(93, 99)  # WINDOW_ADJUST, DATA, EXTENDED_DATA, EOF, CLOSE, REQUEST
+_CLOSE, _REQUEST = 97, 98
+
+
+class OrderedTransport(paramiko.Transport):
+    """A Transport that says nothing more of a channel once it has closed it: whatever was overtaken is of no use to anybody."""
+
+    _closed: set[bytes]
+
+    def _send_message(self, data: Message) -> None:
+        # Messages of channels come one at a time: _send_user_message holds clear_to_send_lock. Those before channels come first of all.
+        with data.packet.getbuffer() as raw:
+            kind, channel = raw[0], bytes(raw[1:5])
+        if kind in _OF_A_CHANNEL and self._is_late(kind, channel):
+            return
+        super()._send_message(data)  # type: ignore[misc]
+
+    def _is_late(self, kind: int, channel: bytes) -> bool:
+        closed = self.__dict__.setdefault("_closed", set())
+        if kind == _REQUEST:  # the first message of every channel: the other side has given the number to a new one
+            closed.discard(channel)
+        elif kind == _CLOSE:
+            closed.add(channel)
+        else:
+            return channel in closed
+        return False
