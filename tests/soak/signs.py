@@ -36,12 +36,11 @@ SIGNS = (
         f"{_KUBECTL} configmap kube-proxy -o yaml 2>/dev/null | grep -q 'server: https://127.0.0.1'",
         f"! {_KUBECTL} daemonset kube-proxy -o yaml | grep -q airseal.internal/points-at",
     ),
-    Sign("a node that has asked for its certificate", "node", "test -s /etc/kubernetes/bootstrap-kubelet.conf", "test ! -e /var/lib/kubelet/pki/kubelet-client-current.pem"),
 )  # fmt: skip
 
 
 def cut_at_signs(desk: Desk, *, masters: int, nodes: int) -> None:
-    """Power cuts of the host that shows a sign (half a pull, half a join, one of two changes), one after the other; then the same command."""
+    """Power cuts of the host that shows a sign (half a copy, half a pull, one of two changes), one after the other; then the same command."""
     desk.clean(masters, nodes)
     with desk.trial(masters, nodes) as trial:
         for number, sign in enumerate(SIGNS, 1):
@@ -55,7 +54,7 @@ def _cut(trial: Trial, host: BlankHost, sign: Sign) -> str:
     with trial.start() as installer:
         # What airseal runs there stops in the same moment, so that the next of two changes cannot come before the power goes.
         watch = f"until {sign.seen}; do sleep 0.02; done; pkill -STOP -f [/]opt/airseal/bin/airseal; {sign.still or ':'} && echo in time || echo too late"
-        met = run_ssh(host.ssh_command(), f"timeout 240 sh -c {shlex.quote(watch)}", timeout=INSTALL_TIMEOUT).stdout.strip() or "never seen"
+        met = run_ssh(host.ssh_command(), f"timeout 120 sh -c {shlex.quote(watch)}", timeout=INSTALL_TIMEOUT).stdout.strip() or "never seen"
         host.power_off()
         ended = installer.wait(timeout=900)
         host.power_on()
