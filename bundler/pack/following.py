@@ -5,6 +5,7 @@ What is hashed is what the file holds, not what was meant to be in it. A pass of
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import threading
@@ -67,7 +68,7 @@ class Following:
                     self._error = error
                     return
                 if count == 0:
-                    self._error = OSError(5, "the file is shorter than what was written to it")
+                    self._error = OSError(errno.EIO, "the file is shorter than what was written to it")
                     return
                 self._hasher.update(buffer[:count])
                 at += count

@@ -147,10 +147,8 @@ def seal_whole(
 
     ``steps`` are names of results; a cache of None has nothing of it. Raises SigningError, what ``seal`` raises, StoreError, OSError.
     """
-    sums.forget(output)
     sealed = whole.write(output, {RECEIPT: receipts.encode(receipt)}, reporter, signing)
-    sums.write(sealed)
-    signing.beside(sealed)
+    sums.write(sealed, signing)
     if cache is not None:
         steps += proofs.names_of(cache, Digest.of(whole.content))
         remember_build(cache, whole.info.title, output, whole.digests, time.time(), steps=steps)

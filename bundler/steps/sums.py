@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from bundler.pack.artifact import Sealed
+from bundler.signing.signing import Signing
 from bundler.signing.signing import path_of as signature_of
 from registry_snapshot.store.disk import write_file
 
@@ -14,13 +15,15 @@ def path_of(artifact: Path) -> Path:
     return artifact.with_name(f"{artifact.name}.sha256")
 
 
-def forget(artifact: Path) -> None:
-    """Remove the sums and the signature of what the file was before. Raises OSError."""
-    for path in (path_of(artifact), signature_of(artifact)):
-        path.unlink(missing_ok=True)
+def write(sealed: Sealed, signing: Signing) -> None:
+    """Write the sums, and the signature of the whole file if somebody signs: each whole or not at all.
 
-
-def write(sealed: Sealed) -> None:
-    """Write the sums, whole or not at all: sha256sum's own lines, and the bundle's digest as a comment. Raises OSError, StoreError."""
+    Until here there may be those of what the file was before: they do not fit the new one, which whoever compares is told.
+    Raises SigningError, OSError, StoreError.
+    """
     text = f"# airseal/bundle.json {sealed.digest}\n{sealed.sha256}  {sealed.path.name}\n"
     write_file(path_of(sealed.path), text.encode())
+    if signing.keys:
+        signing.beside(sealed)
+    else:
+        signature_of(sealed.path).unlink(missing_ok=True)

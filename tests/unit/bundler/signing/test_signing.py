@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import subprocess
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 
 from bundler import cli
 from bundler.errors import UsageError
+from bundler.pack.following import Following
 from bundler.signing.signing import UNSIGNED, Signing, path_of
 from installer_stub.bundle.names import BUNDLE, signature_name
 from installer_stub.bundle.reader import Bundle
@@ -163,3 +165,14 @@ def test_a_finished_file_is_signed_where_it_lies(made: Ingredients, keys: tuple[
     assert not path_of(run).exists()
     with Bundle.open(run) as bundle:
         assert bundle.signatures == ()
+
+
+def test_a_seal_that_fails_leaves_file_sums_and_signature(made: Ingredients, keys: tuple[Pair, Pair], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = made.seal(tmp_path / "shop.run")
+    words = ["seal", str(run), "-o", str(run), "--cache", str(tmp_path / "cache"), "--sign", str(keys[0].path)]
+    assert cli.run(words) == 0
+    before = {path.name: path.read_bytes() for path in tmp_path.glob("shop.run*")}
+    assert sorted(before) == ["shop.run", "shop.run.sha256", "shop.run.sig"]
+    monkeypatch.setattr(Following, "end", lambda *_: (_ for _ in ()).throw(OSError(errno.EIO, "Input/output error")))
+    assert cli.run(words) != 0
+    assert {path.name: path.read_bytes() for path in tmp_path.glob("shop.run*")} == before
