@@ -35,6 +35,7 @@ VERBS: Final = (
     Verb("seal", "seal again what a build recorded here, or sign a file: without docker, without a cluster"),
     Verb("verify", "recompute every digest of a file, and ask whose it is; it is never executed"),
     Verb("inspect", "what a file holds, needs, and who signed it; it is never executed"),
+    Verb("diff", "what is different between two files: images, files, commands, who signed"),
     Verb("base", "bases: what FROM can name"),
     Verb("coverage", "every image of an artifact, and why it is there; what was seen and is not"),
     Verb("record", "run a registry that fetches what it is asked for, and keep every image that was pulled"),

@@ -46,6 +46,7 @@ VERBS: Final = (
     Verb("inspect", "inspect", "say what this file holds"),
     Verb("images", "images", "list the images, and why each of them is here"),
     Verb("verify", "verify", "recompute every digest and reject any byte that belongs to nothing"),
+    Verb("diff", "diff", "say what is different in this file, compared with another one"),
     Verb("extract", "extract", "unpack this file to a directory"),
     Verb("host", "host", ""),
 )
