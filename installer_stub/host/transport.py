@@ -12,30 +12,38 @@ from typing import Final
 import paramiko
 from paramiko.message import Message
 
-# RFC 4254, section 9: messages that name a channel by the other side's number, in the four bytes behind the type.
+# RFC 4254, sections 5 and 9: messages that name a channel by the other side's number, in the four bytes behind the type.
 _OF_A_CHANNEL: Final = range(93, 99)  # WINDOW_ADJUST, DATA, EXTENDED_DATA, EOF, CLOSE, REQUEST
-_CLOSE, _REQUEST = 97, 98
+_OPEN, _CONFIRMED, _CLOSE, _REQUEST = 90, 91, 97, 98
+_SESSION: Final = b"\0\0\0\7session"
 
 
 class OrderedTransport(paramiko.Transport):
-    """A Transport that says nothing more of a channel once it has closed it: whatever was overtaken is of no use to anybody."""
+    """A Transport that says nothing more of a channel once it has closed it: whatever was overtaken is of no use to anybody.
+
+    The other side gives the numbers of its ends out again. A number is a new channel's from the first message that there can be of it:
+    the request of a session, which we opened, or our confirmation of a channel that it opened (what a relay forwards).
+    """
 
     _closed: set[bytes]
 
     def _send_message(self, data: Message) -> None:
         # Messages of channels come one at a time: _send_user_message holds clear_to_send_lock. Those before channels come first of all.
         with data.packet.getbuffer() as raw:
-            kind, channel = raw[0], bytes(raw[1:5])
-        if kind in _OF_A_CHANNEL and self._is_late(kind, channel):
+            kind, rest = raw[0], bytes(raw[1 : 1 + len(_SESSION)])
+        if self._is_late(kind, rest):
             return
         super()._send_message(data)  # type: ignore[misc]
 
-    def _is_late(self, kind: int, channel: bytes) -> bool:
-        closed = self.__dict__.setdefault("_closed", set())
-        if kind == _REQUEST:  # the first message of every channel: the other side has given the number to a new one
+    def _is_late(self, kind: int, rest: bytes) -> bool:
+        closed: set[bytes] = self.__dict__.setdefault("_closed", set())
+        channel = rest[:4]
+        if kind == _OPEN and rest != _SESSION:  # no request need come first: which number it gets, only the answer says
+            closed.clear()
+        elif kind in {_CONFIRMED, _REQUEST}:
             closed.discard(channel)
         elif kind == _CLOSE:
             closed.add(channel)
-        else:
+        elif kind in _OF_A_CHANNEL:
             return channel in closed
         return False

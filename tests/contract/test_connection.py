@@ -42,6 +42,7 @@ from installer_stub.host.known_hosts import HostKeyPolicy
 from installer_stub.host.login import Login, authenticate, dial, load_identities
 from installer_stub.host.model import Host, Role
 from installer_stub.host.ssh import SSHConnection
+from installer_stub.host.transport import OrderedTransport
 from tests.contract.loopback_sshd import Sshd, free_port, make_key, running_sshd, throwaway_user
 from tests.fakes.local_agent import PROGRAM, local_agent
 from tests.fakes.local_host import LocalConnection
@@ -674,3 +675,23 @@ def test_what_a_close_overtakes_costs_no_connection(sshd: Sshd, monkeypatch: pyt
                 assert connection.run(Command.of("true", stdin=stdin)).ok
         time.sleep(0.2)  # for the server's last word
         assert connection.run(Command.of("cat", stdin=b"still there")).stdout == "still there"
+
+
+def test_a_number_that_the_server_gives_out_again_is_a_new_channel_s() -> None:
+    """Of a session that we open, of what the server forwards to us, and of any other kind: their first words must not be taken for late ones."""
+    pair = socket.socketpair()
+    transport = OrderedTransport(pair[0])
+    number, other = (7).to_bytes(4, "big"), (8).to_bytes(4, "big")
+    session, direct = b"\0\0\0\7session", b"\0\0\0\x0cdirect-tcpip"[:11]
+    data, close, request, confirmed, opened = 94, 97, 98, 91, 90
+    for first in ((request, number), (confirmed, number), (opened, direct)):
+        assert not transport._is_late(data, number)
+        transport._is_late(close, number)
+        assert transport._is_late(data, number)
+        assert not transport._is_late(data, other)
+        transport._is_late(opened, session)
+        assert transport._is_late(data, number)
+        transport._is_late(*first)
+        assert not transport._is_late(data, number)
+    for end in pair:
+        end.close()
