@@ -67,8 +67,8 @@ class Bundle:
         self._wanted: Mapping[str, Part] = {}
         raw = self.read(BUNDLE)
         self.document: BundleDocument = decode_bundle(raw)
-        self._wanted = self.document.parts
         self.digest = Digest.of(raw)
+        self._wanted = {**self.document.parts, BUNDLE: Part(self.digest, len(raw))}  # what was read once is what it stays
         try:
             signatures = sizes_of(self.document, {item.entry.name: item.entry.size for item in placed})
         except SignatureError as error:
@@ -150,7 +150,7 @@ class Bundle:
         """Return every image under its full reference. Raises BundleError."""
         return tuple(root for root in self.roots if root[0] != self.info.cluster_reference)
 
-    @property
+    @cached_property
     def blobs(self) -> BlobSource:
         """All blobs by digest, wherever they are."""
         return StoredBlobs(self, {name: placed for name, (placed, _) in self._entries.items()}, self.document.blobs)
@@ -178,8 +178,6 @@ class Bundle:
 
     def digest_of(self, name: str) -> Digest:
         """Return what the entry ``name`` has to hash to; of a signature that is what it hashes to. Raises BundleError."""
-        if name == BUNDLE:
-            return self.digest
         if is_signature(name):  # no document can name the signature of the document that names all others
             return Digest.of(self.read(name))
         return self._wanted[name].digest if name in self._wanted else digest_of_blob(name)
@@ -192,7 +190,7 @@ class Bundle:
         return Extent(os.dup(self._fd), placed.data, placed.entry.size)
 
     def read(self, name: str) -> bytes:
-        """Return a document: what its CRC-32 and, unless it is bundle.json itself, bundle.json say it is. Raises BundleError.
+        """Return a document: what its CRC-32 and bundle.json say it is, and that one what it was at first. Raises BundleError.
 
         Also after ``verify``: the disk may answer differently the next time.
         """
@@ -213,8 +211,8 @@ class Bundle:
 
         Whether anybody trusts one of these keys is what ``trust.judge`` says. Raises SignatureError.
         """
-        names = [name for name in self.names() if is_signature(name)]
-        return tuple(signature_of(name, self.read(name), self.read(BUNDLE)) for name in names)
+        bundle = self.read(BUNDLE)
+        return tuple(signature_of(name, self.read(name), bundle) for name in self.names() if is_signature(name))
 
     @property
     def receipt(self) -> Receipt | None:
@@ -248,7 +246,7 @@ class Bundle:
 
         Raises BundleError with all that is wrong: altered bytes, bytes that belong to nothing, an image that is not whole.
         """
-        whole = Verification(self._fd, self.document, self._placed, self._crcs, moved or _ignore)
+        whole = Verification(self._fd, self.document, self._placed, self._crcs, own=self._wanted[BUNDLE], moved=moved or _ignore)
         try:
             problems = whole.run() or list(disagreements(self))
         except OSError as error:

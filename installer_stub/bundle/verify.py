@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from installer_stub.bundle.damage import COPY_AGAIN
-from installer_stub.bundle.documents import BundleDocument
+from installer_stub.bundle.documents import BundleDocument, Part
 from installer_stub.bundle.names import BOOTLOADER, BUNDLE, PACKAGE, STUB, is_signature
 from installer_stub.bundle.zip_format import Placed, directory, local_header
 from installer_stub.errors import BundleError
@@ -66,12 +66,13 @@ class Verification:
     """One pass over one file."""
 
     def __init__(
-        self, fd: int, document: BundleDocument, placed: Sequence[Placed], crcs: Sequence[int], moved: Callable[[int], None],
+        self, fd: int, document: BundleDocument, placed: Sequence[Placed], crcs: Sequence[int], *, own: Part, moved: Callable[[int], None]
     ) -> None:
+        """``own`` is what the document itself was when it was read."""
         self._fd = fd
         self._size = os.fstat(fd).st_size
         self._document = document
-        self._wanted = document.entries()
+        self._wanted = document.entries() | {BUNDLE: own}
         self._entries = tuple(zip(placed, crcs, strict=True))
         self._moved = moved
         self._bootloader, self._stub = hashlib.sha256(), hashlib.sha256()
@@ -139,7 +140,7 @@ class Verification:
             yield f"{entry.name} does not match its CRC-32"
         if wanted and body.hashers[0].hexdigest() != wanted.digest.encoded:
             yield f"{entry.name} is not {wanted.digest}"
-        if not wanted and entry.name != BUNDLE and not is_signature(entry.name):  # whose it is and whether it is right: agreement
+        if not wanted and not is_signature(entry.name):  # whose it is and whether it is right: agreement
             yield f"{entry.name} belongs to nothing"
         if bytes(head.seen) != head.known:
             yield f"the bytes before {entry.name} are not its header and padding"

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 import zipfile
+import zlib
 from pathlib import Path
 
 import pytest
@@ -117,6 +118,24 @@ def test_a_file_is_the_same_in_pieces_of_any_size(run_file: Path, monkeypatch: p
     with Bundle.open(run_file) as bundle:
         assert bundle.verify().sha256 == hashlib.sha256(run_file.read_bytes()).hexdigest()
     assert reads == sorted(set(reads))  # once, from the first byte to the last
+
+
+def test_what_bundle_json_said_at_first_is_what_it_has_to_stay(run_file: Path, tmp_path: Path) -> None:
+    """A stick may answer differently the second time, and CRC-32 can be made to fit."""
+    path = tmp_path / "x.run"
+    shutil.copy(run_file, path)
+    with Bundle.open(path) as bundle:
+        place, crc = bundle.place_of("airseal/bundle.json"), zlib.crc32
+        altered = bundle.read("airseal/bundle.json").replace(b'"shop"', b'"evil"')
+        with path.open("r+b") as file:
+            file.seek(place.data)
+            file.write(altered)
+        bundle._entries["airseal/bundle.json"] = (place, crc(altered))
+        bundle._crcs = tuple(crc(altered) if each == place else old for each, old in zip(bundle._placed, bundle._crcs, strict=True))
+        with pytest.raises(BundleError, match=r"airseal/bundle\.json is not sha256:"):
+            bundle.read("airseal/bundle.json")
+        with pytest.raises(BundleError, match=r"airseal/bundle\.json is not sha256:"):
+            bundle.verify()
 
 
 def test_a_torn_file_says_how_much_is_missing(run_file: Path, tmp_path: Path) -> None:
