@@ -66,7 +66,7 @@ def seal(
     way. ``documents`` are further files below ``airseal/`` by their full name; ``sign`` signs
     bundle.json. Raises BuildError, DiskFull, DigestMismatch, and what ``sign`` raises; ``target`` is then what it was before.
     """
-    roots = [*((image.reference, image.descriptor) for image in lock.images), (info.cluster_reference, info.cluster)]
+    roots = [*lock.roots, (info.cluster_reference, info.cluster)]
     _check(info, roots, blobs, digests, runtime)
     content = {
         OCI_LAYOUT: layout_index.OCI_LAYOUT,

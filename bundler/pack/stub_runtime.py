@@ -5,13 +5,16 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Self, cast
 
 from installer_stub.bundle.documents import Needs
+from installer_stub.bundle.names import PACKAGE
 from installer_stub.bundle.program import HEAD, machine_of
-from registry_snapshot.store.base import Extent
+from installer_stub.bundle.reader import Bundle
+from registry_snapshot.store.base import Extent, ExtentReader
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +43,16 @@ class StubRuntime:
         hasher.update(package.read_bytes())
         size = bootloader.stat().st_size + package.stat().st_size
         return cls(bootloader, package, hasher.hexdigest(), size, glibc)
+
+    @classmethod
+    def of_bundle(cls, bundle: Bundle, work: Path) -> Self:
+        """Return the runtime of an artifact, its two files written into ``work``. Raises BundleError, OSError."""
+        paths = work / "bootloader", work / PACKAGE
+        for path, part in zip(paths, (bundle.bootloader(), bundle.extent(PACKAGE)), strict=True):
+            with io.BufferedReader(ExtentReader(part)) as stream, path.open("wb") as file:
+                shutil.copyfileobj(stream, file)
+        needs = bundle.document.needs
+        return cls.of(*paths, glibc=needs.glibc if needs is not None else "")
 
     def open(self) -> BinaryIO:
         """Return the program as a stream: what runs on every host."""

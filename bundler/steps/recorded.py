@@ -37,7 +37,7 @@ class Recorded:
     @property
     def images(self) -> tuple[tuple[Reference, Descriptor], ...]:
         """Every image under the name it was asked for."""
-        return tuple((image.reference, image.descriptor) for image in self.lock.images)
+        return self.lock.roots
 
 
 def encode(recorded: Recorded) -> bytes:

@@ -116,7 +116,7 @@ def _closed(bundle: Parts, whole: Mapping[Reference, tuple[Descriptor, ...]]) ->
             yield f"{image.reference} can be called by other digests than {LOCK} says"
     if bundle.read(OCI_LAYOUT) != layout_index.OCI_LAYOUT:
         yield f"{OCI_LAYOUT} says more, or in another way, than it has to"
-    roots = [*((image.reference, image.descriptor) for image in bundle.lock.images), (info.cluster_reference, info.cluster)]
+    roots = [*bundle.lock.roots, (info.cluster_reference, info.cluster)]
     if bundle.read(INDEX) != layout_index.layout_index(roots):
         yield f"{INDEX} says more, or in another way, than {LOCK} and the cluster files"
     of_images = {part.digest: part.size for reference, parts in whole.items() if reference != info.cluster_reference for part in parts}

@@ -116,3 +116,8 @@ class ImageLock:
     """``airseal/images.lock.json``: reference → digest → why."""
 
     images: tuple[LockedImage, ...]
+
+    @property
+    def roots(self) -> tuple[tuple[Reference, Descriptor], ...]:
+        """Every image under the name it was asked for."""
+        return tuple((image.reference, image.descriptor) for image in self.images)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import struct
 from typing import Final
 
+from registry_snapshot.oci.descriptor import Platform
+
 HEAD: Final = 20  # bytes that say it
 # e_machine → uname -m, for the machines that a stub is released for.
 _MACHINES: Final = {62: "x86_64", 183: "aarch64"}
 _LITTLE: Final = 1  # EI_DATA
-_ARCHITECTURES: Final = {"x86_64": "amd64", "aarch64": "arm64"}
 
 
 def machine_of(head: bytes) -> str:
@@ -21,4 +22,4 @@ def machine_of(head: bytes) -> str:
 
 def platform_of(machine: str) -> str:
     """Return the platform of a machine in the OCI's words, ``linux/amd64``."""
-    return f"linux/{_ARCHITECTURES.get(machine, machine)}"
+    return str(Platform.of_machine(machine))

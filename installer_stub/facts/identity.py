@@ -7,10 +7,9 @@ import shlex
 from dataclasses import dataclass
 
 from installer_stub.facts.base import Fact, Otherwise
+from registry_snapshot.oci.descriptor import Platform
 
-# uname's words and the OCI's. Others are passed through and fit no bundle.
 _GLIBC = re.compile(r"^(?:glibc|ldd .*(?:glibc|gnu libc).*) (\d+)\.(\d+)$", re.MULTILINE | re.IGNORECASE)
-_ARCHITECTURES = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +51,7 @@ def _unquoted(value: str) -> str:
 def parse_machine(stdout: str) -> Machine:
     """Return machine and kernel from ``uname -m`` and ``uname -r``, a line each."""
     machine, kernel = stdout.split()
-    return Machine(_ARCHITECTURES.get(machine, machine), kernel)
+    return Machine(Platform.of_machine(machine).architecture, kernel)
 
 
 def parse_glibc(stdout: str) -> str:

@@ -7,7 +7,7 @@ whole connection ("ieof packet referred to nonexistent channel": packet_disconne
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import paramiko
 from paramiko.message import Message
@@ -25,7 +25,9 @@ class OrderedTransport(paramiko.Transport):
     the request of a session, which we opened, or our confirmation of a channel that it opened (what a relay forwards).
     """
 
-    _closed: set[bytes]
+    def __init__(self, sock: Any) -> None:
+        super().__init__(sock)
+        self._closed: set[bytes] = set()  # numbers of the other side's ends
 
     def _send_message(self, data: Message) -> None:
         # Messages of channels come one at a time: _send_user_message holds clear_to_send_lock. Those before channels come first of all.
@@ -36,8 +38,7 @@ class OrderedTransport(paramiko.Transport):
         super()._send_message(data)  # type: ignore[misc]
 
     def _is_late(self, kind: int, rest: bytes) -> bool:
-        closed: set[bytes] = self.__dict__.setdefault("_closed", set())
-        channel = rest[:4]
+        closed, channel = self._closed, rest[:4]
         if kind == _OPEN and rest != _SESSION:  # no request need come first: which number it gets, only the answer says
             closed.clear()
         elif kind in {_CONFIRMED, _REQUEST}:

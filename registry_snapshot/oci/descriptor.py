@@ -42,6 +42,11 @@ class Platform:
             raise ManifestInvalid(f"an image's config is not JSON: {error}") from None
         return _platform(value) or cls("", "")
 
+    @classmethod
+    def of_machine(cls, machine: str) -> Platform:
+        """Return the platform of a Linux machine in the words of uname -m; what the OCI calls otherwise is translated."""
+        return cls("linux", {"x86_64": "amd64", "aarch64": "arm64"}.get(machine, machine))
+
     def satisfies(self, wanted: Platform) -> bool:
         """Tell whether content for this platform is what ``wanted`` asks for; a wanted variant must match if named."""
         same = (self.os, self.architecture) == (wanted.os, wanted.architecture)

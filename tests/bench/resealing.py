@@ -12,7 +12,7 @@ from bundler.pack.artifact import seal
 from bundler.pack.stub_runtime import StubRuntime, extent_of
 from installer_stub.bundle.cluster_files import cluster_manifest
 from installer_stub.bundle.model import FILE_PLAIN, BundleInfo, ClusterCommand, ClusterFile, ImageLock
-from installer_stub.bundle.names import BUNDLE, LOCK, PACKAGE
+from installer_stub.bundle.names import BUNDLE, LOCK
 from installer_stub.bundle.reader import Bundle
 from registry_snapshot.oci.descriptor import Descriptor, Platform
 from registry_snapshot.oci.digest import Digest
@@ -45,14 +45,7 @@ class Resealing:
     @classmethod
     def of(cls, bundle: Bundle, work: Path) -> Resealing:
         """Take the stub apart into ``work``."""
-        with bundle.stub_stream() as stream:
-            stub = stream.read()
-        bootloader, package = work / "bootloader", work / PACKAGE
-        start = len(stub) - bundle.place_of(PACKAGE).entry.size
-        bootloader.write_bytes(stub[:start])
-        package.write_bytes(stub[start:])
-        needs = bundle.document.needs
-        return cls(bundle, StubRuntime.of(bootloader, package, glibc=needs.glibc if needs else ""), bundle.info, bundle.blobs, bundle.blobs.digests())
+        return cls(bundle, StubRuntime.of_bundle(bundle, work), bundle.info, bundle.blobs, bundle.blobs.digests())
 
     def with_ballast(self, file: Path) -> Resealing:
         """Return the same with ``file`` among the cluster files, as it is."""

@@ -14,15 +14,13 @@ from bundler.pack.following import Following
 from bundler.signing.signing import UNSIGNED, Signing, path_of
 from installer_stub.bundle.names import BUNDLE, signature_name
 from installer_stub.bundle.reader import Bundle
-from installer_stub.errors import BundleError, SignatureError
+from installer_stub.errors import SignatureError
 from installer_stub.trust.public_key import PublicKey
+from tests.unit.bundler.signing.test_keys import nobody
 from tests.unit.installer_stub.bundle.forge import Forged
 from tests.unit.installer_stub.bundle.sealed import Ingredients, ingredients
+from tests.unit.installer_stub.bundle.test_format import complaint
 from tests.unit.installer_stub.trust.openssh import Pair, make, takes
-
-
-def nobody(prompt: str) -> str:
-    raise AssertionError(f"asked: {prompt}")
 
 
 @pytest.fixture(scope="module")
@@ -48,15 +46,6 @@ def sealed(made: Ingredients, target: Path, *pairs: Pair) -> Path:
     return done.path
 
 
-def problem(path: Path) -> str:
-    try:
-        with Bundle.open(path) as bundle:
-            bundle.verify()
-    except BundleError as error:
-        return error.problem
-    return ""
-
-
 def test_every_key_signs_the_bundle_and_the_first_one_the_file(made: Ingredients, keys: tuple[Pair, Pair], tmp_path: Path) -> None:
     run = sealed(made, tmp_path / "shop.run", *keys)
     with Bundle.open(run) as bundle:
@@ -78,14 +67,14 @@ def test_without_keys_nothing_is_signed(made: Ingredients, tmp_path: Path) -> No
 def test_a_signature_cannot_be_taken_out(made: Ingredients, keys: tuple[Pair, Pair], tmp_path: Path) -> None:
     forged = Forged.of(sealed(made, tmp_path / "shop.run", *keys))
     del forged.signatures[signature_name(public(keys[0]).fingerprint)]
-    assert f"the signature of {public(keys[0]).fingerprint} was taken out of it" in problem(forged.seal(tmp_path / "forged.run"))
+    assert f"the signature of {public(keys[0]).fingerprint} was taken out of it" in complaint(forged.seal(tmp_path / "forged.run"))
 
 
 def test_a_signature_cannot_be_added(made: Ingredients, keys: tuple[Pair, Pair], tmp_path: Path) -> None:
     """Or who has no key of the publisher's would be one beside them."""
     forged = Forged.of(sealed(made, tmp_path / "shop.run", keys[0]))
     forged.signatures.update(Signing.load([keys[1].path], nobody).of_bundle(forged.bundle_json()))
-    assert "it holds signatures that nobody was to make" in problem(forged.seal(tmp_path / "forged.run"))
+    assert "it holds signatures that nobody was to make" in complaint(forged.seal(tmp_path / "forged.run"))
 
 
 def test_a_signature_of_another_file_is_not_right(made: Ingredients, keys: tuple[Pair, Pair], tmp_path: Path) -> None:
@@ -93,14 +82,14 @@ def test_a_signature_of_another_file_is_not_right(made: Ingredients, keys: tuple
     forged = Forged.of(sealed(made, tmp_path / "shop.run", keys[0]))
     name = signature_name(public(keys[0]).fingerprint)
     forged.signatures[name] = Forged.of(other).signatures[name]
-    assert f"the signature {name} is not right" in problem(forged.seal(tmp_path / "forged.run"))
+    assert f"the signature {name} is not right" in complaint(forged.seal(tmp_path / "forged.run"))
 
 
 def test_a_signature_by_another_key_is_not_right(made: Ingredients, keys: tuple[Pair, Pair], tmp_path: Path) -> None:
     forged = Forged.of(sealed(made, tmp_path / "shop.run", keys[0]))
     name = signature_name(public(keys[0]).fingerprint)
     forged.signatures[name] = next(iter(Signing.load([keys[1].path], nobody).of_bundle(forged.bundle_json()).values()))
-    assert f"is of another key, {public(keys[1]).fingerprint}" in problem(forged.seal(tmp_path / "forged.run"))
+    assert f"is of another key, {public(keys[1]).fingerprint}" in complaint(forged.seal(tmp_path / "forged.run"))
 
 
 def test_what_was_signed_cannot_be_changed_and_sealed_again(made: Ingredients, keys: tuple[Pair, Pair], tmp_path: Path) -> None:
