@@ -1,5 +1,5 @@
 # Two commands do everything: make demo, make test. Each can be run again after any interruption.
-.PHONY: help demo test check fast-test cluster-test soak bench clean-hosts clean venv
+.PHONY: help demo stub wheels test check fast-test cluster-test soak bench clean-hosts clean venv
 PYTHON ?= python3
 MASTERS ?= 1
 NODES ?= 2
@@ -13,7 +13,13 @@ $(VENV): pyproject.toml scripts/venv
 
 venv: $(VENV)    ## the virtual environment that all others use
 
-demo: $(VENV)    ## the main job: record a live cluster, seal it, install it with the network cut
+stub: $(VENV)    ## the frozen installer of these sources, which every build seals: compiled once in ten minutes, then from the cache
+	.venv/bin/python -m release stub $(if $(MACHINE),--machine $(MACHINE))
+
+wheels: $(VENV)  ## airseal and its stubs for x86_64 and aarch64 as wheels: dist/wheels
+	.venv/bin/python -m release wheels -o dist/wheels
+
+demo: stub       ## the main job: record a live cluster, seal it, install it with the network cut
 	.venv/bin/python -m tests.demo --masters $(MASTERS) --nodes $(NODES)
 
 test: $(VENV)    ## everything: linters, types, unit, contract, architecture, and real clusters
@@ -24,17 +30,17 @@ check: $(VENV)   ## ruff and mypy
 	.venv/bin/mypy
 
 # One worker more than there are cores: a fourth of the time is waiting, for sshd, PAM and timeouts.
-fast-test: $(VENV) ## unit, contract and architecture tests, under three minutes; what takes longest begins first
+fast-test: stub  ## unit, contract and architecture tests, under three minutes; what takes longest begins first
 	.venv/bin/python -m tests.testbed engine
 	.venv/bin/pytest -q -n $$(($$(nproc) + 1)) --dist loadfile --no-loadscope-reorder tests/architecture tests/contract tests/unit
 
-cluster-test: $(VENV) ## tests on real clusters, two modules at a time
+cluster-test: stub ## tests on real clusters, two modules at a time
 	.venv/bin/pytest -v -n 2 --dist loadfile --no-loadscope-reorder --durations 30 --durations-min 30 tests/cluster
 
-soak: $(VENV)    ## kills, power cuts, torn files, mistakes, resets: hours; its report goes to docs/evidence
+soak: stub       ## kills, power cuts, torn files, mistakes, resets: hours; its report goes to docs/evidence
 	.venv/bin/python -m tests.soak $(SOAK)
 
-bench: $(VENV)   ## ratios against peers, measured in one run: docs/benchmarks.json, docs/benchmarks.md
+bench: stub      ## ratios against peers, measured in one run: docs/benchmarks.json, docs/benchmarks.md
 	.venv/bin/python -m tests.bench
 
 clean-hosts: $(VENV) ## remove every container and network that we made, and nothing else

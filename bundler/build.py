@@ -34,7 +34,7 @@ from bundler.kubefile.stages import SCRATCH
 from bundler.kubefile.upstream import Upstream
 from bundler.options import BuildOptions
 from bundler.pack.artifact import require_machine
-from bundler.pack.runtimes import stub_runtime
+from bundler.pack.stubs import stub_for
 from bundler.pull_progress import PullProgress
 from bundler.recordings import working_directory
 from bundler.rehearsal.prove import prove
@@ -81,6 +81,7 @@ def build(options: BuildOptions, engine: Engine, reporter: Reporter) -> Built:
     if removed := remove_orphans(engine, owner):
         reporter.step(f"removed {removed} things that a killed build had left in docker")
 
+    stub = stub_for(map(str, options.platforms), cache, options.stub)  # first: without one nothing here leads anywhere
     numbered = Numbered(reporter, [title for title in STEPS if title != REHEARSE or not options.rehearsal.skip])
     upstream = Upstream(engine, cache, mirrors, credentials)
     with numbered.step(IMAGE):
@@ -95,7 +96,6 @@ def build(options: BuildOptions, engine: Engine, reporter: Reporter) -> Built:
         info = bundle_info(options, image, files, blobs)
         values = values_of(files.files, blobs, options.values)
     with numbered.step(PROGRAMS):
-        stub = stub_runtime(cache, options.runtime, reporter, mirrors)
         require_machine(stub, options.title, map(str, options.platforms))
         hosts = host_image(engine, reporter, options.host_image, partial(upstream.supply, say=reporter.step))
 

@@ -25,6 +25,7 @@
     │       ├── AgentMissing              none answers
     │       ├── KeyNotInAgent             it does not hold the key
     │       └── AgentRefused              it holds it, and would not sign with it
+    ├── StubMissing               12  there is no installer of this airseal for hosts of that kind
     ├── DiskFull                  9   no space left on a named file system
     └── Interrupted               130 Ctrl-C or SIGTERM
 """
@@ -157,6 +158,12 @@ class KeyNotInAgent(AgentError):
 
 class AgentRefused(AgentError):
     """The ssh-agent holds the key, and would not sign with it: somebody said no, a token was pulled, or it signed something else."""
+
+
+class StubMissing(BuildError):
+    """There is no frozen installer of this airseal for hosts of that kind: nothing compiles one in passing."""
+
+    exit_code = 12
 
 
 class DiskFull(BuildError):

@@ -12,7 +12,6 @@ from pathlib import Path
 from bundler.errors import UsageError
 from bundler.lab.topology import ONE_HOST, Topology
 from bundler.lab.way import Way
-from bundler.pack.runtimes import Choice
 from bundler.signing.signing import UNSIGNED, Signing
 from installer_stub.values.sources import NOTHING as NO_VALUES
 from installer_stub.values.sources import Sources
@@ -79,7 +78,7 @@ class BuildOptions:
     host_image: str  # empty: ours
     settle_timeout: float
     quiet_period: float
-    runtime: Choice
+    stub: Path | None  # a wheel or directory that was named
     keep: bool
     strict: bool  # what neither the recording nor a list knew is an error
     cache: Path

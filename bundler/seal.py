@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import Final
 
 from bundler.errors import RecordingGone, UsageError
-from bundler.pack.portable_python import NO_MIRRORS
-from bundler.pack.runtimes import Choice, frozen_before, stub_runtime
 from bundler.pack.stub_runtime import StubRuntime
+from bundler.pack.stubs import frozen_before, stub_for
 from bundler.signing.signing import UNSIGNED, Signing
 from bundler.steps import proofs, recorded, recording, sealable
 from bundler.steps.from_file import ingredients_of
@@ -28,7 +27,6 @@ from installer_stub.phases.base import Reporter
 from installer_stub.version import VERSION
 from registry_snapshot.oci.descriptor import Descriptor, Platform
 from registry_snapshot.oci.digest import Digest
-from registry_snapshot.record.mirrors import Mirrors
 from registry_snapshot.store.disk import DiskBlobStore
 
 VERIFY: Final = "Verify the file"
@@ -46,15 +44,16 @@ _SHORT: Final = 12  # letters of a key that a person is shown
 class SealOptions:
     """Everything ``airseal seal`` is told. ``subject`` is NAME:VERSION, the first letters of a recording's key, or a file.
 
-    ``runtime`` is None for the installer that recorded it, which gives the bytes of the build, or that of the file.
+    Without ``renew`` and ``stub`` the installer is that of the recording, which gives the bytes of the build, or that of the file; ``renew`` takes
+    this airseal's, ``stub`` a wheel or directory that was named.
     """
 
     subject: str
     output: Path
     cache: Path
-    runtime: Choice | None = None
+    stub: Path | None = None
+    renew: bool = False
     signing: Signing = UNSIGNED
-    mirrors: Mirrors = NO_MIRRORS  # of the sources of a portable Python that is not in the cache
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +67,7 @@ class Resealed:
 def seal_again(options: SealOptions, reporter: Reporter) -> Resealed:
     """Seal what the file ``options.subject`` holds into ``options.output``, which may be that file, and sign it.
 
-    A file of this format keeps its installer and its receipt, unless ``options.runtime`` asks for this airseal's; an installer that
+    A file of this format keeps its installer and its receipt, unless ``options`` ask for another; an installer that
     knows an older format alone is replaced, and then nobody has rehearsed the file. Raises BundleError, and what sealing raises.
     """
     numbered = Numbered(reporter, AGAIN)
@@ -76,8 +75,8 @@ def seal_again(options: SealOptions, reporter: Reporter) -> Resealed:
         with numbered.step(VERIFY):
             bundle.verify(lambda count: reporter.moved("verified", count, bundle.size))
             reporter.step(f"{bundle.info.title} is whole; {len(bundle.signatures)} signatures, which the new file has not")
-        choice = options.runtime or (None if bundle.document.is_closed else "auto")
-        stub = None if choice is None else partial(stub_runtime, options.cache, choice, reporter, options.mirrors)
+        renew = options.renew or options.stub is not None or not bundle.document.is_closed
+        stub = partial(stub_for, bundle.info.platforms, options.cache, options.stub) if renew else None
         with ingredients_of(bundle, stub) as (whole, receipt), numbered.step(SEAL):
             built = seal_whole(whole, receipt, options.output, cache=None, steps=(), signing=options.signing, reporter=reporter)
     return Resealed(built)
@@ -140,11 +139,11 @@ def _recording_of(cache: Path, kept: Sealable) -> Recorded:
 
 def _stub(options: SealOptions, kept: Sealable, reporter: Reporter) -> StubRuntime:
     """Return the installer of the recording, or this airseal's own if that was asked for or is all there is."""
-    if options.runtime is None:
+    if not options.renew and options.stub is None:
         if found := frozen_before(options.cache, kept.stub):
             return found
         reporter.step("the installer that recorded it is no longer in the cache: sealed with that of this airseal")
-    return stub_runtime(options.cache, options.runtime or "auto", reporter, options.mirrors)
+    return stub_for(kept.info.platforms, options.cache, options.stub)
 
 
 def _receipt(cache: Path, whole: Whole, kept: Sealable, reporter: Reporter) -> Receipt:

@@ -33,8 +33,8 @@ class Item:
     holders: tuple[str, ...] = ()
 
 
-def inventory(cache: Path, kept: Collection[CachedBuild], current_python: Path) -> list[Item]:
-    """Return everything in the cache of builds. ``kept`` are the builds that hold, ``current_python`` what the next one would use."""
+def inventory(cache: Path, kept: Collection[CachedBuild]) -> list[Item]:
+    """Return everything in the cache of builds. ``kept`` are the builds that hold."""
     holders = _holders(kept)
     store = DiskBlobStore(cache / "store")
     used = {build.title: build.time for build in kept}
@@ -49,7 +49,9 @@ def inventory(cache: Path, kept: Collection[CachedBuild], current_python: Path) 
     items += _each(cache / "compressed", "zstd-*/*", FIGURES)
     items += _each(cache / "unpacked", "*", FIGURES, lambda path: ("a layer",) if path.name in here else ())
     items += _each(cache / "runtime", "*", STUBS, lambda path: ("the installer",) if path.is_dir() else ())
-    items += _each(cache / "portable", "*", PYTHONS, lambda path: ("the installer",) if path == current_python else ())
+    items += _each(cache / "stubs", "*", STUBS)  # unpacked from wheels that were named
+    pythons = _newest(cache / "portable")
+    items += _each(cache / "portable", "*", PYTHONS, lambda path: ("make stub",) if path in pythons else ())
     items += _each(cache / "steps", "*/*.json", STEPS, lambda path: tuple(build.title for build in kept if f"{path.parent.name}/{path.stem}" in build.steps))
     items += _each(cache / "coverage", "*/*.json", STEPS, lambda path: tuple(used.keys() & {f"{path.parent.name}:{path.stem}"}))
     items += _each(cache / "bases" / "staging", "*", REST)
@@ -80,6 +82,16 @@ def _item(kind: str, path: Path, holders: tuple[str, ...]) -> Item | None:
         size = found.st_blocks * 512 if not path.is_dir() or path.is_symlink() else _tree(path)
         return Item(kind, path, size, found.st_mtime, holders)
     return None
+
+
+def _newest(root: Path) -> set[Path]:
+    """Return of each machine's portable Pythons the one that was used last: it takes ten minutes to make."""
+    found: dict[str, tuple[float, Path]] = {}
+    for path in root.glob("*-*"):
+        if path.is_dir():
+            machine = path.name.partition("-")[0]
+            found[machine] = max(found.get(machine, (0.0, path)), (path.stat().st_mtime, path))
+    return {path for _, path in found.values()}
 
 
 def _tree(path: Path) -> int:

@@ -17,14 +17,14 @@ from bundler.errors import BuildError
 RULE: Final = Rule(keep=50, seconds=60 * DAY)
 
 
-def tidy(cache: Path, current_python: Path, now: float) -> int:
+def tidy(cache: Path, now: float) -> int:
     """Remove what nobody holds and nobody has used for two months, and return its bytes. Nothing while another build runs."""
     freed = 0
     try:
         with alone(cache):
             everyone = builds(cache)
             holding = kept(everyone, RULE)
-            freed = sum(item.size for item in may_go(inventory(cache, holding, current_python), RULE, now) if remove(item, cache))
+            freed = sum(item.size for item in may_go(inventory(cache, holding), RULE, now) if remove(item, cache))
             for build in everyone[len(holding) :]:
                 forget_build(cache, build.title)
     except (BuildError, OSError):

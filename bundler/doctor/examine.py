@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from bundler.disk import existing
-from bundler.errors import BuildError, DockerError
+from bundler.errors import BuildError, DockerError, StubMissing
 from bundler.lab.way import Way
-from bundler.pack.portable_python import is_built, obstacle
+from bundler.pack.stubs import stub_for
 from installer_stub.ui.transfer import size
+from registry_snapshot.oci.descriptor import Platform
 
 # Measured with the example: 387 MB of image, 580 MB of artifact, both again while it is rehearsed, and images in docker's volumes.
 _CACHE_BYTES: Final = 10 << 30
@@ -124,13 +125,22 @@ def of_disk(what: str, path: Path, wanted: int) -> Examined:
     return Examined(what, Answer.YES if free >= wanted else Answer.NO, f"{size(free)} free at {path}", f"{size(wanted)} are enough for most applications")
 
 
+def _of_stub(cache: Path) -> Examined:
+    what = f"the installer for hosts like this machine ({platform.machine()})"
+    try:
+        stub = stub_for([str(Platform.of_machine(platform.machine()))], cache)
+    except (BuildError, OSError) as error:
+        remedy = error.remedy if isinstance(error, StubMissing) else ""
+        return Examined(what, Answer.NO, error.problem if isinstance(error, BuildError) else str(error), remedy or "for others: --stub")
+    return Examined(what, Answer.YES, f"glibc {stub.glibc} or newer, {size(stub.size)}")
+
+
 def of_machine(cache: Path, docker_root: str) -> tuple[Examined, ...]:
-    """Examine this machine: room, a docker client with BuildKit, the Python that is frozen. ``docker_root`` is empty where it is another's."""
+    """Examine this machine: room, a docker client with BuildKit, the installer. ``docker_root`` is empty where it is another's."""
     client = shutil.which("docker")
-    reason = "" if is_built(cache) else obstacle()
     return (
         of_disk("room in the cache", cache, _CACHE_BYTES),
         of_disk("room in docker", Path(docker_root), _DOCKER_BYTES) if docker_root else Examined("room in docker", Answer.UNKNOWN, "its disk is not this machine's", f"look there: {size(_DOCKER_BYTES)} are enough for most applications"),
         Examined("a docker client, for BuildKit", Answer.YES if client else Answer.NO, client or "no docker in PATH", "install docker-ce-cli or docker.io: secrets, caches and here-documents want BuildKit"),
-        Examined("a Python to freeze that starts on glibc 2.17", Answer.NO if reason else Answer.YES, reason or ("built before" if is_built(cache) else "ten minutes, once"), "install what is missing, or --runtime host for hosts as new as this machine"),
+        _of_stub(cache),
     )  # fmt: skip

@@ -21,7 +21,7 @@ from registry_snapshot.store.base import Extent, ExtentReader
 class StubRuntime:
     """Bootloader and package as files. Put together, in this order, they are a program; so they are around a payload.
 
-    ``glibc`` is the lowest version of it that the program starts on, "" if nobody measured.
+    ``glibc`` and ``kernel`` are the lowest versions of them that the program runs on, "" if nobody measured.
     """
 
     bootloader: Path
@@ -29,20 +29,21 @@ class StubRuntime:
     digest: str  # SHA-256 of the program, in hex
     size: int  # of the program, in bytes
     glibc: str = ""
+    kernel: str = ""
 
     @property
     def needs(self) -> Needs:
         """What a machine must have for it to start. Raises OSError."""
         with self.bootloader.open("rb") as file:
-            return Needs(machine_of(file.read(HEAD)), self.glibc)
+            return Needs(machine_of(file.read(HEAD)), self.glibc, self.kernel)
 
     @classmethod
-    def of(cls, bootloader: Path, package: Path, *, glibc: str = "") -> Self:
+    def of(cls, bootloader: Path, package: Path, *, glibc: str = "", kernel: str = "") -> Self:
         """Return the runtime made of two files. Raises OSError."""
         hasher = hashlib.sha256(bootloader.read_bytes())
         hasher.update(package.read_bytes())
         size = bootloader.stat().st_size + package.stat().st_size
-        return cls(bootloader, package, hasher.hexdigest(), size, glibc)
+        return cls(bootloader, package, hasher.hexdigest(), size, glibc, kernel)
 
     @classmethod
     def of_bundle(cls, bundle: Bundle, work: Path) -> Self:
@@ -52,7 +53,7 @@ class StubRuntime:
             with io.BufferedReader(ExtentReader(part)) as stream, path.open("wb") as file:
                 shutil.copyfileobj(stream, file)
         needs = bundle.document.needs
-        return cls.of(*paths, glibc=needs.glibc if needs is not None else "")
+        return cls.of(*paths, glibc=needs.glibc, kernel=needs.kernel) if needs is not None else cls.of(*paths)
 
     def open(self) -> BinaryIO:
         """Return the program as a stream: what runs on every host."""

@@ -6,7 +6,7 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bundler.verbs.sources import add_downloads, add_logins, add_sign, add_values
+from bundler.verbs.sources import add_downloads, add_logins, add_sign, add_stub, add_values
 
 if TYPE_CHECKING:
     from bundler.options import BuildOptions
@@ -55,7 +55,7 @@ def define(parser: ArgumentParser) -> None:
     proof.add_argument("--rehearse", default="1+1", metavar="M+N|CLUSTERFILE", help="masters and nodes of the rehearsal; of a Clusterfile the hosts count, with their roles, labels and taints (default 1+1)")
     proof.add_argument("--skip-rehearsal", action="store_true", help="seal without proof; the file says so for ever")
     proof.add_argument("--keep-lab", action="store_true", help="leave the rehearsal's hosts running, to look at them")
-    parser.add_argument("--runtime", choices=("auto", "portable", "host"), default="auto", help="Python of the frozen installer: portable starts on glibc 2.17 and newer, host only where glibc is as new as here, auto is portable if it can be built (default auto)")
+    add_stub(parser)
     add_sign(parser)
     parser.add_argument("--json", action="store_true", help="print events as JSON, one a line")
 
@@ -74,7 +74,6 @@ def run(arguments: Namespace) -> int:
     from bundler.doctor.first import check_engine
     from bundler.engine import Engine
     from bundler.errors import BuildError
-    from bundler.pack.portable_python import home_of
     from installer_stub.errors import InstallerError
     from installer_stub.ui.console import console
     from installer_stub.ui.logfile import log_file
@@ -93,7 +92,7 @@ def run(arguments: Namespace) -> int:
                     built = build(options, engine, reporter)
                 if gone := tidy_docker(engine, options.cache, time.time()):
                     reporter.step(f"removed {gone} images of earlier builds from docker")
-            if freed := tidy(options.cache, home_of(options.cache), time.time()):
+            if freed := tidy(options.cache, time.time()):
                 reporter.step(f"removed {size(freed)} from the cache that nobody had used for two months")
         except (BuildError, InstallerError, RegistryError) as error:
             logging.getLogger("airseal").exception("the build failed")
@@ -143,7 +142,7 @@ def parse_build(arguments: Namespace) -> BuildOptions:
         host_image=arguments.build_host_image,
         settle_timeout=check_seconds("--settle-timeout", arguments.settle_timeout),
         quiet_period=check_seconds("--quiet-period", arguments.quiet_period),
-        runtime=arguments.runtime,
+        stub=arguments.stub,
         keep=arguments.keep_cluster,
         strict=arguments.strict,
         cache=cache_root(arguments.cache),

@@ -94,12 +94,11 @@ def _look(cache: Path, rule: Rule, engine: Engine | None) -> _Seen:
     from bundler.cache.in_docker import images
     from bundler.cache.inventory import inventory
     from bundler.cache.prune import kept
-    from bundler.pack.portable_python import home_of
 
     everyone = builds(cache)
     holding = kept(everyone, rule)
     ours = [] if engine is None else images(engine, {build.title for build in holding})
-    return _Seen(cache, rule, time.time(), everyone, holding, inventory(cache, holding, home_of(cache)), ours)
+    return _Seen(cache, rule, time.time(), everyone, holding, inventory(cache, holding), ours)
 
 
 def _rule(arguments: Namespace) -> Rule:

@@ -6,23 +6,23 @@ import os
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
-from bundler.verbs.sources import add_mirrors, add_sign, mirrors_of
+from bundler.verbs.sources import add_sign, add_stub
 
 _EPILOG = """\
 examples:
   airseal seal shop:1.4.0 -o shop.run
   airseal seal 3f2a9c41d07e -o /media/stick/shop.run    a recording by the first letters of its key
   airseal seal shop:1.4.0 -o again.run && cmp shop.run again.run
-  airseal seal shop:1.4.0 -o shop.run --runtime portable --mirrors mirrors.yaml    freeze this airseal's installer, by the company's mirrors
+  airseal seal shop:1.4.0 -o shop.run --renew-stub                                 with the installer of this airseal
   airseal seal shop.run -o shop.run --sign release.key    sign a finished file, here or on a machine that has the key
   airseal seal ./old.run -o new.run    bring a file of an older format into this one
 
 A build keeps what it recorded, also where its rehearsal was red. Sealed with the installer that recorded it the file is, byte for
-byte, that of the build; with --runtime it has the installer of this airseal, and the same content. The receipt of a rehearsal of the very
+byte, that of the build; with --renew-stub it has the installer of this airseal, and the same content. The receipt of a rehearsal of the very
 same file is sealed in; where there is none the file says for ever that nobody rehearsed it. A file that is sealed again keeps its installer and
 its receipt; its signatures are left out, since they are of what it was: name every key that shall vouch for the new one.
 
-exit codes: 0 sealed, 2 nothing was recorded under that name, 3 the file is altered or none, 8 what was recorded is no longer in the cache, 9 disk full, 11 nothing was signed"""
+exit codes: 0 sealed, 2 nothing was recorded under that name, 3 the file is altered or none, 8 what was recorded is no longer in the cache, 9 disk full, 11 nothing was signed, 12 there is no installer for its hosts"""
 
 
 def define(parser: ArgumentParser) -> None:
@@ -30,9 +30,9 @@ def define(parser: ArgumentParser) -> None:
     parser.epilog = _EPILOG
     parser.add_argument("subject", metavar="NAME:VERSION|RECORDING|FILE", help="what was built here last under that name, the key of a recording, or an artifact")
     parser.add_argument("-o", "--output", required=True, type=Path, metavar="FILE", help="where the artifact goes, for example shop.run")
-    parser.add_argument("--runtime", choices=("auto", "portable", "host"), help="seal with the installer of this airseal, frozen with that Python as build has it (default: the installer that recorded it)")
+    parser.add_argument("--renew-stub", action="store_true", help="seal with the installer of this airseal (default: the installer that recorded it, or that of FILE)")
+    add_stub(parser)
     add_sign(parser)
-    add_mirrors(parser)  # of the sources of a portable Python, which are all that it may fetch
     parser.add_argument("--cache", type=Path, metavar="DIR", help="the cache of the build (default $AIRSEAL_CACHE or ~/.cache/airseal)")
     parser.add_argument("--json", action="store_true", help="print events as JSON, one a line")
 
@@ -50,7 +50,7 @@ def run(arguments: Namespace) -> int:
     from installer_stub.ui.console import console
 
     began = time.monotonic()
-    options = SealOptions(arguments.subject, check_output(arguments.output), cache_root(arguments.cache), arguments.runtime, Signing.load(arguments.sign, ask_for), mirrors_of(arguments))
+    options = SealOptions(arguments.subject, check_output(arguments.output), cache_root(arguments.cache), arguments.stub, arguments.renew_stub, Signing.load(arguments.sign, ask_for))
     again = _is_file(arguments.subject)
     with closing(console(json_events=arguments.json)) as reporter:
         with full_disk_named(options.cache, options.output.parent), in_use(options.cache):

@@ -40,6 +40,11 @@ def add_logins(group: _ArgumentGroup | ArgumentParser) -> None:
     group.add_argument("--docker-config", type=Path, metavar="DIR", help="where docker's config.json with the registries' logins is (default ~/.docker)")
 
 
+def add_stub(parser: _ArgumentGroup | ArgumentParser) -> None:
+    """Add ``--stub``."""
+    parser.add_argument("--stub", type=Path, metavar="WHEEL|DIR", help="the frozen installer to seal with (default: that of this airseal, for the machine of the bundle: the wheel airseal-stub-x86_64 or -aarch64, in a checkout what make stub made)")
+
+
 def add_values(group: _ArgumentGroup | ArgumentParser) -> None:
     """Add ``--set``, ``--set-file`` and ``--values``, which the verbs at a site have too."""
     group.add_argument("--set", action="append", default=[], metavar="PATH=VALUE", help="a value for the recorded cluster, as a site sets it; it is not sealed; may be repeated")

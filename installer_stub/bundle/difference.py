@@ -86,7 +86,7 @@ def _program(before: Bundled, after: Bundled) -> Iterator[Difference]:
     """The installer, and who signed: no part of the content."""
     first, second = before.document, after.document
     yield from _one("installer", "program", str(first.parts[STUB].digest), str(second.parts[STUB].digest))
-    machines = [f"{each.needs.machine}, glibc {each.needs.glibc or 'of no known version'}" if each.needs is not None else None for each in (first, second)]
+    machines = [str(each.needs) if each.needs is not None else None for each in (first, second)]
     yield from _one("installer", "needs", *machines)
     yield from _maps("publisher", _themselves(first.publishers), _themselves(second.publishers))
 

@@ -59,11 +59,17 @@ class Part:
 class Needs:
     """What a machine must have for the installer to start there.
 
-    ``machine`` in the words of uname -m; ``glibc`` as "2.17", empty if nobody measured.
+    ``machine`` in the words of uname -m; ``glibc`` as "2.17" and ``kernel`` as "3.10", the oldest ones; empty if nobody measured.
     """
 
     machine: str
     glibc: str = ""
+    kernel: str = ""
+
+    def __str__(self) -> str:
+        """Say it to a person."""
+        known = [f"{name} {version} or newer" for name, version in (("glibc", self.glibc), ("Linux", self.kernel)) if version]
+        return ", ".join([self.machine, *known] if known else [self.machine, "nobody measured of which glibc"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +122,7 @@ def encode_bundle(document: BundleDocument) -> bytes:
         {
             "format": FORMAT,
             "bundle": info_to_json(document.info),
-            "needs": {"machine": needs.machine, "glibc": needs.glibc},
+            "needs": {"machine": needs.machine, "glibc": needs.glibc, **({"kernel": needs.kernel} if needs.kernel else {})},
             "publishers": sorted(document.publishers),
             "parts": {name: _part_value(part) for name, part in sorted(document.parts.items())},
             "blobs": {str(digest): document.blobs[digest] for digest in sorted(document.blobs)},
@@ -153,7 +159,7 @@ def decode_bundle(raw: bytes) -> BundleDocument:
         parts = {str(name): Part(Digest.parse(part["digest"]), count(part["size"])) for name, part in value["parts"].items()}
         blobs = {Digest.parse(digest): count(size) for digest, size in value["blobs"].items()}
         info = info_from_json(value["bundle"])
-        needs = Needs(str(value["needs"]["machine"]), str(value["needs"]["glibc"])) if closed else None
+        needs = Needs(str(value["needs"]["machine"]), str(value["needs"]["glibc"]), str(value["needs"].get("kernel", ""))) if closed else None
         publishers = _texts(value["publishers"]) if closed else ()
         document = BundleDocument(info, MappingProxyType(parts), MappingProxyType(blobs), needs, publishers)
         written = encode_bundle(document)

@@ -60,7 +60,7 @@ def _facts(bundle: Bundle) -> dict[str, object]:
         "filesSize": info.files_size,
         "stubSize": bundle.stub_size,
         "stubDigest": f"sha256:{bundle.stub_digest}",
-        "needs": {"machine": needs.machine, "glibc": needs.glibc} if needs is not None else None,
+        "needs": {"machine": needs.machine, "glibc": needs.glibc, "kernel": needs.kernel} if needs is not None else None,
         "signers": signature_facts(bundle, None)["signers"],
         "rehearsal": receipts.to_json(receipt) if receipt is not None else None,
         "commands": [command.text() for command in info.commands],
@@ -90,7 +90,7 @@ def _values(bundle: Bundle) -> str:
 def _needs(needs: Needs | None) -> str:
     if needs is None:
         return "nobody wrote down where: sealed by an airseal that did not say"
-    return f"{needs.machine}, glibc {needs.glibc or 'of a version that nobody measured'} or newer"
+    return str(needs)
 
 
 def _text(bundle: Bundle) -> str:

@@ -33,6 +33,7 @@ ALL_CHECKS: tuple[Check, ...] = (
     names_taken.names_taken,
     identity.architecture,
     identity.c_library,
+    identity.kernel,
     identity.host_names,
     identity.machine_ids,
     identity.clocks,

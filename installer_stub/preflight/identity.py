@@ -15,6 +15,8 @@ from installer_stub.preflight.finding import Finding, Site, fatal, warning
 # RFC 1123, as Kubernetes checks node names.
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*")
 _NAMELESS = {"", "localhost", "localhost.localdomain", "(none)"}
+_RELEASE = re.compile(r"\d+\.\d+")  # at the beginning of what uname -r says
+_OLDER = "use another host, or have the file sealed with an installer for older systems (airseal seal FILE --renew-stub: glibc 2.17)"
 MOST_SKEW = 30.0  # seconds: certificates are valid from the moment they are made, and etcd leases tell time
 
 
@@ -36,15 +38,20 @@ def c_library(site: Site) -> Iterator[Finding]:
     for host, facts in site.each():
         if needed and facts.glibc and not _is_as_new(facts.glibc, needed):
             has = f"glibc {facts.glibc}" if facts.glibc[:1].isdigit() else facts.glibc
-            yield fatal(
-                host.address,
-                f"it has {has}, and the installer in this file starts on glibc {needed} or newer",
-                "use another host, or have the file sealed with an installer for older systems (airseal seal FILE --runtime portable: glibc 2.17)",
-            )
+            yield fatal(host.address, f"it has {has}, and the installer in this file starts on glibc {needed} or newer", _OLDER)
+
+
+def kernel(site: Site) -> Iterator[Finding]:
+    """And a kernel that knows the system calls of the installer."""
+    needed = site.needs.kernel if site.needs is not None else ""
+    for host, facts in site.each():
+        release = _RELEASE.match(facts.kernel)
+        if needed and release and not _is_as_new(release[0], needed):
+            yield fatal(host.address, f"it has Linux {facts.kernel}, and the installer in this file runs on {needed} or newer", "use another host, or update its kernel")
 
 
 def _is_as_new(found: str, needed: str) -> bool:
-    """Compare versions of glibc; another C library is none of them."""
+    """Compare versions; what is none, such as another C library, is not new enough."""
     try:
         return tuple(map(int, found.split("."))) >= tuple(map(int, needed.split(".")))
     except ValueError:

@@ -7,7 +7,7 @@ import json
 import random
 import signal
 import subprocess
-import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,10 +15,13 @@ from typing import Any
 import pytest
 
 from bundler.options import cache_directory
-from bundler.pack import frozen
-from bundler.pack.portable_python import GLIBC_LIMIT, is_built, portable_interpreter
-from bundler.pack.runtimes import stub_runtime
 from bundler.pack.stub_runtime import StubRuntime
+from bundler.pack.stubs import stub_for
+from installer_stub.bundle.program import platform_of
+from release import frozen
+from release.portable_python import portable_interpreter
+from release.recipe import GLIBC_LIMIT, KERNEL
+from release.stub import HERE, make_stub
 from tests.unit.installer_stub.bundle.sealed import Ingredients, Silent, ingredients
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -28,7 +31,7 @@ COOKIE = 88  # bytes: PyInstaller's pyi_archive.h, struct ARCHIVE_COOKIE
 @pytest.fixture(scope="module")
 def stub() -> StubRuntime:
     """The frozen installer of this tree, as artifacts get it; from the cache if nothing changed."""
-    return stub_runtime(cache_directory(None), "auto", Silent())
+    return make_stub(cache_directory(None), Silent())
 
 
 @pytest.fixture(scope="module")
@@ -54,10 +57,7 @@ def run_file(made: Ingredients, tmp_path_factory: pytest.TempPathFactory) -> Pat
 
 def standard_library() -> set[str]:
     """Return the modules of the Python that is frozen, which is not the one that runs this, where there is a portable one."""
-    cache = cache_directory(None)
-    if not is_built(cache):
-        return set(sys.stdlib_module_names)
-    python = portable_interpreter(cache, Silent()).python
+    python = portable_interpreter(cache_directory(None), HERE, Silent()).python
     listed = subprocess.run([python, "-c", "import sys; print(*sys.stdlib_module_names)"], capture_output=True, text=True, check=True, timeout=60)
     return set(listed.stdout.split())
 
@@ -91,13 +91,19 @@ def test_libraries_of_the_host_stay_on_the_host(facts: dict[str, Any]) -> None:
     assert [name for name in facts["binaries"] if name.startswith(frozen.LEFT_TO_THE_HOST)] == []
 
 
-def test_the_portable_one_needs_no_newer_glibc_than_it_says() -> None:
-    cache = cache_directory(None)
-    if not is_built(cache):
-        pytest.skip("the portable Python was not built on this machine: airseal build --runtime portable")
-    made = stub_runtime(cache, "portable", Silent())
-    assert int(made.glibc.removeprefix("2.")) <= GLIBC_LIMIT
-    assert portable_interpreter(cache, Silent()).glibc_limit == GLIBC_LIMIT
+def test_it_needs_no_newer_glibc_than_it_says(stub: StubRuntime) -> None:
+    assert int(stub.glibc.removeprefix("2.")) <= GLIBC_LIMIT
+    assert stub.kernel == KERNEL
+
+
+def test_it_is_what_a_build_finds(stub: StubRuntime) -> None:
+    assert stub_for([platform_of(HERE)], cache_directory(None)) == stub
+
+
+def test_no_path_and_no_day_of_this_machine_is_inside(stub: StubRuntime) -> None:
+    program = stub.open().read()
+    for word in (str(Path.home()), str(cache_directory(None)), str(ROOT), time.strftime("%b %d %Y"), time.strftime("%b %e %Y"), time.strftime("%b %d %H:")):
+        assert word.encode() not in program, word
 
 
 def test_the_bare_stub_starts_and_knows_that_it_is_bare(stub: StubRuntime, tmp_path: Path) -> None:

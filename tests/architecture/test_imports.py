@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-ORDER = ("registry_snapshot", "installer_stub", "bundler")  # a package may import itself and those to its left
+ORDER = ("registry_snapshot", "installer_stub", "bundler", "release")  # a package may import itself and those to its left
 INSIDE = {
     "registry_snapshot": ("errors", "oci", "store", "serve", "record"),
 }

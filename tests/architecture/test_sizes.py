@@ -6,7 +6,7 @@ import ast
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-PRODUCT = ("registry_snapshot", "installer_stub", "bundler")
+PRODUCT = ("registry_snapshot", "installer_stub", "bundler", "release")
 FILE_LINES = 330
 FUNCTION_LINES = 60
 EMPTY_NAMES = {"utils", "util", "helpers", "helper", "common", "misc"}
@@ -58,6 +58,7 @@ PRINTERS = {
     "installer_stub/ui/printable.py": "the one way to a person",
     "installer_stub/cli.py": "help and version",
     "bundler/cli.py": "help and version",
+    "release/__main__.py": "what was made, and its own errors",
     "bundler/verbs/base.py": "names of recipes, and pins that were parsed",
     "installer_stub/hostside/service.py": "where it serves",
     "installer_stub/commands/host_files.py": "JSON in ASCII",

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bundler.options import cache_directory
-from bundler.pack.runtimes import stub_runtime
 from registry_snapshot.oci.reference import Reference
 from registry_snapshot.store.disk import DiskBlobStore
 from registry_snapshot.store.layout_index import OCI_LAYOUT, layout_index
+from release.stub import make_stub
 from tests.bench.bench import Bench
 from tests.bench.process_tree import cpu_seconds
 from tests.bench.resealing import Quiet
@@ -81,7 +81,7 @@ class Stage:
         self._authority.parent.mkdir()
         shutil.copyfile(authority.certificate, self._authority)
         self._program = self._work / "airseal"
-        self._program.write_bytes(stub_runtime(cache_directory(None), "auto", Quiet()).open().read())
+        self._program.write_bytes(make_stub(cache_directory(None), Quiet()).open().read())
         self._program.chmod(0o755)
         self._puller = self._work / "puller"
         subprocess.run(["go", "build", "-o", self._puller, "."], cwd=_PULLER, check=True)

@@ -18,9 +18,9 @@ from pathlib import Path
 import pytest
 
 from bundler.options import cache_directory
-from bundler.pack.runtimes import stub_runtime
 from installer_stub.ui.console import console
 from registry_snapshot.serve.login import Credential
+from release.stub import make_stub
 from tests.demo.__main__ import install_command, operators_environment
 from tests.demo.shop import ROOT, shop_command
 from tests.testbed.cache import Cache, locked
@@ -106,7 +106,7 @@ def cache(testrun_uid: str, request: pytest.FixtureRequest) -> Cache:
             begun.write_text(testrun_uid)
         engine(cache)
         Internet(cache).up()
-        stub_runtime(cache_directory(None), "auto", console())
+        make_stub(cache_directory(None), console())
     return cache
 
 

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from bundler.options import cache_directory
-from bundler.pack import freeze
 from installer_stub.agent.client import AgentConnection
 from installer_stub.agent.lease import Claimant, take_leases
 from installer_stub.agent.start import start_agent
@@ -22,10 +21,12 @@ from installer_stub.host.login import Login
 from installer_stub.host.model import Host, Role
 from installer_stub.host.ssh import SSHConnection
 from installer_stub.plan.model import STUB
+from release.stub import make_stub
 from tests.testbed.blank_host import BlankHost
 from tests.testbed.cache import Cache
 from tests.testbed.docker_engine import engine
 from tests.testbed.hosts import TestBed
+from tests.unit.installer_stub.bundle.sealed import Silent
 
 pytestmark = pytest.mark.cluster
 
@@ -39,7 +40,7 @@ def host() -> Iterator[BlankHost]:
     """One host, with the installer on it."""
     cache = Cache.default()  # without the parts of Kubernetes, which nothing here needs
     engine(cache)
-    runtime = freeze.runtime(cache_directory(None))
+    runtime = make_stub(cache_directory(None), Silent())
     with TestBed(masters=1, name="agent", cache=cache) as bed:
         root = reach(bed.masters[0])
         with runtime.open() as stream:

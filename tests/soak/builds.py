@@ -80,7 +80,7 @@ class Builds:
         """Start the command; give it to a ``with``."""
         world = Cache.default()
         context = small_context(self.desk.directory)
-        words = build_command(world, "stopped:1.0.0", output or self.output, context, "--runtime", "host", "--quiet-period", _QUIET)
+        words = build_command(world, "stopped:1.0.0", output or self.output, context, "--quiet-period", _QUIET)
         return Installer(["env", "--default-signal=INT", *words], self.desk.directory / f"{self.name}-{number}.log", {**os.environ, "AIRSEAL_CACHE": str(self.cache)})
 
     def whole(self, number: str) -> tuple[Ended, Timeline]:

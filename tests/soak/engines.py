@@ -26,7 +26,7 @@ def remote(desk: Desk) -> None:
     with remote_engine(cache, desk.directory / "certs") as environment:
         given = {**os.environ, **environment, "AIRSEAL_CACHE": str(desk.directory / "cache")}
         context = small_context(desk.directory)
-        words = build_command(cache, "elsewhere:1.0.0", desk.directory / "elsewhere.run", context, "--runtime", "host", "--quiet-period", "15")
+        words = build_command(cache, "elsewhere:1.0.0", desk.directory / "elsewhere.run", context, "--quiet-period", "15")
         done = subprocess.run(words, capture_output=True, text=True, check=False, env=given)
         (desk.directory / "build.log").write_text(done.stdout + done.stderr)
         if done.returncode or "a relay in the lab" not in done.stdout + done.stderr:

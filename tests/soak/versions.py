@@ -27,7 +27,7 @@ def built_on(desk: Desk, *, version: str) -> None:
     internet.up()
     internet.serve_also(version)
     run = desk.directory / "other.run"
-    words = build_command(cache, "other:1.0.0", run, small_context(desk.directory, version), "--runtime", "host", "--quiet-period", "15")
+    words = build_command(cache, "other:1.0.0", run, small_context(desk.directory, version), "--quiet-period", "15")
     done = subprocess.run(words, capture_output=True, text=True, check=False, env={**os.environ, "AIRSEAL_CACHE": str(desk.directory / "cache")})
     (desk.directory / "build.log").write_text(done.stdout + done.stderr)
     if done.returncode:

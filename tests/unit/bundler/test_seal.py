@@ -148,7 +148,7 @@ def test_another_installer_brings_the_same_content_and_no_proof(cache: Cache, mo
     frozen = cache.root / "runtime" / "key"
     (frozen / "stub.pkg").write_bytes(b"mended" + (frozen / "stub.pkg").read_bytes())
     mended = StubRuntime.of(frozen / "bootloader", frozen / "stub.pkg")
-    monkeypatch.setattr(seal, "stub_runtime", lambda _cache, _choice, _reporter, _mirrors: mended)
+    monkeypatch.setattr(seal, "stub_for", lambda _platforms, _cache, _given: mended)
     capsys.readouterr()
     assert cache.seal("shop:1.4.0", "--json") == 0
     events = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
@@ -171,7 +171,7 @@ def test_steps_are_numbered_and_say_how_long_they_took_done_or_not() -> None:
 def test_a_file_of_an_older_format_comes_into_this_one(cache: Cache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """Its installer knows the older format alone, so it gets another, and nobody has rehearsed that."""
     old, new, stub = format_1(tmp_path), tmp_path / "new.run", fake_runtime(tmp_path)
-    monkeypatch.setattr(seal, "stub_runtime", lambda *_: stub)
+    monkeypatch.setattr(seal, "stub_for", lambda *_: stub)
     assert cache.seal(str(old), "-o", str(new)) == 0, capsys.readouterr()
     with Bundle.open(old) as before, Bundle.open(new) as after:
         after.verify()

@@ -40,11 +40,12 @@ def cache(tmp_path: Path) -> Path:
         os.utime(store.path(digest), (OLD, OLD))
     remember_build(root, "shop:1", tmp_path / "shop.run", [Digest.of(b"shared"), Digest.of(b"of one")], NOW - 2 * DAY)
     remember_build(root, "shop:2", tmp_path / "shop.run", [Digest.of(b"shared"), Digest.of(b"of two")], NOW - DAY, steps=["record/k2"])
-    for path in ("downloads/old", "downloads/new", "portable/current/x", "portable/other/x", "store/blobs/sha256/.partial-x", "steps/record/k1.json", "steps/record/k2.json"):
+    for path in ("downloads/old", "downloads/new", "portable/x86_64-current/x", "portable/x86_64-other/x", "store/blobs/sha256/.partial-x", "steps/record/k1.json", "steps/record/k2.json"):
         (root / path).parent.mkdir(parents=True, exist_ok=True)
         (root / path).write_bytes(b"x" * 5000)
-    for path in ("downloads/old", "portable/other", "portable/current", "store/blobs/sha256/.partial-x", "steps/record/k1.json", "steps/record/k2.json"):
+    for path in ("downloads/old", "portable/x86_64-other", "portable/x86_64-current", "store/blobs/sha256/.partial-x", "steps/record/k1.json", "steps/record/k2.json"):
         os.utime(root / path, (OLD, OLD))
+    os.utime(root / "portable/x86_64-other", (OLD - DAY, OLD - DAY))
     os.utime(root / "downloads/new", (NOW - 3600, NOW - 3600))
     return root
 
@@ -56,11 +57,11 @@ def named(items: list[Item]) -> set[tuple[str, str]]:
 
 def test_what_is_there_and_who_holds_it(cache: Path) -> None:
     assert [build.title for build in builds(cache)] == ["shop:2", "shop:1"]
-    items = inventory(cache, builds(cache), cache / "portable" / "current")
+    items = inventory(cache, builds(cache))
     held = {name: item.holders for item in items for _, name in named([item])}
     assert held["shared"] == ("shop:2", "shop:1")
     assert (held["k2.json"], held["k1.json"]) == (("shop:2",), ())
-    assert (held["of one"], held["of nobody"], held["current"]) == (("shop:1",), (), ("the installer",))
+    assert (held["of one"], held["of nobody"], held["x86_64-current"]) == (("shop:1",), (), ("make stub",))
     assert next(item.used for item in items if item.path.name == Digest.of(b"shared").encoded) == NOW - DAY  # its last build
     assert all(item.size >= 0 for item in items)
 
@@ -68,14 +69,14 @@ def test_what_is_there_and_who_holds_it(cache: Path) -> None:
 @pytest.mark.parametrize(
     ("rule", "gone"),
     [
-        (Rule(2, 7 * DAY), {(BLOBS, "of nobody"), (DOWNLOADS, "old"), (PYTHONS, "other"), (REST, ".partial-x"), (STEPS, "k1.json")}),
+        (Rule(2, 7 * DAY), {(BLOBS, "of nobody"), (DOWNLOADS, "old"), (PYTHONS, "x86_64-other"), (REST, ".partial-x"), (STEPS, "k1.json")}),
         (Rule(2, 1000 * DAY), {(REST, ".partial-x")}),
-        (Rule(1, 7 * DAY), {(BLOBS, "of nobody"), (BLOBS, "of one"), (DOWNLOADS, "old"), (PYTHONS, "other"), (REST, ".partial-x"), (STEPS, "k1.json")}),
-        (Rule(2, 0), {(BLOBS, "of nobody"), (DOWNLOADS, "old"), (DOWNLOADS, "new"), (PYTHONS, "other"), (REST, ".partial-x"), (STEPS, "k1.json")}),
+        (Rule(1, 7 * DAY), {(BLOBS, "of nobody"), (BLOBS, "of one"), (DOWNLOADS, "old"), (PYTHONS, "x86_64-other"), (REST, ".partial-x"), (STEPS, "k1.json")}),
+        (Rule(2, 0), {(BLOBS, "of nobody"), (DOWNLOADS, "old"), (DOWNLOADS, "new"), (PYTHONS, "x86_64-other"), (REST, ".partial-x"), (STEPS, "k1.json")}),
     ],
 )
 def test_what_nobody_holds_and_nobody_used_goes(cache: Path, rule: Rule, gone: set[tuple[str, str]]) -> None:
-    items = inventory(cache, kept(builds(cache), rule), cache / "portable" / "current")
+    items = inventory(cache, kept(builds(cache), rule))
     assert named(may_go(items, rule, NOW)) == gone
 
 
@@ -84,8 +85,8 @@ def test_a_cache_that_nobody_tends_has_an_end(cache: Path) -> None:
         remember_build(cache, f"many:{number}", cache / "x.run", [], NOW + number)
     store = DiskBlobStore(cache / "store")
     with in_use(cache):
-        assert tidy(cache, cache / "portable" / "current", NOW) == 0
-    assert tidy(cache, cache / "portable" / "current", NOW) > 0
+        assert tidy(cache, NOW) == 0
+    assert tidy(cache, NOW) > 0
     assert [build.title for build in builds(cache)] == [f"many:{number}" for number in range(59, 9, -1)]
     assert list(store.digests()) == []  # no build that is remembered holds them, and they are a hundred days old
     assert ((cache / "downloads" / "new").exists(), (cache / "downloads" / "old").exists()) == (True, False)
@@ -101,7 +102,7 @@ def test_nothing_outside_of_the_cache_is_removed(cache: Path, tmp_path: Path) ->
     assert (link.is_symlink(), (other / "file").exists()) == (False, True)
     assert not remove(Item(PYTHONS, other, 0, OLD), cache)
     assert not remove(Item(PYTHONS, cache, 0, OLD), cache)
-    assert remove(Item(PYTHONS, cache / "portable" / "other", 0, OLD), cache)
+    assert remove(Item(PYTHONS, cache / "portable" / "x86_64-other", 0, OLD), cache)
 
 
 def test_a_build_that_runs_keeps_everything(cache: Path) -> None:

@@ -101,11 +101,11 @@ def test_room_is_looked_at_where_the_directory_will_be(tmp_path: Path, monkeypat
     assert of_disk("room", tmp_path, 1).answer is Answer.UNKNOWN
 
 
-def test_a_machine_without_a_client_or_a_python_is_told_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_machine_without_a_client_or_an_installer_is_told_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(examine.shutil, "which", lambda _name: None)
-    monkeypatch.setattr(examine, "is_built", lambda _cache: False)
-    monkeypatch.setattr(examine, "obstacle", lambda: "there is no autoreconf")
     found = {each.what: each for each in of_machine(tmp_path, "")}
     assert found["a docker client, for BuildKit"].answer is Answer.NO
-    assert "no autoreconf" in found["a Python to freeze that starts on glibc 2.17"].line()
+    line = next(each.line() for what, each in found.items() if what.startswith("the installer for hosts like this machine"))
+    assert "there is no installer for" in line
+    assert "make stub" in line
     assert found["room in docker"].answer is Answer.UNKNOWN

@@ -135,7 +135,7 @@ def test_verify_asks_whose_it_is(made: Ingredients, keys: tuple[Pair, Pair], tmp
 def test_inspect_says_who_signed_and_where_it_starts(made: Ingredients, keys: tuple[Pair, Pair], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.run(["inspect", str(sealed(made, tmp_path / "shop.run", *keys))]) == 0
     out = capsys.readouterr().out
-    assert "starts on   x86_64, glibc 2.17 or newer" in out
+    assert "starts on   x86_64, glibc 2.17 or newer, Linux 3.10 or newer" in out
     assert all(f"signed by   {public(pair).fingerprint}" in out for pair in keys)
 
 

@@ -97,11 +97,13 @@ def ingredients(
     version: str = "1.4.0",
     images: Mapping[str, int] | None = None,
     files: Mapping[str, tuple[bytes, int]] | None = None,
+    machine: str = "x86_64",
 ) -> Ingredients:
     """Fill a store below ``root``. ``images`` are references with the size of their layer; everything is reproducible."""
+    platform = Platform.of_machine(machine)
     store = DiskBlobStore(root / f"store-{version}")
     wanted = IMAGES if images is None else images
-    named = [(Reference.parse(name), add_image(store, name, size)) for name, size in wanted.items()]
+    named = [(Reference.parse(name), add_image(store, name, size, platform.architecture)) for name, size in wanted.items()]
     listed = tuple(add_file(store, path, *content) for path, content in (FILES if files is None else files).items())
     store.put(EMPTY)
     manifest = cluster_manifest(listed)
@@ -109,29 +111,29 @@ def ingredients(
         name="shop",
         version=version,
         kubernetes="v1.36.3",
-        platforms=("linux/amd64",),
+        platforms=(str(platform),),
         cluster=Descriptor(media_types.OCI_MANIFEST, store.put(manifest), len(manifest)),
         commands=(ClusterCommand(("/bin/sh", "-ec", "kubectl apply -f manifests"), 7), ClusterCommand(("helm", "list"))),
         environment={"B": "2", "A": "1"},
         labels={"vendor": "Müller & Söhne"},
-        images_size=sum(blob.size for blob in all_blobs([descriptor for _, descriptor in named], store, (Platform.parse("linux/amd64"),)).values()),
+        images_size=sum(blob.size for blob in all_blobs([descriptor for _, descriptor in named], store, (platform,)).values()),
         images_unpacked_size=2,
         files_size=sum(file.size for file in listed),
         airseal="0.1.0",
     )
-    wholes = {name: closure(store, root, (Platform.parse("linux/amd64"),)) for name, root in named}
+    wholes = {name: closure(store, root, (platform,)) for name, root in named}
     locked = [
         LockedImage(name, root, identities(wholes[name]), (Recorded("Pod default/web", "web"),), sum(part.size for part in wholes[name]))
         for name, root in named
     ]
     lock = ImageLock(tuple(sorted(locked, key=lambda image: str(image.reference))))
-    return Ingredients(store, info, lock, named, listed, fake_runtime(root))
+    return Ingredients(store, info, lock, named, listed, fake_runtime(root, machine))
 
 
-def add_image(store: DiskBlobStore, name: str, size: int) -> Descriptor:
+def add_image(store: DiskBlobStore, name: str, size: int, architecture: str = "amd64") -> Descriptor:
     """Store an image of one layer and return its manifest's descriptor."""
     layer = (name.encode() * (size // len(name) + 1))[:size]
-    config = json.dumps({"os": "linux", "architecture": "amd64", "name": name}).encode()
+    config = json.dumps({"os": "linux", "architecture": architecture, "name": name}).encode()
     manifest = {
         "schemaVersion": 2,
         "mediaType": media_types.OCI_MANIFEST,
@@ -150,9 +152,9 @@ def add_file(store: DiskBlobStore, path: str, content: bytes, mode: int) -> Clus
     return ClusterFile(path, mode, len(content), Digest.of(content), blob)
 
 
-def fake_runtime(root: Path) -> StubRuntime:
+def fake_runtime(root: Path, machine: str = "x86_64") -> StubRuntime:
     """A stub that has the shape of one: an ELF magic at one end, PyInstaller's cookie at the other."""
     bootloader, package = root / "bootloader", root / "stub.pkg"
-    bootloader.write_bytes(b"\x7fELF\x02\x01\x01".ljust(18, b"\0") + struct.pack("<H", 62) + bytes(range(256)) * 31)
+    bootloader.write_bytes(b"\x7fELF\x02\x01\x01".ljust(18, b"\0") + struct.pack("<H", {"x86_64": 62, "aarch64": 183}[machine]) + bytes(range(256)) * 31)
     package.write_bytes(b"package" * 5000 + b"MEI\x0c\x0b\x0a\x0b\x0e".ljust(88, b"\0"))
-    return StubRuntime.of(bootloader, package, glibc="2.17")
+    return StubRuntime.of(bootloader, package, glibc="2.17", kernel="3.10")

@@ -11,7 +11,7 @@ SIZES, VERSIONS = {"imagesSize": int, "imagesUnpackedSize": int, "filesSize": in
 INFO = {"name": str, "version": str, "kubernetes": str, "platforms": [str], "cluster": BLOB, "commands": [{"argv": [str], "line": int, "timeout?": int}], "environment": MAP, "labels": MAP} | SIZES
 RUNTIME, BLOCKED = {"name": str, "handler": str, "places": [KINDS]}, {"reference": str, "reason": str, "where": str, "places": [KINDS]}
 DOCUMENTS = {
-    "bundle/2": {"format": str, "bundle": INFO, "needs": {"machine": str, "glibc": str}, "publishers": [str], "parts": ({"digest": str, "size": int},), "blobs": (int,)},
+    "bundle/2": {"format": str, "bundle": INFO, "needs": {"machine": str, "glibc": str, "kernel?": str}, "publishers": [str], "parts": ({"digest": str, "size": int},), "blobs": (int,)},
     "images.lock/2": {"format": str, "images": [{"reference": str, "descriptor": DESCRIPTOR, "digests": [str], "size": int, "reasons": [KINDS]}]},
     "coverage/1": {"format": str, "unresolved": [{"reference": str, "answer": str, "places": [KINDS]}], "blocked": [BLOCKED], "unread": [str], "runtimes?": [RUNTIME]},
     "rehearsal/1": {"format": str, "skipped": bool, "topology": str, "file": str, "began": int, "seconds": int} | VERSIONS | {"forced": [{"what": str, "count": int}], "notes": [str], "allowed": [str]},

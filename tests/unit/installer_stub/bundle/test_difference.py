@@ -86,7 +86,7 @@ def test_an_installer_and_a_signature_are_no_content(old: Bundle, tmp_path: Path
         found = compare(old, new)
         assert found.same_content
         assert [(each.kind, each.name) for each in found.differences] == [("installer", "program"), ("installer", "needs"), ("publisher", KEY)]
-        assert (found.differences[1].before, found.differences[1].after) == ("x86_64, glibc 2.17", "x86_64, glibc 2.28")
+        assert (found.differences[1].before, found.differences[1].after) == ("x86_64, glibc 2.17 or newer, Linux 3.10 or newer", "x86_64, glibc 2.28 or newer")
 
 
 def test_a_file_of_format_1_can_be_compared(old: Bundle, tmp_path: Path) -> None:

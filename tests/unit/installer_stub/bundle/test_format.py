@@ -42,7 +42,7 @@ def test_a_file_that_is_sealed_again_without_a_change_is_whole(run_file: Path, t
 
 def test_a_bundle_says_what_its_installer_needs(run_file: Path) -> None:
     with Bundle.open(run_file) as bundle:
-        assert bundle.document.needs == Needs("x86_64", "2.17")
+        assert bundle.document.needs == Needs("x86_64", "2.17", "3.10")
 
 
 def _member(forged: Forged) -> None:

@@ -71,7 +71,7 @@ def site(masters: int = 1, nodes: int = 1, **first: object) -> Site:
     known = {host.address: good(number) for number, host in enumerate(hosts, 1)}
     if hosts:
         known[hosts[0].address] = replace(known[hosts[0].address], **first)  # type: ignore[arg-type]
-    return Site(hosts, known, BUNDLE, "10.244.0.0/16", "10.96.0.0/12", run_size=2 * GIB, needs=Needs("x86_64", "2.28"))
+    return Site(hosts, known, BUNDLE, "10.244.0.0/16", "10.96.0.0/12", run_size=2 * GIB, needs=Needs("x86_64", "2.28", "3.10"))
 
 
 def with_facts(base: Site, address: str, **fields: object) -> Site:

