@@ -38,6 +38,7 @@ from bundler.pack.runtimes import stub_runtime
 from bundler.pull_progress import PullProgress
 from bundler.recordings import working_directory
 from bundler.rehearsal.prove import prove
+from bundler.steps.locked import held_names
 from bundler.steps.numbered import Numbered
 from bundler.steps.recorded import Recorded
 from bundler.steps.recording import Inputs, Pins, recording
@@ -124,6 +125,7 @@ def _making(options: BuildOptions, owner: Owner, inputs: Inputs, upstream: Upstr
         settings = Settings(
             inputs.host_image, options.platforms, options.settle_timeout, options.quiet_period, options.keep, options.strict, inputs.values,
             closed=not options.rehearsal.allow_internet, topology=options.recorded_on, way=options.way,
+            attached=options.attached.taken, only=held_names(options.steps.locked),
         )  # fmt: skip
         artifact = Artifact(stub_size=stub.size, open_stub=stub.open, stub_digest=stub.digest)
         with (

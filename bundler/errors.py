@@ -25,6 +25,7 @@
     │       ├── AgentMissing              none answers
     │       ├── KeyNotInAgent             it does not hold the key
     │       └── AgentRefused              it holds it, and would not sign with it
+    ├── PolicyViolated            12  an image is not signed as --require-signatures wants it
     ├── DiskFull                  9   no space left on a named file system
     └── Interrupted               130 Ctrl-C or SIGTERM
 """
@@ -157,6 +158,12 @@ class KeyNotInAgent(AgentError):
 
 class AgentRefused(AgentError):
     """The ssh-agent holds the key, and would not sign with it: somebody said no, a token was pulled, or it signed something else."""
+
+
+class PolicyViolated(BuildError):
+    """An image is not signed by whom the policy names, or no rule is about it. The text names every such image."""
+
+    exit_code = 12
 
 
 class DiskFull(BuildError):
