@@ -113,7 +113,7 @@ def build(options: BuildOptions, engine: Engine, reporter: Reporter) -> Built:
     with nullcontext() if options.rehearsal.skip else numbered.step(REHEARSE):
         receipt = prove(options, engine, owner, image=hosts, info=whole.info, content=whole.content, values=values, seal=write, reporter=reporter)
     with numbered.step(SEAL):
-        built = seal_whole(whole, receipt, options.output, cache=cache, steps=inputs.sealable(options).steps, signing=options.signing, reporter=reporter)
+        built = seal_whole(whole, receipt, options.output, cache=cache, steps=inputs.steps(options), signing=options.signing, reporter=reporter)
     return replace(built, table=tuple(table(report)))
 
 

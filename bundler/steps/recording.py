@@ -45,6 +45,10 @@ class Inputs:
         """Return what sealing the recording needs."""
         return Sealable(self.info, self.key(options), self.stub.digest, options.rehearsal.allowed)
 
+    def steps(self, options: BuildOptions) -> tuple[str, ...]:
+        """Return the names of the results that a file consists of, the recording that a policy was asked about among them."""
+        return f"{STEP}/{self.recorded_key(options)}", *self.sealable(options).steps
+
     def key(self, options: BuildOptions) -> str:
         """Return the key of what the step gives: of a recording that was held to a policy another than of the recording alone."""
         policy = options.attached.policy
