@@ -38,6 +38,7 @@ from bundler.pack.stubs import stub_for
 from bundler.pull_progress import PullProgress
 from bundler.recordings import working_directory
 from bundler.rehearsal.prove import prove
+from bundler.steps.locked import held_names
 from bundler.steps.numbered import Numbered
 from bundler.steps.recorded import Recorded
 from bundler.steps.recording import Inputs, Pins, recording
@@ -112,7 +113,7 @@ def build(options: BuildOptions, engine: Engine, reporter: Reporter) -> Built:
     with nullcontext() if options.rehearsal.skip else numbered.step(REHEARSE):
         receipt = prove(options, engine, owner, image=hosts, info=whole.info, content=whole.content, values=values, seal=write, reporter=reporter)
     with numbered.step(SEAL):
-        built = seal_whole(whole, receipt, options.output, cache=cache, steps=inputs.sealable(options).steps, signing=options.signing, reporter=reporter)
+        built = seal_whole(whole, receipt, options.output, cache=cache, steps=inputs.steps(options), signing=options.signing, reporter=reporter)
     return replace(built, table=tuple(table(report)))
 
 
@@ -124,6 +125,7 @@ def _making(options: BuildOptions, owner: Owner, inputs: Inputs, upstream: Upstr
         settings = Settings(
             inputs.host_image, options.platforms, options.settle_timeout, options.quiet_period, options.keep, options.strict, inputs.values,
             closed=not options.rehearsal.allow_internet, topology=options.recorded_on, way=options.way,
+            attached=options.attached.taken, only=held_names(options.steps.locked),
         )  # fmt: skip
         artifact = Artifact(stub_size=stub.size, open_stub=stub.open, stub_digest=stub.digest)
         with (

@@ -17,6 +17,7 @@ from bundler.cluster.network import TemporaryNetwork
 from bundler.cluster.ownership import Owner
 from bundler.cluster.pull_watch import PullWatch, pull_failures
 from bundler.cluster.usage import KINDS, Object, Usage, usage
+from bundler.coverage.attached import with_attached
 from bundler.coverage.charts import Charts
 from bundler.coverage.cover import cover
 from bundler.coverage.lists import Lists
@@ -83,6 +84,8 @@ class Settings:
     closed: bool = True  # no way out of the cluster's network, as at a site
     way: Way = Way.AUTO  # how its hosts come to the recorder
     topology: Topology = ONE_HOST
+    attached: bool = True  # what upstreams keep for the images comes along
+    only: Collection[Reference] | None = None  # of that, nothing besides these
 
 
 def record(
@@ -131,6 +134,8 @@ def record(
             reporter.step(line)
         charts = Charts(connection, plan.cluster_directory)
         covered = cover(recorder, kubectl, used, lists, known=by_uid(pods), strict=settings.strict, reporter=reporter, charts=charts, excused=declared.excused)
+        if settings.attached:
+            covered = with_attached(recorder, covered, reporter, only=settings.only)
         snapshot = recorder.finish()
         lock = lock_of(snapshot, blobs, settings.platforms, covered.reasons)
         check_coverage(pods, used, lock)

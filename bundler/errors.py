@@ -25,7 +25,8 @@
     │       ├── AgentMissing              none answers
     │       ├── KeyNotInAgent             it does not hold the key
     │       └── AgentRefused              it holds it, and would not sign with it
-    ├── StubMissing               12  there is no installer of this airseal for hosts of that kind
+    ├── PolicyViolated            12  an image is not signed as --require-signatures wants it
+    ├── StubMissing               13  there is no installer of this airseal for hosts of that kind
     ├── DiskFull                  9   no space left on a named file system
     └── Interrupted               130 Ctrl-C or SIGTERM
 """
@@ -160,10 +161,16 @@ class AgentRefused(AgentError):
     """The ssh-agent holds the key, and would not sign with it: somebody said no, a token was pulled, or it signed something else."""
 
 
+class PolicyViolated(BuildError):
+    """An image is not signed by whom the policy names, or no rule is about it. The text names every such image."""
+
+    exit_code = 12
+
+
 class StubMissing(BuildError):
     """There is no frozen installer of this airseal for hosts of that kind: nothing compiles one in passing."""
 
-    exit_code = 12
+    exit_code = 13
 
 
 class DiskFull(BuildError):

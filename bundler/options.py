@@ -12,6 +12,7 @@ from pathlib import Path
 from bundler.errors import UsageError
 from bundler.lab.topology import ONE_HOST, Topology
 from bundler.lab.way import Way
+from bundler.policy.read import Policy
 from bundler.signing.signing import UNSIGNED, Signing
 from installer_stub.values.sources import NOTHING as NO_VALUES
 from installer_stub.values.sources import Sources
@@ -59,6 +60,14 @@ class StepOptions:
 
 
 @dataclass(frozen=True, slots=True)
+class AttachedOptions:
+    """What upstreams keep for the images that are recorded: signatures, attestations, bills of materials."""
+
+    taken: bool = True
+    policy: Policy | None = None  # who has to have signed which image
+
+
+@dataclass(frozen=True, slots=True)
 class BuildOptions:
     """Everything ``airseal build`` is told. Times in seconds."""
 
@@ -89,6 +98,7 @@ class BuildOptions:
     way: Way = Way.AUTO  # how the temporary cluster comes to the recorder
     recorded_on: Topology = ONE_HOST
     signing: Signing = UNSIGNED
+    attached: AttachedOptions = AttachedOptions()
 
     @property
     def title(self) -> str:

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
-from installer_stub.bundle.coverage import Coverage
+from installer_stub.bundle.coverage import Coverage, signatures_json
 from installer_stub.bundle.model import ImageLock, LockedImage
-from installer_stub.bundle.reasons import Gone, Listed, Pulled, Recorded, Scanned, reason_to_json
+from installer_stub.bundle.reasons import Attached, Gone, Listed, Pulled, Recorded, Scanned, reason_to_json
 from installer_stub.ui.transfer import size as readable
 from registry_snapshot.oci.reference import Reference
 
@@ -46,7 +46,7 @@ def kind_of(image: LockedImage) -> str:
     kinds = {type(reason) for reason in image.reasons}
     if kinds & {Recorded, Gone, Pulled}:
         return "recorded"
-    return "listed" if Listed in kinds else "scanned" if Scanned in kinds else "recorded"
+    return "listed" if Listed in kinds else "scanned" if Scanned in kinds else "attached" if Attached in kinds else "recorded"
 
 
 def table(report: Report) -> Iterator[str]:
@@ -65,7 +65,8 @@ def table(report: Report) -> Iterator[str]:
 def totals(report: Report) -> str:
     """Return one line of figures."""
     kinds = Counter(kind_of(image) for image in report.images)
-    return f"{len(report.images)} images: " + ", ".join(f"{kinds[kind]} {kind}" for kind in ("recorded", "scanned", "listed"))
+    attached = f"; {kinds['attached']} signatures and the like" if kinds["attached"] else ""
+    return f"{len(report.images) - kinds['attached']} images: " + ", ".join(f"{kinds[kind]} {kind}" for kind in ("recorded", "scanned", "listed")) + attached
 
 
 def left_out(report: Report) -> Iterator[str]:
@@ -113,4 +114,5 @@ def report_json(report: Report) -> dict[str, object]:
         "runtimes": [
             {"name": each.name, "handler": each.handler, "places": [reason_to_json(place) for place in each.places]} for each in coverage.runtimes
         ],
+        **signatures_json(coverage.signatures),
     }

@@ -10,6 +10,7 @@ from bundler.errors import LockDiffers, UsageError
 from installer_stub.bundle.documents import decode_lock
 from installer_stub.bundle.model import ImageLock
 from installer_stub.bundle.reader import Bundle
+from installer_stub.bundle.reasons import is_attached
 from installer_stub.errors import BundleError
 from registry_snapshot.oci.descriptor import Descriptor
 from registry_snapshot.oci.reference import Reference
@@ -35,17 +36,23 @@ def read_lock(path: Path) -> ImageLock:
         raise UsageError(f"--locked {path}: {error.problem}", "name an artifact, or its images.lock.json") from None
 
 
+def held_names(path: Path | None) -> frozenset[Reference] | None:
+    """Return the names in a lock that a build is held to: what registries keep for images besides these is none of it. Raises UsageError."""
+    return frozenset(image.reference for image in read_lock(path).images) if path is not None else None
+
+
 def pins(lock: ImageLock | None, update: Sequence[str] = ()) -> dict[Reference, Descriptor]:
     """Return what tags mean by ``lock``, but those of images that are to be asked anew.
 
-    ``update`` are references, repositories with their registry, or ``all``.
+    ``update`` are references, repositories with their registry, or ``all``. With it, signatures and the like are asked for anew, all of them:
+    whoever signs an image again moves the tag of its signatures.
     """
     if lock is None or ALL in update:
         return {}
     return {
         image.reference: image.descriptor
         for image in lock.images
-        if image.reference.tag and image.reference.digest is None and not {str(image.reference), str(image.reference.repository)} & set(update)
+        if image.reference.tag and image.reference.digest is None and not (update and is_attached(image.reasons)) and not {str(image.reference), str(image.reference.repository)} & set(update)
     }
 
 

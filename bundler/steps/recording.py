@@ -12,6 +12,7 @@ from bundler.coverage.remembered import recall
 from bundler.errors import BuildError
 from bundler.options import BuildOptions
 from bundler.pack.stub_runtime import StubRuntime
+from bundler.policy.judge import held_to
 from bundler.steps import recorded, sealable
 from bundler.steps.locked import check_locked, check_update, pins, read_lock
 from bundler.steps.recorded import Recorded
@@ -44,8 +45,17 @@ class Inputs:
         """Return what sealing the recording needs."""
         return Sealable(self.info, self.key(options), self.stub.digest, options.rehearsal.allowed)
 
+    def steps(self, options: BuildOptions) -> tuple[str, ...]:
+        """Return the names of the results that a file consists of, the recording that a policy was asked about among them."""
+        return f"{STEP}/{self.recorded_key(options)}", *self.sealable(options).steps
+
     def key(self, options: BuildOptions) -> str:
-        """Return the key of the step."""
+        """Return the key of what the step gives: of a recording that was held to a policy another than of the recording alone."""
+        policy = options.attached.policy
+        return self.recorded_key(options) if policy is None else key_of({"recording": self.recorded_key(options), **policy.to_key()})
+
+    def recorded_key(self, options: BuildOptions) -> str:
+        """Return the key of the recording, which no policy changes."""
         info, effective = self.info, self.values.effective
         return key_of(
             {
@@ -64,6 +74,7 @@ class Inputs:
                 "strict": options.strict,
                 "internet": options.rehearsal.allow_internet,
                 "topology": str(options.recorded_on),
+                "attached": options.attached.taken,
             }
         )
 
@@ -71,12 +82,12 @@ class Inputs:
 def recording(options: BuildOptions, inputs: Inputs, blobs: BlobReader, make: Callable[[Pins], Recorded], reporter: Reporter) -> Recorded:
     """Return what was recorded of the same inputs, or what ``make`` records now; it gets what tags have to mean. It can be sealed then.
 
-    Raises LockDiffers, UsageError, and what ``make`` raises.
+    A policy is asked about it each time. Raises PolicyViolated, LockDiffers, UsageError, and what ``make`` raises.
     """
     wanted = read_lock(options.steps.locked) if options.steps.locked else None
     last = _last(options) if options.steps.update else None
     check_update(options.steps.update, last)
-    shelf, key = Shelf(options.cache, STEP), inputs.key(options)
+    shelf, key = Shelf(options.cache, STEP), inputs.recorded_key(options)
     known = None if options.steps.update or options.keep else shelf.get(key)
     found = recorded.decode(known) if known is not None else None
     if found is not None and recorded.is_whole(found, blobs, options.platforms):
@@ -84,6 +95,11 @@ def recording(options: BuildOptions, inputs: Inputs, blobs: BlobReader, make: Ca
     else:
         found = replace(make(pins(wanted or last, options.steps.update)), time=time.time())
         shelf.put(key, recorded.encode(found))
+    if (policy := options.attached.policy) is not None:
+        held = held_to(policy, found.lock, blobs, found.coverage.unread)
+        reporter.step(f"every image is as {policy.name} wants it: {sum(bool(each.key) for each in held.images)} of {len(held.images)} signed")
+        found = replace(found, coverage=replace(found.coverage, signatures=held))
+        shelf.put(inputs.key(options), recorded.encode(found))
     if wanted is not None:
         check_locked(wanted, found.lock)
     sealable.keep(options.cache, inputs.sealable(options))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from bundler.verbs.sources import add_downloads, add_logins, add_sign, add_stub, add_values
 
 if TYPE_CHECKING:
-    from bundler.options import BuildOptions
+    from bundler.options import AttachedOptions, BuildOptions
 
 _EPILOG = """\
 examples:
@@ -17,10 +17,15 @@ examples:
   airseal build -t shop:1.4.0 -o shop.run -f deploy/Kubefile --build-arg TAG=1.4.0 .
   airseal build -t shop:1.4.0 -o shop.run --mirrors mirrors.yaml --ca corporate-root.pem --json .
   airseal build -t shop:1.4.0 -o shop.run --sign release.key .
+  airseal build -t shop:1.4.0 -o shop.run --require-signatures policy.yaml .    # whose signatures images must have: docs/signatures.md
 
 BuildKit makes the cluster image, by the docker client that is there; a temporary cluster in one privileged container (--record 1+2 for more) runs
 the application, and every image that it pulls is recorded; then the finished file installs itself on blank hosts without a network, every CronJob
-is run and every host emptied once (--rehearse 3+1 for more hosts). The registries' logins are docker's own."""
+is run and every host emptied once (--rehearse 3+1 for more hosts). The registries' logins are docker's own.
+Signatures, attestations and SBOMs that registries keep for the images are sealed and served, too, where cosign looks for them.
+
+exit codes: 0 built, 2 usage, 3 Kubefile or recipe, 4 docker, 5 download, 6 image, 7 cluster, 8 recording, 9 disk full, 10 rehearsal, 11 signing,
+12 an image is not signed as --require-signatures wants it, 130 stopped"""
 
 
 def define(parser: ArgumentParser) -> None:
@@ -51,6 +56,8 @@ def define(parser: ArgumentParser) -> None:
     record.add_argument("--record", default="1+0", metavar="M+N|CLUSTERFILE", help="masters and nodes of the temporary cluster, for applications that one host does not satisfy; of a Clusterfile the hosts count, with their roles, labels and taints (default 1+0)")
     record.add_argument("--locked", type=Path, metavar="FILE", help="an artifact or its images.lock.json: tags mean what they meant there, and any image that came or went is an error that shows the difference")
     record.add_argument("--update", action="append", default=[], metavar="IMAGE", help="ask registries anew for this image (reference, repository, or all) and record again; without it what was recorded of the same inputs is taken; may be repeated")
+    record.add_argument("--require-signatures", type=Path, metavar="POLICY.YAML", help="end the build unless every image has a signature by a key that this file names for it (cosign's, by public keys, verified offline), or is said to need none")
+    record.add_argument("--without-signatures", action="store_true", help="do not ask registries for signatures, attestations and SBOMs of the images; none is sealed")
     proof = parser.add_argument_group("rehearsal: the finished file installs itself on blank hosts without a network")
     proof.add_argument("--rehearse", default="1+1", metavar="M+N|CLUSTERFILE", help="masters and nodes of the rehearsal; of a Clusterfile the hosts count, with their roles, labels and taints (default 1+1)")
     proof.add_argument("--skip-rehearsal", action="store_true", help="seal without proof; the file says so for ever")
@@ -153,8 +160,19 @@ def parse_build(arguments: Namespace) -> BuildOptions:
         recorded_on=Topology.parse("--record", arguments.record),
         steps=StepOptions(arguments.locked, tuple(arguments.update)),
         way=Way(arguments.recorder),
+        attached=_attached(arguments.require_signatures, without=arguments.without_signatures),
         signing=Signing.load(arguments.sign, ask_for),
         rehearsal=RehearsalOptions(
             Topology.parse("--rehearse", arguments.rehearse), arguments.skip_rehearsal, arguments.keep_lab, arguments.allow_internet
         ),
     )
+
+
+def _attached(policy: Path | None, *, without: bool) -> AttachedOptions:
+    from bundler.errors import UsageError
+    from bundler.options import AttachedOptions
+    from bundler.policy.read import load
+
+    if policy is not None and without:
+        raise UsageError("--without-signatures: --require-signatures wants them", "leave out one of the two")
+    return AttachedOptions(not without, load(policy) if policy is not None else None)

@@ -37,7 +37,7 @@ Point containerd at it with one file, /etc/containerd/certs.d/_default/hosts.tom
     header = {{ Authorization = "Basic dXNlcjpwYXNzd29yZA==" }}    # base64 of user:password
 
 Every image that anybody asks for is completed, verified and kept; what a tag meant when it was first asked for, it means
-from then on. Ends on Ctrl-C or SIGTERM: what is under way is finished (a second Ctrl-C stops that too), and the directory
+from then on. At the end registries are asked for signatures, attestations and SBOMs of what was recorded, and these are kept, too. Ends on Ctrl-C or SIGTERM: what is under way is finished (a second Ctrl-C stops that too), and the directory
 becomes an OCI image layout. The same command goes on with a recording that was interrupted, killed too."""
 
 
@@ -51,6 +51,7 @@ def define(parser: ArgumentParser) -> None:
     parser.add_argument("--open", action="store_true", help="answer everybody who reaches it, also beyond this machine")
     parser.add_argument("--into", required=True, type=Path, metavar="DIR", help="where the recording is kept; made if it is not there")
     parser.add_argument("--platform", action="append", default=[], metavar="OS/ARCH", help="for which hosts images are completed; may be repeated (default linux/amd64)")
+    parser.add_argument("--without-signatures", action="store_true", help="do not ask registries, at the end, for signatures, attestations and SBOMs of the images")
     add_logins(add_mirrors(parser))
     parser.add_argument("--json", action="store_true", help="print events as JSON, one a line")
     parser.add_argument("--verbose", action="store_true", help="log requests that were refused, and connections")
@@ -77,7 +78,7 @@ def run(arguments: Namespace) -> int:
     with Recorder(arguments.into, blobs, mirrors, logins, platforms, progress=PullProgress(reporter)) as recorder:
         names = frozenset(name for name, _ in mirrors.registries)
         _serve(RegistryApp(recorder, registries=names), entrance, arguments.into, reporter)
-        problem = _finish(recorder, reporter)
+        problem = _finish(recorder, reporter, attached=not arguments.without_signatures)
     _report(arguments.into, reporter, json=arguments.json)
     reporter.close()
     if problem is not None:
@@ -141,13 +142,16 @@ def _serve(app: App, entrance: _Entrance, into: Path, reporter: Console) -> None
             reporter.step("finishing what is under way; Ctrl-C again stops that too")
 
 
-def _finish(recorder: Recorder, reporter: Console) -> Exception | None:
-    """Wait until every image is whole, and return why one is not."""
+def _finish(recorder: Recorder, reporter: Console, *, attached: bool) -> Exception | None:
+    """Wait until every image is whole, with what its upstream keeps for it, and return why one is not."""
     from bundler.errors import Interrupted, RecordingIncomplete
     from registry_snapshot.errors import ManifestUnknown, RegistryError, StoreError
 
     try:
         recorder.finish()
+        if attached:
+            _attach(recorder, reporter)
+            recorder.finish()
     except KeyboardInterrupt:
         reporter.step("stopped")
         return Interrupted("stopped before every image was whole", "run it again: everything that was fetched is kept")
@@ -167,6 +171,13 @@ def _finish(recorder: Recorder, reporter: Console) -> Exception | None:
     lines = "\n".join(f"  - {failure.reference} for {failure.client}: {failure.error.problem}" for failure in failed)
     remedies = dict.fromkeys(failure.error.remedy for failure in failed if failure.error.remedy)
     return RecordingIncomplete(f"{len(failed)} pulls failed:\n{lines}", "; ".join(remedies))
+
+
+def _attach(recorder: Recorder, reporter: Console) -> None:
+    found = recorder.attach()
+    reporter.step(f"upstreams keep {len(found.taken)} signatures, attestations and the like for these images")
+    for missed in found.missed:
+        reporter.step(f"not known, or not taken, of what is kept for {missed.image}: {missed.why}")
 
 
 def _report(into: Path, reporter: Console, *, json: bool) -> None:

@@ -22,7 +22,7 @@ byte, that of the build; with --renew-stub it has the installer of this airseal,
 same file is sealed in; where there is none the file says for ever that nobody rehearsed it. A file that is sealed again keeps its installer and
 its receipt; its signatures are left out, since they are of what it was: name every key that shall vouch for the new one.
 
-exit codes: 0 sealed, 2 nothing was recorded under that name, 3 the file is altered or none, 8 what was recorded is no longer in the cache, 9 disk full, 11 nothing was signed, 12 there is no installer for its hosts"""
+exit codes: 0 sealed, 2 nothing was recorded under that name, 3 the file is altered or none, 8 what was recorded is no longer in the cache, 9 disk full, 11 nothing was signed, 13 there is no installer for its hosts"""
 
 
 def define(parser: ArgumentParser) -> None:

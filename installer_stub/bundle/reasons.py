@@ -7,12 +7,13 @@
     Scanned    something in the cluster names it: which object, where in it
     Listed     a file or a label lists it: ``images.d/gpu.txt:3``
     Pulled     the cluster pulled it, and nothing that is left says for whom
+    Attached   its upstream keeps it for an image that is here: what it is, and of what
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -73,8 +74,19 @@ class Pulled:
         return _PULLED
 
 
-Reason = Recorded | Gone | Scanned | Listed | Pulled
-_KINDS: Final[tuple[type[Reason], ...]] = (Recorded, Gone, Scanned, Listed, Pulled)
+@dataclass(frozen=True, slots=True)
+class Attached:
+    """``what`` is signature, attestation, SBOM or artifact; ``subject`` what it is of: a repository with a digest."""
+
+    what: str
+    subject: str
+
+    def __str__(self) -> str:
+        return f"{self.what} of {self.subject}"
+
+
+Reason = Recorded | Gone | Scanned | Listed | Pulled | Attached
+_KINDS: Final[tuple[type[Reason], ...]] = (Recorded, Gone, Scanned, Listed, Pulled, Attached)
 
 
 def namespace_of(name: str) -> str:
@@ -86,6 +98,11 @@ def namespace_of(name: str) -> str:
 def in_order(reasons: Iterable[Reason]) -> tuple[Reason, ...]:
     """Return the reasons, each once, those of the recording first: the order of the lock."""
     return tuple(sorted(set(reasons), key=_place))
+
+
+def is_attached(reasons: Collection[Reason]) -> bool:
+    """Tell whether something is here for no other reason than that its upstream keeps it for an image."""
+    return bool(reasons) and all(isinstance(reason, Attached) for reason in reasons)
 
 
 def _place(reason: Reason) -> tuple[int, str, tuple[str, ...]]:

@@ -7,6 +7,7 @@ from argparse import ArgumentParser, Namespace
 from typing import TYPE_CHECKING
 
 from installer_stub.bundle import receipt as receipts
+from installer_stub.bundle.coverage import signatures_json
 from installer_stub.bundle.reader import Bundle
 from installer_stub.commands.bundle_option import add_bundle_option
 from installer_stub.ui.printable import json_text, printable, say
@@ -43,7 +44,7 @@ def run(arguments: Namespace) -> int:
 
 
 def _facts(bundle: Bundle) -> dict[str, object]:
-    info, receipt, needs = bundle.info, bundle.receipt, bundle.document.needs
+    info, receipt, needs, coverage = bundle.info, bundle.receipt, bundle.document.needs, bundle.coverage
     return {
         "name": info.name,
         "version": info.version,
@@ -62,6 +63,7 @@ def _facts(bundle: Bundle) -> dict[str, object]:
         "stubDigest": f"sha256:{bundle.stub_digest}",
         "needs": {"machine": needs.machine, "glibc": needs.glibc, "kernel": needs.kernel} if needs is not None else None,
         "signers": signature_facts(bundle, None)["signers"],
+        "policy": signatures_json(coverage.signatures).get("signatures") if coverage is not None else None,
         "rehearsal": receipts.to_json(receipt) if receipt is not None else None,
         "commands": [command.text() for command in info.commands],
         "labels": dict(info.labels),
@@ -108,6 +110,10 @@ def _text(bundle: Bundle) -> str:
         *(f"  signed by   {line}" for line in signature_lines(bundle, None)),
         f"  proof       {receipt.line() if receipt is not None else 'none: sealed by an airseal that rehearsed nothing'}",
     ]
+    if bundle.coverage is not None and (held := bundle.coverage.signatures) is not None:
+        signed = sum(bool(each.key) for each in held.images)
+        lines.append(f"  images held to the policy {held.policy}: {signed} signed, {len(held.images) - signed} need no signature")
+        lines += [f"    {each}" for each in held.images]
     if receipt is not None:
         lines += [f"    allowed: {each}" for each in receipt.allowed] + [f"    note: {each}" for each in receipt.notes]
     if info.commands:

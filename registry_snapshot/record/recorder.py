@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -20,9 +20,11 @@ from registry_snapshot.errors import BlobUnknown, ManifestUnknown, NameUnknown, 
 from registry_snapshot.oci.descriptor import Descriptor, Platform
 from registry_snapshot.oci.digest import Digest
 from registry_snapshot.oci.reference import Reference, Repository
+from registry_snapshot.record.attached import Attachments, attached, recorded_images
 from registry_snapshot.record.catalog import Catalog
 from registry_snapshot.record.closures import Closures, PullFailure
 from registry_snapshot.record.credentials import DockerCredentials
+from registry_snapshot.record.finder import Finder
 from registry_snapshot.record.frozen import FrozenReferences, FrozenReferrers
 from registry_snapshot.record.journal import LISTED, Fetched, History, Journal, Pull
 from registry_snapshot.record.mirrors import Mirrors
@@ -175,6 +177,20 @@ class Recorder:
             self._puller.manifest(reference.repository, descriptor.digest, descriptor.media_type)
             children(read_manifest(self._blobs, descriptor), self._platforms)
             return descriptor
+
+    def attach(self, only: Collection[Reference] | None = None) -> Attachments:
+        """Record, whole, what upstreams keep for the images that are recorded: signatures, attestations, bills of materials.
+
+        ``only`` are names besides which nothing is taken. What was missed is no failure of a pull. Raises StoreError.
+        """
+        with self._closures.activity():
+            finder = Finder(self._puller, self._blobs, self.look, self._referrers.get)
+            found = attached(finder, recorded_images(self._blobs, self._frozen.all(), self._platforms), self._platforms, only=only)
+            for each in found.taken:
+                if self._frozen.get(each.reference) is None:
+                    self._keep(each.reference, Resolved(each.descriptor, _NOTHING), str(each), LISTED)
+                    self._closures.begin(each.reference, each.descriptor, str(each))
+            return found
 
     def failures(self) -> tuple[PullFailure, ...]:
         """Return pulls that failed and never succeeded afterwards, sorted by reference."""

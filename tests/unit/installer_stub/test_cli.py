@@ -17,10 +17,14 @@ from pathlib import Path
 import pytest
 
 from installer_stub import cli
+from installer_stub.bundle.coverage import Coverage, Signatures, Vouched, encode_coverage
 from installer_stub.bundle.model import ClusterCommand
+from installer_stub.bundle.names import COVERAGE
 from installer_stub.bundle.reader import Bundle
 from installer_stub.bundle.reasons import Listed
 from installer_stub.version import VERSION
+from registry_snapshot.oci.digest import Digest
+from registry_snapshot.oci.reference import Reference
 from tests.unit.installer_stub.bundle.sealed import FILES, Ingredients, ingredients
 from tests.unit.installer_stub.values.test_schema import SHOP as SHOP_VALUES
 
@@ -219,6 +223,21 @@ def test_a_reader_that_goes_away_is_no_error(run_file: Path) -> None:
     done = subprocess.run(["bash", "-c", command], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.stderr == ""
     assert done.returncode in {0, 141}
+
+
+def test_inspect_says_which_policy_images_were_held_to_and_who_signed(made: Ingredients, tmp_path: Path, said: pytest.CaptureFixture[str]) -> None:
+    key = f"sha256:{'a' * 64}"
+    held = Signatures(Digest.of(b"policy"), (Vouched(Reference.parse("a/b:1"), key), Vouched(Reference.parse("a/b:2"), unsigned="nobody\x1b signs it")))
+    bundle = ["--bundle", str(made.seal(tmp_path / "held.run", documents={COVERAGE: encode_coverage(Coverage(signatures=held))}))]
+    assert cli.main(["inspect", *bundle]) == 0
+    text = said.readouterr().out
+    assert f"images held to the policy {held.policy}: 1 signed, 1 need no signature\n" in text
+    assert f"    docker.io/a/b:1: signed by {key}\n" in text
+    assert "docker.io/a/b:2: nobody has to sign it: nobody" in text
+    assert "\x1b" not in text
+    assert cli.main(["inspect", "--json", *bundle]) == 0
+    policy = json.loads(said.readouterr().out)["policy"]
+    assert (policy["policy"], [each["key"] for each in policy["images"]]) == (str(held.policy), [key, ""])
 
 
 def test_inspect_lists_what_a_site_may_set(tmp_path: Path, said: pytest.CaptureFixture[str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -11,20 +12,22 @@ import pytest
 from bundler.cli import run
 from bundler.coverage.page import page
 from bundler.coverage.remembered import recall, remember
-from bundler.coverage.report import Report, left_out, table
+from bundler.coverage.report import Report, left_out, report_json, table
 from bundler.errors import BuildError, UsageError
 from installer_stub.bundle.coverage import (
     Answer,
     Blocked,
     Coverage,
+    Signatures,
     Unresolved,
+    Vouched,
     decode_coverage,
     encode_coverage,
 )
 from installer_stub.bundle.model import ImageLock, LockedImage
 from installer_stub.bundle.names import COVERAGE
 from installer_stub.bundle.reader import Bundle
-from installer_stub.bundle.reasons import Listed, Reason, Recorded, Scanned
+from installer_stub.bundle.reasons import Attached, Listed, Reason, Recorded, Scanned
 from installer_stub.errors import BundleError
 from registry_snapshot.oci.descriptor import Descriptor
 from registry_snapshot.oci.digest import Digest
@@ -63,6 +66,36 @@ def test_the_table_says_how_each_image_came_in_and_what_did_not() -> None:
     assert lines[5] == "kept out: docker.io/a/not:1 (images.d/x.txt:2: too large), and nothing names it"
     assert lines[-1] == "not looked through: widgets.example.com"
     assert next(left_out(Report("x:1", LOCK, None, {}))).startswith("this bundle was built without a scan")
+
+
+def test_what_is_attached_is_no_image_and_who_signed_is_told(tmp_path: Path) -> None:
+    signature = locked("a/ran:sha256-0.sig", Attached("signature", "docker.io/a/ran@sha256:0"))
+    held = Signatures(Digest.of(b"policy"), (Vouched(Reference.parse("a/ran:1"), "sha256:" + "a" * 64), Vouched(Reference.parse("a/told:1"), unsigned="nobody signs it")))
+    report = Report("shop:1.4.0", ImageLock((*LOCK.images, signature)), replace(OUT, signatures=held), {})
+    lines = list(table(report))
+    assert lines[1].split()[3:] == ["attached", "signature", "of", "docker.io/a/ran@sha256:0"]
+    assert lines[4] == "3 images: 1 recorded, 1 scanned, 1 listed; 1 signatures and the like"
+    value = report_json(report)["signatures"]
+    assert value == {"policy": str(held.policy), "images": [{"reference": str(each.reference), "key": each.key, "unsigned": each.unsigned} for each in held.images]}
+    remember(tmp_path, report)
+    assert encode_coverage(recall(tmp_path, "shop:1.4.0").coverage or Coverage()) == encode_coverage(report.coverage or Coverage())
+
+
+def test_signatures_in_the_document_there_and_back_and_nothing_but_their_form() -> None:
+    held = Signatures(Digest.of(b"policy"), (Vouched(Reference.parse("a/b:2"), "sha256:" + "a" * 64), Vouched(Reference.parse("a/b:1"), unsigned="x")))
+    raw = encode_coverage(replace(OUT, signatures=held))
+    value = json.loads(raw)
+    assert value["format"] == "airseal.coverage/2"
+    assert encode_coverage(decode_coverage(raw)) == raw
+    first, second = value["signatures"]["images"]
+    images: list[object] = [
+        [second, first], [first, first], [{**first, "key": second["key"]}], [{**first, "unsigned": ""}], [{**second, "key": "SHA256:" + "A" * 64}], [{**first, "more": 1}], "x",
+    ]  # fmt: skip
+    wrong = [{**value, "signatures": {**value["signatures"], "images": each}} for each in images]
+    wrong += [{**value, "signatures": {**value["signatures"], "policy": "x"}}, {**value, "format": "airseal.coverage/1"}, {name: each for name, each in value.items() if name != "signatures"}]
+    for each in wrong:
+        with pytest.raises(BundleError):
+            decode_coverage(json.dumps(each, indent=1, ensure_ascii=False).encode() + b"\n")
 
 
 class Tags(HTMLParser):

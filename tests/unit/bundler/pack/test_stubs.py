@@ -53,7 +53,7 @@ def test_one_that_does_not_belong_is_never_taken(tmp_path: Path, facts: dict[str
     put(tmp_path / "runtime" / "one", **facts)
     with pytest.raises(StubMissing) as raised:
         stub_for([AMD64], tmp_path)
-    assert raised.value.exit_code == 12
+    assert raised.value.exit_code == 13
     assert raised.value.remedy == ("make stub" if HERE == "x86_64" else "make stub MACHINE=x86_64")
 
 

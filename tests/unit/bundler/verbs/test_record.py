@@ -10,6 +10,7 @@ import pytest
 
 from registry_snapshot.store.layout_index import parse_layout_index
 from tests.airseal_process import Airseal, Ended, airseal
+from tests.unit.registry_snapshot.artifacts import make_artifact, put_as
 from tests.unit.registry_snapshot.images import Image, make_image
 from tests.unit.registry_snapshot.upstream_fake import FakeUpstream, plain
 
@@ -150,3 +151,22 @@ def test_whoever_has_no_login_is_not_let_in(upstream: FakeUpstream, image: Image
 def test_a_directory_that_is_no_recording_is_named(tmp_path: Path) -> None:
     ended = airseal("snapshot", tmp_path)
     assert (ended.code, "is no recording" in ended.err) == (1, True)
+
+
+@pytest.mark.parametrize("without", [False, True])
+def test_what_upstream_keeps_for_an_image_is_recorded_at_the_end_and_served(without: bool, upstream: FakeUpstream, tmp_path: Path) -> None:  # noqa: FBT001
+    image = make_image(upstream.blobs, "signed")
+    signature = make_artifact(upstream.blobs, [put_as(upstream.blobs, "application/x.signature", b"{}")])
+    tag = f"sha256-{image.descriptor.digest.encoded}.sig"
+    upstream.tag("quay.io/team/signed:1", image.descriptor)
+    upstream.tag(f"quay.io/team/signed:{tag}", signature)
+    words = ["--without-signatures"] if without else []
+    mirror = f"quay.io={upstream.base_for('quay.io')}"
+    with Airseal("record", "--listen", "127.0.0.1:0", "--into", tmp_path / "made", "--mirror", mirror, *words, wait_for="recording") as recorder:
+        assert recorder.get("/v2/team/signed/manifests/1?ns=quay.io", "HEAD")[0] == 200
+        assert recorder.end().code == 0
+    with Airseal("serve", tmp_path / "made", "--listen", "127.0.0.1:0", wait_for="serving") as registry:
+        found = registry.get(f"/v2/team/signed/manifests/{tag}?ns=quay.io")
+        assert found[0] == (404 if without else 200)
+        assert without or found[1] == upstream.blobs.read(signature.digest)
+        assert registry.end().code == 0

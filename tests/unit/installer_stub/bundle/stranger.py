@@ -6,14 +6,14 @@ M, LOCK, MACHINES, OCI, DOCKER = 0xFFFFFFFF, "airseal/images.lock.json", {62: ("
 INDEX, LIST, MANIFEST, IMAGE, CONFIGS = OCI + "index.v1+json", DOCKER + "list.v2+json", OCI + "manifest.v1+json", DOCKER + "v2+json", (OCI + "config.v1+json", "application/vnd.docker.container.image.v1+json")
 BLOB, MAP = {"mediaType": str, "digest": str, "size": int}, (str,)  # {members in order; ? may be missing}, (texts by name), [a list]
 DESCRIPTOR = BLOB | {"platform?": {"architecture": str, "os": str, "variant?": str}, "urls?": [str], "annotations?": MAP, "artifactType?": str}
-KINDS = {"recorded": ("owner", "container"), "gone": ("namespace", "name"), "scanned": ("object", "path"), "listed": ("where",), "pulled": ()}
+KINDS = {"recorded": ("owner", "container"), "gone": ("namespace", "name"), "scanned": ("object", "path"), "listed": ("where",), "pulled": (), "attached": ("what", "subject")}
 SIZES, VERSIONS = {"imagesSize": int, "imagesUnpackedSize": int, "filesSize": int, "airseal": str}, {"airseal": str, "kubernetes": str, "engine": str}
 INFO = {"name": str, "version": str, "kubernetes": str, "platforms": [str], "cluster": BLOB, "commands": [{"argv": [str], "line": int, "timeout?": int}], "environment": MAP, "labels": MAP} | SIZES
 RUNTIME, BLOCKED = {"name": str, "handler": str, "places": [KINDS]}, {"reference": str, "reason": str, "where": str, "places": [KINDS]}
 DOCUMENTS = {
     "bundle/2": {"format": str, "bundle": INFO, "needs": {"machine": str, "glibc": str, "kernel?": str}, "publishers": [str], "parts": ({"digest": str, "size": int},), "blobs": (int,)},
     "images.lock/2": {"format": str, "images": [{"reference": str, "descriptor": DESCRIPTOR, "digests": [str], "size": int, "reasons": [KINDS]}]},
-    "coverage/1": {"format": str, "unresolved": [{"reference": str, "answer": str, "places": [KINDS]}], "blocked": [BLOCKED], "unread": [str], "runtimes?": [RUNTIME]},
+    "coverage/1": {"format": str, "unresolved": [{"reference": str, "answer": str, "places": [KINDS]}], "blocked": [BLOCKED], "unread": [str], "runtimes?": [RUNTIME], "signatures?": {"policy": str, "images": [{"reference": str, "key": str, "unsigned": str}]}},
     "rehearsal/1": {"format": str, "skipped": bool, "topology": str, "file": str, "began": int, "seconds": int} | VERSIONS | {"forced": [{"what": str, "count": int}], "notes": [str], "allowed": [str]},
     "": {"schemaVersion": int, "mediaType": str, "artifactType": str, "config": BLOB, "layers": [BLOB | {"annotations?": MAP}]}}
 def need(holds, why):
@@ -29,7 +29,7 @@ def look(value, like, at):
         look(each, like.get(name) or like[f"{name}?"] if isinstance(like, dict) else like[0], f"{at}.{name}")
 def document(raw, kind, most=64 << 20):
     value = json.loads(bytes(raw)) if len(raw) <= most else None
-    need(raw == json.dumps(value, indent=1, ensure_ascii=False).encode() + b"\n" and value.get("format") == (f"airseal.{kind}" if kind else None), f"{kind} is canonical")
+    need(raw == json.dumps(value, indent=1, ensure_ascii=False).encode() + b"\n" and value.get("format") == (f"airseal.{kind[:-1]}{2 if 'signatures' in value else kind[-1]}" if kind else None), f"{kind} is canonical")
     look(value, DOCUMENTS[kind], kind or "the list of files")
     return value
 def zip64(*values):

@@ -21,7 +21,9 @@ from installer_stub.bundle.coverage import (
     Blocked,
     Coverage,
     LackingRuntime,
+    Signatures,
     Unresolved,
+    Vouched,
     decode_coverage,
     encode_coverage,
 )
@@ -54,7 +56,7 @@ from installer_stub.bundle.names import (
     STUB,
 )
 from installer_stub.bundle.reader import Bundle
-from installer_stub.bundle.reasons import Gone, Listed, Pulled, Reason, Recorded, Scanned
+from installer_stub.bundle.reasons import Attached, Gone, Listed, Pulled, Reason, Recorded, Scanned
 from installer_stub.errors import BundleError
 from registry_snapshot.errors import RegistryError
 from registry_snapshot.oci.descriptor import Descriptor, Platform
@@ -68,7 +70,7 @@ EXAMPLES = settings(max_examples=150)
 FORGED = 250  # files
 CLUSTER = Descriptor(OCI_MANIFEST, Digest.of(b"cluster"), 7)
 ROOT = Descriptor(OCI_INDEX, Digest.of(b"index", "sha512"), 5, Platform("linux", "arm64", "v8"), ("https://a",), {"b": "1", "a": "é"}, "a/b")
-REASONS: tuple[Reason, ...] = (Recorded("Deployment shop/api", "api"), Gone("storage", "x"), Scanned("CronJob shop/nightly", "spec.image"), Listed("images.txt:3"), Pulled())
+REASONS: tuple[Reason, ...] = (Recorded("Deployment shop/api", "api"), Gone("storage", "x"), Scanned("CronJob shop/nightly", "spec.image"), Listed("images.txt:3"), Pulled(), Attached("SBOM", "a@b"))
 PLACES = (Scanned("CronJob shop/nightly", "spec.image"), Scanned("Job shop/a", "x"))
 INFO = BundleInfo("shop", "1.4.0", "v1.36.3", ("linux/amd64",), CLUSTER, (ClusterCommand(("/bin/sh", "-ec", "a"), 7, 30), ClusterCommand(("helm",))), {"B": "2", "A": "\u2028"}, {"vendor": "ü"}, 5, 6, 7, "0.1.0")
 PARTS = {name: Part(Digest.of(name.encode()), len(name)) for name in (BOOTLOADER, STUB, OCI_LAYOUT, INDEX, LOCK, PACKAGE, COVERAGE, RECEIPT)}
@@ -86,6 +88,8 @@ COVERAGE_1 = encode_coverage(
         (LackingRuntime("kata", "", PLACES), LackingRuntime("gvisor", "runsc", ())),
     )
 )
+HELD = Signatures(CLUSTER.digest, (Vouched(REFERENCE, "sha256:" + "0" * 64), Vouched(Reference.parse("a/b:9"), unsigned="nobody does")))
+COVERAGE_2 = encode_coverage(Coverage((), (), ("b", "a"), (), HELD))
 RECEIPT_1 = receipts.encode(receipts.Receipt(False, "1+1", "ab" * 32, 1_790_000_000, 300, "0.1.0", "v1", "20", (receipts.Forced("tests", 0),), ("n",), ("i",)))
 
 
@@ -111,6 +115,7 @@ DECODERS: dict[str, tuple[Decoder, bytes, Callable[[Any], bytes] | None, tuple[t
     "lock": (decode_lock, LOCK_2, encode_lock, (BundleError,)),
     "lock in words": (decode_lock, in_words(LOCK_2), None, (BundleError,)),
     "coverage": (decode_coverage, COVERAGE_1, encode_coverage, (BundleError,)),
+    "coverage with signatures": (decode_coverage, COVERAGE_2, encode_coverage, (BundleError,)),
     "receipt": (receipts.decode, RECEIPT_1, receipts.encode, (BundleError,)),
     "cluster files": (parse_cluster_manifest, cluster_manifest([FILE]), cluster_manifest, (BundleError,)),
     "no cluster files": (parse_cluster_manifest, cluster_manifest([]), cluster_manifest, (BundleError,)),

@@ -9,7 +9,17 @@ import pytest
 
 from installer_stub.bundle.documents import decode_lock, encode_lock
 from installer_stub.bundle.model import ImageLock, LockedImage
-from installer_stub.bundle.reasons import Gone, Listed, Pulled, Reason, Recorded, Scanned, reason_of_text
+from installer_stub.bundle.reasons import (
+    Attached,
+    Gone,
+    Listed,
+    Pulled,
+    Reason,
+    Recorded,
+    Scanned,
+    is_attached,
+    reason_of_text,
+)
 from installer_stub.errors import BundleError
 from registry_snapshot.oci.descriptor import Descriptor
 from registry_snapshot.oci.digest import Digest
@@ -23,6 +33,7 @@ REASONS: tuple[Reason, ...] = (
     Scanned("CronJob shop/nightly", "spec.jobTemplate.spec.template.spec.containers[main].image"),
     Listed("images.d/gpu.txt:3"),
     Pulled(),
+    Attached("signature", "quay.io/a/b@sha256:…"),
 )
 
 
@@ -31,6 +42,14 @@ def locked(name: str, *reasons: Reason) -> LockedImage:
 
 
 LOCK = ImageLock((locked("a/b:1", *REASONS), locked("quay.io/a/b:1", Listed("images.txt:1"))))
+
+
+def test_what_is_only_attached() -> None:
+    attached = Attached("SBOM", "x")
+    assert is_attached([attached])
+    assert not is_attached([attached, Pulled()])
+    assert not is_attached([])
+    assert str(attached) == "SBOM of x"
 
 
 def test_there_and_back_in_whatever_order_it_was_made() -> None:
@@ -72,7 +91,7 @@ def test_blanks_are_no_part_of_it() -> None:
 
 
 def test_what_older_bundles_said_in_words() -> None:
-    images = [{"reference": "docker.io/a/b:1", "descriptor": ROOT.to_json(), "digests": [], "reasons": [str(each) for each in REASONS if not isinstance(each, Scanned)]}]
+    images = [{"reference": "docker.io/a/b:1", "descriptor": ROOT.to_json(), "digests": [], "reasons": [str(each) for each in REASONS if not isinstance(each, (Scanned, Attached))]}]
     (image,) = decode_lock(json.dumps({"format": "airseal.images.lock/1", "images": images}).encode()).images
-    assert set(image.reasons) == set(REASONS) - {REASONS[2]}
+    assert set(image.reasons) == {each for each in REASONS if not isinstance(each, (Scanned, Attached))}
     assert reason_of_text("load balancer of the nodes") == Listed("load balancer of the nodes")

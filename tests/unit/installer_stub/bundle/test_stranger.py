@@ -13,11 +13,20 @@ from pathlib import Path
 import pytest
 
 from bundler.signing.signing import Signing
-from installer_stub.bundle.coverage import Answer, Coverage, LackingRuntime, Unresolved, encode_coverage
+from installer_stub.bundle.coverage import (
+    Answer,
+    Coverage,
+    LackingRuntime,
+    Signatures,
+    Unresolved,
+    Vouched,
+    encode_coverage,
+)
 from installer_stub.bundle.names import COVERAGE, RECEIPT, signature_name
 from installer_stub.bundle.reader import Bundle
 from installer_stub.bundle.reasons import Scanned
 from installer_stub.bundle.receipt import Forced, Receipt, encode
+from registry_snapshot.oci.digest import Digest
 from registry_snapshot.oci.reference import Reference
 from tests.unit.installer_stub.bundle.forge import Forged
 from tests.unit.installer_stub.bundle.sealed import Ingredients, ingredients
@@ -60,6 +69,8 @@ def agrees(path: Path) -> None:
 def test_a_stranger_reads_what_we_sealed(run_file: Path, made: Ingredients, tmp_path: Path) -> None:
     agrees(run_file)
     agrees(made.seal(tmp_path / "documents.run", documents=DOCUMENTS))
+    held = Signatures(Digest.of(b"policy"), (Vouched(Reference.parse("a/b:2"), unsigned="nobody signs it"), Vouched(Reference.parse("a/b:1"), f"sha256:{'a' * 64}")))
+    agrees(made.seal(tmp_path / "signed.run", documents={COVERAGE: encode_coverage(Coverage(signatures=held))}))
     agrees(ingredients(tmp_path, images={}, files={}).seal(tmp_path / "empty.run"))
 
 
