@@ -11,6 +11,11 @@
     ├── DownloadFailed            5   a URL did not give its bytes
     │   └── ChecksumMismatch          it gave others
     ├── BuildFailed               6   docker build failed, or its image is no cluster image
+    ├── ClusterImageError         6   the store of cluster images does not have it, or it cannot be used
+    │   ├── ClusterImageUnknown       there is no such name
+    │   ├── ClusterImageIncomplete    blobs of it are not there
+    │   ├── ClusterImageInvalid       what it holds is no image that could be read: torn, hostile, too large
+    │   └── ArchiveInvalid            a file that was to be loaded is torn, altered or no archive of images
     ├── ClusterFailed             7   the temporary cluster or the application did not come up
     ├── RecordingIncomplete       8   an image could not be pulled, or ran without being recorded
     │   ├── LockDiffers               the recording is not what --locked says
@@ -93,6 +98,28 @@ class BuildFailed(BuildError):
     """``docker build`` failed, or what it built is no cluster image."""
 
     exit_code = 6
+
+
+class ClusterImageError(BuildError):
+    """The store of cluster images does not have it, or it cannot be used."""
+
+    exit_code = 6
+
+
+class ClusterImageUnknown(ClusterImageError):
+    """There is no cluster image of that name here."""
+
+
+class ClusterImageIncomplete(ClusterImageError):
+    """Blobs of an image are missing, or of another size than it says."""
+
+
+class ClusterImageInvalid(ClusterImageError):
+    """An image's config or layers cannot be read: torn, hostile, or larger than anybody's."""
+
+
+class ArchiveInvalid(ClusterImageError):
+    """A file of images is torn, altered, or no archive that can be loaded. Nothing of it has got a name."""
 
 
 class ClusterFailed(BuildError):
