@@ -19,8 +19,10 @@ from pathlib import Path
 from typing import Final
 
 from bundler.cache.builds import in_use
+from bundler.cluster_images.contents import read_contents
+from bundler.cluster_images.layers import LayerMemory
 from bundler.cluster_images.names import full_name, short_name
-from bundler.errors import ClusterImageIncomplete, ClusterImageUnknown
+from bundler.errors import ClusterImageIncomplete, ClusterImageInvalid, ClusterImageUnknown
 from registry_snapshot.errors import BlobUnknown, ManifestInvalid, RegistryError
 from registry_snapshot.oci.descriptor import Descriptor
 from registry_snapshot.oci.digest import Digest
@@ -104,6 +106,7 @@ class ClusterImages:
         make_directory(self._names)
         with in_use(self.cache):
             self.parts(ClusterImage(named, descriptor))
+            self._claim(descriptor)
             value = {"format": _FORMAT, "reference": str(named), "descriptor": descriptor.to_json(), "time": time.time()}
             write_file(self._path(named), json.dumps(value).encode())
 
@@ -130,6 +133,16 @@ class ClusterImages:
         except (BlobUnknown, ManifestInvalid) as error:
             remedy = "bring it anew: airseal build, airseal pull or airseal load"
             raise ClusterImageIncomplete(f"the cluster image {image.name} is not whole in {self.cache}: {error.problem}", remedy) from None
+
+    def _claim(self, descriptor: Descriptor) -> None:
+        """Remember which layers an image says it has: what docker is asked for later need not be compressed again, nor sent where they came from."""
+        memory = LayerMemory(self.cache, self.blobs)
+        try:
+            for image in read_contents(self.blobs, descriptor):
+                for content, layer in zip(image.config.contents, image.manifest.layers, strict=True):
+                    memory.claim(content, layer)
+        except (ClusterImageInvalid, RegistryError):
+            return  # an image whose config nobody can read has a name all the same: what is pushed and pulled may be of any kind
 
     def _path(self, reference: Reference) -> Path:
         return self._names / f"{Digest.of(str(reference).encode()).encoded}.json"
