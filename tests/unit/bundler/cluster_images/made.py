@@ -38,8 +38,8 @@ def soft(name: str, target: str) -> Made:
     return name, target, tarfile.SYMTYPE, 0o777
 
 
-def hard(name: str, target: str) -> Made:
-    return name, target, tarfile.LNKTYPE, 0o644
+def hard(name: str, target: str, mode: int = 0o644) -> Made:
+    return name, target, tarfile.LNKTYPE, mode
 
 
 def layer(*entries: Made) -> bytes:
