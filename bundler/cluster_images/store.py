@@ -40,11 +40,15 @@ _SHOWN: Final = 10  # names that an error tells
 
 @dataclass(frozen=True, slots=True)
 class ClusterImage:
-    """One name of the store. ``descriptor`` is of a manifest, or of an index for several platforms; ``time`` in seconds since 1970."""
+    """One name of the store. ``descriptor`` is of a manifest, or of an index for several platforms; ``time`` in seconds since 1970.
+
+    ``built``: a build gave the name, and a prune may take it away with what it remembers of that build; every other stays until ``rm``.
+    """
 
     reference: Reference
     descriptor: Descriptor
     time: float = 0.0
+    built: bool = False
 
     @property
     def name(self) -> str:
@@ -96,7 +100,7 @@ class ClusterImages:
             raise ClusterImageUnknown(f"there is no cluster image {name[:300]} in {self.cache}", self._remedy(name))
         return image
 
-    def put(self, reference: Reference, descriptor: Descriptor) -> None:
+    def put(self, reference: Reference, descriptor: Descriptor, *, built: bool = False) -> None:
         """Give what ``descriptor`` leads to a name, in place of what had it. Returns when that is on the disk.
 
         A digest in ``reference`` is dropped where there is a tag. Sizes are looked at and manifests read; what is in the blobs was hashed when
@@ -107,7 +111,7 @@ class ClusterImages:
         with in_use(self.cache):
             self.parts(ClusterImage(named, descriptor))
             self._claim(descriptor)
-            value = {"format": _FORMAT, "reference": str(named), "descriptor": descriptor.to_json(), "time": time.time()}
+            value = {"format": _FORMAT, "reference": str(named), "descriptor": descriptor.to_json(), "time": time.time(), "built": built}
             write_file(self._path(named), json.dumps(value).encode())
 
     def remove(self, name: str) -> Removed:
@@ -150,7 +154,7 @@ class ClusterImages:
     def _read(self, path: Path) -> ClusterImage | None:
         try:
             value = json.loads(read_file(path, _MOST))
-            image = ClusterImage(Reference.parse(str(value["reference"])), Descriptor.from_json(value["descriptor"]), float(value["time"]))
+            image = ClusterImage(Reference.parse(str(value["reference"])), Descriptor.from_json(value["descriptor"]), float(value["time"]), bool(value.get("built")))
         except (OSError, ValueError, KeyError, TypeError, RecursionError, RegistryError):
             return None
         return image if value.get("format") == _FORMAT and self._path(image.reference) == path else None
