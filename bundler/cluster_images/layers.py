@@ -12,6 +12,8 @@ base's in every later build.
 from __future__ import annotations
 
 import json
+import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -48,7 +50,11 @@ class LayerMemory:
             claim.unlink(missing_ok=True)
             if claimed.digest in self._blobs and content_of(claimed, self._blobs) == content:
                 self.remember(content, claimed)
-        return self._read(self._path(content))
+        found = self._read(path := self._path(content))
+        if found is not None:
+            with suppress(OSError):
+                os.utime(path)  # it was used: a prune goes by that
+        return found
 
     def remember(self, content: Digest, layer: Descriptor) -> None:
         """Write down what was seen. Raises StoreError, OSError."""

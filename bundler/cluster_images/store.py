@@ -124,9 +124,13 @@ class ClusterImages:
                 unnamed = tuple(part for part in self.parts(image) if part.digest not in others)
             except ClusterImageIncomplete:  # a name of something that is damaged can be taken away too
                 unnamed = ()
-            self._path(image.reference).unlink(missing_ok=True)
-            sync_directory(self._names)
+            self.forget(image)
         return Removed(image, unnamed)
+
+    def forget(self, image: ClusterImage) -> None:
+        """Take a name away, for whoever holds the cache already. Raises OSError."""
+        self._path(image.reference).unlink(missing_ok=True)
+        sync_directory(self._names)
 
     def parts(self, image: ClusterImage) -> tuple[Descriptor, ...]:
         """Return everything that an image consists of, each once, parents first. Raises ClusterImageIncomplete, StoreError."""
@@ -165,14 +169,14 @@ class ClusterImages:
         return f"{there}; one of a registry comes with: airseal pull {name[:300]}"
 
 
-def roots(images: ClusterImages, named: Iterable[ClusterImage]) -> dict[Digest, tuple[str, ...]]:
-    """Return the digests of all parts of some images, and by which names. What is not whole holds what there is of its own."""
-    found: dict[Digest, tuple[str, ...]] = {}
+def roots(images: ClusterImages, named: Iterable[ClusterImage]) -> dict[Digest, tuple[ClusterImage, ...]]:
+    """Return the digests of all parts of some images, and whose they are. What is not whole holds its manifest alone: nobody can use the rest."""
+    found: dict[Digest, tuple[ClusterImage, ...]] = {}
     for image in named:
         try:
             parts: tuple[Descriptor, ...] = images.parts(image)
         except ClusterImageIncomplete:
             parts = (image.descriptor,)
         for part in parts:
-            found[part.digest] = (*found.get(part.digest, ()), image.name)
+            found[part.digest] = (*found.get(part.digest, ()), image)
     return found
