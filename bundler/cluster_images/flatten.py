@@ -12,7 +12,7 @@ from typing import IO, Final, cast
 
 from bundler.bases.tar_limits import BoundedTarInfo
 from bundler.cluster_images.contents import ImageContents
-from bundler.cluster_images.layer_tree import LayerTree, Source, walk
+from bundler.cluster_images.layer_tree import LayerTree, Node, Source, walk
 from bundler.errors import BuildFailed, ClusterImageInvalid
 from bundler.files import ROOT, Pieces
 from bundler.unpacked import unpacked
@@ -26,14 +26,14 @@ _PIECE: Final = 1 << 20
 _REMEDY: Final = "bring the image anew, or build it again"
 
 
-def cluster_tree(image: ImageContents, blobs: BlobReader) -> LayerTree:
-    """Return what stands below /cluster in an image, every layer read and hashed.
+def cluster_tree(image: ImageContents, blobs: BlobReader) -> Node:
+    """Return what stands at /cluster in an image and below it, every layer read and hashed.
 
-    Raises ClusterImageInvalid for layers that are torn, altered or hostile, RegistryError for what cannot be decompressed, StoreError.
+    Raises ClusterImageInvalid for layers that are torn, altered or hostile, BuildFailed if there is none, StoreError.
     """
     tree, count = LayerTree(ROOT), 0
     for number in range(len(image.manifest.layers)):
-        with _opened(image, number, blobs, check=True) as tar:
+        with opened_layer(image, number, blobs, check=True) as tar:
             for position, entry in enumerate(tar):
                 tree.add(entry, (number, position))
                 count += 1
@@ -41,14 +41,18 @@ def cluster_tree(image: ImageContents, blobs: BlobReader) -> LayerTree:
                 if count > MOST_ENTRIES:
                     raise ClusterImageInvalid(f"{image.descriptor.digest} has more than {MOST_ENTRIES} files", _REMEDY)
         tree.end_layer()
-    return tree
-
-
-def flatten(image: ImageContents, blobs: BlobReader) -> Iterator[bytes]:
-    """Yield a tar stream of an image's /cluster, for ``bundler.files.collect``. Raises as ``cluster_tree`` does, BuildFailed if there is none."""
-    root = cluster_tree(image, blobs).root
-    if root is None:
+    if tree.root is None:
         raise BuildFailed("the image has no /cluster", "begin with FROM kubernetes:…, or COPY something there")
+    return tree.root
+
+
+def flatten(image: ImageContents, blobs: BlobReader, root: Node | None = None, most: int | None = None) -> Iterator[bytes]:
+    """Yield a tar stream of an image's /cluster, for ``bundler.files.collect``. Raises as ``cluster_tree`` does.
+
+    ``root`` is what ``cluster_tree`` said, if it was asked before. Whoever wants to look at small files only says ``most``: one of more bytes
+    comes without its content.
+    """
+    root = root or cluster_tree(image, blobs)
     wanted: dict[Source, list[str]] = {}
     for path, node in walk(root, ROOT):
         if node.is_directory:
@@ -58,22 +62,23 @@ def flatten(image: ImageContents, blobs: BlobReader) -> Iterator[bytes]:
         elif node.entry is not None:
             yield _header(path, node.entry.kind, link=node.entry.link, mode=node.entry.mode)
     for number in sorted({layer for layer, _ in wanted}):
-        yield from _contents(image, number, wanted, blobs)
+        yield from _contents(image, number, wanted, blobs, most)
     yield b"\0" * (2 * _BLOCK)
 
 
-def _contents(image: ImageContents, number: int, wanted: dict[Source, list[str]], blobs: BlobReader) -> Iterator[bytes]:
+def _contents(image: ImageContents, number: int, wanted: dict[Source, list[str]], blobs: BlobReader, most: int | None) -> Iterator[bytes]:
     """Yield the files of one layer that are left; one that has several names once, and then links to it."""
-    with _opened(image, number, blobs) as tar:
+    with opened_layer(image, number, blobs) as tar:
         for position, entry in enumerate(tar):
             tar.members.clear()  # type: ignore[attr-defined]
             first, *others = wanted.get((number, position), [""])
             if not first or (source := tar.extractfile(entry)) is None:
                 continue
-            yield _header(first, tarfile.REGTYPE, mode=entry.mode, size=entry.size)
-            while piece := source.read(_PIECE):
+            size = entry.size if most is None or entry.size <= most else 0
+            yield _header(first, tarfile.REGTYPE, mode=entry.mode, size=size)
+            while size and (piece := source.read(_PIECE)):
                 yield piece
-            yield b"\0" * (-entry.size % _BLOCK)
+            yield b"\0" * (-size % _BLOCK)
             for other in others:
                 yield _header(other, tarfile.LNKTYPE, link=first, mode=entry.mode)
 
@@ -85,7 +90,7 @@ def _header(path: str, kind: bytes, *, link: str = "", mode: int = 0o644, size: 
 
 
 @contextmanager
-def _opened(image: ImageContents, number: int, blobs: BlobReader, *, check: bool = False) -> Iterator[tarfile.TarFile]:
+def opened_layer(image: ImageContents, number: int, blobs: BlobReader, *, check: bool = False) -> Iterator[tarfile.TarFile]:
     """Give a layer to be read once. With ``check`` what is left of it is read too, and all of it has to be what the image's config says."""
     layer, wanted = image.manifest.layers[number], image.config.contents[number]
     hasher = Digest("sha256", "").hasher()

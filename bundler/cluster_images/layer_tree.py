@@ -74,7 +74,7 @@ class LayerTree:
         *directory, name = parts
         if name == _OPAQUE:
             self._layer.opaque.append(tuple(directory))
-        elif name.startswith(_WHITEOUT):
+        elif is_whiteout(parts):
             hidden = name.removeprefix(_WHITEOUT)
             if not hidden.startswith(_WHITEOUT):  # .wh..wh.* are AUFS's own
                 self._layer.hidden.append((*directory, *parts_of(hidden)))
@@ -153,6 +153,11 @@ def parts_of(name: str) -> tuple[str, ...]:
     if ".." in parts or len(name) > _LONGEST:
         raise ClusterImageInvalid(f"a layer names {name[:200]!r}, which leaves the image or is no path", _REMEDY)
     return parts
+
+
+def is_whiteout(parts: tuple[str, ...]) -> bool:
+    """Tell whether an entry of that name hides what lower layers have."""
+    return bool(parts) and parts[-1].startswith(_WHITEOUT)
 
 
 def _find(root: Node, parts: tuple[str, ...]) -> Node | None:
