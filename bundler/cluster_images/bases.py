@@ -14,7 +14,7 @@ from bundler.cluster_images.from_docker import imported
 from bundler.cluster_images.names import full_name
 from bundler.cluster_images.store import ClusterImage, ClusterImages
 from bundler.engine import Engine, ImageInfo
-from bundler.errors import ClusterImageError
+from bundler.errors import ClusterImageError, UsageError
 from bundler.kubefile.upstream import docker_archive, load
 from installer_stub.bundle.model import INTERNAL_REGISTRY
 from registry_snapshot.errors import RegistryError
@@ -47,7 +47,7 @@ def base_of(images: ClusterImages, name: str, platform: Platform, *, pull: bool 
             if not asked and (image := images.known(reference)) is not None:
                 images.parts(image)
                 return Base(image, contents_for(images.blobs, image.descriptor, image.name, platform))
-    except (ClusterImageError, RegistryError):
+    except (ClusterImageError, UsageError, RegistryError):
         return None
     return None
 

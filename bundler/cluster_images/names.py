@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
+from bundler.errors import UsageError
 from installer_stub.bundle.model import INTERNAL_REGISTRY
+from registry_snapshot.errors import RegistryError
 from registry_snapshot.oci.reference import Reference
 
 OURS: Final = f"{INTERNAL_REGISTRY}/image/"
@@ -12,12 +14,15 @@ MARKS: Final = 12  # hex digits of a digest, where a line has no room for all
 
 
 def full_name(text: str) -> Reference:
-    """Return the reference that a person means. Raises ReferenceInvalid, DigestInvalid.
+    """Return the reference that a person means. Raises UsageError for text that is none.
 
     One word is a build's own ``NAME[:TAG][@DIGEST]``; everything else is read as docker reads it, so that an image of Docker Hub's
     library is ``docker.io/library/NAME``.
     """
-    return Reference.parse(text if "/" in text else f"{OURS}{text}")
+    try:
+        return Reference.parse(text if "/" in text else f"{OURS}{text}")
+    except RegistryError as error:
+        raise UsageError(error.problem, "write NAME:TAG for one of this machine, or REGISTRY/PATH:TAG, in lower-case letters") from None
 
 
 def short_name(reference: Reference) -> str:

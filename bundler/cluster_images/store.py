@@ -94,7 +94,7 @@ class ClusterImages:
         return next((image for image in same if image.descriptor.digest == reference.digest), None)
 
     def find(self, name: str) -> ClusterImage:
-        """Return what a person means by ``name``. Raises ClusterImageUnknown, ReferenceInvalid, DigestInvalid."""
+        """Return what a person means by ``name``. Raises ClusterImageUnknown, UsageError for what is no name."""
         image = self.known(full_name(name))
         if image is None:
             raise ClusterImageUnknown(f"there is no cluster image {name[:300]} in {self.cache}", self._remedy(name))
@@ -115,7 +115,7 @@ class ClusterImages:
             write_file(self._path(named), json.dumps(value).encode())
 
     def remove(self, name: str) -> Removed:
-        """Take a name away, and say what no other name has. Blobs stay until a prune. Raises ClusterImageUnknown, ReferenceInvalid, OSError."""
+        """Take a name away, and say what no other name has. Blobs stay until a prune. Raises ClusterImageUnknown, UsageError, OSError."""
         self.find(name)  # a cache that is not there has no lock either
         with in_use(self.cache):
             image = self.find(name)

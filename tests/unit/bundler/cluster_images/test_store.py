@@ -10,8 +10,7 @@ import pytest
 
 from bundler.cluster_images.names import full_name, short_name
 from bundler.cluster_images.store import ClusterImages
-from bundler.errors import ClusterImageIncomplete, ClusterImageUnknown
-from registry_snapshot.errors import RegistryError
+from bundler.errors import ClusterImageIncomplete, ClusterImageUnknown, UsageError
 from registry_snapshot.oci.digest import Digest
 from registry_snapshot.oci.reference import Reference
 from tests.unit.registry_snapshot.images import AMD64, ARM64, make_image, make_index, noise, put
@@ -42,7 +41,7 @@ def test_a_word_without_a_slash_is_ours(text: str, full: str) -> None:
 
 @pytest.mark.parametrize("text", ["", "Shop:1", "a b", "../shop:1", "shop:1@sha256:zz", "x" * 300])
 def test_what_is_no_name_is_refused(images: ClusterImages, text: str) -> None:
-    with pytest.raises(RegistryError):
+    with pytest.raises(UsageError):
         images.find(text)
 
 
