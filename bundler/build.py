@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
 
@@ -18,6 +18,11 @@ from bundler.cluster.conditions import check_conditions
 from bundler.cluster.container import remove_orphans
 from bundler.cluster.host_image import host_image
 from bundler.cluster.ownership import LABEL, Owner
+from bundler.cluster_images.bases import origins_of
+from bundler.cluster_images.contents import Origin
+from bundler.cluster_images.from_docker import import_image
+from bundler.cluster_images.names import full_name
+from bundler.cluster_images.store import ClusterImages
 from bundler.coverage.inherit import carry, read_lists
 from bundler.coverage.lists import Lists, balancer_image, lists_of
 from bundler.coverage.remembered import remember
@@ -86,13 +91,14 @@ def build(options: BuildOptions, engine: Engine, reporter: Reporter) -> Built:
     numbered = Numbered(reporter, [title for title in STEPS if title != REHEARSE or not options.rehearsal.skip])
     upstream = Upstream(engine, cache, mirrors, credentials)
     with numbered.step(IMAGE):
-        image, base = cluster_image(options, source, upstream, reporter)
+        made = cluster_image(options, source, upstream, reporter)
+        image, base = made.image, made.lists
     blobs = DiskBlobStore(cache / "store")
     with numbered.step(FILES):
         with engine.archive(image.id, "/cluster", {LABEL: str(owner)}) as archive:
             files = collect(archive, FileStore(blobs, cache / "compressed"), reporter)
         lists = Lists(balancer_image(image.labels)) + carry(engine, image, lists_of(files.files, blobs), base, tag=image_tag(options), title=options.title, platform=str(options.platforms[0]))
-        remember_made(engine, options)
+        keep_made(engine, options, made.origins, reporter)
         check_conditions(files.files, blobs)
         info = bundle_info(options, image, files, blobs)
         values = values_of(files.files, blobs, options.values)
@@ -117,6 +123,15 @@ def build(options: BuildOptions, engine: Engine, reporter: Reporter) -> Built:
     return replace(built, table=tuple(table(report)))
 
 
+@dataclass(frozen=True, slots=True)
+class Image:
+    """The Kubefile's image. ``lists`` are those of a base without a label, ``origins`` say which image its base's layers came from."""
+
+    image: ImageInfo
+    lists: Lists
+    origins: tuple[Origin, ...]
+
+
 def _making(options: BuildOptions, owner: Owner, inputs: Inputs, upstream: Upstream, *, blobs: DiskBlobStore, reporter: Reporter) -> Callable[[Pins], Recorded]:
     """Return what records; it is given what tags have to mean."""
     stub = inputs.stub
@@ -137,11 +152,11 @@ def _making(options: BuildOptions, owner: Owner, inputs: Inputs, upstream: Upstr
     return make
 
 
-def cluster_image(options: BuildOptions, source: Source, upstream: Upstream, reporter: Reporter) -> tuple[ImageInfo, Lists]:
-    """Return the Kubefile's image, its bases built first where they are recipes, and what a base without a label lists."""
+def cluster_image(options: BuildOptions, source: Source, upstream: Upstream, reporter: Reporter) -> Image:
+    """Return the Kubefile's image, its bases built first where they are recipes."""
     engine, mirrors = upstream.engine, upstream.mirrors
     downloader = Downloader(options.cache / "downloads", reporter, rewrite=mirrors.rewrite, ca_files=mirrors.ca_files, destinations=mirrors.destinations)
-    fetching = Fetching(engine, options.image, reporter, upstream)
+    fetching = Fetching(engine, options.image, reporter, upstream, ClusterImages(options.cache))
     builder = BaseBuilder(engine, downloader, options.cache, reporter, given_pins(options.pins), accept=options.accept_checksums, fetching=fetching)
     platform = options.platforms[0]
     recipes = recipes_of(source.stages, platform, source.file.parent / "bases")
@@ -155,15 +170,29 @@ def cluster_image(options: BuildOptions, source: Source, upstream: Upstream, rep
         image = build_image(engine, source, tag=image_tag(options), bases=bases, platform=str(platform), reporter=reporter, options=options.image)
         remember_made(engine, options)
         root = source.stages.chain[0]
-        if root.base == SCRATCH or root.base in recipes:
-            return image, Lists()
-        return image, read_lists(engine, bases.get((root.base, root.platform), root.base), root.base, {LABEL: str(Owner.current())})
+        if root.base == SCRATCH:
+            return Image(image, Lists(), ())
+        name = bases.get((root.base, root.platform), root.base)
+        origins = origins_of(ClusterImages(options.cache), root.base, engine.image(name))
+        lists = Lists() if root.base in recipes else read_lists(engine, name, root.base, {LABEL: str(Owner.current())})
+        return Image(image, lists, origins)
 
 
-def remember_made(engine: Engine, options: BuildOptions) -> None:
-    """Write down which image docker has made for this build, so that a later one takes it away."""
+def remember_made(engine: Engine, options: BuildOptions) -> ImageInfo | None:
+    """Write down which image docker has made for this build, so that a later one takes it away, and return it."""
     if (image := engine.image(image_tag(options))) is not None:
         remember_image(options.cache, MadeImage(image.id, options.title, time.time()))
+    return image
+
+
+def keep_made(engine: Engine, options: BuildOptions, origins: tuple[Origin, ...], reporter: Reporter) -> None:
+    """Put the image that docker has made into the store of cluster images, under the build's title. The same image costs nothing again."""
+    if (image := remember_made(engine, options)) is None:
+        raise BuildFailed(f"docker has no {image_tag(options)} any more, which it has just built", "build again, and prune docker's images at another time")
+    images = ClusterImages(options.cache)
+    descriptor = import_image(engine, images, image, (*origins, Origin(options.title, len(image.layers))), reporter)
+    images.put(full_name(options.title), descriptor, built=True)
+    reporter.step(f"cluster image {options.title} is {descriptor.digest} (airseal images)")
 
 
 def image_tag(options: BuildOptions) -> str:

@@ -225,6 +225,17 @@ class Engine:
                 with suppress(docker.errors.DockerException, requests.RequestException):
                     self.client.api.remove_container(container, force=True, v=True)
 
+    @contextmanager
+    def save(self, image: str) -> Iterator[Iterator[bytes]]:
+        """Yield the archive that ``docker save`` writes of an image. Raises DockerError, also where docker breaks off while it is read."""
+        with docker_errors(f"docker cannot save {image}"):
+            stream = self.client.api.get_image(image, chunk_size=1 << 20)
+            try:
+                yield stream
+            finally:
+                if isinstance(stream, Generator):
+                    stream.close()
+
 
 def _login(directory: Path, registry: str) -> dict[str, str]:
     """Return the login that a docker configuration has for a registry as the engine's API wants it, empty for none."""

@@ -11,10 +11,17 @@
     ├── DownloadFailed            5   a URL did not give its bytes
     │   └── ChecksumMismatch          it gave others
     ├── BuildFailed               6   docker build failed, or its image is no cluster image
+    ├── ClusterImageError         6   the store of cluster images does not have it, or it cannot be used
+    │   ├── ClusterImageUnknown       there is no such name
+    │   ├── ClusterImageIncomplete    blobs of it are not there
+    │   ├── ClusterImageInvalid       what it holds is no image that could be read: torn, hostile, too large
+    │   └── ArchiveInvalid            a file that was to be loaded is torn, altered or no archive of images
     ├── ClusterFailed             7   the temporary cluster or the application did not come up
     ├── RecordingIncomplete       8   an image could not be pulled, or ran without being recorded
     │   ├── LockDiffers               the recording is not what --locked says
-    │   └── RecordingGone             what is to be sealed was pruned from the cache
+    │   ├── RecordingGone             what is to be sealed was pruned from the cache
+    │   ├── RecordingMissing          a registry has the cluster image, and no recording of it
+    │   └── RecordingForeign          the recording that came with it is none, or of something else
     ├── RehearsalFailed           10  the finished file does not do at a site what it did here
     ├── SigningError              11  nothing was signed
     │   ├── KeyMissing                there is no such key file, or it cannot be read
@@ -97,6 +104,28 @@ class BuildFailed(BuildError):
     exit_code = 6
 
 
+class ClusterImageError(BuildError):
+    """The store of cluster images does not have it, or it cannot be used."""
+
+    exit_code = 6
+
+
+class ClusterImageUnknown(ClusterImageError):
+    """There is no cluster image of that name here."""
+
+
+class ClusterImageIncomplete(ClusterImageError):
+    """Blobs of an image are missing, or of another size than it says."""
+
+
+class ClusterImageInvalid(ClusterImageError):
+    """An image's config or layers cannot be read: torn, hostile, or larger than anybody's."""
+
+
+class ArchiveInvalid(ClusterImageError):
+    """A file of images is torn, altered, or no archive that can be loaded. Nothing of it has got a name."""
+
+
 class ClusterFailed(BuildError):
     """The temporary cluster or the application in it did not come up."""
 
@@ -115,6 +144,14 @@ class LockDiffers(RecordingIncomplete):
 
 class RecordingGone(RecordingIncomplete):
     """What was recorded, or blobs of it, are no longer in the cache."""
+
+
+class RecordingMissing(RecordingIncomplete):
+    """A registry has the cluster image, and nothing that was recorded of it."""
+
+
+class RecordingForeign(RecordingIncomplete):
+    """What a registry has beside a cluster image is no recording that can be read, or is of other cluster files."""
 
 
 class RehearsalFailed(BuildError):

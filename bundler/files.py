@@ -14,7 +14,7 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import IO, Final, Self
 
@@ -58,7 +58,7 @@ def collect(archive: Iterator[bytes], store: FileStore, reporter: Reporter) -> C
     modes: dict[str, int] = {}
     with _Intake(store, reporter) as intake:
         try:
-            with tarfile.open(fileobj=_Pieces(archive), mode="r|", tarinfo=BoundedTarInfo) as tar:  # type: ignore[call-overload] # read() is all it needs
+            with tarfile.open(fileobj=Pieces(archive), mode="r|", tarinfo=BoundedTarInfo) as tar:  # type: ignore[call-overload] # read() is all it needs
                 for number, entry in enumerate(tar):
                     if number == _MOST:
                         raise BuildFailed(f"/cluster has more than {_MOST} entries", "pack many small files into one archive")
@@ -118,9 +118,10 @@ class _Intake:
                 done.set_result(_Content(size, digest, blob))
                 self._contents[path] = done
                 return
-            stack.pop_all()  # the worker closes it
+            stack.pop_all()
         self._room.acquire()
-        self._contents[path] = self._pool.submit(self._work, path, spooled, digest, size)
+        self._contents[path] = future = self._pool.submit(self._work, path, spooled, digest, size)
+        future.add_done_callback(lambda _: spooled.close())  # also of one that is never begun, because something else was wrong
 
     def finish(self) -> dict[str, _Content]:
         """Return every file's stored content, once all are."""
@@ -128,8 +129,7 @@ class _Intake:
 
     def _work(self, path: str, spooled: IO[bytes], digest: Digest, size: int) -> _Content:
         try:
-            with closing(spooled):
-                blob = self._store.store(spooled, digest, size)
+            blob = self._store.store(spooled, digest, size)
         finally:
             self._room.release()
         if size >= _WORTH_A_LINE:
@@ -186,7 +186,7 @@ def _link_target(entry: tarfile.TarInfo, path: str) -> str:
     return f"{target}/".removeprefix(f"/{ROOT}/").rstrip("/")
 
 
-class _Pieces:
+class Pieces:
     """Pieces of a stream as something that ``tarfile`` reads from."""
 
     def __init__(self, pieces: Iterator[bytes]) -> None:

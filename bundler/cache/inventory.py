@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Final
 
 from bundler.cache.builds import CachedBuild
+from bundler.cluster_images.layers import LAYERS
+from bundler.cluster_images.store import ClusterImage, ClusterImages, roots
 from registry_snapshot.oci.digest import Digest
-from registry_snapshot.store.disk import DiskBlobStore
 
 BLOBS: Final = "blobs of images and cluster files"
 DOWNLOADS: Final = "downloads of bases"
@@ -24,7 +25,7 @@ STEPS: Final = "results of steps"
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One thing: a file or a directory. ``used`` in seconds since 1970; ``holders`` are titles of builds, or why it stays."""
+    """One thing: a file or a directory. ``used`` in seconds since 1970; ``holders`` are titles of builds, cluster images, or why it stays."""
 
     kind: str
     path: Path
@@ -33,20 +34,25 @@ class Item:
     holders: tuple[str, ...] = ()
 
 
-def inventory(cache: Path, kept: Collection[CachedBuild]) -> list[Item]:
-    """Return everything in the cache of builds. ``kept`` are the builds that hold."""
-    holders = _holders(kept)
-    store = DiskBlobStore(cache / "store")
+def inventory(cache: Path, kept: Collection[CachedBuild], leaving: Collection[ClusterImage] = ()) -> list[Item]:
+    """Return everything in the cache of builds. ``kept`` are the builds that hold.
+
+    Names of cluster images hold what they lead to, those that are ``leaving`` do not.
+    """
+    images = ClusterImages(cache)
+    holders = _holders(kept, roots(images, [image for image in images.all() if image not in leaving]))
+    store = images.blobs
     used = {build.title: build.time for build in kept}
     items = []
     for digest in store.digests():
         held = holders.get(digest, ())
         if item := _item(BLOBS, store.path(digest), held):
-            items.append(Item(item.kind, item.path, item.size, max([item.used, *(used[title] for title in held)]), held))
+            items.append(Item(item.kind, item.path, item.size, max([item.used, *(used[title] for title in held if title in used)]), held))
     here = {digest.encoded for digest in store.digests()}
     items += _each(cache / "store" / "blobs", "*/.*", REST)
     items += _each(cache / "downloads", "*", DOWNLOADS)
     items += _each(cache / "compressed", "zstd-*/*", FIGURES)
+    items += _each(cache / LAYERS, "*.json", FIGURES)
     items += _each(cache / "unpacked", "*", FIGURES, lambda path: ("a layer",) if path.name in here else ())
     items += _each(cache / "runtime", "*", STUBS, lambda path: ("the installer",) if path.is_dir() else ())
     items += _each(cache / "stubs", "*", STUBS)  # unpacked from wheels that were named
@@ -60,8 +66,13 @@ def inventory(cache: Path, kept: Collection[CachedBuild]) -> list[Item]:
     return items
 
 
-def _holders(kept: Collection[CachedBuild]) -> Mapping[Digest, tuple[str, ...]]:
-    found: dict[Digest, tuple[str, ...]] = {}
+def holder_of(image: ClusterImage) -> str:
+    """Return what a cluster image is called among the holders of a blob."""
+    return f"cluster image {image.name}"
+
+
+def _holders(kept: Collection[CachedBuild], images: Mapping[Digest, tuple[ClusterImage, ...]]) -> Mapping[Digest, tuple[str, ...]]:
+    found = {digest: tuple(map(holder_of, by)) for digest, by in images.items()}
     for build in kept:
         for digest in build.blobs:
             found[digest] = (*found.get(digest, ()), build.title)

@@ -10,6 +10,7 @@ from typing import Final
 
 from bundler.cache.builds import CachedBuild
 from bundler.cache.inventory import REST, Item
+from bundler.cluster_images.store import ClusterImage
 
 DAY: Final = 24 * 3600.0
 
@@ -30,6 +31,15 @@ def kept(builds: Sequence[CachedBuild], rule: Rule) -> tuple[CachedBuild, ...]:
 def may_go(items: Sequence[Item], rule: Rule, now: float) -> list[Item]:
     """Return what nobody holds and nobody has used lately."""
     return [item for item in items if not item.holders and now - item.used >= (DAY if item.kind == REST else rule.seconds)]
+
+
+def names_to_go(images: Sequence[ClusterImage], holding: Sequence[CachedBuild], rule: Rule, now: float) -> list[ClusterImage]:
+    """Return the cluster images whose names go: a build gave them, it is none of ``holding`` any more, and that was not lately.
+
+    What somebody tagged, pulled or loaded stays until ``airseal rm``.
+    """
+    titles = {build.title for build in holding}
+    return [image for image in images if image.built and image.name not in titles and now - image.time >= rule.seconds]
 
 
 def remove(item: Item, cache: Path) -> bool:

@@ -9,7 +9,8 @@ from bundler.cache import KEEP
 from bundler.cache.builds import alone, builds, forget_build
 from bundler.cache.inventory import inventory
 from bundler.cache.made import remove_older
-from bundler.cache.prune import DAY, Rule, kept, may_go, remove
+from bundler.cache.prune import DAY, Rule, kept, may_go, names_to_go, remove
+from bundler.cluster_images.store import ClusterImages
 from bundler.engine import Engine
 from bundler.errors import BuildError
 
@@ -24,6 +25,10 @@ def tidy(cache: Path, now: float) -> int:
         with alone(cache):
             everyone = builds(cache)
             holding = kept(everyone, RULE)
+            images = ClusterImages(cache)
+            leaving = names_to_go(images.all(), holding, RULE, now)
+            for image in leaving:
+                images.forget(image)
             freed = sum(item.size for item in may_go(inventory(cache, holding), RULE, now) if remove(item, cache))
             for build in everyone[len(holding) :]:
                 forget_build(cache, build.title)

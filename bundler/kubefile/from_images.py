@@ -1,7 +1,8 @@
 """What FROM and --from name: every image is resolved, and under a name of this build in docker, before anything is built.
 
 So the image whose config was read is the one that the builder begins with, whatever moves its tag meanwhile, and its CMDs are
-known although docker had never heard of it. Docker fetches it, or we do where ``--mirrors`` or ``--ca`` say how (``upstream``).
+known although docker had never heard of it. The store of cluster images has it, docker fetches it, or we do where ``--mirrors`` or
+``--ca`` say how (``upstream``).
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from bundler.cluster_images.bases import Base, base_of, give
+from bundler.cluster_images.store import ClusterImages
 from bundler.engine import Engine, ImageInfo
 from bundler.errors import DockerError
 from bundler.kubefile.dockerfile import Bases
@@ -27,20 +30,22 @@ from registry_snapshot.oci.reference import Reference
 
 @dataclass(frozen=True, slots=True)
 class Fetching:
-    """How images of FROM come: through docker, and ``upstream`` for those that the build's mirrors and authorities speak of."""
+    """How images of FROM come: from the store of cluster ``images``, through docker, and by ``upstream`` where the build's mirrors and authorities speak of them."""
 
     engine: Engine
     options: ImageOptions
     reporter: Reporter
     upstream: Upstream | None = None
+    images: ClusterImages | None = None
 
 
 @contextmanager
 def from_images(fetching: Fetching, stages: Stages, recipes: Collection[str], platform: Platform) -> Iterator[Bases]:
     """Give the name under which docker has each image that the Kubefile names, as long as the block runs.
 
-    ``recipes`` are names that mean no image of a registry. One that docker has for the platform is taken as it is, unless
-    ``options.pull``; every other is fetched. Raises KubefileError with the line that names it.
+    ``recipes`` are names that mean no image of a registry. One that the store of cluster images has is the store's
+    (``bundler.cluster_images.bases``). One that docker has for the platform is taken as it is, unless ``options.pull``; every other is
+    fetched. Raises KubefileError with the line that names it.
     """
     names: dict[tuple[str, str], str] = {}
     mine: set[str] = set()
@@ -79,6 +84,8 @@ def digest_of(image: ImageInfo, name: str) -> str:
 def _resolved(fetching: Fetching, stages: Stages, named: Named, platform: Platform, mine: set[str]) -> ImageInfo:
     try:
         wanted = Platform.parse(named.platform) if named.platform else platform
+        if fetching.images is not None and (base := base_of(fetching.images, named.image, wanted, pull=fetching.options.pull)) is not None:
+            return _kept(fetching, fetching.images, named, base, mine)
         found = None if fetching.options.pull else fetching.engine.image(named.image)
         if found is not None and Platform.parse(found.platform).satisfies(Platform(wanted.os, wanted.architecture)):
             digest, how = digest_of(found, named.image), "in docker already"
@@ -89,6 +96,17 @@ def _resolved(fetching: Fetching, stages: Stages, named: Named, platform: Platfo
     if found is None:
         raise stages.kubefile.error(named.line, f"{named.image}: docker was given it and does not have it", "see the engine's log")
     fetching.reporter.step(f"FROM {named.image} is {digest} ({how})")
+    return found
+
+
+def _kept(fetching: Fetching, images: ClusterImages, named: Named, base: Base, mine: set[str]) -> ImageInfo:
+    """Return what docker has now of an image of the store. Raises DockerError, StoreError."""
+    tag = _name(str(base.contents.descriptor.digest))
+    found, loaded = give(fetching.engine, images, base, tag, lambda line: pass_on(fetching.reporter, "docker", line))
+    mine.update([tag] if loaded else [])
+    if found is None:
+        raise DockerError(f"{named.image}: docker was given it and does not have it", "see the engine's log")
+    fetching.reporter.step(f"FROM {named.image} is {base.contents.descriptor.digest} ({base.told})")
     return found
 
 

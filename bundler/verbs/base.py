@@ -63,6 +63,7 @@ def _build(arguments: Namespace) -> int:
     from bundler.bases.build import BaseBuilder
     from bundler.bases.pins import given_pins
     from bundler.cache.builds import in_use
+    from bundler.cluster_images.store import ClusterImages
     from bundler.engine import Engine
     from bundler.kubefile.from_images import Fetching
     from bundler.kubefile.upstream import Upstream
@@ -73,7 +74,7 @@ def _build(arguments: Namespace) -> int:
     reporter = _reporter(arguments)
     cache = cache_root(arguments.cache)
     with closing(Engine.connect()) as engine, in_use(cache):
-        fetching = Fetching(engine, ImageOptions(), reporter, Upstream(engine, cache, mirrors_of(arguments), DockerCredentials.load()))
+        fetching = Fetching(engine, ImageOptions(), reporter, Upstream(engine, cache, mirrors_of(arguments), DockerCredentials.load()), ClusterImages(cache))
         pins, accept = given_pins(arguments.pins), arguments.accept_publisher_checksums
         tag = BaseBuilder(engine, _downloader(arguments), cache, reporter, pins, accept=accept, fetching=fetching).tag(recipe)
     reporter.step(f"base {recipe.title} is {tag}")

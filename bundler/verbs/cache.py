@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from bundler.cache.in_docker import DockerImage
     from bundler.cache.inventory import Item
     from bundler.cache.prune import Rule
+    from bundler.cluster_images.store import ClusterImage
     from bundler.engine import Engine
     from installer_stub.ui.console import Console
 
@@ -29,6 +30,7 @@ examples:
 
 The last builds (--keep, {KEEP} if nothing is said) hold what their artifacts are made of, so that the next one fetches little.
 What nobody holds goes when it was not used for --days ({_DAYS:.0f}). Images of ours in docker too, and what killed builds left there.
+Cluster images (airseal images) hold what they consist of; the name that a build gave goes with the build, every other with airseal rm.
 A build that runs keeps everything: pruning waits for no one and is refused meanwhile."""
 
 
@@ -54,6 +56,8 @@ class _Seen:
     holding: tuple[CachedBuild, ...]
     items: list[Item]
     images: list[DockerImage]
+    named: tuple[ClusterImage, ...]
+    leaving: list[ClusterImage]
 
     @property
     def going(self) -> list[Item]:
@@ -93,12 +97,16 @@ def _look(cache: Path, rule: Rule, engine: Engine | None) -> _Seen:
     from bundler.cache.builds import builds
     from bundler.cache.in_docker import images
     from bundler.cache.inventory import inventory
-    from bundler.cache.prune import kept
+    from bundler.cache.prune import kept, names_to_go
+    from bundler.cluster_images.store import ClusterImages
 
+    now = time.time()
     everyone = builds(cache)
     holding = kept(everyone, rule)
     ours = [] if engine is None else images(engine, {build.title for build in holding})
-    return _Seen(cache, rule, time.time(), everyone, holding, inventory(cache, holding), ours)
+    named = ClusterImages(cache).all()
+    leaving = names_to_go(named, holding, rule, now)
+    return _Seen(cache, rule, now, everyone, holding, inventory(cache, holding, leaving), ours, named, leaving)
 
 
 def _rule(arguments: Namespace) -> Rule:
@@ -122,6 +130,7 @@ def _engine(reporter: Console) -> Engine | None:
 
 
 def _show(seen: _Seen, reporter: Console) -> None:
+    from bundler.cache.inventory import holder_of
     from installer_stub.ui.transfer import size
 
     items, now = seen.items, seen.now
@@ -137,6 +146,12 @@ def _show(seen: _Seen, reporter: Console) -> None:
         state = f"holds {size(_sum(held))}, {size(_sum(single))} of it alone" if build in seen.holding else "holds nothing any more"
         text = f"{build.title}, built {_when(build.time, now)} into {build.output}: {state}"
         reporter.event("build", text, title=build.title, time=build.time, output=build.output, size=_sum(held), alone=_sum(single))
+    for cluster in seen.named:
+        held = [item for item in items if holder_of(cluster) in item.holders]
+        single = [item for item in held if item.holders == (holder_of(cluster),)]
+        why = "its build is none of the last ones: its name may go" if cluster in seen.leaving else f"holds {size(_sum(held))}, {size(_sum(single))} of it alone"
+        text = f"cluster image {cluster.name}, named {_when(cluster.time, now)}: {why}"
+        reporter.event("image", text, name=cluster.name, digest=str(cluster.descriptor.digest), time=cluster.time, size=_sum(held), alone=_sum(single))
     for image in seen.images:
         why = f"held by {', '.join(image.holders)}" if image.holders else "held by nobody"
         text = f"in docker: {image.name}, {size(image.size)}, made {_when(image.created, now)}; {why}"
@@ -148,9 +163,14 @@ def _show(seen: _Seen, reporter: Console) -> None:
 def _prune(seen: _Seen, reporter: Console, engine: Engine | None, *, prunes: bool) -> None:
     from bundler.cache.builds import forget_build
     from bundler.cache.prune import remove
+    from bundler.cluster_images.store import ClusterImages
     from installer_stub.ui.transfer import size
 
     word, freed = "removed" if prunes else "would remove", 0
+    for image in seen.leaving:
+        reporter.event("pruned", f"{word} the name {image.name}, whose build is none of the last ones", what="cluster image", name=image.name)
+        if prunes:
+            ClusterImages(seen.cache).forget(image)
     for item in seen.going:
         if prunes and not remove(item, seen.cache):
             reporter.step(f"{item.path} cannot be removed")

@@ -67,19 +67,19 @@ def _info(before: BundleInfo, after: BundleInfo) -> Iterator[Difference]:
         yield from _one("bundle", name, getattr(before, name), getattr(after, name))
     yield from _one("bundle", "platforms", ", ".join(before.platforms), ", ".join(after.platforms))
     commands = [{str(number): f"{each.text()} (at most {each.timeout} s)" for number, each in enumerate(info.commands, 1)} for info in (before, after)]
-    yield from _maps("command", *commands)
-    yield from _maps("environment", before.environment, after.environment)
-    yield from _maps("label", before.labels, after.labels)
+    yield from changes("command", *commands)
+    yield from changes("environment", before.environment, after.environment)
+    yield from changes("label", before.labels, after.labels)
 
 
 def _images(before: Bundled, after: Bundled) -> Iterator[Difference]:
     named = [{str(image.reference): str(image.descriptor.digest) for image in bundle.lock.images} for bundle in (before, after)]
-    yield from _maps("image", *named)
+    yield from changes("image", *named)
 
 
 def _files(before: Bundled, after: Bundled) -> Iterator[Difference]:
     named = [{file.path: f"{file.digest} {file.mode:04o}" for file in bundle.cluster_files()} for bundle in (before, after)]
-    yield from _maps("file", *named)
+    yield from changes("file", *named)
 
 
 def _program(before: Bundled, after: Bundled) -> Iterator[Difference]:
@@ -88,15 +88,15 @@ def _program(before: Bundled, after: Bundled) -> Iterator[Difference]:
     yield from _one("installer", "program", str(first.parts[STUB].digest), str(second.parts[STUB].digest))
     machines = [str(each.needs) if each.needs is not None else None for each in (first, second)]
     yield from _one("installer", "needs", *machines)
-    yield from _maps("publisher", _themselves(first.publishers), _themselves(second.publishers))
+    yield from changes("publisher", _themselves(first.publishers), _themselves(second.publishers))
 
 
 def _themselves(names: Iterable[str]) -> dict[str, str]:
     return {name: name for name in names}
 
 
-def _maps(kind: str, before: Mapping[str, str], after: Mapping[str, str]) -> Iterator[Difference]:
-    """Yield what came, went or changed: in the order of ``before``, what came behind it."""
+def changes(kind: str, before: Mapping[str, str], after: Mapping[str, str]) -> Iterator[Difference]:
+    """Yield what came, went or changed of things by their names: in the order of ``before``, what came behind it."""
     for name in dict.fromkeys((*before, *after)):
         yield from _one(kind, name, before.get(name), after.get(name))
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from installer_stub.bundle.difference import Compared, compare
+from installer_stub.bundle.difference import Compared, Difference, compare
 from installer_stub.bundle.reader import Bundle
 from installer_stub.commands.bundle_option import add_bundle_option
 from installer_stub.ui.printable import json_text, printable, say
@@ -43,7 +43,7 @@ def run(arguments: Namespace) -> int:
             "sameContent": found.same_content,
             "newBytes": found.new,
             "sharedBytes": found.shared,
-            "differences": [{"kind": each.kind, "name": each.name, "before": each.before, "after": each.after} for each in found.differences],
+            "differences": facts_of(found.differences),
         }
         say(json_text(value, indent=1))
     else:
@@ -52,10 +52,20 @@ def run(arguments: Namespace) -> int:
     return OTHER if arguments.exit_code and not found.same_content else 0
 
 
+def facts_of(differences: Iterable[Difference]) -> list[dict[str, str | None]]:
+    """Return differences as JSON values."""
+    return [{"kind": each.kind, "name": each.name, "before": each.before, "after": each.after} for each in differences]
+
+
 def _lines(found: Compared) -> Iterator[str]:
     content = "the same content: a site takes one for the other" if found.same_content else "another content"
     yield f"  {content}; of its blobs {readable(found.new)} are new, {readable(found.shared)} in both"
-    for each in found.differences:
+    yield from lines_of(found.differences)
+
+
+def lines_of(differences: Iterable[Difference]) -> Iterator[str]:
+    """Yield the lines that show differences to a person."""
+    for each in differences:
         sign = "+" if each.before is None else "-" if each.after is None else "~"
         yield f"  {sign} {each.kind:11} {each.name}"
         yield from (f"      {value}" for value in (each.before, each.after) if value not in {None, each.name})

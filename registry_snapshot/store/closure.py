@@ -32,13 +32,15 @@ def identities(parts: Iterable[Descriptor]) -> tuple[Digest, ...]:
     return tuple(dict.fromkeys(part.digest for part in parts if holds_others(part) or part.media_type in configs))
 
 
-def children(parsed: Manifest | Index, platforms: tuple[Platform, ...]) -> tuple[Descriptor, ...]:
-    """Return what ``parsed`` needs: an index its children for ``platforms``, a manifest its config and layers.
+def children(parsed: Manifest | Index, platforms: tuple[Platform, ...] | None) -> tuple[Descriptor, ...]:
+    """Return what ``parsed`` needs: an index its children for ``platforms``, all if that is None, a manifest its config and layers.
 
     Raises NothingForPlatform if an index has children, but none for any of ``platforms``.
     """
     if isinstance(parsed, Manifest):
         return parsed.children()
+    if platforms is None:
+        return parsed.manifests
     wanted = parsed.wanted(platforms)
     if parsed.manifests and not wanted:
         offered = sorted({str(child.platform) for child in parsed.manifests if child.platform})
@@ -54,8 +56,8 @@ def read_manifest(blobs: BlobReader, descriptor: Descriptor) -> Manifest | Index
     return parse_manifest(read_blob(blobs, descriptor.digest, MAX_MANIFEST_BYTES), descriptor.media_type)
 
 
-def closure(blobs: BlobReader, root: Descriptor, platforms: tuple[Platform, ...]) -> tuple[Descriptor, ...]:
-    """Return ``root`` and all it needs, each once, parents before children, in the order manifests list them.
+def closure(blobs: BlobReader, root: Descriptor, platforms: tuple[Platform, ...] | None) -> tuple[Descriptor, ...]:
+    """Return ``root`` and all it needs for ``platforms`` (None: for every one), each once, parents before children, in the order manifests list them.
 
     Layers that stand elsewhere too (``urls``) belong to it: where there is no network, elsewhere does not exist.
     Raises BlobUnknown if something is missing, ManifestInvalid if a size is not what its parent says.
@@ -68,7 +70,7 @@ def closure(blobs: BlobReader, root: Descriptor, platforms: tuple[Platform, ...]
 class _Walk:
     """One way through an image. What is listed in several places is read once, or indexes of indexes would never end."""
 
-    def __init__(self, blobs: BlobReader, platforms: tuple[Platform, ...]) -> None:
+    def __init__(self, blobs: BlobReader, platforms: tuple[Platform, ...] | None) -> None:
         self._blobs = blobs
         self._platforms = platforms
         self._read: set[Digest] = set()

@@ -21,6 +21,7 @@ from typing import Final
 import zstandard
 
 from bundler import layer_sizes
+from bundler import unpacked as unpacked_layers
 from bundler.bases.extract import extract
 from bundler.bases.pins import load_pins
 from bundler.bases.recipe import Download, Member, find_recipe
@@ -249,7 +250,7 @@ def a_layer_in_gzip(root: Path) -> object:
 
 @row
 def a_layer_that_would_fill_every_host(root: Path) -> object:
-    layer_sizes._ENOUGH = 64 << 20  # type: ignore[misc]
+    unpacked_layers.ENOUGH = 64 << 20  # type: ignore[misc]
     return layer(root, "zstd", zeros_in_zstd(1 << 29))
 
 

@@ -17,14 +17,17 @@ from bundler.cache import in_docker
 from bundler.cache.builds import alone, builds, forget_build, in_use, remember_build
 from bundler.cache.inventory import BLOBS, DOWNLOADS, PYTHONS, REST, STEPS, Item, inventory
 from bundler.cache.made import MadeImage, made_images, remember_image
-from bundler.cache.prune import DAY, Rule, kept, may_go, remove
+from bundler.cache.prune import DAY, Rule, kept, may_go, names_to_go, remove
 from bundler.cache.tidy import tidy, tidy_docker
 from bundler.cluster.host_image import host_tag
+from bundler.cluster_images.names import full_name
+from bundler.cluster_images.store import ClusterImages
 from bundler.engine import Engine
 from bundler.errors import BuildError, UsageError
 from registry_snapshot.oci.digest import Digest
 from registry_snapshot.store.disk import DiskBlobStore
 from tests.airseal_process import airseal
+from tests.unit.bundler.cluster_images.made import put_image
 
 NOW = 1_800_000_000.0
 OLD = NOW - 100 * DAY
@@ -160,6 +163,56 @@ def test_the_verb_shows_and_prunes(cache: Path, monkeypatch: pytest.MonkeyPatch)
     assert [Digest.of(name) in store for name in (b"shared", b"of one", b"of two")] == [True, False, True]
     assert [build.title for build in builds(cache)] == ["shop:2"]
     assert airseal("cache", "--keep", "-1", "--cache", cache).code == 2
+
+
+@pytest.fixture
+def images(cache: Path) -> ClusterImages:
+    """Return three cluster images over one base, all of a hundred days ago: one that a build named, one whose build is forgotten, one that somebody tagged."""
+    store = ClusterImages(cache)
+    made = {name: put_image(store.blobs, [b"base", name.encode()]) for name in ("shop:1", "gone:1", "mine:1")}
+    for name, descriptor in made.items():
+        store.put(full_name(name), descriptor, built=name != "mine:1")
+    for path in (cache / "store").rglob("*"):
+        os.utime(path, (OLD, OLD))
+    for path in (cache / "cluster-images").iterdir():
+        path.write_text(json.dumps({**json.loads(path.read_text()), "time": OLD}))
+    return store
+
+
+def test_cluster_images_hold_what_they_consist_of(cache: Path, images: ClusterImages) -> None:
+    holding = builds(cache)
+    assert [image.name for image in names_to_go(images.all(), holding, Rule(2, 7 * DAY), NOW)] == ["gone:1"]
+    assert names_to_go(images.all(), holding, Rule(2, 1000 * DAY), NOW) == []
+    assert {image.name for image in names_to_go(images.all(), (), Rule(2, 7 * DAY), NOW)} == {"gone:1", "shop:1"}
+    parts = {image.name: {part.digest for part in images.parts(image)} for image in images.all()}
+    items = {item.path.name: item.holders for item in inventory(cache, holding, cache / "portable" / "current")}
+    base = set.intersection(*parts.values())
+    assert {items[digest.encoded] for digest in base} == {("cluster image gone:1", "cluster image mine:1", "cluster image shop:1")}
+    gone = images.find("gone:1")
+    left = inventory(cache, holding, cache / "portable" / "current", [gone])
+    going = {item.path.name for item in may_go(left, Rule(2, 7 * DAY), NOW) if item.kind == BLOBS}
+    assert going == {digest.encoded for digest in parts["gone:1"] - base} | {Digest.of(b"of nobody").encoded}
+
+
+def test_a_prune_takes_the_name_of_a_build_that_is_forgotten_and_no_other(cache: Path, images: ClusterImages, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere.sock")
+    shown = airseal("cache", "--json", "--cache", cache)
+    told = {event["name"]: event for event in map(json.loads, shown.out.splitlines()) if event["event"] == "image"}
+    assert (set(told), told["mine:1"]["size"] > told["mine:1"]["alone"] > 0) == ({"shop:1", "gone:1", "mine:1"}, True)
+    dry = airseal("cache", "prune", "--dry-run", "--cache", cache)
+    assert ("would remove the name gone:1" in dry.out, len(images.all())) == (True, 3)
+    done = airseal("cache", "prune", "--cache", cache)
+    assert done.code == 0, done.err
+    assert [image.name for image in images.all()] == ["mine:1", "shop:1"]
+    for image in images.all():
+        assert images.parts(image)
+    tidy(cache, cache / "portable" / "current", NOW)
+    assert [image.name for image in images.all()] == ["mine:1", "shop:1"]
+    forget_build(cache, "shop:1")
+    tidy(cache, cache / "portable" / "current", NOW)
+    assert [image.name for image in images.all()] == ["mine:1"]
+    assert images.parts(images.find("mine:1"))
+    assert sum(1 for _ in images.blobs.digests()) < 12
 
 
 class FakeApi:
