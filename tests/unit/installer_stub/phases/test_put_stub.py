@@ -16,7 +16,6 @@ import pytest
 
 from installer_stub.agent import program
 from installer_stub.errors import CommandFailed
-from installer_stub.host.command import Command, CommandResult
 from installer_stub.phases import put_stub as phase
 from installer_stub.phases.base import Artifact
 from tests.fakes.frozen_stub import ROWS, frozen
@@ -171,7 +170,7 @@ def test_where_a_step_fails_the_one_before_stays_and_nothing_else(site: Site, to
     first = site.home
     fakes = site.root / "fakes"
     fakes.mkdir()
-    (fakes / tool).write_text('#!/bin/sh\ncase $1 in --help) echo --file-system; exit 0 ;; esac\nexit 1\n')
+    (fakes / tool).write_text("#!/bin/sh\ncase $1 in --help) echo --file-system; exit 0 ;; esac\nexit 1\n")
     (fakes / tool).chmod(0o755)
     later = other()
     _ = later.layout
@@ -209,14 +208,9 @@ def test_a_hang_up_in_the_middle_leaves_the_one_before(site: Site, monkeypatch: 
     first = site.home
     fakes = site.root / "fakes"
     fakes.mkdir()
-    (fakes / "sync").write_text('#!/bin/sh\ncase $1 in --help) echo --file-system; exit 0 ;; esac\nkill -HUP $PPID; sleep 0.1\n')
+    (fakes / "sync").write_text("#!/bin/sh\ncase $1 in --help) echo --file-system; exit 0 ;; esac\nkill -HUP $PPID; sleep 0.1\n")
     (fakes / "sync").chmod(0o755)
-
-    class Hangs(LocalConnection):
-        def run(self, command: Command, *, check: bool = True, timeout: float | None = None) -> CommandResult:
-            return super().run(command, check=check, timeout=timeout)
-
-    monkeypatch.setattr(site, "connection", Hangs({"PATH": f"{fakes}:/usr/bin:/bin"}))
+    monkeypatch.setattr(site, "connection", LocalConnection({"PATH": f"{fakes}:/usr/bin:/bin"}))
     with pytest.raises(CommandFailed):
         site.put(other())
     assert site.home == first

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import subprocess
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,15 +11,24 @@ import pytest
 from installer_stub.agent.client import LeaseAnswer
 from installer_stub.agent.host_lease import LEASE
 from installer_stub.errors import HostUnreachable, SiteBusy
-from installer_stub.host.command import Command
 from installer_stub.host.exchange import Channel
 from installer_stub.host.model import Host, Role
 from installer_stub.phases import start_agents
 from installer_stub.phases.base import Context
 from installer_stub.site.codec import encode_record
 from installer_stub.site.store import RECORD
-from tests.fakes.local_host import LocalConnection
-from tests.fakes.plans import IDENTITY, LOOK, M1, N1, STUB, RecordingReporter, make_context, make_plan, masters, nodes
+from tests.fakes.plans import (
+    IDENTITY,
+    LOOK,
+    M1,
+    N1,
+    STUB,
+    RecordingReporter,
+    make_context,
+    make_plan,
+    masters,
+    nodes,
+)
 from tests.fakes.scripted import ScriptedConnection, failed
 from tests.fakes.sites import CHANGE, record
 
