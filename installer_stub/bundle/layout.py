@@ -9,16 +9,13 @@ from __future__ import annotations
 import hashlib
 import re
 import struct
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import BinaryIO, Final
+from typing import Final
 
 from installer_stub.errors import BundleError
-from installer_stub.host.checked_stream import CheckedStream
 
 PROGRAM: Final = "airseal"  # of such a directory
-MOST: Final = 256 << 20  # bytes of a stub; it has 33 MB
 _CONTENTS: Final = "_internal"
 _OPTION: Final = f"pyi-contents-directory {_CONTENTS}"
 _MAGIC: Final = b"MEI\x0c\x0b\n\x0b\x0e"
@@ -56,7 +53,7 @@ class Layout:
         program, files, tail = _split(stub)
         inside = tuple(Piece(f"{_CONTENTS}/{name}", offset, size) for name, offset, size in files)
         if len({piece.path for piece in inside}) != len(inside):
-            raise _strange("has two files of one name")
+            raise strange("has two files of one name")
         hashers = {PROGRAM: hashlib.sha256()}
         for piece in (*program, *inside):
             hashers.setdefault(piece.path, hashlib.sha256()).update(memoryview(stub)[piece.offset : piece.offset + piece.size])
@@ -70,50 +67,24 @@ def identity(sums: dict[str, str]) -> str:
     return hashlib.sha256("".join(lines).encode(errors="surrogateescape")).hexdigest()
 
 
-class Layouts:
-    """Layouts by the SHA-256 of the stub. A stub is read once, however many hosts ask at the same moment."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._known: dict[str, Layout] = {}
-
-    def of(self, open_stub: Callable[[], BinaryIO], size: int, sha256: str) -> Layout:
-        """Return the layout of the stub with that size and hash. Raises BundleError for one that is not, or cannot be laid out."""
-        with self._lock:
-            if sha256 not in self._known:
-                if size > MOST:
-                    raise _strange(f"has {size} bytes")
-                with CheckedStream(open_stub(), size=size, sha256=sha256, what="the installer") as stream:
-                    data = bytearray()
-                    while chunk := stream.read(1 << 20):
-                        data += chunk
-                if len(data) != size:
-                    raise _strange("ends too early")
-                self._known[sha256] = Layout.of(bytes(data))
-            return self._known[sha256]
-
-
-LAYOUTS: Final = Layouts()
-
-
 def _split(stub: bytes) -> tuple[tuple[Piece, ...], list[tuple[str, int, int]], bytes]:
     """Return the program's pieces, the other files as name, offset and size, and the program's tail."""
     if len(stub) < _COOKIE.size:
-        raise _strange("is no program")
+        raise strange("is no program")
     magic, length, table, table_size, python, library = _COOKIE.unpack_from(stub, len(stub) - _COOKIE.size)
     start = len(stub) - length
     if magic != _MAGIC or start < 0 or table + table_size + _COOKIE.size != length:
-        raise _strange("has no archive at its end")
+        raise strange("has no archive at its end")
     pieces = [Piece(PROGRAM, 0, start)]
     files: list[tuple[str, int, int]] = []
     kept, rows, option = 0, bytearray(), False
     for entry_size, offset, size, unpacked, deflated, kind, raw in _entries(stub[start + table : start + table + table_size]):
         name = raw.rstrip(b"\0").decode("ascii", errors="replace")
         if offset + size > table:
-            raise _strange(f"has no room for {name}")
+            raise strange(f"has no room for {name}")
         if kind in _FILES:
             if deflated or size != unpacked or not _NAME.fullmatch(name):
-                raise _strange(f"has {name} in a form that cannot be copied")
+                raise strange(f"has {name} in a form that cannot be copied")
             files.append((name, start + offset, size))
         elif kind in _KEPT:
             option = option or name == _OPTION
@@ -121,9 +92,9 @@ def _split(stub: bytes) -> tuple[tuple[Piece, ...], list[tuple[str, int, int]], 
             kept += size
             _append(pieces, start + offset, size)
         else:
-            raise _strange(f"has {name}, whose kind is {chr(kind)!r}")
+            raise strange(f"has {name}, whose kind is {chr(kind)!r}")
     if not option:
-        raise _strange("does not say where its other files are")
+        raise strange("does not say where its other files are")
     return tuple(pieces), files, bytes(rows) + _COOKIE.pack(magic, kept + len(rows) + _COOKIE.size, kept, len(rows), python, library)
 
 
@@ -131,10 +102,10 @@ def _entries(table: bytes) -> Iterator[tuple[int, int, int, int, int, int, bytes
     place = 0
     while place < len(table):
         if len(table) - place < _ENTRY.size:
-            raise _strange("has a torn table")
+            raise strange("has a torn table")
         size, offset, length, unpacked, deflated, kind = _ENTRY.unpack_from(table, place)
         if size <= _ENTRY.size or size > len(table) - place:
-            raise _strange("has a torn table")
+            raise strange("has a torn table")
         yield size, offset, length, unpacked, deflated, kind[0], table[place + _ENTRY.size : place + size]
         place += size
 
@@ -148,5 +119,6 @@ def _append(pieces: list[Piece], offset: int, size: int) -> None:
         pieces.append(Piece(PROGRAM, offset, size))
 
 
-def _strange(what: str) -> BundleError:
+def strange(what: str) -> BundleError:
+    """Return the error for a stub that ``what`` is said of."""
     return BundleError(f"the installer in the artifact cannot be laid out on hosts: it {what}", _REMEDY)

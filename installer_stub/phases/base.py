@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 from typing import BinaryIO, ClassVar, Protocol, TypeVar
 
 from installer_stub.agent.client import AgentConnection
-from installer_stub.bundle.layout import LAYOUTS, Layout
+from installer_stub.bundle.layout import Layout
 from installer_stub.bundle.model import ImageLock
 from installer_stub.changes.things import Thing
 from installer_stub.errors import HostError, InstallerError, LedgerError
 from installer_stub.host.command import Secret
 from installer_stub.host.connection import Connection
+from installer_stub.phases.layouts import LAYOUTS
 from installer_stub.phases.node_grant import NodeGrant
 from installer_stub.plan.model import HostPlan, Plan
 from installer_stub.site.model import SiteHost, SiteRecord

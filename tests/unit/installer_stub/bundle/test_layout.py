@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import io
-import threading
 from collections.abc import Sequence
-from pathlib import Path
 
 import pytest
 
-from installer_stub.bundle.layout import Layout, Layouts, identity
+from installer_stub.bundle.layout import Layout, identity
 from installer_stub.errors import BundleError
 from tests.fakes.frozen_stub import COOKIE, ENTRY, ROWS, Row, frozen
 
@@ -83,27 +80,3 @@ def test_no_archive_is_no_program(stub: bytes) -> None:
 def test_a_torn_table_ends(table: bytes) -> None:
     with pytest.raises(BundleError, match=r"torn table|no room"):
         Layout.of(b"#!stub" + table + COOKIE.pack(b"MEI\x0c\x0b\n\x0b\x0e", len(table) + COOKIE.size, 0, len(table), 313, b""))
-
-
-def test_a_stub_is_read_once_and_only_as_it_was_verified(tmp_path: Path) -> None:
-    stub, opened = frozen(), []
-    digest = hashlib.sha256(stub).hexdigest()
-
-    def opening() -> io.BytesIO:
-        opened.append(1)
-        return io.BytesIO(stub)
-
-    layouts, found = Layouts(), []
-    threads = [threading.Thread(target=lambda: found.append(layouts.of(opening, len(stub), digest))) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert found == [Layout.of(stub)] * 4
-    assert len(opened) == 1
-    with pytest.raises(BundleError, match="not what was verified"):
-        Layouts().of(lambda: io.BytesIO(stub[::-1]), len(stub), digest)
-    with pytest.raises(BundleError, match="ends too early"):
-        Layouts().of(lambda: io.BytesIO(stub[:-9]), len(stub), digest)
-    with pytest.raises(BundleError, match="bytes"):
-        Layouts().of(opening, 1 << 40, digest)
