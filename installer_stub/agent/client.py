@@ -46,8 +46,7 @@ class AgentConnection:
     def __init__(self, host: Host, link: Link) -> None:
         self._host = host
         self._link = link
-        self.program = str(link.hello.fields.get("program", ""))  # the sha256 of what runs there, in hex
-        self.inode = str(link.hello.fields.get("inode", ""))  # and which file that is, as "device:inode"
+        self.program = str(link.hello.fields.get("program", ""))  # the identity of what runs there, in hex
 
     @property
     def host(self) -> Host:

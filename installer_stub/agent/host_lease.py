@@ -18,13 +18,14 @@ from pathlib import Path
 from typing import Any, Final
 
 from installer_stub.agent.family import SCOPE
+from installer_stub.agent.homes import sweep_homes
 from installer_stub.agent.requests import Request
 from installer_stub.host.become import ENVIRONMENT
 from installer_stub.plan.model import STUB
 
 DIRECTORY: Final = Path("/run/airseal-lease")
 LEASE: Final = DIRECTORY / "lease.json"
-PARTS: Final = f"{STUB}.new-"  # what begins like this is a stub on its way to a host
+PART: Final = ".new-"  # what has this behind the name of the stub is one on its way to a host
 BEAT_SECONDS: Final = 5.0
 _STOP_SECONDS: Final = 30.0
 
@@ -64,9 +65,9 @@ class Holder:
 class HostLease:
     """What the agent of one run holds of its host."""
 
-    def __init__(self, directory: Path = DIRECTORY, *, parts: str = PARTS) -> None:
+    def __init__(self, directory: Path = DIRECTORY, *, stub: str = STUB) -> None:
         self._directory = directory
-        self._parts = parts
+        self._stub = Path(stub)
         self._lock: int | None = None
         self._mine: Holder | None = None
         self._heard = time.time()
@@ -92,10 +93,10 @@ class HostLease:
         self._lock, self._mine = lock, wanted
         self._write(wanted)
         # Of runs that were killed while they brought the stub, or that come too late with it.
-        parts = Path(self._parts)
-        for pattern in (f"{parts.name}*", f".{parts.name}*"):
-            for part in parts.parent.glob(pattern):
+        for pattern in (f"{self._stub.name}{PART}*", f".{self._stub.name}{PART}*"):
+            for part in self._stub.parent.glob(pattern):
                 part.unlink(missing_ok=True)
+        sweep_homes(self._stub)
         request.answer("done", status=0, granted=True, died=asdict(before) if before is not None else None)
 
     def heard(self) -> None:
@@ -115,6 +116,7 @@ class HostLease:
         if self._lock is None:
             return
         self._mine = None
+        sweep_homes(self._stub)  # the directory that the site's own programs ran from until this run
         # The file first, then the lock, and both while they are still ours.
         for name in ("lease.json", "lease.json.new", "lock"):
             (self._directory / name).unlink(missing_ok=True)

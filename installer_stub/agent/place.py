@@ -1,7 +1,6 @@
 """Where an agent stands on its host, and how it is started there: ``/run/airseal-agent/RUN``, in a scope of its own.
 
-The directory takes what the frozen program unpacks; where /run is mounted noexec or is small, its loader's usual places do. The
-agent holds a lock on ``alive`` in it; a directory whose lock is free belongs to an agent that was killed, and goes.
+It holds a lock on ``alive`` in that directory; one whose lock is free belongs to an agent that was killed, and goes.
 """
 
 from __future__ import annotations
@@ -10,7 +9,6 @@ import contextlib
 import fcntl
 import shlex
 import shutil
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,11 +25,6 @@ _BEGINNING_SECONDS: Final = 120.0  # a directory younger than this may belong to
 # and 127; the agent ends with neither. It is no exec: the directory goes when the agent has, however that ended.
 _LAUNCH: Final = """\
 run=$1 place=$2 scope=$3 slice=$4; shift 4
-if (
-  umask 077; mkdir -p "$place" && printf '#!/bin/sh\\n' > "$place/try" && chmod 0700 "$place/try" && "$place/try" &&
-  df -P -k "$place" | { read -r _; read -r _ _ _ free _; [ "$free" -gt 100000 ]; }
-) 2>/dev/null; then TMPDIR=$place; export TMPDIR; fi
-rm -f "$place/try"
 status=1
 if [ -d /run/systemd/system ]; then
   systemd-run --quiet --scope --unit="$scope" --slice="$slice" "$@"; status=$?
@@ -60,19 +53,16 @@ def place_of(run: str, *, root: Path = ROOT) -> Iterator[Path]:
     own.mkdir(mode=0o700, parents=True, exist_ok=True)
     with (own / "alive").open("w") as alive:
         fcntl.flock(alive, fcntl.LOCK_EX)
-        # Where the loader could not use our directory, whoever sweeps after us has to know what to remove.
-        alive.write(getattr(sys, "_MEIPASS", ""))
-        alive.flush()
         sweep(root)
         yield own
     (own / "alive").unlink(missing_ok=True)
     for directory in (own, root):
         with contextlib.suppress(OSError):
-            directory.rmdir()  # what was unpacked there is its loader's to remove, a moment later
+            directory.rmdir()
 
 
 def sweep(root: Path) -> None:
-    """Remove the directories of agents that were killed, with what their loaders had unpacked elsewhere."""
+    """Remove the directories of agents that were killed, with what older ones had unpacked elsewhere, and said so."""
     for directory in root.iterdir():
         try:
             with (directory / "alive").open() as alive:

@@ -151,8 +151,6 @@ WantedBy=timers.target
 """
 
 
-_SCRUBBING: Final = f"{OPT}/scrub"  # where the stub unpacks itself for it: see _UNPACKED
-
 # Bytes rot on disks that nobody reads (docs/adr/0026). Whatever the host has to do comes first.
 SCRUB: Final = f"""\
 # Made by airseal. Reads the artifacts in {BUNDLES} again; what is damaged is not served any more.
@@ -163,10 +161,7 @@ RequiresMountsFor={STATE} {OPT}
 [Service]
 Type=oneshot
 Environment=PATH={PATH}
-Environment=TMPDIR={_SCRUBBING}
-ExecStartPre=/bin/sh -ec 'rm -rf {_SCRUBBING}; mkdir -m 0700 {_SCRUBBING}'
 ExecStart={WITHOUT_PROXY} {STUB} host scrub
-ExecStopPost=-/bin/rm -rf {_SCRUBBING}
 Nice=19
 IOSchedulingClass=idle
 TimeoutStartSec=86400
@@ -190,11 +185,9 @@ WantedBy=timers.target
 """
 
 
-# Its own, below a directory that is executable because the stub is: /run and /tmp may be noexec, and /tmp is swept of
-# what is older than 10 days while a one-file program runs for years. Emptied at every start: killed programs leave 35 MB.
-_UNPACKED: Final = f"{OPT}/registry"
 _PREPARE: Final = (
-    f"rm -rf {_UNPACKED}; mkdir -m 0755 {_UNPACKED}; umask 077; "
+    f"rm -rf {OPT}/registry {OPT}/scrub; "  # where older stubs unpacked themselves
+    "umask 077; "
     f"sha256sum {REGISTRY_CERTIFICATE} {REGISTRY_KEY} {CREDENTIAL} > {REGISTRY_STARTED}; "
     # And what it knew of damage: once that is mended, it is another registry that is wanted.
     f'find {BUNDLES} -name "*{SUFFIX}" -exec sha256sum {{}} + >> {REGISTRY_STARTED} || :'
@@ -212,7 +205,7 @@ def registry(*, serves: str, port: int = REGISTRY_PORT, hidden: Sequence[str] = 
     read, and serves as a user that owns nothing. Not by User= and LoadCredential=: systemd knows those for a user that
     does not exist since 235 and 247, and RHEL 7 and 8 have 219 and 239. Such old ones pass over settings they do not know.
 
-    NotifyAccess=all because the program that says READY is a child of the frozen stub's bootloader.
+    The stub is one process, also while it starts: the program that says READY is the unit's own.
     """
     unseen = " ".join(f"-{path}" for path in ("/etc/kubernetes", "/var/lib/etcd", "/var/lib/kubelet", REGISTRY_AUTHORITY, *hidden))
     return f"""\
@@ -224,9 +217,8 @@ StartLimitIntervalSec=0
 
 [Service]
 Type=notify
-NotifyAccess=all
+NotifyAccess=main
 Environment=PATH={PATH}
-Environment=TMPDIR={_UNPACKED}
 RuntimeDirectory=airseal-registry
 ExecStartPre=/bin/sh -ec '{_PREPARE}'
 ExecStart={STUB} serve --store {BUNDLES} --listen 0.0.0.0:{port} --tls-cert {REGISTRY_CERTIFICATE} --tls-key {REGISTRY_KEY} --credential {CREDENTIAL} --become {REGISTRY_UID}

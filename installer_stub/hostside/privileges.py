@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import sys
 from pathlib import Path
 
@@ -18,7 +19,8 @@ def drop_privileges(number: int) -> None:
         raise UsageError(f"--become {number} is not a user without privileges", "name the number of another user")
     unpacked = getattr(sys, "_MEIPASS", None)
     try:
-        if unpacked is not None:  # a one-file program reads its libraries from there when it first needs them: mode 0700
+        # A one-file program reads its libraries from there when it first needs them: mode 0700. On hosts it is one directory.
+        if unpacked is not None and not Path(unpacked).stat().st_mode & stat.S_IXOTH:
             Path(unpacked).chmod(0o755)
         os.setgroups([])
         os.setresgid(number, number, number)

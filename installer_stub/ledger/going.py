@@ -12,6 +12,7 @@ from installer_stub.ledger.difference import OWN
 from installer_stub.ledger.ledger import Ledger
 from installer_stub.ledger.report import Report
 from installer_stub.membership import leaving
+from installer_stub.plan.model import STUB
 
 
 def remove_ourselves(ledger: Ledger) -> list[str]:
@@ -32,6 +33,9 @@ def remove_ourselves(ledger: Ledger) -> list[str]:
 
 
 def _remove_places(machine: Machine) -> None:
+    # First the name that the stub is started by: what a power cut leaves of its directory is no program any more.
+    if machine.disk.at(STUB).is_symlink():
+        machine.disk.remove(STUB)
     for place in ("/etc/airseal", "/run/airseal", "/run/airseal-keep", "/opt/airseal"):
         if machine.disk.at(place).is_dir():
             machine.disk.remove_tree(place)

@@ -7,11 +7,13 @@ from dataclasses import dataclass, field
 from typing import BinaryIO, ClassVar, Protocol, TypeVar
 
 from installer_stub.agent.client import AgentConnection
+from installer_stub.bundle.layout import Layout
 from installer_stub.bundle.model import ImageLock
 from installer_stub.changes.things import Thing
 from installer_stub.errors import HostError, InstallerError, LedgerError
 from installer_stub.host.command import Secret
 from installer_stub.host.connection import Connection
+from installer_stub.phases.layouts import LAYOUTS
 from installer_stub.phases.node_grant import NodeGrant
 from installer_stub.plan.model import HostPlan, Plan
 from installer_stub.site.model import SiteHost, SiteRecord
@@ -39,6 +41,11 @@ class Artifact:
     open_run: Callable[[], BinaryIO] | None = None  # of the file that was verified; None while recording: there is none yet
     run_size: int = 0
     run_sha256: str = ""  # of the whole file, in hex, as verified; empty: it was not
+
+    @property
+    def layout(self) -> Layout:
+        """How the stub stands on a host. It is read for that, the first time. Raises BundleError."""
+        return LAYOUTS.of(self.open_stub, self.stub_size, self.stub_digest)
 
 
 @dataclass(slots=True)

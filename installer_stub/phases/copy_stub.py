@@ -38,7 +38,7 @@ class CopyStub(HostPhase):
         return artifact.stub_size
 
     def is_done(self, context: Context, host: HostPlan, connection: Connection) -> bool:
-        """Compare the stub by its hash, and look for the ledger, and whether what it keeps is whole: said now, while a backup may have it."""
+        """Compare the stub by its hashes, and look for the ledger, and whether what it keeps is whole: said now, while a backup may have it."""
         ready = _is_ready(context, connection)
         damaged, mendable = Journal(connection).damaged() if ready else ((), ())
         for left in damaged:
@@ -54,4 +54,4 @@ class CopyStub(HostPhase):
 
 def _is_ready(context: Context, connection: Connection) -> bool:
     # A log alone says nothing: a power cut may come between its making and the record that the host was measured.
-    return has_stub(connection, context.artifact.stub_digest) and Journal(connection).is_begun()
+    return has_stub(connection, context.artifact) and Journal(connection).is_begun()

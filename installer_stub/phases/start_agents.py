@@ -127,7 +127,7 @@ class _Reached:
 def _start(connection: Connection, artifact: Artifact, run: str, reporter: Reporter) -> AgentConnection:
     if not isinstance(connection, DuplexConnection):
         raise HostUnreachable(connection.host.address, "this connection cannot carry an agent")
-    if not has_stub(connection, artifact.stub_digest):
+    if not has_stub(connection, artifact):
         nobody_works_there(connection)
         try:
             put_stub(connection, artifact, reporter)
@@ -135,7 +135,7 @@ def _start(connection: Connection, artifact: Artifact, run: str, reporter: Repor
             nobody_works_there(connection)  # it began meanwhile: that is why, not what the host said
             raise
     agent = start_agent(connection, run, said=reporter.step)
-    if agent.program != artifact.stub_digest:
+    if agent.program != artifact.layout.identity:
         # Between our look and our start another installer put its own there: one that is not yet at work, but about to be.
         agent.close()
         raise SiteBusy(f"{connection.host.address}: an installer of another version begins to work there", "let it end, and run the same command again")

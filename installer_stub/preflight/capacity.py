@@ -13,7 +13,7 @@ from installer_stub.preflight.finding import Finding, Site, fatal, gib, warning
 # its MB are 2^20 bytes. For nodes it has none; a "1 GB" machine shows some 960 MiB.
 MASTER_CPUS, MASTER_MEMORY, NODE_MEMORY = 2, 1700 * 2**20, 900 * 2**20
 EVICTION = 2**30  # kubelet evicts pods when nodefs or imagefs has less than this free (evictionHard in our configuration)
-OWN_FILES = 64 * 2**20  # the stub, certificates, journals
+OWN_FILES = 128 * 2**20  # the stub as it comes, as it is laid out and the one before it; certificates, journals
 
 
 def processors(site: Site) -> Iterator[Finding]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 import random
 import signal
 import subprocess
@@ -18,10 +19,13 @@ from bundler.options import cache_directory
 from bundler.pack.stub_runtime import StubRuntime
 from bundler.pack.stubs import stub_for
 from installer_stub.bundle.program import platform_of
+from installer_stub.phases import put_stub
+from installer_stub.phases.base import Artifact
 from release import frozen
 from release.portable_python import portable_interpreter
 from release.recipe import GLIBC_LIMIT, KERNEL
 from release.stub import HERE, make_stub
+from tests.fakes.local_host import LocalConnection
 from tests.unit.installer_stub.bundle.sealed import Ingredients, Silent, ingredients
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -147,3 +151,55 @@ def test_it_finds_itself_through_a_link_and_serves_on_after_it_was_removed(run_f
             assert process.wait(20) == 0
         finally:
             process.kill()
+
+
+def test_laid_out_as_on_hosts_it_is_one_process_that_writes_nothing(stub: StubRuntime, run_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = tmp_path / "opt" / "bin" / "airseal"
+    monkeypatch.setattr(put_stub, "STUB", str(program))
+    connection, artifact = LocalConnection(), Artifact(stub.size, stub.open, stub.digest)
+    put_stub.put_stub(connection, artifact, Silent())
+    temporary, store = tmp_path / "tmp", tmp_path / "store"
+    temporary.mkdir()
+    store.mkdir()
+    (store / "shop.run").symlink_to(run_file)
+    command = (program, "serve", "--store", store, "--listen", "127.0.0.1:0")
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=os.environ | {"TMPDIR": str(temporary)}) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline()
+            assert Path(f"/proc/{process.pid}/exe").readlink() == program.resolve()
+            assert Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text() == ""
+            assert put_stub.has_stub(connection, artifact)
+        finally:
+            process.kill()
+    assert list(temporary.iterdir()) == []
+    assert put_stub.has_stub(connection, artifact)
+
+
+def test_what_a_killed_one_file_program_left_goes_with_the_next_start(stub: StubRuntime, run_file: Path, tmp_path: Path) -> None:
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
+    environment = os.environ | {"TMPDIR": str(temporary)}
+
+    def left() -> set[str]:
+        return {path.name for path in temporary.iterdir()}
+
+    def serving() -> subprocess.Popen[str]:
+        command = (run_file, "serve", "--listen", "127.0.0.1:0")
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment, start_new_session=True)
+        assert process.stdout is not None
+        assert process.stdout.readline()
+        return process
+
+    with serving() as killed:
+        os.killpg(killed.pid, signal.SIGKILL)
+    (dead,) = left()
+    with serving() as alive:
+        try:
+            (living,) = left() - {dead}
+            for name in (dead, living):
+                os.utime(temporary / name, (0, 0))
+            assert subprocess.run([run_file, "--version"], env=environment, capture_output=True, check=False).returncode == 0
+            assert left() == {living}
+        finally:
+            os.killpg(alive.pid, signal.SIGKILL)

@@ -20,13 +20,17 @@ from installer_stub.host.known_hosts import HostKeyPolicy
 from installer_stub.host.login import Login
 from installer_stub.host.model import Host, Role
 from installer_stub.host.ssh import SSHConnection
+from installer_stub.ledger.report import Report
+from installer_stub.phases.base import Artifact
+from installer_stub.phases.journal import Journal
+from installer_stub.phases.put_stub import has_stub, put_stub
 from installer_stub.plan.model import STUB
 from release.stub import make_stub
+from tests.fakes.plans import RecordingReporter
 from tests.testbed.blank_host import BlankHost
 from tests.testbed.cache import Cache
 from tests.testbed.docker_engine import engine
 from tests.testbed.hosts import TestBed
-from tests.unit.installer_stub.bundle.sealed import Silent
 
 pytestmark = pytest.mark.cluster
 
@@ -36,15 +40,19 @@ LEFT = "ls -d /run/airseal* /run/airseal-keep/* /tmp/_MEI* /var/tmp/_MEI* 2>/dev
 
 
 @pytest.fixture(scope="module")
-def host() -> Iterator[BlankHost]:
+def artifact() -> Artifact:
+    runtime = make_stub(cache_directory(None), RecordingReporter())
+    return Artifact(runtime.size, runtime.open, runtime.digest)
+
+
+@pytest.fixture(scope="module")
+def host(artifact: Artifact) -> Iterator[BlankHost]:
     """One host, with the installer on it."""
     cache = Cache.default()  # without the parts of Kubernetes, which nothing here needs
     engine(cache)
-    runtime = make_stub(cache_directory(None), Silent())
     with TestBed(masters=1, name="agent", cache=cache) as bed:
         root = reach(bed.masters[0])
-        with runtime.open() as stream:
-            root.put(stream, STUB, size=runtime.size, mode=0o755)
+        put_stub(root, artifact, RecordingReporter())
         root.close()
         yield bed.masters[0]
 
@@ -122,14 +130,57 @@ def test_two_runs_and_the_one_that_died(host: BlankHost) -> None:
     assert eventually(lambda: nothing_is_left(host)), host.run(SCOPES).stdout + host.run(LEFT).stdout
 
 
+def test_nothing_unpacks_itself_and_what_a_disk_altered_is_put_there_again(host: BlankHost, artifact: Artifact) -> None:
+    _, plain, agent = agent_of(host)
+    assert agent.program == artifact.layout.identity
+    assert has_stub(plain, artifact)
+    assert has_stub(agent, artifact)
+    before = host.run(f"readlink -f {STUB}").stdout.strip()
+    assert f"{before}\n" in host.run("readlink /proc/[0-9]*/exe", check=False).stdout
+    host.run(f"printf x | dd of={before.rpartition('/')[0]}/_internal/base_library.zip bs=1 seek=1000 conv=notrunc")
+    assert not has_stub(plain, artifact)
+    assert not has_stub(agent, artifact)
+    put_stub(agent, artifact, RecordingReporter())
+    assert has_stub(agent, artifact)
+    assert host.run(f"readlink -f {STUB}").stdout.strip() != before
+    assert agent.run(Command.of(STUB, "--version")).ok
+    host.run("pkill -9 -f -- '^/opt/airseal/bin/airseal host agent'")
+    plain.close()
+    assert eventually(lambda: host.run("pgrep -fc '^/opt/airseal/bin/airseal host agent' || true").stdout.strip() == "0")
+    assert host.run("find / -xdev -name '_MEI*'").stdout == ""
+    _, plain, agent = agent_of(host)  # it sweeps what the killed one left
+    assert agent.program == artifact.layout.identity
+    agent.close()
+    plain.close()
+    assert eventually(lambda: nothing_is_left(host)), host.run(SCOPES).stdout + host.run(LEFT).stdout
+
+
 def test_it_outlives_the_removal_of_its_own_program(host: BlankHost) -> None:
     _, plain, agent = agent_of(host)
-    host.run(f"cp -p {STUB} /root/stub; rm -rf /opt/airseal")
+    host.run("cp -a /opt/airseal /root/airseal; rm -rf /opt/airseal")
     try:
         assert agent.run(Command.of("true")).ok
         assert agent.read("/etc/hostname")
     finally:
-        host.run(f"mkdir -p {STUB.rpartition('/')[0]}; mv /root/stub {STUB}")
+        host.run("mv /root/airseal /opt/airseal")
     agent.close()
     plain.close()
     assert eventually(lambda: nothing_is_left(host))
+
+
+def test_the_last_that_an_undo_removes_is_the_directory_it_runs_from(host: BlankHost, artifact: Artifact) -> None:
+    _, plain, agent = agent_of(host)
+    Journal(agent).begin(measure=True)
+    undone = agent.run(Command.of(STUB, "host", "undo", "--yes", "--json", changes="undo"))  # a process of its own
+    report = Report.of_json(undone.stdout.strip().splitlines()[-1])
+    assert (report.complete, report.measured, report.difference, report.left) == (True, True, [], [])
+    assert undone.stderr == "measuring the host\n"
+    assert host.run("ls -d /opt/airseal /var/lib/airseal /etc/airseal", check=False).stdout == ""
+    assert agent.run(Command.of("true")).ok
+    agent.close()
+    plain.close()
+    assert eventually(lambda: nothing_is_left(host)), host.run(SCOPES).stdout + host.run(LEFT).stdout
+    root = reach(host)
+    put_stub(root, artifact, RecordingReporter())
+    assert has_stub(root, artifact)
+    root.close()

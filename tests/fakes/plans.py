@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from installer_stub.agent import program
+from installer_stub.bundle.layout import Layout
 from installer_stub.bundle.model import BundleInfo, ClusterCommand, ImageLock
 from installer_stub.host.connection import Connection
 from installer_stub.host.model import Host, Role
@@ -15,9 +17,12 @@ from installer_stub.phases.base import Artifact, Context
 from installer_stub.plan.model import HostPlan, ImageSource, Plan
 from registry_snapshot.oci.descriptor import Descriptor
 from registry_snapshot.oci.digest import Digest
+from tests.fakes.frozen_stub import frozen
 from tests.fakes.scripted import ScriptedConnection
 
-STUB = b"#!stub"
+STUB = frozen()
+IDENTITY = Layout.of(STUB).identity
+LOOK = str(program.NOTE)  # in the text of the question whether a host has the stub, and nowhere else
 M1, M2, M3, N1, N2 = "10.0.0.2", "10.0.0.3", "10.0.0.4", "10.0.0.5", "10.0.0.6"
 
 

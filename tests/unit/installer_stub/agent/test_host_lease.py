@@ -143,7 +143,7 @@ def test_stubs_on_their_way_go_when_the_lease_is_taken(tmp_path: Path) -> None:
     program.parent.mkdir()
     for name in ("airseal", "airseal.new-1", ".airseal.new-2.airseal-new", "airseal.newer"):
         (program.parent / name).write_text("")
-    lease = HostLease(tmp_path / "lease", parts=f"{program}.new-")
+    lease = HostLease(tmp_path / "lease", stub=str(program))
     said: list[str] = []
     lease.answer(Request(Frame(1, "lease", {"run": "one", "who": "me", "verb": "install"}), lambda frame: said.append(frame.kind)))
     assert said == ["done"]

@@ -17,6 +17,8 @@ from installer_stub.phases.copy_stub import Claim, CopyStub
 from installer_stub.site.codec import decode_identity, decode_record
 from installer_stub.site.store import RECORD
 from tests.fakes.plans import (
+    IDENTITY,
+    LOOK,
     M1,
     N1,
     STUB,
@@ -41,7 +43,7 @@ def old_marker(cluster: str, bundle: str = "shop:1.4.0") -> bytes:
 
 def with_stub(hosts: dict[str, ScriptedConnection]) -> dict[str, ScriptedConnection]:
     for connection in hosts.values():
-        connection.journals().on("sha256sum", f"{DIGEST}  /opt/airseal/bin/airseal\n")
+        connection.journals().on(LOOK, f"{IDENTITY}\n")
     return hosts
 
 
@@ -129,20 +131,19 @@ def test_a_master_with_a_later_record_is_not_written_over() -> None:
 
 def test_the_stub_is_copied_only_where_it_is_not() -> None:
     hosts = scripted_hosts(PLAN)
-    hosts[M1].journals().on("sha256sum", f"{DIGEST}  x\n")
-    hosts[N1].journals().on("sha256sum", failed(1, "No such file"))
+    hosts[M1].journals().on(LOOK, f"{IDENTITY}\n")
+    hosts[N1].journals().on(LOOK, failed(1, "No such file"))
     context = make_context(PLAN, hosts)
     assert CopyStub().is_needed(context)
     CopyStub().run(context)
     assert "/opt/airseal/bin/airseal" not in hosts[M1].files
     assert hosts[N1].files["/opt/airseal/bin/airseal"] == STUB
-    assert hosts[N1].modes["/opt/airseal/bin/airseal"] == 0o755
 
 
 def test_another_stub_is_replaced() -> None:
     hosts = scripted_hosts(PLAN)
     for host in hosts.values():
-        host.journals().on("sha256sum", f"{'0' * 64}  x\n")
+        host.journals().on(LOOK, f"{'0' * 64}  x\n")
     CopyStub().run(make_context(PLAN, hosts))
     assert all("/opt/airseal/bin/airseal" in host.files for host in hosts.values())
 
@@ -172,7 +173,7 @@ def test_nothing_is_needed_on_claimed_hosts_that_have_it() -> None:
 def test_a_stub_that_is_not_the_one_that_was_verified_is_not_installed() -> None:
     hosts = scripted_hosts(PLAN)
     for host in hosts.values():
-        host.on("sha256sum", failed(1, "No such file"))
+        host.on(LOOK, failed(1, "No such file"))
     altered = Artifact(len(STUB), lambda: io.BytesIO(STUB[::-1]), DIGEST)
     with pytest.raises(InstallerError, match="the installer is not what was verified"):
         CopyStub().run(make_context(PLAN, hosts, artifact=altered, record=site_record(PLAN)))

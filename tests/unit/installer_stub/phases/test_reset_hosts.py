@@ -9,7 +9,7 @@ from installer_stub.host.command import CommandResult
 from installer_stub.ledger.report import Left, Report
 from installer_stub.phases.reset_hosts import require_complete, reset_hosts
 from installer_stub.plan.model import STUB
-from tests.fakes.plans import M1, M2, N1, make_context, make_plan, masters, nodes, scripted_hosts
+from tests.fakes.plans import LOOK, M1, M2, N1, make_context, make_plan, masters, nodes, scripted_hosts
 from tests.fakes.scripted import failed
 
 PLAN = make_plan(*masters(M1, M2), *nodes(N1))
@@ -20,7 +20,7 @@ LEFT = Report(undone=["file /etc/a"], left=[Left("/etc/b", "it is immutable", "c
 def test_every_host_gets_this_stub_and_undoes_itself() -> None:
     hosts = scripted_hosts(PLAN)
     for host in hosts.values():
-        host.on("sha256sum", failed(1)).on("host undo", f"{DONE.to_json()}\n")
+        host.on(LOOK, failed(1)).on("host undo", f"{DONE.to_json()}\n")
     reports, failures = reset_hosts(make_context(PLAN, hosts), ["/etc/my file"])
     assert reports == {M1: DONE, M2: DONE, N1: DONE}
     assert failures == {}
@@ -35,7 +35,7 @@ def test_every_host_gets_this_stub_and_undoes_itself() -> None:
 def test_what_is_left_on_one_host_is_named_and_the_others_are_done() -> None:
     hosts = scripted_hosts(PLAN)
     for host in hosts.values():
-        host.on("sha256sum", failed(1)).on("host undo", f"{DONE.to_json()}\n")
+        host.on(LOOK, failed(1)).on("host undo", f"{DONE.to_json()}\n")
     hosts[M2].on("host undo", CommandResult(8, f"{LEFT.to_json()}\n", "stopping kubelet.service\n"))
     reports, failures = reset_hosts(make_context(PLAN, hosts))
     assert reports[N1].complete
@@ -50,7 +50,7 @@ def test_what_is_left_on_one_host_is_named_and_the_others_are_done() -> None:
 def test_an_error_of_a_host_is_told_from_its_beginning() -> None:
     hosts = scripted_hosts(PLAN)
     for host in hosts.values():
-        host.on("sha256sum", failed(1)).on("host undo", CommandResult(8, "", f"stopping kubelet.service\nerror: the lock is held {'by another ' * 60}\nwhat to do: see"))
+        host.on(LOOK, failed(1)).on("host undo", CommandResult(8, "", f"stopping kubelet.service\nerror: the lock is held {'by another ' * 60}\nwhat to do: see"))
     _, failures = reset_hosts(make_context(PLAN, hosts))
     assert "undoing ended with status 8: the lock is held by another" in failures[M1].problem
     assert failures[M1].problem.endswith("what to do: see")
@@ -60,7 +60,7 @@ def test_an_error_of_a_host_is_told_from_its_beginning() -> None:
 def test_a_host_without_a_report_is_not_done(answer: CommandResult) -> None:
     hosts = scripted_hosts(PLAN)
     for host in hosts.values():
-        host.on("sha256sum", failed(1)).on("host undo", f"{DONE.to_json()}\n")
+        host.on(LOOK, failed(1)).on("host undo", f"{DONE.to_json()}\n")
     hosts[M1].on("host undo", answer)
     hosts[N1].on("host undo", answer)
     reports, failures = reset_hosts(make_context(PLAN, hosts))

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import subprocess
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,16 +11,24 @@ import pytest
 from installer_stub.agent.client import LeaseAnswer
 from installer_stub.agent.host_lease import LEASE
 from installer_stub.errors import HostUnreachable, SiteBusy
-from installer_stub.host.command import Command
 from installer_stub.host.exchange import Channel
 from installer_stub.host.model import Host, Role
 from installer_stub.phases import start_agents
 from installer_stub.phases.base import Context
-from installer_stub.phases.put_stub import RENAME
 from installer_stub.site.codec import encode_record
 from installer_stub.site.store import RECORD
-from tests.fakes.local_host import LocalConnection
-from tests.fakes.plans import M1, N1, STUB, RecordingReporter, make_context, make_plan, masters, nodes
+from tests.fakes.plans import (
+    IDENTITY,
+    LOOK,
+    M1,
+    N1,
+    STUB,
+    RecordingReporter,
+    make_context,
+    make_plan,
+    masters,
+    nodes,
+)
 from tests.fakes.scripted import ScriptedConnection, failed
 from tests.fakes.sites import CHANGE, record
 
@@ -40,7 +45,7 @@ class Reached(ScriptedConnection):
 class FakeAgent:
     host: Host
     granted: bool = True
-    program: str = hashlib.sha256(STUB).hexdigest()
+    program: str = IDENTITY
     closed: int = 0
     leases: list[tuple[str, str, str]] = field(default_factory=list)
 
@@ -68,7 +73,7 @@ def agents(monkeypatch: pytest.MonkeyPatch) -> dict[str, FakeAgent]:
 def context_of(*broken: str, verb: str = "install") -> Context:
     hosts = {address: Reached(Host(address, Role.MASTER)) for address in (M1, N1)}
     for host in hosts.values():
-        host.on("sha256sum", f"{hashlib.sha256(STUB).hexdigest()}  x\n")
+        host.on(LOOK, f"{IDENTITY}\n")
     for address in broken:
         hosts[address].files["no agent"] = b"1"
     return make_context(PLAN, hosts, verb=verb)
@@ -112,7 +117,7 @@ def test_the_stub_comes_first_but_not_under_an_agent_at_work(agents: dict[str, F
     context = context_of()
     host = context.connections[M1]
     assert isinstance(host, Reached)
-    host.on("sha256sum", failed(1))
+    host.on(LOOK, failed(1))
     start_agents.start_agents(context)
     assert host.files["/opt/airseal/bin/airseal"] == STUB
 
@@ -120,7 +125,7 @@ def test_the_stub_comes_first_but_not_under_an_agent_at_work(agents: dict[str, F
     host = context.connections[M1]
     assert isinstance(host, Reached)
     host.files[str(LEASE)] = LEASED
-    host.on("sha256sum", failed(1)).on("kill -0.* 77", "")
+    host.on(LOOK, failed(1)).on("kill -0.* 77", "")
     with pytest.raises(SiteBusy, match="upgrade by bob@desk"):
         start_agents.start_agents(context)
     assert "/opt/airseal/bin/airseal" not in host.files
@@ -142,7 +147,7 @@ def test_several_busy_hosts_are_one_busy_site(agents: dict[str, FakeAgent]) -> N
     for host in context.connections.values():
         assert isinstance(host, Reached)
         host.files[str(LEASE)] = LEASED
-        host.on("sha256sum", failed(1)).on("kill -0.* 77", "")
+        host.on(LOOK, failed(1)).on("kill -0.* 77", "")
     with pytest.raises(SiteBusy, match="upgrade by bob@desk") as caught:
         start_agents.start_agents(context)
     assert caught.value.exit_code == 10
@@ -192,19 +197,3 @@ def test_what_is_odd_while_another_run_works_is_no_finding() -> None:
     start_agents.nobody_works([quiet, lost])
     with pytest.raises(SiteBusy, match=f"{N1}: upgrade by bob@desk"):
         start_agents.nobody_works([quiet, busy.on("kill -0.* 77", "")])
-
-
-@pytest.mark.parametrize(("holder", "replaced"), [(None, True), ("dead", True), ("alive", False)])
-def test_two_bring_the_stub_and_the_one_at_work_keeps_its_own(tmp_path: Path, holder: str | None, *, replaced: bool) -> None:
-    part, stub, lease = tmp_path / "airseal.new-1", tmp_path / "airseal", tmp_path / "lease.json"
-    part.write_text("later")
-    stub.write_text("first")
-    with subprocess.Popen(["sleep", "60"]) as process:
-        if holder is not None:
-            lease.write_text(json.dumps({"run": "theirs", "pid": process.pid, "since": 1.5}) + "\n")
-        if holder == "dead":
-            process.kill()
-            process.wait()
-        done = LocalConnection().run(Command.shell(RENAME, str(part), str(stub), str(lease)), check=False)
-        process.kill()
-    assert (done.ok, stub.read_text(), part.exists()) == ((True, "later", False) if replaced else (False, "first", False))

@@ -15,8 +15,9 @@ from installer_stub.phases.join_masters import JoinMasters
 from installer_stub.phases.pipeline import INSTALL
 from installer_stub.phases.schedule import schedule_of
 from installer_stub.phases.settle import Settle
+from installer_stub.ui.transfer import size
 from installer_stub.verbs.show_plan import PlannedStep, planned, planned_text
-from tests.fakes.plans import M1, M2, M3, N1, STUB, make_context, make_plan, masters, nodes
+from tests.fakes.plans import LOOK, M1, M2, M3, N1, STUB, make_context, make_plan, masters, nodes
 
 
 class Done(Phase):
@@ -101,10 +102,10 @@ def test_looking_may_not_change_anything() -> None:
 def test_bytes_and_hosts() -> None:
     known = context()
     for host in known.connections.values():
-        host.on("sha256sum", "other  x\n")  # type: ignore[attr-defined]
+        host.on(LOOK, "other  x\n")  # type: ignore[attr-defined]
     steps, text = plan_of(known, CopyStub())
     assert [(each.step.bytes, each.hosts) for each in steps] == [(len(STUB), (host.name,)) for host in known.plan.hosts]
-    assert f"In all {4 * len(STUB)} B" in text
+    assert f"In all {size(4 * len(STUB))} to send" in text
     hosts = {type(phase).__name__: [step.hosts for step in schedule_of((phase,), known.plan, known.artifact).steps] for phase in (JoinMasters(), InstallFiles(Role.NODE), CopyBundle())}
     assert hosts == {"JoinMasters": [(M2,), (M3,)], "InstallFiles": [(N1,)], "CopyBundle": [(M1,), (M2,), (M3,)]}
 
