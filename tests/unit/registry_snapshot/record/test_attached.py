@@ -223,12 +223,17 @@ def test_what_a_client_was_told_is_what_is_taken_and_is_no_image_itself(upstream
     upstream.tag("team/app:others", list_of(upstream.blobs, [sbom]))
     tag = tag_of(app, "sig").partition(":")[2]
     recorder.resolve(APP, tag, client=NODE, method="GET")
+    recorder.manifest(APP, first.digest, client=NODE, method="HEAD")
     assert [item.digest for item in recorder.referrers(APP, app.digest, client=NODE)] == [sbom.digest]
     recorder.finish()
     upstream.tag(tag_of(app, "sig"), second)
     upstream.requests.clear()
     found = recorder.attach()
-    assert {each.reference: each.descriptor.digest for each in found.taken} == {Reference(APP, tag, None): first.digest, Reference(APP, None, sbom.digest): sbom.digest}
+    assert {each.reference: each.descriptor.digest for each in found.taken} == {
+        Reference(APP, tag, None): first.digest,
+        Reference(APP, None, first.digest): first.digest,  # the same by another name, which is no image that wants a signature
+        Reference(APP, None, sbom.digest): sbom.digest,
+    }
     assert not [path for path in upstream.paths(".sig") if first.digest.encoded in path]
 
 
