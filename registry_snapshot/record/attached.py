@@ -151,6 +151,7 @@ def attached(
     images = list(_once(recorded_images(blobs, recorded, platforms)))
     registries: dict[str, _Registry] = {}
     running: list[tuple[_Image, Future[None]]] = []
+    in_time: Collection[Future[None]] = ()
     ends = time.monotonic() + seconds
     wish = _Wish(platforms, only)
     try:
@@ -158,22 +159,21 @@ def attached(
             image, name = _Image(reference, digests), reference.repository.registry
             registry = registries.get(name) or registries.setdefault(name, _Registry(ThreadPoolExecutor(_AT_ONCE, f"attached at {name}")))
             running.append((image, registry.pool.submit(_Search(source, registry, image, wish).run)))
-        wait([future for _, future in running], timeout=max(ends - time.monotonic(), 0))
+        in_time = wait([future for _, future in running], timeout=max(ends - time.monotonic(), 0)).done
     finally:
         wish.stopped.set()
         for registry in registries.values():
             registry.pool.shutdown(wait=False, cancel_futures=True)
-    return _together(running, recorded, f"no answer within {seconds:.0f} s")
+    # Who ends later was told to stop, and may have asked for nothing more.
+    late = [Missed(image.reference, f"no answer within {seconds:.0f} s") for image, future in running if future not in in_time]
+    return _together([(image, future) for image, future in running if future in in_time], recorded, late)
 
 
-def _together(running: Iterable[tuple[_Image, Future[None]]], recorded: Iterable[tuple[Reference, Descriptor]], late: str) -> Attachments:
+def _together(running: Iterable[tuple[_Image, Future[None]]], recorded: Iterable[tuple[Reference, Descriptor]], late: list[Missed]) -> Attachments:
     """Return what all threads found; a name more of the same content, which a client has asked for, is the same thing. Raises StoreError."""
     taken: dict[Reference, Attachment] = {}
-    missed: list[Missed] = []
+    missed = list(late)
     for image, future in running:
-        if not future.done() or future.cancelled():
-            missed.append(Missed(image.reference, late))
-            continue
         future.result()
         for each in image.found:
             taken.setdefault(each.reference, each)

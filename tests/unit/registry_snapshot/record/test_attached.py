@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import threading
+from concurrent.futures import Future
 
 import pytest
 
@@ -256,3 +258,25 @@ def test_kinds(artifact_type: str, annotations: dict[str, str], kind: str, blobs
     descriptor = Descriptor(media_types.OCI_MANIFEST, put_as(blobs, "x", b"x").digest, 1, annotations=annotations, artifact_type=artifact_type)
     assert attached.kind_of(descriptor) == kind
 
+
+
+def test_whoever_ends_after_the_deadline_is_late_whatever_came_of_it(upstream: FakeUpstream, recorder: Recorder, app: Descriptor, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was told to stop, so what it did not find may be there."""
+    upstream.tag(tag_of(app, "sig"), make_artifact(upstream.blobs, [layer(upstream, "signature")]))
+    real = attached.wait
+
+    def ends_between(futures: list[Future[None]], timeout: float) -> object:
+        done = real(futures, 0)
+        real(futures, 30)
+        return done
+
+    asked = threading.Event()
+
+    def slow(request: Request) -> None:
+        asked.wait(0.3)
+
+    upstream.fault = slow
+    monkeypatch.setattr(attached, "wait", ends_between)
+    found = recorder.attach()
+    assert found.taken == ()
+    assert [str(each.image) for each in found.missed] == [f"{APP}:1"]
