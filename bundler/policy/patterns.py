@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from registry_snapshot.oci.reference import looks_like_registry
+from registry_snapshot.oci.reference import DOCKER_HUB, looks_like_registry
 
 MOST: Final = 300  # characters
 _TOKENS: Final = re.compile(r"\*+|.", re.DOTALL)
@@ -51,7 +51,13 @@ def pattern_problem(pattern: str) -> str:
     if not slash or not path:
         return "names no repository: write REGISTRY/PATH, or REGISTRY/** for all of a registry"
     if not looks_like_registry(registry.replace("*", "a")):
-        return f"begins with no registry: images of Docker Hub are docker.io/{'library/' if '/' not in pattern else ''}…"
-    if ":" in path:
-        return "has a tag: rules are about repositories"
+        return "begins with no registry: images of Docker Hub are docker.io/library/NAME and docker.io/OWNER/NAME"
+    return "has a tag: rules are about repositories" if ":" in path else _of_docker_hub(registry, path)
+
+
+def _of_docker_hub(registry: str, path: str) -> str:
+    if registry in {"index.docker.io", "registry-1.docker.io"}:
+        return f"matches nothing: Docker Hub is {DOCKER_HUB} here"
+    if registry == DOCKER_HUB and "/" not in path and "**" not in path:
+        return "matches nothing: names of Docker Hub have two parts, docker.io/library/redis"
     return ""

@@ -17,7 +17,7 @@ examples:
   airseal coverage shop.run --json | jq -r '.images[] | select(.how == "scanned").reference'
 
 recorded: the cluster pulled it. scanned: something in the cluster's API names it, and nothing ran it. listed: images.txt or
-images.d/*.txt. When an image was first seen is known where it was built: it is no part of the file."""
+images.d/*.txt. attached: a registry keeps it for an image (a signature, an attestation, an SBOM). When an image was first seen is known where it was built: it is no part of the file."""
 
 
 def define(parser: ArgumentParser) -> None:

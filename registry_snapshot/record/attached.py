@@ -14,9 +14,9 @@ from __future__ import annotations
 import re
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Final, Protocol, TypeVar
 
@@ -123,52 +123,65 @@ class _Image:
 
 
 def recorded_images(
-    blobs: BlobReader, recorded: Iterable[tuple[Reference, Descriptor]], platforms: tuple[Platform, ...]
+    blobs: BlobReader, recorded: Sequence[tuple[Reference, Descriptor]], platforms: tuple[Platform, ...]
 ) -> Iterator[tuple[Reference, tuple[Digest, ...]]]:
     """Yield the name of each recorded image, and the digests of its indexes and manifests for ``platforms``.
 
     What an upstream keeps for another image, and a client has asked for, is none. Raises BlobUnknown, ManifestInvalid, StoreError.
     """
+    of_cosign = {(reference.repository, descriptor.digest) for reference, descriptor in recorded if reference.tag is not None and _OF_COSIGN.fullmatch(reference.tag)}
     for reference, descriptor in recorded:
-        of_cosign = reference.tag is not None and _OF_COSIGN.fullmatch(reference.tag) is not None
-        if not of_cosign and read_manifest(blobs, descriptor).subject is None:
+        if (reference.repository, descriptor.digest) not in of_cosign and read_manifest(blobs, descriptor).subject is None:
             yield reference, tuple(part.digest for part in closure(blobs, descriptor, platforms) if holds_others(part))
 
 
 def attached(
     source: Source,
-    images: Iterable[tuple[Reference, Collection[Digest]]],
+    blobs: BlobReader,
+    recorded: Sequence[tuple[Reference, Descriptor]],
     platforms: tuple[Platform, ...],
     *,
     only: Collection[Reference] | None = None,
     seconds: float = SECONDS,
 ) -> Attachments:
-    """Find and fetch what upstreams keep for ``images``: a name, and the digests of the manifests that hosts use of it.
+    """Find and fetch what upstreams keep for the ``recorded`` images, which are whole in ``blobs``.
 
-    ``only`` are names besides which nothing is taken: those of a lock. Raises StoreError.
+    ``only`` are names besides which nothing is taken: those of a lock. Raises BlobUnknown, ManifestInvalid, StoreError.
     """
+    images = list(_once(recorded_images(blobs, recorded, platforms)))
     registries: dict[str, _Registry] = {}
     running: list[tuple[_Image, Future[None]]] = []
+    in_time: Collection[Future[None]] = ()
     ends = time.monotonic() + seconds
     wish = _Wish(platforms, only)
-    for reference, digests in _once(images):
-        image, name = _Image(reference, digests), reference.repository.registry
-        registry = registries.get(name) or registries.setdefault(name, _Registry(ThreadPoolExecutor(_AT_ONCE, f"attached at {name}")))
-        running.append((image, registry.pool.submit(_Search(source, registry, image, wish).run)))
-    wait([future for _, future in running], timeout=max(ends - time.monotonic(), 0))
-    wish.stopped.set()
-    for registry in registries.values():
-        registry.pool.shutdown(wait=False, cancel_futures=True)
+    try:
+        for reference, digests in images:
+            image, name = _Image(reference, digests), reference.repository.registry
+            registry = registries.get(name) or registries.setdefault(name, _Registry(ThreadPoolExecutor(_AT_ONCE, f"attached at {name}")))
+            running.append((image, registry.pool.submit(_Search(source, registry, image, wish).run)))
+        in_time = wait([future for _, future in running], timeout=max(ends - time.monotonic(), 0)).done
+    finally:
+        wish.stopped.set()
+        for registry in registries.values():
+            registry.pool.shutdown(wait=False, cancel_futures=True)
+    # Who ends later was told to stop, and may have asked for nothing more.
+    late = [Missed(image.reference, f"no answer within {seconds:.0f} s") for image, future in running if future not in in_time]
+    return _together([(image, future) for image, future in running if future in in_time], recorded, late)
+
+
+def _together(running: Iterable[tuple[_Image, Future[None]]], recorded: Iterable[tuple[Reference, Descriptor]], late: list[Missed]) -> Attachments:
+    """Return what all threads found; a name more of the same content, which a client has asked for, is the same thing. Raises StoreError."""
     taken: dict[Reference, Attachment] = {}
-    missed: list[Missed] = []
+    missed = list(late)
     for image, future in running:
-        if not future.done() or future.cancelled():
-            missed.append(Missed(image.reference, f"no answer within {seconds:.0f} s"))
-            continue
         future.result()
         for each in image.found:
             taken.setdefault(each.reference, each)
         missed += [Missed(image.reference, why) for why in dict.fromkeys(image.missed)]
+    contents = {(each.reference.repository, each.descriptor.digest): each for each in taken.values()}
+    for reference, descriptor in recorded:
+        if same := contents.get((reference.repository, descriptor.digest)):
+            taken.setdefault(reference, replace(same, reference=reference))
     return Attachments(tuple(sorted(taken.values(), key=lambda each: str(each.reference))), tuple(missed))
 
 

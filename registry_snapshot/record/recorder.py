@@ -20,7 +20,7 @@ from registry_snapshot.errors import BlobUnknown, ManifestUnknown, NameUnknown, 
 from registry_snapshot.oci.descriptor import Descriptor, Platform
 from registry_snapshot.oci.digest import Digest
 from registry_snapshot.oci.reference import Reference, Repository
-from registry_snapshot.record.attached import Attachments, attached, recorded_images
+from registry_snapshot.record.attached import Attachments, attached
 from registry_snapshot.record.catalog import Catalog
 from registry_snapshot.record.closures import Closures, PullFailure
 from registry_snapshot.record.credentials import DockerCredentials
@@ -185,7 +185,7 @@ class Recorder:
         """
         with self._closures.activity():
             finder = Finder(self._puller, self._blobs, self.look, self._referrers.get)
-            found = attached(finder, recorded_images(self._blobs, self._frozen.all(), self._platforms), self._platforms, only=only)
+            found = attached(finder, self._blobs, self._frozen.all(), self._platforms, only=only)
             for each in found.taken:
                 if self._frozen.get(each.reference) is None:
                     self._keep(each.reference, Resolved(each.descriptor, _NOTHING), str(each), LISTED)

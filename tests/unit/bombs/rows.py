@@ -29,9 +29,14 @@ from bundler.coverage.lists import lists_of
 from bundler.file_store import FileStore
 from bundler.files import collect
 from bundler.image import read_source
-from installer_stub.bundle.model import FILE_ZSTD, ClusterFile
+from bundler.policy.judge import held_to
+from bundler.policy.read import load
+from bundler.policy.simple_signing import MEDIA_TYPE
+from bundler.policy.verifier import Verifier
+from installer_stub.bundle.model import FILE_ZSTD, ClusterFile, ImageLock, LockedImage
 from installer_stub.bundle.names import BUNDLE, INDEX, OCI_LAYOUT, PACKAGE
 from installer_stub.bundle.reader import Bundle
+from installer_stub.bundle.reasons import Attached
 from installer_stub.bundle.zip_format import Entry, directory, place
 from installer_stub.host.exchange import exchange
 from installer_stub.hostside import fetch, sources
@@ -41,6 +46,7 @@ from installer_stub.values.sealed import schema_of
 from registry_snapshot.oci import media_types
 from registry_snapshot.oci.descriptor import Descriptor
 from registry_snapshot.oci.digest import Digest
+from registry_snapshot.oci.reference import Reference
 from registry_snapshot.record.credentials import DockerCredentials
 from registry_snapshot.record.mirrors import Mirrors
 from registry_snapshot.record.recording import RecordingDirectory
@@ -48,8 +54,10 @@ from registry_snapshot.store.closure import closure, platforms_of, read_manifest
 from registry_snapshot.store.disk import DiskBlobStore
 from registry_snapshot.store.image_set import ImageSet
 from tests.unit.bombs import upstream
+from tests.unit.bundler.policy.signing import NAME, Shelf
 from tests.unit.bundler.reporter import Remembering
-from tests.unit.registry_snapshot.images import AMD64, put_json
+from tests.unit.registry_snapshot.artifacts import make_artifact
+from tests.unit.registry_snapshot.images import AMD64, make_image, put_json
 
 HUGE: Final = 8 << 30  # bytes that files claim, and of which they hold none
 ROOM: Final = 320 << 20  # bytes of memory that a row may take; a window of zstd has 128 MiB
@@ -212,6 +220,34 @@ def what_a_site_may_set(root: Path) -> object:
 @row
 def pins(root: Path) -> object:
     return load_pins(huge(root / "v1.sha256"))
+
+
+@row
+def a_policy_of_signatures(root: Path) -> object:
+    return load(huge(root / "policy.yaml"))
+
+
+@row
+def a_deep_policy_of_signatures(root: Path) -> object:
+    (path := root / "policy.yaml").write_bytes(b"[" * (1 << 17))
+    return load(path)
+
+
+@row
+def a_key_of_a_policy(root: Path) -> object:
+    return Verifier.load(huge(root / "a.pub"), "a.pub")
+
+
+@row
+def a_payload_of_a_signature(root: Path) -> object:
+    """It is listed with a hundred bytes."""
+    blobs, blob = stored(root / "store", MEDIA_TYPE)
+    shelf = Shelf(blobs, root)
+    image = make_image(blobs, "a").descriptor
+    signature = make_artifact(blobs, [Descriptor(MEDIA_TYPE, blob.digest, 100)])
+    names = ((NAME + ":1", image, ()), (f"{NAME}:sha256-{image.digest.encoded}.sig", signature, (Attached("signature", "x"),)))
+    lock = ImageLock(tuple(LockedImage(Reference.parse(name), found, (found.digest,), why) for name, found, why in names))
+    return held_to(shelf.policy({"images": ["**"], "keys": ["k.pub"]}), lock, blobs)
 
 
 @row

@@ -31,6 +31,10 @@ CAME_TO = {
     "laughter_in_a_recipe": "RecipeError",
     "what_a_site_may_set": "BundleError",
     "pins": "TooLargeError",
+    "a_policy_of_signatures": "UsageError",
+    "a_deep_policy_of_signatures": "UsageError",
+    "a_key_of_a_policy": "UsageError",
+    "a_payload_of_a_signature": "PolicyViolated",
     "a_list_of_images": "KubefileError",
     "a_list_of_images_in_zstd": "BundleError",
     "a_layer_in_zstd": FINE,  # counted, in pieces

@@ -72,6 +72,9 @@ def test_a_key_is_part_of_what_is_judged_by(directory: Path) -> None:
         (b"registry.example.com/shop/**", b"busybox", "p.yaml:2: rules[0].images[0]: 'busybox' names no repository"),
         (b"registry.example.com/shop/**", b"library/busybox", "begins with no registry"),
         (b"registry.example.com/shop/**", b"quay.io/a/b:1", "has a tag"),
+        (b"registry.example.com/shop/**", b"index.docker.io/library/redis", "Docker Hub is docker.io here"),
+        (b"registry.example.com/shop/**", b"docker.io/redis", "docker.io/library/redis"),
+        (b"registry.example.com/shop/**", b"docker.io/*", "two parts"),
         (b"registry.example.com/shop/**", b"'!quay.io/a'", "is no pattern"),
         (b"registry.example.com/shop/**", b"quay.io/***", "is no pattern"),
         (b"[build.example.com/*]", b"[build]", "p.yaml:4: rules[0].signed-as[0]: 'build' names no repository"),
@@ -156,6 +159,7 @@ def test_what_is_no_key_of_ours(content: bytes, words: str) -> None:
         ("*.example.com/**", "a.b.example.com/x", True),
         ("*.example.com/**", "evil.io/a.example.com/x", False),
         ("**", "quay.io/a/b", True),
+        ("docker.io/**", "docker.io/library/redis", True),
         ("localhost:5000/*", "localhost:5000/a", True),
     ],
 )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import threading
+from concurrent.futures import Future
 
 import pytest
 
@@ -223,12 +225,17 @@ def test_what_a_client_was_told_is_what_is_taken_and_is_no_image_itself(upstream
     upstream.tag("team/app:others", list_of(upstream.blobs, [sbom]))
     tag = tag_of(app, "sig").partition(":")[2]
     recorder.resolve(APP, tag, client=NODE, method="GET")
+    recorder.manifest(APP, first.digest, client=NODE, method="HEAD")
     assert [item.digest for item in recorder.referrers(APP, app.digest, client=NODE)] == [sbom.digest]
     recorder.finish()
     upstream.tag(tag_of(app, "sig"), second)
     upstream.requests.clear()
     found = recorder.attach()
-    assert {each.reference: each.descriptor.digest for each in found.taken} == {Reference(APP, tag, None): first.digest, Reference(APP, None, sbom.digest): sbom.digest}
+    assert {each.reference: each.descriptor.digest for each in found.taken} == {
+        Reference(APP, tag, None): first.digest,
+        Reference(APP, None, first.digest): first.digest,  # the same by another name, which is no image that wants a signature
+        Reference(APP, None, sbom.digest): sbom.digest,
+    }
     assert not [path for path in upstream.paths(".sig") if first.digest.encoded in path]
 
 
@@ -251,3 +258,25 @@ def test_kinds(artifact_type: str, annotations: dict[str, str], kind: str, blobs
     descriptor = Descriptor(media_types.OCI_MANIFEST, put_as(blobs, "x", b"x").digest, 1, annotations=annotations, artifact_type=artifact_type)
     assert attached.kind_of(descriptor) == kind
 
+
+
+def test_whoever_ends_after_the_deadline_is_late_whatever_came_of_it(upstream: FakeUpstream, recorder: Recorder, app: Descriptor, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was told to stop, so what it did not find may be there."""
+    upstream.tag(tag_of(app, "sig"), make_artifact(upstream.blobs, [layer(upstream, "signature")]))
+    real = attached.wait
+
+    def ends_between(futures: list[Future[None]], timeout: float) -> object:
+        done = real(futures, 0)
+        real(futures, 30)
+        return done
+
+    asked = threading.Event()
+
+    def slow(request: Request) -> None:
+        asked.wait(0.3)
+
+    upstream.fault = slow
+    monkeypatch.setattr(attached, "wait", ends_between)
+    found = recorder.attach()
+    assert found.taken == ()
+    assert [str(each.image) for each in found.missed] == [f"{APP}:1"]
