@@ -113,7 +113,7 @@ def test_inspect_reads_lists_values_and_links_of_the_files(images: ClusterImages
     made = layer(file("cluster/images.txt", "quay.io/team/listed:1\nblocked: quay.io/team/not:1  # only shown\n"), file("cluster/sub/schema", schema), soft(f"cluster/{FILE}", "sub/schema"), big)
     images.put(full_name("plain:1"), put_image(images.blobs, [made], labels={}))
     found = value(capsys, "inspect", "plain:1")
-    assert found["values"] == ["replicas"]
+    assert found["values"] == [{"path": "replicas", "type": "integer", "required": False, "secret": False, "description": "how many", "default": 1}]
     assert found["listed"] == [{"image": "quay.io/team/listed:1", "where": "images.txt:1"}]
     assert [each["reason"] for each in found["blocked"]] == ["only shown"]
     assert found["filesSize"] > 5 << 20
