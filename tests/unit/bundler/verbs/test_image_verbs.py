@@ -156,6 +156,8 @@ def test_a_file_and_a_name_are_told_apart(images: ClusterImages, capsys: pytest.
     assert "a file and a cluster image are not compared" in said(capsys, "diff", "shop:1", "x.run", code=2)
     (tmp_path / "shop:1").write_bytes(b"a file of that name")
     assert "no cluster image" not in said(capsys, "inspect", "shop:1", code=3)
+    (tmp_path / "both:1").mkdir()
+    assert value(capsys, "inspect", "both:1")["name"] == "both:1", "a directory is no artifact"
     assert "airseal.internal" in value(capsys, "inspect", "airseal.internal/image/shop:1")["reference"]
     assert images.find("shop:1")
 
