@@ -64,6 +64,7 @@ examples:
   airseal build -t shop:1.4.0 -o shop.run .
   airseal seal shop:1.4.0 -o shop.run --sign release.key
   airseal verify shop.run --trust allowed_signers
+  airseal history shop:1.4.0
   airseal base list
   airseal record --into recording
   airseal serve recording --listen 0.0.0.0:5000

@@ -11,7 +11,7 @@ from typing import Final
 
 from bundler.cache.builds import CachedBuild
 from bundler.cluster_images.layers import LAYERS
-from bundler.cluster_images.store import ClusterImage, ClusterImages, roots
+from bundler.cluster_images.store import NAMES, ClusterImage, ClusterImages, roots
 from registry_snapshot.oci.digest import Digest
 
 BLOBS: Final = "blobs of images and cluster files"
@@ -53,6 +53,7 @@ def inventory(cache: Path, kept: Collection[CachedBuild], leaving: Collection[Cl
     items += _each(cache / "downloads", "*", DOWNLOADS)
     items += _each(cache / "compressed", "zstd-*/*", FIGURES)
     items += _each(cache / LAYERS, "*.json", FIGURES)
+    items += [item for name in (LAYERS, NAMES) for item in _each(cache / name, ".*", REST)]
     items += _each(cache / "unpacked", "*", FIGURES, lambda path: ("a layer",) if path.name in here else ())
     items += _each(cache / "runtime", "*", STUBS, lambda path: ("the installer",) if path.is_dir() else ())
     items += _each(cache / "stubs", "*", STUBS)  # unpacked from wheels that were named

@@ -16,6 +16,7 @@ from bundler.kubefile.commands import commands_from_json
 from bundler.kubefile.dockerfile import COMMANDS_LABEL, KUBERNETES_LABEL
 from installer_stub.bundle.file_content import read_content
 from installer_stub.bundle.model import ClusterCommand
+from installer_stub.commands.inspect import values_facts
 from installer_stub.quiet.declared import FILE as CONDITIONS
 from installer_stub.quiet.declared import NOTHING, Declared, parse
 from installer_stub.ui.transfer import size
@@ -75,7 +76,7 @@ def facts(found: Description) -> dict[str, Any]:
         "created": contents.config.created,
         "kubernetes": found.kubernetes,
         "commands": [command.text() for command in found.commands],
-        "values": [field.path for field in found.schema.fields],
+        "values": values_facts(found.schema),
         "conditions": [condition.name for condition in found.declared.conditions],
         "listed": [{"image": str(reference), "where": where} for where, reference in found.lists.listed],
         "blocked": [{"image": str(each.reference), "where": each.where, "reason": each.reason} for each in found.lists.blocked],

@@ -16,8 +16,9 @@ from bundler.errors import ClusterImageInvalid
 _WHITEOUT: Final = ".wh."
 _OPAQUE: Final = ".wh..wh..opq"
 _LONGEST: Final = 4096  # characters of a path: Linux's PATH_MAX
-_MOST_NAMES: Final = 2_000_000  # parts of names below the top; collect takes 200,000 files
-_MOST_ELSEWHERE: Final = 256 << 20  # characters of all other names; a whole Debian has 20 million
+_MOST_NAMES: Final = 500_000  # files and directories that layers have below the top; collect takes 200,000
+_MOST_ELSEWHERE: Final = 400_000  # files elsewhere that are remembered, and characters of their names: a whole Debian has half of it
+_MOST_CHARACTERS: Final = 64 << 20
 _REMEDY: Final = "build that image again with docker"
 
 Source = tuple[int, int]  # number of the layer, number of the entry in it
@@ -81,10 +82,7 @@ class LayerTree:
         elif parts[0] == self._top:
             self._place(parts, self._entry(tar_entry, source))
         elif tar_entry.isreg() or tar_entry.islnk():
-            self._length += len(tar_entry.name)
-            if self._length > _MOST_ELSEWHERE:
-                raise ClusterImageInvalid(f"the names of an image's files have more than {_MOST_ELSEWHERE} characters", _REMEDY)
-            self._elsewhere["/".join(parts)] = self._entry(tar_entry, source)
+            self._remember("/".join(parts), tar_entry, source)
 
     def end_layer(self) -> None:
         """Lay what was added over the layers before it."""
@@ -101,6 +99,15 @@ class LayerTree:
     def root(self) -> Node | None:
         """What stands at ``top``, None if nothing does."""
         return self._below.children.get(self._top)
+
+    def _remember(self, name: str, tar_entry: tarfile.TarInfo, source: Source) -> None:
+        """Keep what a hard link from below the top could lead to, up to a bound: hardly an image has one."""
+        self._length += len(name)
+        if len(self._elsewhere) >= _MOST_ELSEWHERE or self._length > _MOST_CHARACTERS:
+            return
+        found = self._target(parts_of(tar_entry.linkname)) if tar_entry.islnk() else Entry(tarfile.REGTYPE, source, tar_entry.mode, tar_entry.size)
+        if found is not None:
+            self._elsewhere[name] = found
 
     def _entry(self, tar_entry: tarfile.TarInfo, source: Source) -> Entry:
         if tar_entry.issparse():
@@ -122,12 +129,9 @@ class LayerTree:
         return node.entry if node is not None else None
 
     def _place(self, parts: tuple[str, ...], entry: Entry) -> None:
-        self._names += len(parts)
-        if self._names > _MOST_NAMES:
-            raise ClusterImageInvalid(f"layers have more than {_MOST_NAMES} names below /{self._top}", "pack many small files into one archive")
         node = self._layer.root
         for part in parts[:-1]:
-            node = node.children.setdefault(part, Node())
+            node = node.children.get(part) or self._node(node, part)
             if not node.is_directory:
                 problem = f"{'/'.join(parts)[:200]!r} of layer {entry.source[0] + 1} lies in something that is no directory of that layer"
                 raise ClusterImageInvalid(problem, _REMEDY)
@@ -135,7 +139,14 @@ class LayerTree:
         if there is not None and there.is_directory and entry.kind == tarfile.DIRTYPE:
             there.entry = entry
         else:  # of two entries of a name the later stays, as when it is unpacked
-            node.children[parts[-1]] = Node(entry)
+            self._node(node, parts[-1]).entry = entry
+
+    def _node(self, parent: Node, name: str) -> Node:
+        self._names += 1
+        if self._names > _MOST_NAMES:
+            raise ClusterImageInvalid(f"layers have more than {_MOST_NAMES} names below /{self._top}", "pack many small files into one archive")
+        parent.children[name] = made = Node()
+        return made
 
 
 def walk(root: Node, top: str) -> Iterator[tuple[str, Node]]:

@@ -13,16 +13,20 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from bundler.cluster_images.contents import CONFIGS, parse_config
+from bundler.errors import ClusterImageInvalid
 from bundler.unpacked import is_compressed, unpacked
-from registry_snapshot.errors import RegistryError
+from registry_snapshot.errors import BlobUnknown, ManifestInvalid, RegistryError
 from registry_snapshot.oci.descriptor import Descriptor
 from registry_snapshot.oci.digest import Digest
+from registry_snapshot.oci.manifest import Manifest
 from registry_snapshot.oci.media_types import OCI_LAYER, OCI_LAYER_GZIP, OCI_LAYER_ZSTD
-from registry_snapshot.store.bounded import read_file
+from registry_snapshot.store.bounded import MAX_CONFIG_BYTES, read_blob, read_file
 from registry_snapshot.store.disk import DiskBlobStore, write_file
 from registry_snapshot.store.durable import make_directory
 
@@ -80,6 +84,20 @@ class LayerMemory:
             return layer if self._blobs.size(layer.digest) == layer.size else None
         except (OSError, ValueError, RecursionError, RegistryError):  # never, torn, or its blob is gone: it is made again
             return None
+
+
+def claim_layers(cache: Path, blobs: DiskBlobStore, manifests: Iterable[Manifest]) -> None:
+    """Remember which layers images of ``blobs`` say they have: what docker is asked for later is not compressed again, nor sent where it came from.
+
+    Of one whose config nobody can read nothing is remembered. Raises StoreError, OSError.
+    """
+    memory = LayerMemory(cache, blobs)
+    for manifest in manifests:
+        with suppress(ClusterImageInvalid, ManifestInvalid, BlobUnknown):
+            if manifest.config.media_type in CONFIGS:
+                contents = parse_config(read_blob(blobs, manifest.config.digest, MAX_CONFIG_BYTES), str(manifest.config.digest)).contents
+                for content, layer in zip(contents, manifest.layers if len(contents) == len(manifest.layers) else (), strict=False):
+                    memory.claim(content, layer)
 
 
 def content_of(layer: Descriptor, blobs: DiskBlobStore) -> Digest | None:

@@ -19,16 +19,16 @@ from pathlib import Path
 from typing import Final
 
 from bundler.cache.builds import in_use
-from bundler.cluster_images.contents import read_contents
-from bundler.cluster_images.layers import LayerMemory
+from bundler.cluster_images.layers import claim_layers
 from bundler.cluster_images.names import full_name, short_name
-from bundler.errors import ClusterImageIncomplete, ClusterImageInvalid, ClusterImageUnknown
+from bundler.errors import ClusterImageIncomplete, ClusterImageUnknown
 from registry_snapshot.errors import BlobUnknown, ManifestInvalid, RegistryError
 from registry_snapshot.oci.descriptor import Descriptor
 from registry_snapshot.oci.digest import Digest
+from registry_snapshot.oci.manifest import Manifest
 from registry_snapshot.oci.reference import Reference
 from registry_snapshot.store.bounded import read_file
-from registry_snapshot.store.closure import closure, holds_others
+from registry_snapshot.store.closure import closure, holds_others, read_manifest
 from registry_snapshot.store.disk import DiskBlobStore, write_file
 from registry_snapshot.store.durable import make_directory, sync_directory
 
@@ -109,8 +109,9 @@ class ClusterImages:
         named = replace(reference, digest=None) if reference.tag is not None else reference
         make_directory(self._names)
         with in_use(self.cache):
-            self.parts(ClusterImage(named, descriptor))
-            self._claim(descriptor)
+            parts = self.parts(ClusterImage(named, descriptor))
+            read = (read_manifest(self.blobs, part) for part in parts if holds_others(part))
+            claim_layers(self.cache, self.blobs, (each for each in read if isinstance(each, Manifest)))
             value = {"format": _FORMAT, "reference": str(named), "descriptor": descriptor.to_json(), "time": time.time(), "built": built}
             write_file(self._path(named), json.dumps(value).encode())
 
@@ -141,16 +142,6 @@ class ClusterImages:
         except (BlobUnknown, ManifestInvalid) as error:
             remedy = "bring it anew: airseal build, airseal pull or airseal load"
             raise ClusterImageIncomplete(f"the cluster image {image.name} is not whole in {self.cache}: {error.problem}", remedy) from None
-
-    def _claim(self, descriptor: Descriptor) -> None:
-        """Remember which layers an image says it has: what docker is asked for later need not be compressed again, nor sent where they came from."""
-        memory = LayerMemory(self.cache, self.blobs)
-        try:
-            for image in read_contents(self.blobs, descriptor):
-                for content, layer in zip(image.config.contents, image.manifest.layers, strict=True):
-                    memory.claim(content, layer)
-        except (ClusterImageInvalid, RegistryError):
-            return  # an image whose config nobody can read has a name all the same: what is pushed and pulled may be of any kind
 
     def _path(self, reference: Reference) -> Path:
         return self._names / f"{Digest.of(str(reference).encode()).encoded}.json"

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from bundler.cluster_images.layers import claim_layers
 from bundler.engine import Engine, docker_errors
 from bundler.errors import DockerError
 from bundler.recordings import working_directory
@@ -54,7 +55,9 @@ class Upstream:
         with working_directory(self.cache) as directory, Recorder(directory, blobs, self.mirrors, self.credentials, (platform,)) as recorder:
             descriptor = recorder.add(reference, "FROM")
             recorder.finish()
-        load(self.engine, docker_archive(blobs, image_of(blobs, descriptor, platform, name), tag), name, output)
+        manifest = image_of(blobs, descriptor, platform, name)
+        claim_layers(self.cache, blobs, [manifest])
+        load(self.engine, docker_archive(blobs, manifest, tag), name, output)
         return str(descriptor.digest)
 
     def supply(self, name: str, say: Callable[[str], None]) -> bool:

@@ -39,7 +39,7 @@ def define(parser: ArgumentParser) -> None:
     parser.add_argument("--secret", action="append", default=[], metavar="id=ID,src=FILE", help="a file for RUN --mount=type=secret, which no layer keeps, as docker build has it; may be repeated")
     parser.add_argument("--ssh", action="append", default=[], metavar="default|ID=SOCKET", help="an agent or key for RUN --mount=type=ssh, as docker build has it; may be repeated")
     parser.add_argument("--target", default="", metavar="STAGE", help="the stage of the Kubefile that is built (default: the last one)")
-    parser.add_argument("--pull", action="store_true", help="ask registries also for images of FROM that docker has already")
+    parser.add_argument("--pull", action="store_true", help="ask registries also for images of FROM that docker, or the store of cluster images, has already")
     parser.add_argument("--no-cache", action="store_true", help="let docker run every RUN again")
     parser.add_argument("--platform", default="linux/amd64", metavar="OS/ARCH", help="what hosts are (default linux/amd64)")
     add_downloads(parser)

@@ -38,7 +38,7 @@ def run(arguments: Namespace) -> int:
     with closing(console(json_events=arguments.json, stream=sys.stdout)) as reporter:
         for name in wanted:
             gone = images.remove(name)
-            rest = f"{len(gone.unnamed)} blobs, {size(gone.size)}, are of no other cluster image" if gone.unnamed else "others have all of it"
+            rest = f"of no other cluster image: {size(gone.size)} in {len(gone.unnamed)} parts" if gone.unnamed else "others have all of it"
             text = f"removed the name {name} of {gone.image.descriptor.digest}; {rest}"
             reporter.event("removed", text, name=name, digest=str(gone.image.descriptor.digest), blobs=[str(part.digest) for part in gone.unnamed], size=gone.size)
     return 0

@@ -41,5 +41,6 @@ def contents_of(images: ClusterImages, image: ClusterImage, arguments: Namespace
 
 
 def is_file(text: str) -> bool:
-    """Tell whether a word means a file: it is one, or is written as only a file can be."""
-    return Path(text).exists() or text.startswith((".", "/", "~")) or text.endswith(".run")
+    """Tell whether a word means a file: it is one, or is written as only a file can be. A directory of a project's name is none."""
+    path = Path(text)
+    return (path.exists() and not path.is_dir()) or text.startswith((".", "/", "~")) or text.endswith(".run")

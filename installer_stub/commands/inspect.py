@@ -67,12 +67,17 @@ def _facts(bundle: Bundle) -> dict[str, object]:
         "rehearsal": receipts.to_json(receipt) if receipt is not None else None,
         "commands": [command.text() for command in info.commands],
         "labels": dict(info.labels),
-        "values": [
-            {"path": field.path, "type": field.limits.kind, "required": field.required, "secret": field.secret, "description": field.description}
-            | ({"default": json.loads(field.default)} if field.default is not None and not field.secret else {})
-            for field in _schema(bundle).fields
-        ],
+        "values": values_facts(_schema(bundle)),
     }
+
+
+def values_facts(schema: Schema) -> list[dict[str, object]]:
+    """Return what a site may set as JSON values; a secret's default is nobody's business."""
+    return [
+        {"path": field.path, "type": field.limits.kind, "required": field.required, "secret": field.secret, "description": field.description}
+        | ({"default": json.loads(field.default)} if field.default is not None and not field.secret else {})
+        for field in schema.fields
+    ]
 
 
 def _schema(bundle: Bundle) -> Schema:

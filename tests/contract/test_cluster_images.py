@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from bundler.build import cluster_image, keep_made
+from bundler.cache.in_docker import remove_image
 from bundler.cluster_images.contents import Origin, contents_for
 from bundler.cluster_images.flatten import flatten
 from bundler.cluster_images.from_docker import import_image
@@ -66,6 +67,12 @@ def put(engine: Engine, layers: list[list[Made]], tag: str = TAG) -> None:
     docker_load(engine, iter([saved([layer(*BASE), *(layer(*each) for each in layers)], [tag])]), tag, lambda _: None)
 
 
+def drop(engine: Engine, *names: str) -> None:
+    """Take what a test made out of docker, the image with its last name."""
+    for name in names:
+        remove_image(engine, name)
+
+
 @pytest.mark.parametrize("name", IMAGES)
 def test_layers_alone_give_what_dockers_archive_gives(engine: Engine, images: ClusterImages, tmp_path: Path, name: str) -> None:
     put(engine, IMAGES[name])
@@ -81,7 +88,7 @@ def test_layers_alone_give_what_dockers_archive_gives(engine: Engine, images: Cl
             dockers = cluster_manifest(collect(stream, store, Remembering()).files)
         assert cluster_manifest(collect(flatten(contents, images.blobs), store, Remembering()).files) == dockers
     finally:
-        engine.untag(TAG)
+        drop(engine, TAG)
 
 
 def test_docker_reads_what_was_saved_and_gives_it_back(engine: Engine, images: ClusterImages) -> None:
@@ -98,7 +105,7 @@ def test_docker_reads_what_was_saved_and_gives_it_back(engine: Engine, images: C
         assert again is not None
         assert (again.id, again.labels) == (info.id, info.labels)
     finally:
-        engine.untag(tag)
+        drop(engine, tag)
 
 
 @pytest.mark.skipif(shutil.which("skopeo") is None, reason="skopeo is not installed: apt-get install skopeo")
@@ -110,7 +117,7 @@ def test_skopeo_reads_what_was_saved_and_we_what_it_writes(engine: Engine, image
         assert info is not None
         images.put(full_name("contract-skopeo:1"), import_image(engine, images, info, (), Remembering()))
     finally:
-        engine.untag(tag)
+        drop(engine, tag)
     image = images.find("contract-skopeo:1")
     save(images, image, tmp_path / "ours.tar")
     skopeo = ["skopeo", "--tmpdir", str(tmp_path)]
@@ -162,8 +169,7 @@ def test_a_build_stands_on_an_image_that_docker_has_never_seen(engine: Engine, i
             keep_made(engine, options, made.origins, reporter)
         assert asked == [], "a repeated build pays nothing"
     finally:
-        for name in (base, child):
-            engine.untag(name)
+        drop(engine, child, info.id)
 
 
 @contextmanager

@@ -25,6 +25,10 @@ from bundler import unpacked as unpacked_layers
 from bundler.bases.extract import extract
 from bundler.bases.pins import load_pins
 from bundler.bases.recipe import Download, Member, find_recipe
+from bundler.cluster_images.contents import ImageContents, contents_for
+from bundler.cluster_images.flatten import cluster_tree
+from bundler.cluster_images.load import load
+from bundler.cluster_images.store import ClusterImages
 from bundler.coverage.lists import lists_of
 from bundler.file_store import FileStore
 from bundler.files import collect
@@ -286,8 +290,62 @@ def a_layer_in_gzip(root: Path) -> object:
 
 @row
 def a_layer_that_would_fill_every_host(root: Path) -> object:
-    unpacked_layers.ENOUGH = 64 << 20  # type: ignore[misc]
-    return layer(root, "zstd", zeros_in_zstd(1 << 29))
+    usual, unpacked_layers.ENOUGH = unpacked_layers.ENOUGH, 64 << 20  # type: ignore[misc]
+    try:
+        return layer(root, "zstd", zeros_in_zstd(1 << 29))
+    finally:
+        unpacked_layers.ENOUGH = usual  # type: ignore[misc]
+
+
+def image_of_names(root: Path, names: Callable[[int], str], count: int) -> tuple[DiskBlobStore, ImageContents]:
+    """An image of one layer, of so many empty files, that travels small."""
+    packer, hasher = zstandard.ZstdCompressor(level=1).compressobj(), Digest("sha256", "").hasher()
+    raw = bytearray()
+    for number in range(count):
+        header = tarfile.TarInfo(names(number)).tobuf(tarfile.GNU_FORMAT)
+        hasher.update(header)
+        raw += packer.compress(header)
+    blobs = DiskBlobStore(root)
+    made = Descriptor(f"{media_types.OCI_LAYER}+zstd", blobs.put(bytes(raw + packer.flush())), len(raw))
+    config = put_json(blobs, media_types.OCI_CONFIG, {"os": "linux", "architecture": "amd64", "rootfs": {"diff_ids": [f"sha256:{hasher.hexdigest()}"]}})
+    value = {"schemaVersion": 2, "mediaType": media_types.OCI_MANIFEST, "config": config.to_json(), "layers": [{**made.to_json(), "size": blobs.size(made.digest)}]}
+    return blobs, contents_for(blobs, put_json(blobs, media_types.OCI_MANIFEST, value), "x")
+
+
+@row
+def deep_names_in_layers(root: Path) -> object:
+    blobs, contents = image_of_names(root, lambda number: f"cluster/{number}/" + "d/" * 1900 + "x", 1000)
+    return cluster_tree(contents, blobs)
+
+
+@row
+def names_elsewhere_in_layers(root: Path) -> object:
+    blobs, contents = image_of_names(root, lambda number: f"usr/{number}/" + "d" * 4000, 40_000)
+    return cluster_tree(contents, blobs)
+
+
+@row
+def a_document_in_a_file_of_images(root: Path) -> object:
+    (root / "x").mkdir()
+    entry = tarfile.TarInfo("manifest.json")
+    entry.size = HUGE
+    path = huge(root / "a.tar")
+    with path.open("r+b") as file:
+        file.write(entry.tobuf() + b"[")
+        file.truncate(512 + HUGE + 1024)
+    return load(ClusterImages(root / "x"), path, Remembering())
+
+
+@row
+def an_index_in_a_file_of_images(root: Path) -> object:
+    (root / "x").mkdir()
+    layout, entry = tarfile.TarInfo("oci-layout"), tarfile.TarInfo("index.json")
+    entry.size = HUGE
+    path = huge(root / "a.tar")
+    with path.open("r+b") as file:
+        file.write(layout.tobuf() + entry.tobuf() + b"{")
+        file.truncate(1024 + HUGE + 1024)
+    return load(ClusterImages(root / "x"), path, Remembering())
 
 
 @row

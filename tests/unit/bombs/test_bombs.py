@@ -40,6 +40,10 @@ CAME_TO = {
     "a_layer_in_zstd": FINE,  # counted, in pieces
     "a_layer_in_gzip": FINE,
     "a_layer_that_would_fill_every_host": "RegistryError",
+    "deep_names_in_layers": "ClusterImageInvalid",
+    "names_elsewhere_in_layers": "BuildFailed",  # remembered up to a bound; and there is no /cluster
+    "a_document_in_a_file_of_images": "ArchiveInvalid",
+    "an_index_in_a_file_of_images": "ArchiveInvalid",
     "a_cluster_file_on_a_host": FINE,  # written, in pieces; its size is known before
     "a_manifest_for_a_host": "_Refused",
     "a_document_of_an_artifact": "BundleError",

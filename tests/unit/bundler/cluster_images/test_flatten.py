@@ -148,12 +148,22 @@ def test_a_sparse_file_is_refused(store: FileStore) -> None:
         b"".join(flatten(contents_for(store.blobs, descriptor, "x"), store.blobs))
 
 
-@pytest.mark.parametrize("bound", ["_MOST_NAMES", "_MOST_ELSEWHERE"])
-def test_names_have_a_bound(store: FileStore, monkeypatch: pytest.MonkeyPatch, bound: str) -> None:
-    monkeypatch.setattr(layer_tree, bound, 300)
-    many = [file(f"{top}/{number}") for top in ("cluster/d", "usr/lib") for number in range(150)]
-    with pytest.raises(ClusterImageInvalid, match="more than 300"):
-        files(store, [many])
+def test_names_have_a_bound(store: FileStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(layer_tree, "_MOST_NAMES", 300)
+    assert len(files(store, [[file(f"cluster/{number}") for number in range(299)]])) == 299
+    for many in ([file(f"cluster/{number}") for number in range(300)], [file("cluster/" + "d/" * 299 + "x")], [file("cluster/x")] * 300):
+        with pytest.raises(ClusterImageInvalid, match="more than 300"):
+            files(store, [many])
+
+
+@pytest.mark.parametrize("bound", ["_MOST_ELSEWHERE", "_MOST_CHARACTERS"])
+def test_what_is_elsewhere_is_remembered_up_to_a_bound(store: FileStore, monkeypatch: pytest.MonkeyPatch, bound: str) -> None:
+    monkeypatch.setattr(layer_tree, bound, 30)
+    many = [file(f"u/{number}") for number in range(50)]
+    assert files(store, [BASE, many, [hard("opt/x", "u/49"), hard("opt/y", "nothing"), file("cluster/new", "n")]]) == {**WHOLE, "new": b"n"}
+    assert files(store, [BASE, many, [hard("cluster/same", "u/3")]])["same"] == b"x"
+    with pytest.raises(ClusterImageInvalid, match="no file of the image"):
+        files(store, [BASE, many, [hard("cluster/same", "u/49")]])
 
 
 @pytest.mark.parametrize("compression", ["", "gzip", "zstd"])

@@ -12,14 +12,19 @@ from typing import Any
 
 import pytest
 
+from bundler.cluster_images.contents import contents_for
+from bundler.cluster_images.layers import LayerMemory
 from bundler.errors import DockerError, KubefileError
 from bundler.kubefile.upstream import Upstream
 from registry_snapshot.oci import media_types
 from registry_snapshot.oci.descriptor import Platform
+from registry_snapshot.oci.digest import Digest
 from registry_snapshot.record.credentials import DockerCredentials
 from registry_snapshot.record.mirrors import Mirrors
+from registry_snapshot.store.disk import DiskBlobStore
+from tests.unit.bundler.cluster_images.made import file, layer, put_image
 from tests.unit.bundler.kubefile.test_from_images import FakeEngine, image, resolved
-from tests.unit.registry_snapshot.images import AMD64, ARM64, make_image, make_index, put, put_json
+from tests.unit.registry_snapshot.images import AMD64, ARM64, Image, make_image, make_index, put, put_json
 from tests.unit.registry_snapshot.upstream_fake import FakeUpstream
 
 NAME = "quay.io/team/base:1"
@@ -143,6 +148,15 @@ def test_a_frontend_comes_as_other_images_do_and_once(registry: FakeUpstream, do
         assert bool(registry.requests) is asked
         assert ("quay.io/team/frontend:1: fetched as --mirrors and --ca say" in reporter.steps) is asked
     assert "quay.io/team/frontend:1" in docker.here
+
+
+def test_a_layer_of_a_mirrored_base_stays_the_registrys(docker: Docker, upstream: Upstream, registry: FakeUpstream) -> None:
+    made = put_image(registry.blobs, layers := [layer(file("cluster/x"))])
+    registry.tag(NAME, make_index(registry.blobs, {AMD64: Image(made, made, ()), ARM64: make_image(registry.blobs, "arm", ARM64)}))
+    resolved(docker, f"FROM {NAME}\n", upstream=upstream)
+    blobs = DiskBlobStore(upstream.cache / "store")
+    known = LayerMemory(upstream.cache, blobs).known(Digest.of(layers[0]))
+    assert known == contents_for(registry.blobs, made, "x").manifest.layers[0]
 
 
 def test_what_a_mirror_does_not_have_docker_may_have_a_way_to(docker: Docker, upstream: Upstream) -> None:

@@ -113,7 +113,7 @@ def test_inspect_reads_lists_values_and_links_of_the_files(images: ClusterImages
     made = layer(file("cluster/images.txt", "quay.io/team/listed:1\nblocked: quay.io/team/not:1  # only shown\n"), file("cluster/sub/schema", schema), soft(f"cluster/{FILE}", "sub/schema"), big)
     images.put(full_name("plain:1"), put_image(images.blobs, [made], labels={}))
     found = value(capsys, "inspect", "plain:1")
-    assert found["values"] == ["replicas"]
+    assert found["values"] == [{"path": "replicas", "type": "integer", "required": False, "secret": False, "description": "how many", "default": 1}]
     assert found["listed"] == [{"image": "quay.io/team/listed:1", "where": "images.txt:1"}]
     assert [each["reason"] for each in found["blocked"]] == ["only shown"]
     assert found["filesSize"] > 5 << 20
@@ -156,6 +156,8 @@ def test_a_file_and_a_name_are_told_apart(images: ClusterImages, capsys: pytest.
     assert "a file and a cluster image are not compared" in said(capsys, "diff", "shop:1", "x.run", code=2)
     (tmp_path / "shop:1").write_bytes(b"a file of that name")
     assert "no cluster image" not in said(capsys, "inspect", "shop:1", code=3)
+    (tmp_path / "both:1").mkdir()
+    assert value(capsys, "inspect", "both:1")["name"] == "both:1", "a directory is no artifact"
     assert "airseal.internal" in value(capsys, "inspect", "airseal.internal/image/shop:1")["reference"]
     assert images.find("shop:1")
 
