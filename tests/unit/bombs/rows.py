@@ -34,7 +34,7 @@ from bundler.file_store import FileStore
 from bundler.files import collect
 from bundler.image import read_source
 from bundler.policy.judge import held_to
-from bundler.policy.read import load
+from bundler.policy.read import load as load_policy
 from bundler.policy.simple_signing import MEDIA_TYPE
 from bundler.policy.verifier import Verifier
 from installer_stub.bundle.model import FILE_ZSTD, ClusterFile, ImageLock, LockedImage
@@ -228,13 +228,13 @@ def pins(root: Path) -> object:
 
 @row
 def a_policy_of_signatures(root: Path) -> object:
-    return load(huge(root / "policy.yaml"))
+    return load_policy(huge(root / "policy.yaml"))
 
 
 @row
 def a_deep_policy_of_signatures(root: Path) -> object:
     (path := root / "policy.yaml").write_bytes(b"[" * (1 << 17))
-    return load(path)
+    return load_policy(path)
 
 
 @row
