@@ -28,6 +28,7 @@
     │   ├── KeyExposed                others may read the private key
     │   ├── KeyUnusable               it is no key, or one of a kind that is not taken
     │   ├── WrongPassphrase           none of those that were given opens it
+    │   ├── CertificateUnfit          certificates that are none, out of order, another key's, or not valid now
     │   └── AgentError                an ssh-agent did not sign
     │       ├── AgentMissing              none answers
     │       ├── KeyNotInAgent             it does not hold the key
@@ -180,6 +181,10 @@ class KeyUnusable(SigningError):
 
 class WrongPassphrase(SigningError):
     """None of the passphrases that were given opens the private key."""
+
+
+class CertificateUnfit(SigningError):
+    """A certificate is none, stands in another order, is another key's, is not valid now, or not for signatures."""
 
 
 class AgentError(SigningError):

@@ -27,7 +27,7 @@ Ask = Callable[[str], str]  # given what is asked for, what somebody types
 MAX_BYTES: Final = 64 * 1024  # of a file with a key: one of P-521 has 800
 ATTEMPTS: Final = 3
 _OPENSSH: Final = b"-----BEGIN OPENSSH PRIVATE KEY-----"
-_OWNER_ONLY: Final = stat.S_IRWXG | stat.S_IRWXO
+OWNER_ONLY: Final = stat.S_IRWXG | stat.S_IRWXO
 _OTHER_FILE: Final = "name a private key in OpenSSH's form or in PEM, or the .pub file of one that an ssh-agent holds"
 
 
@@ -68,12 +68,17 @@ def load_signer(path: Path, ask: Ask) -> SigningKey:
 
     Raises KeyMissing, KeyExposed, KeyUnusable, WrongPassphrase; for a public key AgentMissing and KeyNotInAgent.
     """
-    content, mode = _read(path)
+    from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    content, mode = read_key(path)
     if b"-----BEGIN" not in content or b"-----BEGIN PUBLIC KEY-----" in content:
         return AgentKey.find(_public(content, path))
-    if mode & _OWNER_ONLY:
+    if mode & OWNER_ONLY:
         raise KeyExposed(f"{path}: others may read this private key (mode {mode:04o}), so it is not used", f"chmod 600 {path}; was it read already, make another one")
-    private = _opened(content, path, ask)
+    private = opened(content, path, ask)
+    if not isinstance(private, (Ed25519PrivateKey, EllipticCurvePrivateKey)):
+        raise KeyUnusable(f"{path}: a key of the kind {type(private).__name__.removesuffix('PrivateKey')} is not taken", OTHER_KIND)
     try:
         return FileKey(PublicKey.of(private.public_key()), private)
     except SignatureError as error:
@@ -90,7 +95,7 @@ def sign_digest(key: SigningKey, digest: bytes, hash_algorithm: str = HASHES[0],
     return signature
 
 
-def _read(path: Path) -> tuple[bytes, int]:
+def read_key(path: Path) -> tuple[bytes, int]:
     """Return what is in a key file, and its mode; 0 where the file is another user's, as ssh has it: they decide who reads it."""
     try:
         with path.open("rb") as file:
@@ -118,10 +123,8 @@ def _public(content: bytes, path: Path) -> PublicKey:
     raise KeyUnusable(f"{path} is no key", _OTHER_FILE)
 
 
-def _opened(content: bytes, path: Path, ask: Ask) -> Ed25519PrivateKey | EllipticCurvePrivateKey:
-    """Raises KeyUnusable, WrongPassphrase."""
-    from cryptography.hazmat.primitives.asymmetric import ec, ed25519
-
+def opened(content: bytes, path: Path, ask: Ask) -> object:
+    """Return the private key, of whatever kind. Raises KeyUnusable, WrongPassphrase."""
     found = _try(content, None, path)
     for attempt in range(ATTEMPTS):
         if found is not None:
@@ -130,8 +133,6 @@ def _opened(content: bytes, path: Path, ask: Ask) -> Ed25519PrivateKey | Ellipti
         found = _try(content, ask(f"{again}passphrase of {path}: ").encode(errors="surrogatepass"), path)
     if found is None:
         raise WrongPassphrase(f"{path}: none of {ATTEMPTS} passphrases opens it", f"see that it is this key: ssh-keygen -y -f {path}")
-    if not isinstance(found, (ed25519.Ed25519PrivateKey, ec.EllipticCurvePrivateKey)):
-        raise KeyUnusable(f"{path}: a key of the kind {type(found).__name__.removesuffix('PrivateKey')} is not taken", OTHER_KIND)
     return found
 
 

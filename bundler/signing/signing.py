@@ -14,6 +14,7 @@ from typing import Final
 
 from bundler.errors import UsageError
 from bundler.pack.artifact import Sealed
+from bundler.signing.certificates import CertifiedKey, load_certified
 from bundler.signing.keys import Ask, SigningKey, load_signer, sign_digest
 from installer_stub.bundle.names import MOST_SIGNATURES, signature_name
 from installer_stub.trust.sshsig import encode
@@ -22,19 +23,20 @@ from registry_snapshot.store.disk import write_file
 
 @dataclass(frozen=True, slots=True)
 class Signing:
-    """The keys that sign, the first one also the whole file. Without any, nothing is signed."""
+    """The keys that sign, the first one also the whole file. Without any, nothing is signed. ``certified`` signs the sums beside it."""
 
     keys: tuple[SigningKey, ...] = ()
+    certified: CertifiedKey | None = None
 
     @classmethod
-    def load(cls, paths: Sequence[Path], ask: Ask) -> Signing:
-        """Return the keys in these files, ready to sign. Raises UsageError for one named twice, and what ``load_signer`` raises."""
+    def load(cls, paths: Sequence[Path], ask: Ask, x509: Path | None = None) -> Signing:
+        """Return the keys in these files, ready to sign. Raises UsageError for one named twice, what ``load_signer`` and ``load_certified`` raise."""
         if len(paths) > MOST_SIGNATURES:
             raise UsageError(f"{len(paths)} keys: a file holds at most {MOST_SIGNATURES} signatures", "name fewer with --sign")
         keys = tuple(load_signer(path, ask) for path in paths)
         if len({key.public for key in keys}) < len(keys):
             raise UsageError("one key is named twice to sign with", "name each once with --sign")
-        return cls(keys)
+        return cls(keys, load_certified(x509, ask) if x509 is not None else None)
 
     @property
     def fingerprints(self) -> tuple[str, ...]:

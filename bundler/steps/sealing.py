@@ -154,4 +154,4 @@ def seal_whole(
         remember_build(cache, whole.info.title, output, whole.digests, time.time(), steps=steps)
     with Bundle.open(output) as bundle:
         content = bundle.content_digest
-    return Built(sealed, whole.info, content, output.stat().st_size, len(whole.recorded.images), len(whole.digests), receipt, whole.recorded.quiet, signers=signing.fingerprints)
+    return Built(sealed, whole.info, content, output.stat().st_size, len(whole.recorded.images), len(whole.digests), receipt, whole.recorded.quiet, signers=(*signing.fingerprints, *([signing.certified.subject] if signing.certified is not None else [])))

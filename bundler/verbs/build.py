@@ -161,7 +161,7 @@ def parse_build(arguments: Namespace) -> BuildOptions:
         steps=StepOptions(arguments.locked, tuple(arguments.update)),
         way=Way(arguments.recorder),
         attached=_attached(arguments.require_signatures, without=arguments.without_signatures),
-        signing=Signing.load(arguments.sign, ask_for),
+        signing=Signing.load(arguments.sign, ask_for, arguments.sign_x509),
         rehearsal=RehearsalOptions(
             Topology.parse("--rehearse", arguments.rehearse), arguments.skip_rehearsal, arguments.keep_lab, arguments.allow_internet
         ),

@@ -58,7 +58,7 @@ def run(arguments: Namespace) -> int:
     from installer_stub.ui.console import console
 
     began = time.monotonic()
-    options = SealOptions(arguments.subject, check_output(arguments.output), cache_root(arguments.cache), arguments.stub, arguments.renew_stub, Signing.load(arguments.sign, ask_for))
+    options = SealOptions(arguments.subject, check_output(arguments.output), cache_root(arguments.cache), arguments.stub, arguments.renew_stub, Signing.load(arguments.sign, ask_for, arguments.sign_x509))
     again = _is_file(arguments.subject)
     with closing(console(json_events=arguments.json)) as reporter:
         with full_disk_named(options.cache, options.output.parent), in_use(options.cache):

@@ -23,8 +23,9 @@ def add_mirrors(parser: ArgumentParser) -> _ArgumentGroup:
 
 
 def add_sign(parser: ArgumentParser) -> None:
-    """Add ``--sign``."""
+    """Add ``--sign`` and ``--sign-x509``."""
     parser.add_argument("--sign", action="append", default=[], type=Path, metavar="KEY", help="sign with this private key (Ed25519 or ECDSA, OpenSSH or PEM), or with the one that an ssh-agent holds for this .pub file; the first one also signs the whole file, into FILE.sig; may be repeated")
+    parser.add_argument("--sign-x509", type=Path, metavar="PEM", help="sign FILE.sha256 with the private key (RSA or ECDSA) in this file, whose certificates follow it there, into FILE.sha256.p7s: for whoever trusts an authority. openssl cms -verify -binary -purpose any -inform DER -in FILE.sha256.p7s -content FILE.sha256 -CAfile ca.pem verifies it")
 
 
 def add_downloads(parser: ArgumentParser) -> None:
