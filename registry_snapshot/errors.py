@@ -18,7 +18,12 @@
         ├── UpstreamUnreachable   no answer: DNS, connect, timeout
         │   └── UpstreamNotTrusted  its TLS certificate is signed by nobody we know
         ├── TransferStopped       we ended the transfer ourselves; what is whole is kept
-        └── UpstreamCorrupt       it sent other bytes than it was asked for (also a DigestMismatch)
+        ├── UpstreamCorrupt       it sent other bytes than it was asked for (also a DigestMismatch)
+        └── PushRefused           it did not take what was pushed
+            ├── PushDenied        the login that we have may not push there, or it wants one that we do not have
+            ├── RegistryReadOnly  it takes nothing from anybody
+            ├── RegistryFull      it has no room for this, or takes nothing so large
+            └── PushedOther       it says that it keeps other bytes than it was sent (also a DigestMismatch)
 """
 
 
@@ -100,3 +105,23 @@ class TransferStopped(UpstreamError):
 
 class UpstreamCorrupt(UpstreamError, DigestMismatch):
     """What came does not hash to, or is not as long as, what was asked for. Nothing of it is kept."""
+
+
+class PushRefused(UpstreamError):
+    """A registry did not take what was pushed. What it took before stays there, and the next push goes on from it."""
+
+
+class PushDenied(PushRefused):
+    """401 or 403: the login that we have may not push there, or there is none."""
+
+
+class RegistryReadOnly(PushRefused):
+    """It takes nothing from anybody: a mirror, a proxy's cache, or one that is being maintained."""
+
+
+class RegistryFull(PushRefused):
+    """A quota, a full disk, or a limit to the size of one request."""
+
+
+class PushedOther(PushRefused, DigestMismatch):
+    """It names what it took by another digest. What is there is not what was sent."""

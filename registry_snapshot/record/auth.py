@@ -95,7 +95,7 @@ class Authorizer:
                 self._tokens.pop(scope, None)
             for challenge in challenges:
                 if challenge.scheme == "bearer" and challenge.get("realm"):
-                    value, seconds = self._token(challenge, challenge.get("scope") or scope)
+                    value, seconds = self._token(challenge, _asked(challenge.get("scope"), scope))
                     return self._keep(scope, f"Bearer {value}", seconds)
             credentials = self._credentials()
             basic = any(challenge.scheme == "basic" for challenge in challenges)
@@ -190,6 +190,19 @@ class Authorizer:
         # A comparison with NaN is false, so that nonsense lives as short as a token that is over.
         kept = min(seconds - _EARLY_SECONDS, _LONGEST_SECONDS) if seconds > 2 * _EARLY_SECONDS else _EARLY_SECONDS
         return token, kept
+
+
+def _asked(offered: str, scope: str) -> str:
+    """Return what to ask a token for. A registry that is asked whether it has a blob offers ``pull`` alone, and what follows pushes."""
+    if "push" not in scope:
+        return offered or scope
+    return " ".join(dict.fromkeys([*scope.split(), *(part for part in offered.split() if not _covers(scope, part))]))
+
+
+def _covers(scope: str, part: str) -> bool:
+    name, _, actions = part.rpartition(":")
+    wanted = set(actions.split(","))
+    return any(wanted <= set(each.rpartition(":")[2].split(",")) for each in scope.split() if each.rpartition(":")[0] == name)
 
 
 def _age(issued: object, date: str) -> float:

@@ -44,6 +44,7 @@ class DockerCredentials:
     logins: tuple[tuple[str, Credentials], ...] = field(default=(), repr=False)
     helpers: tuple[tuple[str, str], ...] = ()
     store: str = ""
+    path: Path | None = field(default=None, compare=False)  # of the file, whether it is there or not
 
     @classmethod
     def load(cls, path: Path | None = None) -> Self:
@@ -51,13 +52,11 @@ class DockerCredentials:
 
         Raises RegistryError for a file that cannot be understood.
         """
-        if path is None:
-            directory = os.environ.get("DOCKER_CONFIG")
-            path = (Path(directory) if directory else Path.home() / ".docker") / "config.json"
+        path = path or config_path()
         try:
             raw = read_file(path)
         except (FileNotFoundError, NotADirectoryError):
-            return cls()
+            return cls(path=path)
         except OSError as error:
             raise RegistryError(f"{path} cannot be read: {error.strerror}", "make it readable for this user") from None
         try:
@@ -66,19 +65,44 @@ class DockerCredentials:
                 tuple((_host(key), login) for key, entry in _object(value, "auths").items() if (login := _login(entry))),
                 tuple((_host(key), _plain(name)) for key, name in _object(value, "credHelpers").items()),
                 _plain(value.get("credsStore") or ""),
+                path,
             )
         except (ValueError, TypeError, AttributeError, RecursionError):
             raise RegistryError(f"{path} is not a docker config.json", "repair it, or remove it and run docker login again") from None
 
     def for_registry(self, name: str) -> Credentials | None:
         """Return the login for a registry host, None if there is none. Raises RegistryError if a helper fails."""
-        host = _host(name)
-        helper = dict(self.helpers).get(host) or self.store
+        host, helper = _host(name), self.helper_of(name)
         if helper:
-            found = _ask_helper(helper, _HUB_KEY if host == DOCKER_HUB else name)
+            found = _ask_helper(helper, server_of(name))
             if found is not None:
                 return found
         return dict(self.logins).get(host)
+
+    def helper_of(self, name: str) -> str:
+        """Return the credential helper that keeps the login of a registry host, empty for none."""
+        return dict(self.helpers).get(_host(name)) or self.store
+
+    def in_words(self, name: str) -> str:
+        """Return which login a registry host gets, and where that is from; no secret. Raises RegistryError if a helper fails."""
+        found, helper, file = self.for_registry(name), self.helper_of(name), str(self.path or "docker's config.json")
+        keeper = f"docker-credential-{helper}" if helper else file
+        if found is None:
+            return f"without a login: there is none for {name} in {keeper}"
+        if found == dict(self.logins).get(_host(name)):
+            keeper = file
+        return f"with the login {found.username!r} of {keeper}" if found.username else f"with the token of {keeper}"
+
+
+def config_path() -> Path:
+    """Return where docker's config.json is: in ``$DOCKER_CONFIG`` or ``~/.docker``."""
+    directory = os.environ.get("DOCKER_CONFIG")
+    return (Path(directory) if directory else Path.home() / ".docker") / "config.json"
+
+
+def server_of(name: str) -> str:
+    """Return what docker and its helpers call the login of a registry host."""
+    return _HUB_KEY if _host(name) == DOCKER_HUB else name
 
 
 def _object(value: dict[str, object], key: str) -> dict[str, object]:

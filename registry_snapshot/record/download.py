@@ -90,7 +90,7 @@ class Download:
         if sink.size:
             headers["Range"] = f"bytes={sink.size}-"
         ask = Ask(url, self._repository, self._what, headers, _SUCCESS, is_ours, by_digest=True)
-        with self._session.get(ask) as answer:
+        with self._session.send(ask) as answer:
             self._encoding = answer.encoding()
             self._line_up(answer)
             while chunk := answer.read(CHUNK_BYTES):

@@ -61,7 +61,7 @@ class _Side:
 
 
 class Puller:
-    """Pulls for ``platforms`` into ``blobs``.
+    """Pulls for ``platforms`` into ``blobs``; None is all that there are.
 
     ``progress`` is told the bytes that come, ``fetched`` every manifest and blob that is whole; both from several threads. ``transfers`` bounds what comes from one registry at once in the background.
     """
@@ -70,7 +70,7 @@ class Puller:
         self,
         blobs: DiskBlobStore,
         upstreams: Upstreams,
-        platforms: tuple[Platform, ...],
+        platforms: tuple[Platform, ...] | None,
         *,
         transfers: int = TRANSFERS,
         progress: Progress = no_progress,

@@ -1,6 +1,6 @@
 """Session: how one registry is asked. Logins, redirects and refusals are dealt with here; what asks sees answers.
 
-* Only GET is sent (and POST to token servers): public ECR answers 401 to every HEAD, and a GET says all a HEAD would.
+* Whoever pulls sends GET alone (and POST to token servers): public ECR answers 401 to every HEAD, and a GET says all a HEAD would.
 * Authorization goes to the origin (scheme, host, port) that stands in the base URL and to no other, and once a redirect
   has left it never again on that way, not even back: whoever was in between chose the path (CVE-2024-45336 in net/http).
 * Redirects are followed inside, since a client in an air gap cannot reach a CDN. Where only a digest proves the bytes a
@@ -11,7 +11,7 @@ Source: OCI distribution-spec, "Pull"; redirects and credentials otherwise as co
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from urllib.parse import urljoin, urlsplit
@@ -32,6 +32,7 @@ from registry_snapshot.record.retry import Attempts, Patience, TransientError, r
 from registry_snapshot.record.transport import Transport, host_of, origin_of
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_SAME_METHOD = frozenset({307, 308})  # RFC 9110 15.4: after the others a client may ask with GET, and has sent nothing
 _MAX_REDIRECTS = 10
 _HUB_HOST = "registry-1.docker.io"
 
@@ -41,7 +42,9 @@ class Ask:
     """One question: ``url``, and ``what`` it is for in words. ``success`` are the statuses that answer it.
 
     ``is_ours`` tells that the registry itself is asked, so that its login is for it. ``by_digest`` tells that the bytes
-    will prove themselves, whoever sends them.
+    will prove themselves, whoever sends them. ``body`` gives the pieces of what is sent, from the first, as often as it is
+    called; ``headers`` have their length then. ``scope`` is what a token has to allow, empty for pulling; ``read_seconds``
+    are for an answer that takes longer than others.
     """
 
     url: str
@@ -51,6 +54,10 @@ class Ask:
     success: frozenset[int] = frozenset({200})
     is_ours: bool = True
     by_digest: bool = False
+    method: str = "GET"
+    body: Callable[[], Iterable[bytes]] | None = None
+    scope: str = ""
+    read_seconds: float | None = None
 
 
 class Session:
@@ -73,11 +80,11 @@ class Session:
         self._transport = transport
         self._patience = patience
         self._authorizer = Authorizer(
-            self._login_name, credentials, self._ask_token_server, clock, base=base_url, token_servers=token_servers
+            self.login_name, credentials, self._ask_token_server, clock, base=base_url, token_servers=token_servers
         )
 
     @property
-    def _login_name(self) -> str:
+    def login_name(self) -> str:
         """What to give to ``docker login``: a mirror is logged in to under its own host."""
         host = host_of(self._base)
         return self._name if host == _HUB_HOST else host
@@ -95,7 +102,7 @@ class Session:
         return Attempts(self._patience)
 
     @contextmanager
-    def get(self, ask: Ask) -> Iterator[Answer]:
+    def send(self, ask: Ask) -> Iterator[Answer]:
         """Yield an answer with one of the wanted statuses; it is let go at the end.
 
         Raises TransientError for what may pass (also while its body is read), UpstreamError for the rest.
@@ -130,7 +137,7 @@ class Session:
     def _authorized(self, ask: Ask) -> Answer:
         if not ask.is_ours:
             return self._follow(ask, None)
-        scope = f"repository:{ask.repository.path}:pull"
+        scope = ask.scope or f"repository:{ask.repository.path}:pull"
         known = self._authorizer.header(scope)
         answer = self._follow(ask, known)
         if answer.status != 401 or origin_of(answer.url) != self._origin:
@@ -153,11 +160,12 @@ class Session:
                 authorization = None
             login = {} if authorization is None else {"Authorization": authorization}
             try:
-                answer = Answer(self._transport.send("GET", url, {**ask.headers, **login}), url, what)
+                body = ask.body() if ask.body is not None else None
+                answer = Answer(self._transport.send(ask.method, url, {**ask.headers, **login}, body, ask.read_seconds), url, what)
             except UpstreamError as error:
                 raise error if url == ask.url else named(error, f"redirected by {self}") from error
             location = answer.header("Location")
-            if answer.status not in _REDIRECTS or not location:
+            if answer.status not in (_REDIRECTS if ask.method in {"GET", "HEAD"} else _SAME_METHOD) or not location:
                 return answer
             answer.drop()
             url = self._redirected(url, location, by_digest=ask.by_digest)
@@ -195,7 +203,7 @@ class Session:
         # What others say goes no further: a redirect may have led to a place whose words are not for those who asked.
         reason = answer.reason() if origin_of(answer.url) == self._origin else ""
         said = f"{self} answered HTTP {status} for {what}{reason}"
-        login = f"docker login {self._login_name}"
+        login = f"docker login {self.login_name}"
         wait = retry_after(answer.header("Retry-After"))
         if status in {401, 403}:
             remedy = f"if the image exists, run: {login} (as the user that builds); if not, correct its name"

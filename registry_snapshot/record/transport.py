@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -62,11 +62,12 @@ class Transport:
         self._proxied = {url: self._proxy(url) for url in self._proxies.all()}
 
     def send(
-        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None = None
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes | Iterable[bytes] | None = None, read_seconds: float | None = None
     ) -> urllib3.BaseHTTPResponse:
         """Return the answer with its body unread and undecoded.
 
-        Raises UpstreamError: UpstreamUnreachable, UpstreamNotTrusted, DestinationRefused.
+        A ``body`` in pieces goes out as they come; ``headers`` tell its length. ``read_seconds`` of None wait as long as always.
+        Raises UpstreamError: UpstreamUnreachable, UpstreamNotTrusted, DestinationRefused, and what ``body`` raises.
         """
         try:
             proxy = self._proxies.for_url(url)
@@ -82,6 +83,7 @@ class Transport:
                 retries=False,
                 preload_content=False,
                 decode_content=False,
+                timeout=self._timeout if read_seconds is None else urllib3.Timeout(connect=CONNECT_SECONDS, read=read_seconds),
             )
         except (LocationValueError, UnicodeError):  # the URL came from outside
             raise UpstreamError(f"{host_of(url)[:200]!r} is no host that can be asked", "ask the registry's operator") from None

@@ -72,25 +72,25 @@ class Upstream:
         token_servers: tuple[str, ...] = (),
     ) -> None:
         self.name = name
-        self._session = Session(
+        self.session = Session(
             name, base_url, transport, credentials, patience=Patience(sleep, clock), clock=clock, token_servers=token_servers
         )
         self._rewrite = rewrite
 
     def __str__(self) -> str:
-        return str(self._session)
+        return str(self.session)
 
     def manifest(self, repository: Repository, target: str) -> FetchedManifest:
         """Return the manifest that a tag or a digest names. Raises UpstreamError, ManifestInvalid."""
         expected = Digest.parse(target) if ":" in target else None
         what = f"{repository}@{target}" if expected else f"{repository}:{target}"
-        url = self._session.url(f"{repository.path}/manifests/{target}")
+        url = self.session.url(f"{repository.path}/manifests/{target}")
         ask = Ask(url, repository, what, {"Accept": _ACCEPT}, by_digest=expected is not None)
-        attempts = self._session.attempts()
+        attempts = self.session.attempts()
         came, corrupted = 0, False
         while True:
             try:
-                with self._session.get(ask) as answer:
+                with self.session.send(ask) as answer:
                     try:
                         raw = self._whole(answer, what)
                     finally:
@@ -116,8 +116,8 @@ class Upstream:
 
         Raises UpstreamError (UpstreamCorrupt for wrong bytes), StoreError; the sink is then not committed.
         """
-        download = Download(self._session, repository, wanted, sink, progress)
-        sources = [(self._session.url(f"{repository.path}/blobs/{wanted.digest}"), True)]
+        download = Download(self.session, repository, wanted, sink, progress)
+        sources = [(self.session.url(f"{repository.path}/blobs/{wanted.digest}"), True)]
         sources += [(self._rewrite(url), False) for url in wanted.urls if _is_web(url)]
         for number, (url, is_ours) in enumerate(sources, 1):
             try:
@@ -152,7 +152,7 @@ class Upstream:
     def _referrers(self, repository: Repository, digest: Digest) -> tuple[Descriptor, ...] | None:
         """Return all pages, None if the registry has no such API."""
         what = f"the referrers of {repository}@{digest}"
-        url = self._session.url(f"{repository.path}/referrers/{digest}")
+        url = self.session.url(f"{repository.path}/referrers/{digest}")
         origin, seen = origin_of(url), set[str]()
         found: list[Descriptor] = []
         while url not in seen:
@@ -176,10 +176,10 @@ class Upstream:
 
     def _page(self, ask: Ask) -> tuple[Index | None, str]:
         """Return one page and its ``Link``; None instead of a page for an answer of another kind (a website's, say)."""
-        attempts = self._session.attempts()
+        attempts = self.session.attempts()
         while True:
             try:
-                with self._session.get(ask) as answer:
+                with self.session.send(ask) as answer:
                     if media_types.without_parameters(answer.header("Content-Type")) != media_types.OCI_INDEX:
                         return None, ""
                     parsed = self._parsed(self._whole(answer, ask.what), media_types.OCI_INDEX, ask.what)

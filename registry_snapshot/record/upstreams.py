@@ -70,6 +70,10 @@ class Upstreams:
                 )
             return self._upstreams[name]
 
+    def login_in_words(self, name: str) -> str:
+        """Return which login the registry ``name`` is asked with, and where that is from. Raises RegistryError if a helper fails."""
+        return self._credentials.in_words(self._login_key(name))
+
     def close(self) -> None:
         """End waits and close idle connections."""
         self._stopped.set()
@@ -96,6 +100,8 @@ class Upstreams:
 
     def _login(self, name: str) -> Credentials | None:
         """Return the login of who is really asked: a mirror has its own, or the one that the file of mirrors says is for it."""
+        return self._credentials.for_registry(self._login_key(name))
+
+    def _login_key(self, name: str) -> str:
         mirror = self._mirrors.mirror_of(name)
-        asked = urlsplit(mirror).netloc if mirror else name
-        return self._credentials.for_registry(self._mirrors.login_of(name) or asked)
+        return self._mirrors.login_of(name) or (urlsplit(mirror).netloc if mirror else name)
