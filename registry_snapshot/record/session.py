@@ -43,7 +43,7 @@ class Ask:
 
     ``is_ours`` tells that the registry itself is asked, so that its login is for it. ``by_digest`` tells that the bytes
     will prove themselves, whoever sends them. ``body`` gives the pieces of what is sent, from the first, as often as it is
-    called; ``headers`` have their length then. ``scope`` is what a token has to allow, empty for pulling; ``read_seconds``
+    called; ``headers`` have their length then. ``scope`` is what a token has to allow, None for pulling; ``read_seconds``
     are for an answer that takes longer than others.
     """
 
@@ -56,7 +56,7 @@ class Ask:
     by_digest: bool = False
     method: str = "GET"
     body: Callable[[], Iterable[bytes]] | None = None
-    scope: str = ""
+    scope: str | None = None
     read_seconds: float | None = None
 
 
@@ -137,7 +137,7 @@ class Session:
     def _authorized(self, ask: Ask) -> Answer:
         if not ask.is_ours:
             return self._follow(ask, None)
-        scope = ask.scope or f"repository:{ask.repository.path}:pull"
+        scope = f"repository:{ask.repository.path}:pull" if ask.scope is None else ask.scope
         known = self._authorizer.header(scope)
         answer = self._follow(ask, known)
         if answer.status != 401 or origin_of(answer.url) != self._origin:

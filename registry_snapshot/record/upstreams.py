@@ -72,7 +72,7 @@ class Upstreams:
 
     def login_in_words(self, name: str) -> str:
         """Return which login the registry ``name`` is asked with, and where that is from. Raises RegistryError if a helper fails."""
-        return self._credentials.in_words(self._login_key(name))
+        return self._credentials.in_words(self.login_key(name))
 
     def close(self) -> None:
         """End waits and close idle connections."""
@@ -100,8 +100,9 @@ class Upstreams:
 
     def _login(self, name: str) -> Credentials | None:
         """Return the login of who is really asked: a mirror has its own, or the one that the file of mirrors says is for it."""
-        return self._credentials.for_registry(self._login_key(name))
+        return self._credentials.for_registry(self.login_key(name))
 
-    def _login_key(self, name: str) -> str:
+    def login_key(self, name: str) -> str:
+        """Return what the login is called that the registry ``name`` is asked with: a mirror has its own."""
         mirror = self._mirrors.mirror_of(name)
         return self._mirrors.login_of(name) or (urlsplit(mirror).netloc if mirror else name)

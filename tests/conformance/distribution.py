@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -18,10 +20,14 @@ from tests.contract.loopback_sshd import free_port
 _CONFIG = """\
 version: 0.1
 log: {{level: error, accesslog: {{disabled: {quiet}}}}}
-storage: {{filesystem: {{rootdirectory: {root}}}}}
-http: {{addr: "127.0.0.1:{port}", debug: {{addr: "127.0.0.1:{debug_port}", prometheus: {{enabled: true, path: /metrics}}}}}}
+storage: {{filesystem: {{rootdirectory: {root}}}, maintenance: {{readonly: {{enabled: {read_only}}}}}}}
+http: {{addr: "127.0.0.1:{port}", {tls}debug: {{addr: "127.0.0.1:{debug_port}", prometheus: {{enabled: true, path: /metrics}}}}}}
 validation: {{manifests: {{indexes: {{platforms: none}}, urls: {{allow: ["^https://"]}}}}}}
+{auth}
 """
+# bcrypt of "a-password"; what htpasswd -nbB bob a-password writes
+USER, PASSWORD = "bob", "a-password"
+_HTPASSWD = "bob:$2b$05$IGULkhoUntHUWuMcNpaxwuzzte/cTp4pwSSwwV.vEJ2pWGMkJZDKS"
 _START_SECONDS = 30
 
 
@@ -33,11 +39,34 @@ class Holdings:
     manifests: frozenset[Digest]
 
 
+@dataclass(frozen=True)
+class Tls:
+    """What it shows: certificate and key, in PEM files."""
+
+    certificate: Path
+    key: Path
+
+
+Auth = Callable[[Path], str]  # from its directory to the part of the configuration that is called auth
+
+
+def basic(directory: Path) -> str:
+    """Let ``USER`` in with ``PASSWORD``, and nobody else."""
+    file = directory / "htpasswd"
+    file.write_text(_HTPASSWD + "\n")
+    return f'auth: {{htpasswd: {{realm: test, path: "{file}"}}}}'
+
+
 class DistributionRegistry:
     """Runs between ``with`` and its end; what it holds stays in ``directory``."""
 
-    def __init__(self, program: Path, directory: Path, *, access_log: bool = False) -> None:
+    def __init__(
+        self, program: Path, directory: Path, *, access_log: bool = False, auth: Auth | None = None, tls: Tls | None = None, read_only: bool = False
+    ) -> None:
         self._program = program
+        self._auth = auth
+        self._tls = tls
+        self._read_only = read_only
         self._access_log = access_log
         self._directory = directory
         self.address = ("127.0.0.1", free_port())
@@ -45,7 +74,12 @@ class DistributionRegistry:
 
     @property
     def url(self) -> str:
-        return f"http://{self.address[0]}:{self.address[1]}"
+        return f"{'https' if self._tls else 'http'}://{self.address[0]}:{self.address[1]}"
+
+    @property
+    def name(self) -> str:
+        """What stands before the path in a reference."""
+        return f"127.0.0.1:{self.address[1]}"
 
     def holdings(self, repository: str) -> Holdings:
         """Return what a repository has, as its files say: the protocol lists tags only."""
@@ -74,7 +108,17 @@ class DistributionRegistry:
     def __enter__(self) -> Self:
         self._directory.mkdir(parents=True, exist_ok=True)
         config = self._directory / "config.yml"
-        config.write_text(_CONFIG.format(root=self._directory, port=self.address[1], debug_port=self._debug_port, quiet=str(not self._access_log).lower()))
+        config.write_text(
+            _CONFIG.format(
+                root=self._directory,
+                port=self.address[1],
+                debug_port=self._debug_port,
+                quiet=str(not self._access_log).lower(),
+                read_only=str(self._read_only).lower(),
+                tls=f'tls: {{certificate: "{self._tls.certificate}", key: "{self._tls.key}"}}, ' if self._tls else "",
+                auth=self._auth(self._directory) if self._auth else "",
+            )
+        )
         log = (self._directory / "registry.log").open("wb")
         with log:
             self._process = subprocess.Popen([self._program, "serve", config], stdout=log, stderr=subprocess.STDOUT)
@@ -96,8 +140,8 @@ class DistributionRegistry:
 
     def _answers(self) -> bool:
         try:
-            with urllib.request.urlopen(f"{self.url}/v2/", timeout=5):  # noqa: S310 - loopback
+            with urllib.request.urlopen(f"http://127.0.0.1:{self._debug_port}/metrics", timeout=5), socket.create_connection(self.address, 5):
                 return True
-        except urllib.error.URLError:
+        except (urllib.error.URLError, OSError):
             return False
 
