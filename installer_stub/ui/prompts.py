@@ -30,6 +30,15 @@ def ask_secret(prompt: str) -> Secret:
         raise Interrupted(f"{prompt}: no answer") from None
 
 
+def ask(prompt: str) -> str:
+    """Return a line that is typed at the terminal. Raises Interrupted where none comes."""
+    say(f"{printable(prompt, lines=False)}: ", end="", stream=sys.stderr)
+    line = sys.stdin.readline()
+    if not line:
+        raise Interrupted(f"{prompt}: no answer")
+    return line.strip()
+
+
 def ask_passphrase(path: str) -> Secret:
     """Return the passphrase of a private key."""
     return ask_secret(f"Passphrase of {path}")

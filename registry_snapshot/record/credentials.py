@@ -20,7 +20,7 @@ from registry_snapshot.store.bounded import read_file
 
 _HUB_KEY = "https://index.docker.io/v1/"
 _HUB_NAMES = frozenset({DOCKER_HUB, "index.docker.io", "registry-1.docker.io"})
-_HELPER_SECONDS = 30
+HELPER_SECONDS = 30
 _TOKEN_USER = "<token>"  # noqa: S105 - the helpers' marker for "Secret is an identity token"
 
 
@@ -147,7 +147,7 @@ def _ask_helper(helper: str, server: str) -> Credentials | None:
         raise RegistryError(f"{helper!r} is no name of a credential helper", "repair docker's config.json")
     try:
         run = subprocess.run(
-            [program, "get"], input=server, capture_output=True, text=True, timeout=_HELPER_SECONDS, check=False
+            [program, "get"], input=server, capture_output=True, text=True, timeout=HELPER_SECONDS, check=False
         )
     except FileNotFoundError:
         raise RegistryError(f"docker's config.json names {program}, which is not installed", remedy) from None

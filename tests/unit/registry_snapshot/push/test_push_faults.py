@@ -90,12 +90,11 @@ def test_one_that_never_holds_ends_with_its_name(registry: TakingRegistry, image
     assert not registry.manifests
 
 
-@pytest.mark.parametrize(("status", "retry_after", "waited"), [(429, "7", 7.0), (503, "11", 11.0), (503, "", None), (500, "", None), (502, "", None)])
-def test_what_passes_is_waited_for(registry: TakingRegistry, image: Image, blobs: DiskBlobStore, push: Push, naps: Naps, status: int, retry_after: str, waited: float | None) -> None:
-    headers = {"Retry-After": retry_after} if retry_after else {}
-    registry.fault = lambda asked: Said(status, headers) if asked.method == "POST" and asked.turn == 1 else None
+@pytest.mark.parametrize(("said", "waited"), [(Said(429, {"Retry-After": "7"}), 7.0), (Said(503, {"Retry-After": "11"}), 11.0), (Said(503), None), (Said(500), None), (Said(502), None)], ids=str)
+def test_what_passes_is_waited_for(registry: TakingRegistry, image: Image, push: Push, naps: Naps, *, said: Said, waited: float | None) -> None:
+    registry.fault = lambda asked: said if asked.method == "POST" and asked.turn == 1 else None
     push(Parcel(image.descriptor, "1"))
-    assert is_there(registry, image, blobs)
+    assert registry.manifests
     assert naps.taken if waited is None else max(naps.taken) == pytest.approx(waited)
 
 
@@ -107,7 +106,7 @@ def test_what_does_not_pass_ends(registry: TakingRegistry, image: Image, push: P
 
 
 @pytest.mark.parametrize("unread", [False, True])
-def test_what_is_too_large_for_one_request_goes_in_chunks(registry: TakingRegistry, image: Image, blobs: DiskBlobStore, push: Push, monkeypatch: pytest.MonkeyPatch, *, unread: bool) -> None:
+def test_what_is_too_large_for_one_request_goes_in_chunks(registry: TakingRegistry, image: Image, blobs: DiskBlobStore, push: Push, *, monkeypatch: pytest.MonkeyPatch, unread: bool) -> None:
     monkeypatch.setattr(upload, "CHUNK_BYTES", 200_000)
     registry.fault = lambda asked: Said(413, unread=unread) if asked.length > 200_000 else None
     push(Parcel(image.descriptor, "1"))
@@ -135,9 +134,10 @@ NAMED = [
 ]
 
 
-@pytest.mark.parametrize(("said", "kind", "remedy"), NAMED, ids=[f"{said.status} {said.message[:20]}" for said, _, _ in NAMED])
+@pytest.mark.parametrize("named", NAMED, ids=[f"{said.status} {said.message[:20]}" for said, _, _ in NAMED])
 @pytest.mark.parametrize("method", ["POST", "PUT"])
-def test_a_refusal_has_a_name_and_a_remedy(registry: TakingRegistry, image: Image, push: Push, said: Said, kind: type[RegistryError], remedy: str, method: str) -> None:
+def test_a_refusal_has_a_name_and_a_remedy(registry: TakingRegistry, image: Image, push: Push, named: tuple[Said, type[RegistryError], str], method: str) -> None:
+    said, kind, remedy = named
     registry.fault = lambda asked: said if asked.method == method else None
     with pytest.raises(kind) as caught:
         push(Parcel(image.descriptor, "1"))
