@@ -19,7 +19,9 @@
     ├── ClusterFailed             7   the temporary cluster or the application did not come up
     ├── RecordingIncomplete       8   an image could not be pulled, or ran without being recorded
     │   ├── LockDiffers               the recording is not what --locked says
-    │   └── RecordingGone             what is to be sealed was pruned from the cache
+    │   ├── RecordingGone             what is to be sealed was pruned from the cache
+    │   ├── RecordingMissing          a registry has the cluster image, and no recording of it
+    │   └── RecordingForeign          the recording that came with it is none, or of something else
     ├── RehearsalFailed           10  the finished file does not do at a site what it did here
     ├── SigningError              11  nothing was signed
     │   ├── KeyMissing                there is no such key file, or it cannot be read
@@ -140,6 +142,14 @@ class LockDiffers(RecordingIncomplete):
 
 class RecordingGone(RecordingIncomplete):
     """What was recorded, or blobs of it, are no longer in the cache."""
+
+
+class RecordingMissing(RecordingIncomplete):
+    """A registry has the cluster image, and nothing that was recorded of it."""
+
+
+class RecordingForeign(RecordingIncomplete):
+    """What a registry has beside a cluster image is no recording that can be read, or is of other cluster files."""
 
 
 class RehearsalFailed(BuildError):

@@ -92,7 +92,9 @@ def seal_recorded(options: SealOptions, reporter: Reporter) -> Resealed:
     numbered = Numbered(reporter, STEPS)
     with numbered.step(FIND):
         kept = find(options.cache, options.subject)
-        found = _recording_of(options.cache, kept)
+        found = recording_of(options.cache, kept)
+        if found is None:
+            raise RecordingGone(f"what was recorded of {kept.info.title} is no longer in {options.cache}", _again(kept))
         when = f"{datetime.fromtimestamp(found.time, UTC):%Y-%m-%dT%H:%M:%SZ}"
         reporter.step(f"{kept.info.title}, recorded {when}: {len(found.images)} images")
         check_whole(kept, found, DiskBlobStore(options.cache / "store"), when)
@@ -130,12 +132,10 @@ def check_whole(kept: Sealable, found: Recorded, blobs: DiskBlobStore, when: str
         raise RecordingGone(f"{kept.info.title} was recorded {when}, and the cache has no longer all of:{lines}", _again(kept))
 
 
-def _recording_of(cache: Path, kept: Sealable) -> Recorded:
+def recording_of(cache: Path, kept: Sealable) -> Recorded | None:
+    """Return what was recorded, or None where the cache has it no longer."""
     raw = Shelf(cache, recording.STEP).get(kept.recording)
-    found = recorded.decode(raw) if raw is not None else None
-    if found is None:
-        raise RecordingGone(f"what was recorded of {kept.info.title} is no longer in {cache}", _again(kept))
-    return found
+    return recorded.decode(raw) if raw is not None else None
 
 
 def _stub(options: SealOptions, kept: Sealable, reporter: Reporter) -> StubRuntime:

@@ -41,8 +41,13 @@ class Sealable:
 
 def keep(cache: Path, sealable: Sealable) -> str:
     """Keep it, and return its key. Raises StoreError, OSError."""
-    Shelf(cache, STEP).put(sealable.key, json.dumps(_value(sealable), indent=1).encode())
+    Shelf(cache, STEP).put(sealable.key, encode(sealable))
     return sealable.key
+
+
+def encode(sealable: Sealable) -> bytes:
+    """Return it as bytes."""
+    return json.dumps(_value(sealable), indent=1).encode()
 
 
 def kept(cache: Path) -> tuple[Sealable, ...]:

@@ -25,6 +25,7 @@ from registry_snapshot.oci.digest import Digest
 
 _UPLOAD = re.compile(r"/v2/(?P<name>.+)/blobs/uploads/(?P<upload>[0-9a-f]*)")
 _BLOB = re.compile(r"/v2/(?P<name>.+)/blobs/(?P<digest>[^/]+)")
+_REFERRERS = re.compile(r"/v2/(?P<name>.+)/referrers/(?P<digest>[^/]+)")
 _MANIFEST = re.compile(r"/v2/(?P<name>.+)/manifests/(?P<target>[^/]+)")
 
 
@@ -94,6 +95,16 @@ class TakingRegistry:
             self.asked.append(asked)
         return asked
 
+    def referrers(self, repository: str, subject: str) -> bytes:
+        """Return the list of what refers to a manifest, as the API has it."""
+        listed = []
+        for (name, target), raw in self.manifests.items():
+            value = json.loads(raw)
+            if name == repository and ":" in target and value.get("subject", {}).get("digest") == subject:
+                found = {"mediaType": self.types[target], "digest": target, "size": len(raw), "annotations": value.get("annotations", {})}
+                listed.append({**found, "artifactType": value.get("artifactType") or value["config"]["mediaType"]})
+        return json.dumps({"schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": listed}).encode()
+
     def count(self, method: str) -> int:
         return sum(each.method == method for each in self.asked)
 
@@ -136,14 +147,15 @@ class _Handler(BaseHTTPRequestHandler):
                 self.rfile.read(length)
             body = json.dumps({"errors": [{"code": "TEST", "message": fault.message}]}).encode() if fault.message else b""
             self.close_connection = fault.unread
-            return self._say(fault.status, body=body, **fault.headers)
-        if isinstance(fault, Cut):
+            self._say(fault.status, body=body, **fault.headers)
+        elif isinstance(fault, Cut):
             part = self.rfile.read(fault.after)
             upload = _UPLOAD.fullmatch(urlsplit(self.path).path)
             if fault.kept and upload:
                 self.registry.uploads[upload["upload"]] += part
             raise _BrokenError
-        self._done(self.rfile.read(length), deaf=isinstance(fault, Deaf))
+        else:
+            self._done(self.rfile.read(length), deaf=isinstance(fault, Deaf))
 
     def _done(self, data: bytes, *, deaf: bool) -> None:
         path, query = urlsplit(self.path).path, {key: values[0] for key, values in parse_qs(urlsplit(self.path).query).items()}
@@ -158,6 +170,8 @@ class _Handler(BaseHTTPRequestHandler):
             return self._upload(match["name"], match["upload"], query, data)
         if match := _MANIFEST.fullmatch(path):
             return self._manifest(match["name"], match["target"], data)
+        if (match := _REFERRERS.fullmatch(path)) and registry.lists:
+            return 200, {"Content_Type": "application/vnd.oci.image.index.v1+json"}, registry.referrers(match["name"], match["digest"])
         if match := _BLOB.fullmatch(path):
             found = registry.blobs.get((match["name"], match["digest"]))
             return (404, {}, b"") if found is None else (200, {"Content_Length": str(len(found))}, found)
@@ -166,29 +180,31 @@ class _Handler(BaseHTTPRequestHandler):
     def _upload(self, name: str, upload: str, query: dict[str, str], data: bytes) -> tuple[int, dict[str, str], bytes]:
         registry = self.registry
         if self.command == "POST":
-            source = (query.get("from", ""), query.get("mount", ""))
-            if source in registry.blobs:
-                registry.blobs[name, source[1]] = registry.blobs[source]
-                return 201, {"Docker_Content_Digest": registry.told(source[1])}, b""
-            upload = secrets.token_hex(8)
-            registry.uploads[upload] = bytearray()
-            minimum = {"OCI_Chunk_Min_Length": str(registry.minimum)} if registry.minimum else {}
-            return 202, {**self._place(name, upload), **minimum}, b""
+            return self._begun(name, query)
         if upload not in registry.uploads:
             return 404, {}, b""
         start = self.headers.get("Content-Range", "").partition("-")[0]
         if start and int(start) != len(registry.uploads[upload]):
             return 416, self._place(name, upload), b""
         registry.uploads[upload] += data
-        if self.command == "GET":
-            return 204, self._place(name, upload), b""
-        if self.command == "PATCH":
-            return 202, self._place(name, upload), b""
+        if self.command in {"GET", "PATCH"}:
+            return 204 if self.command == "GET" else 202, self._place(name, upload), b""
         whole = bytes(registry.uploads.pop(upload))
         if str(Digest.of(whole)) != query["digest"]:
             return 400, {}, b'{"errors": [{"message": "provided digest did not match"}]}'
         registry.blobs[name, query["digest"]] = whole
         return 201, {"Docker_Content_Digest": registry.told(query["digest"])}, b""
+
+    def _begun(self, name: str, query: dict[str, str]) -> tuple[int, dict[str, str], bytes]:
+        registry = self.registry
+        source = (query.get("from", ""), query.get("mount", ""))
+        if source in registry.blobs:
+            registry.blobs[name, source[1]] = registry.blobs[source]
+            return 201, {"Docker_Content_Digest": registry.told(source[1])}, b""
+        upload = secrets.token_hex(8)
+        registry.uploads[upload] = bytearray()
+        minimum = {"OCI_Chunk_Min_Length": str(registry.minimum)} if registry.minimum else {}
+        return 202, {**self._place(name, upload), **minimum}, b""
 
     def _place(self, name: str, upload: str) -> dict[str, str]:
         end = max(len(self.registry.uploads[upload]) - 1, 0)

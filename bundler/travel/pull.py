@@ -1,0 +1,175 @@
+"""Pulling a cluster image, and if it is wanted what was recorded of it: then a file can be sealed here without docker and without a cluster.
+
+Nothing of it is believed: every blob is hashed, the cluster files are made again from the image's layers and have to be those of the
+recording, and so do the commands. What was recorded elsewhere is kept under a key of its own, so that no build here ever takes it for its own.
+"""
+
+from __future__ import annotations
+
+import threading
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from bundler.cache.builds import in_use
+from bundler.cluster_images.contents import contents_for
+from bundler.cluster_images.store import ClusterImages
+from bundler.errors import RecordingForeign, RecordingMissing
+from bundler.kubefile.commands import commands_from_json
+from bundler.kubefile.dockerfile import COMMANDS_LABEL, KUBERNETES_LABEL
+from bundler.pull_progress import PullProgress
+from bundler.steps import proofs, recorded, recording, sealable
+from bundler.steps.sealable import Sealable
+from bundler.steps.shelf import Shelf, key_of
+from bundler.travel.artifacts import Carried, newest, read_recording
+from bundler.travel.cluster_of import COMPRESSOR, cluster_of
+from bundler.travel.upstreams import Ways, remote_name
+from installer_stub.bundle.cluster_files import parse_cluster_manifest
+from installer_stub.phases.base import Reporter
+from installer_stub.ui.transfer import size
+from registry_snapshot.oci.descriptor import Descriptor, Platform
+from registry_snapshot.oci.digest import Digest
+from registry_snapshot.oci.reference import Reference
+from registry_snapshot.record.puller import Puller
+from registry_snapshot.record.upstreams import Upstreams
+
+
+@dataclass(frozen=True, slots=True)
+class PullOptions:
+    """Everything ``airseal pull`` is told."""
+
+    name: str
+    cache: Path
+    ways: Ways
+    with_snapshot: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """What was pulled. Sizes in bytes: ``size`` of everything, ``travelled`` of what had to come. ``sealable`` is what sealing needs, if that was asked for."""
+
+    reference: Reference
+    digest: Digest
+    size: int
+    travelled: int
+    sealable: Sealable | None = None
+    images: int = 0
+
+    def lines(self) -> tuple[str, ...]:
+        """Return the closing lines."""
+        with_it = f", with its recording and {self.images} images: airseal seal {self.sealable.info.title} -o FILE" if self.sealable else ""
+        return (
+            f"pulled {self.reference}{with_it}",
+            f"  {size(self.travelled)} travelled, {size(max(self.size - self.travelled, 0))} was here already",
+            f"  digest {self.digest}",
+        )
+
+    def fields(self) -> dict[str, object]:
+        """Return the figures for machines, sizes in bytes."""
+        title = self.sealable.info.title if self.sealable else ""
+        return {
+            "reference": str(self.reference), "digest": str(self.digest), "size": self.size, "travelled": self.travelled,
+            "recording": self.sealable is not None, "title": title, "images": self.images,
+        }  # fmt: skip
+
+
+def pull(options: PullOptions, reporter: Reporter) -> Fetched:
+    """Pull a cluster image into the store; its name is set when all of it is there.
+
+    Raises UsageError, UpstreamError, ManifestInvalid, StoreError, ClusterImageError; RecordingMissing and RecordingForeign if the snapshot
+    is wanted.
+    """
+    reference = remote_name(options.name)
+    with in_use(options.cache), options.ways.upstreams(reference.repository.registry) as upstreams:
+        pulling = _Pulling(options, reference, upstreams, reporter)
+        reporter.step(f"pulling {reference}")
+        root = pulling.image()
+        kept, images = pulling.recording(root) if options.with_snapshot else (None, 0)
+        return Fetched(reference, root.digest, pulling.size, pulling.travelled, kept, images)
+
+
+class _Pulling:
+    """One pull: the parts that came, each once."""
+
+    def __init__(self, options: PullOptions, reference: Reference, upstreams: Upstreams, reporter: Reporter) -> None:
+        self.travelled = 0
+        self._options = options
+        self._reference = reference
+        self._repository = reference.repository
+        self._upstreams = upstreams
+        self._reporter = reporter
+        self._images = ClusterImages(options.cache)
+        self._parts: dict[Digest, int] = {}
+        self._lock = threading.Lock()
+        self._progress = PullProgress(reporter)
+
+    @property
+    def size(self) -> int:
+        """Bytes of everything that the pull was about."""
+        return sum(self._parts.values())
+
+    def image(self) -> Descriptor:
+        """Bring the image and give it its name."""
+        reference = self._reference
+        with closing(self._puller(None)) as puller:
+            by_digest = reference.digest is not None
+            found = puller.manifest(self._repository, reference.digest) if by_digest and reference.digest else puller.resolve(self._repository, reference.tag or "")
+            self._complete(puller, found.descriptor)
+        self._images.put(reference, found.descriptor)
+        return found.descriptor
+
+    def recording(self, root: Descriptor) -> tuple[Sealable, int]:
+        """Bring what was recorded of the image, look whether it is of this image, and keep it; return what sealing needs, and how many images."""
+        reporter = self._reporter
+        with closing(self._puller(None)) as puller:
+            found = newest(puller.referrers(self._repository, root.digest))
+            if found is None:
+                remedy = f"push it with its recording from where it was built: airseal push NAME {self._reference}; or build it here"
+                raise RecordingMissing(f"{self._reference} is there, and no recording of it", remedy)
+            self._complete(puller, found)
+        carried = read_recording(found, root.digest, self._images.blobs)
+        images = carried.recorded.images
+        reporter.step(f"{carried.sealable.info.title} was recorded with {len(images)} images")
+        with closing(self._puller(carried.platforms)) as puller:
+            for _, each in images:
+                self._complete(puller, each)
+        self._check(carried, root)
+        return self._kept(carried, found.digest), len(images)
+
+    def _check(self, carried: Carried, root: Descriptor) -> None:
+        """Raise RecordingForeign unless the cluster files and commands of the recording are those of the image."""
+        info, name = carried.sealable.info, str(self._reference)
+        image = contents_for(self._images.blobs, root, name, Platform.parse(info.platforms[0]) if info.platforms else None)
+        again = "push the cluster image again from the machine that recorded it"
+        commands = commands_from_json(image.config.labels.get(COMMANDS_LABEL, "") or "[]", COMMANDS_LABEL)
+        if commands != info.commands or image.config.labels.get(KUBERNETES_LABEL) != info.kubernetes:
+            raise RecordingForeign(f"what was recorded of {name} had another Kubernetes, or ran other commands, than the image has", again)
+        made = cluster_of(image, self._options.cache, self._reporter)
+        if (made.digest, made.size) != (info.cluster.digest, info.cluster.size):
+            if carried.compressor != COMPRESSOR:
+                again = f"its files were compressed with {carried.compressor or 'another compressor'}, and here with {COMPRESSOR}: seal it where that is the same"
+            raise RecordingForeign(f"the cluster files of {name} are {made.digest}, and what was recorded of it had {info.cluster.digest}", again)
+        files = parse_cluster_manifest(self._images.blobs.read(made.digest))
+        if sum(file.size for file in files) != info.files_size:
+            raise RecordingForeign(f"what was recorded of {name} tells another size of its cluster files than they have", again)
+
+    def _kept(self, carried: Carried, artifact: Digest) -> Sealable:
+        cache, found = self._options.cache, carried.recorded
+        kept = replace(carried.sealable, recording=key_of({"pulled": artifact}))
+        Shelf(cache, recording.STEP).put(kept.recording, recorded.encode(found))
+        sealable.keep(cache, kept)
+        if carried.proof is not None:
+            content, receipt = carried.proof
+            proofs.keep(cache, key_of({"pulled": artifact, "content": content}), content, receipt)
+        return kept
+
+    def _puller(self, platforms: tuple[Platform, ...] | None) -> Puller:
+        return Puller(self._images.blobs, self._upstreams, platforms, progress=self._came)
+
+    def _complete(self, puller: Puller, root: Descriptor) -> None:
+        self._parts |= {part.digest: part.size for part in puller.complete(self._repository, root)}
+
+    def _came(self, count: int) -> None:
+        with self._lock:
+            self.travelled += count
+        self._progress(count)

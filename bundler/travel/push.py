@@ -1,0 +1,132 @@
+"""Pushing a cluster image: itself, and what was recorded of it, so that a file can be sealed from the registry alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from bundler.cache.builds import in_use
+from bundler.cluster_images.store import ClusterImage, ClusterImages
+from bundler.errors import ClusterImageIncomplete, UsageError
+from bundler.pack.runtimes import frozen_before
+from bundler.steps import proofs
+from bundler.steps.sealing import measured
+from bundler.travel.artifacts import Carried, images_of, put_recording, put_snapshot
+from bundler.travel.cluster_of import recording_for
+from bundler.travel.upstreams import Ways, remote_name
+from installer_stub.phases.base import Reporter
+from installer_stub.ui.transfer import size
+from registry_snapshot.errors import RegistryError
+from registry_snapshot.oci.digest import Digest
+from registry_snapshot.oci.reference import Reference, Repository
+from registry_snapshot.push.pusher import Parcel, Pushed, Pusher
+from registry_snapshot.store.closure import closure
+
+
+@dataclass(frozen=True, slots=True)
+class PushOptions:
+    """Everything ``airseal push`` is told. ``target`` is where to, empty for the image's own name; one without a tag gets the image's own."""
+
+    name: str
+    target: str
+    cache: Path
+    ways: Ways
+    with_snapshot: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """What was pushed where; ``images`` are those of the snapshot, None where none was pushed."""
+
+    reference: Reference
+    digest: Digest
+    pushed: Pushed
+    images: int | None
+
+    def lines(self) -> tuple[str, ...]:
+        """Return the closing lines."""
+        pushed = self.pushed
+        mounted = f", {size(pushed.mounted)} came from other repositories there" if pushed.mounted else ""
+        with_it = f"with its recording and {self.images} images: airseal seal {self.reference} -o FILE" if self.images is not None else "without a recording"
+        return (
+            f"pushed {self.reference}, {with_it}",
+            f"  {size(pushed.travelled)} travelled ({pushed.sent} of {pushed.blobs} blobs), {size(pushed.there)} was there already{mounted}",
+            f"  digest {self.digest}",
+        )
+
+    def fields(self) -> dict[str, object]:
+        """Return the figures for machines, sizes in bytes."""
+        pushed = self.pushed
+        return {
+            "reference": str(self.reference), "digest": str(self.digest), "travelled": pushed.travelled, "there": pushed.there,
+            "mounted": pushed.mounted, "blobs": pushed.blobs, "sent": pushed.sent, "recording": self.images is not None, "images": self.images or 0,
+        }  # fmt: skip
+
+
+def push(options: PushOptions, reporter: Reporter) -> Delivered:
+    """Push a cluster image. Its tag is set last, when everything is there.
+
+    Raises ClusterImageUnknown, ClusterImageIncomplete, UsageError, UpstreamError (PushRefused and its kinds), RegistryError.
+    """
+    images = ClusterImages(options.cache)
+    image = images.find(options.name)
+    target = _target(options, image)
+    with in_use(options.cache), options.ways.upstreams(target.repository.registry) as upstreams:
+        images.parts(image)
+        carried = _carried(options, image, reporter) if options.with_snapshot else None
+        recorded = images_of(carried, images.blobs) if carried is not None else ()
+        parcels = [Parcel(each) for each in {each.digest: each for each in recorded}.values()]
+        if carried is not None:
+            parcels += [Parcel(put_recording(carried, image.descriptor, images.blobs)), Parcel(put_snapshot(carried, image.descriptor, images.blobs))]
+        parcels.append(Parcel(image.descriptor, target.tag or ""))
+        whole = 0
+        with closing(Pusher(upstreams, images.blobs, progress=lambda count: reporter.moved("pushed", count, whole))) as pusher:
+            whole = pusher.size(parcels)
+            reporter.step(f"pushing {image.name} to {target}: {size(whole)}, of which what is there does not travel")
+            pushed = pusher.push(target.repository, parcels, dict(_mounts(images, target.repository, carried)))
+    return Delivered(target, image.descriptor.digest, pushed, len(carried.recorded.images) if carried is not None else None)
+
+
+def _target(options: PushOptions, image: ClusterImage) -> Reference:
+    text = options.target or options.name
+    target = remote_name(text)
+    if target.digest is None and not text.endswith(f":{target.tag}"):
+        target = replace(target, tag=image.reference.tag)
+    if target.digest is not None and target.digest != image.descriptor.digest:
+        raise UsageError(f"{image.name} has the digest {image.descriptor.digest}, and cannot be pushed as {target}", "leave the digest out")
+    return target
+
+
+def _carried(options: PushOptions, image: ClusterImage, reporter: Reporter) -> Carried | None:
+    """Return what was recorded of the image, with the receipt of its rehearsal if the installer that recorded it is still here."""
+    found = recording_for(image, options.cache, reporter)
+    if found is None:
+        reporter.step(f"nothing was recorded of {image.name} in this cache, so it travels without images: airseal build records it")
+        return None
+    kept, result = found
+    stub = frozen_before(options.cache, kept.stub)
+    if stub is None:
+        return Carried(kept, result)
+    content = Digest.of(measured(kept.info, result, stub, options.cache, reporter).content)
+    receipt = proofs.proof_of(options.cache, content, kept.allowed)
+    return Carried(kept, result, (content, receipt) if receipt is not None else None)
+
+
+def _mounts(images: ClusterImages, target: Repository, carried: Carried | None) -> Iterator[tuple[Digest, Repository]]:
+    """Yield blobs that other repositories of the same registry have, as far as we know: cluster images, and images that were recorded from there."""
+    for image in images.all():
+        repository = image.reference.repository
+        if repository.registry == target.registry and repository != target:
+            try:
+                yield from ((part.digest, repository) for part in images.parts(image))
+            except ClusterImageIncomplete:
+                continue
+    for reference, root in carried.recorded.images if carried is not None else ():
+        repository = reference.repository
+        if carried is not None and repository.registry == target.registry and repository != target:
+            try:
+                yield from ((part.digest, repository) for part in closure(images.blobs, root, carried.platforms))
+            except RegistryError:
+                continue
