@@ -24,6 +24,8 @@ from tests.bench.serving import NAMES, serving
 from tests.bench.sizes import size
 from tests.bench.start import start
 from tests.bench.table import from_json, merged, render, row_text, to_json
+from tests.bench.travelling import NAMES as TRAVEL
+from tests.bench.travelling import travelling
 from tests.demo.shop import run_shown, shop_command
 from tests.testbed.cache import Cache, TestBedError, write_whole
 from tests.testbed.docker_engine import engine
@@ -43,6 +45,7 @@ MEASURES: Mapping[str, Callable[[Bench], list[Measure]]] = MappingProxyType(
         "memory-serve": memory_serve,
         "record": recording,
         "serve": serving,
+        "push": travelling,
     }
 )
 _RECORD = ("record-cold", "record-cold-20ms", "record-warm-20ms", "record-once", "record-memory")
@@ -50,7 +53,7 @@ _COSTS = ("again", "again-changes", "round-trips", "sent", "memory-operator", "m
 _INSTALL = [f"{name}-{size}" for size in ("1+1", "3+3") for name in ("install", *_COSTS)]
 _BUILD = ("build", "build-rehearsed", "build-again")
 _MEMORY = tuple(name for name in MEASURES if name.startswith("memory-"))
-_ORDER = ("start", "start-4GiB", "size", "size-plain", "seal", *_BUILD, *_INSTALL, *_MEMORY, *_RECORD, *NAMES)
+_ORDER = ("start", "start-4GiB", "size", "size-plain", "seal", *_BUILD, *_INSTALL, *_MEMORY, *_RECORD, *NAMES, *TRAVEL)
 _RUN = ROOT / "dist" / "shop.run"
 _WORK = ROOT / "build" / "bench"
 _RESULT = ROOT / "docs" / "benchmarks.json"
