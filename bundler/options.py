@@ -8,17 +8,22 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bundler.errors import UsageError
 from bundler.lab.topology import ONE_HOST, Topology
 from bundler.lab.way import Way
-from bundler.pack.runtimes import Choice
 from bundler.signing.signing import UNSIGNED, Signing
 from installer_stub.values.sources import NOTHING as NO_VALUES
 from installer_stub.values.sources import Sources
 from registry_snapshot.errors import RegistryError
 from registry_snapshot.oci.descriptor import Platform
 from registry_snapshot.oci.reference import Repository
+
+if TYPE_CHECKING:
+    from bundler.pack.runtimes import (
+        Choice,  # with everything that freezes behind it: a third of a second of a verb that does not
+    )
 
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 _NAME = re.compile(r"[a-z0-9]+([._-]+[a-z0-9]+)*")

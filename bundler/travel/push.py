@@ -6,15 +6,12 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bundler.cache.builds import in_use
 from bundler.cluster_images.store import ClusterImage, ClusterImages
 from bundler.errors import ClusterImageIncomplete, UsageError
-from bundler.pack.runtimes import frozen_before
-from bundler.steps import proofs
-from bundler.steps.sealing import measured
-from bundler.travel.artifacts import Carried, images_of, put_recording, put_snapshot
-from bundler.travel.cluster_of import recording_for
+from bundler.steps.sealable import is_anything_kept
 from bundler.travel.upstreams import Ways, remote_name
 from installer_stub.phases.base import Reporter
 from installer_stub.ui.transfer import size
@@ -23,6 +20,9 @@ from registry_snapshot.oci.digest import Digest
 from registry_snapshot.oci.reference import Reference, Repository
 from registry_snapshot.push.pusher import Parcel, Pushed, Pusher
 from registry_snapshot.store.closure import closure
+
+if TYPE_CHECKING:
+    from bundler.travel.artifacts import Carried
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +75,8 @@ def push(options: PushOptions, reporter: Reporter) -> Delivered:
     target = _target(options, image)
     with in_use(options.cache), options.ways.upstreams(target.repository.registry) as upstreams:
         images.parts(image)
-        carried = _carried(options, image, reporter) if options.with_snapshot else None
-        recorded = images_of(carried, images.blobs) if carried is not None else ()
-        parcels = [Parcel(each) for each in {each.digest: each for each in recorded}.values()]
-        if carried is not None:
-            parcels += [Parcel(put_recording(carried, image.descriptor, images.blobs)), Parcel(put_snapshot(carried, image.descriptor, images.blobs))]
-        parcels.append(Parcel(image.descriptor, target.tag or ""))
+        carried = _carried(options, image, reporter)
+        parcels = [*(carried.parcels(image.descriptor, images.blobs) if carried is not None else ()), Parcel(image.descriptor, target.tag or "")]
         whole = 0
         with closing(Pusher(upstreams, images.blobs, progress=lambda count: reporter.moved("pushed", count, whole))) as pusher:
             whole = pusher.size(parcels)
@@ -100,18 +96,14 @@ def _target(options: PushOptions, image: ClusterImage) -> Reference:
 
 
 def _carried(options: PushOptions, image: ClusterImage, reporter: Reporter) -> Carried | None:
-    """Return what was recorded of the image, with the receipt of its rehearsal if the installer that recorded it is still here."""
-    found = recording_for(image, options.cache, reporter)
-    if found is None:
-        reporter.step(f"nothing was recorded of {image.name} in this cache, so it travels without images: airseal build records it")
+    """Return what was recorded of the image; that takes half of what there is of us, so it is imported where it is wanted."""
+    if not options.with_snapshot or not is_anything_kept(options.cache):
+        if options.with_snapshot:
+            reporter.step(f"nothing was recorded in this cache, so {image.name} travels without images: airseal build records it")
         return None
-    kept, result = found
-    stub = frozen_before(options.cache, kept.stub)
-    if stub is None:
-        return Carried(kept, result)
-    content = Digest.of(measured(kept.info, result, stub, options.cache, reporter).content)
-    receipt = proofs.proof_of(options.cache, content, kept.allowed)
-    return Carried(kept, result, (content, receipt) if receipt is not None else None)
+    from bundler.travel.carried import carried_with
+
+    return carried_with(image, options.cache, reporter)
 
 
 def _mounts(images: ClusterImages, target: Repository, carried: Carried | None) -> Iterator[tuple[Digest, Repository]]:

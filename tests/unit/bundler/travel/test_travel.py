@@ -216,7 +216,7 @@ def test_what_cannot_be_done_is_named(builder: Builder, capsys: pytest.CaptureFi
     for argv, code, words in (
         (("push", "shop:9"), 6, "no cluster image"),
         (("push", "shop:1.4.0"), 2, "names no registry"),
-        (("push", "shop:1.4.0", "SHOP:UP/x"), 1, "is not a repository"),
+        (("push", "shop:1.4.0", "SHOP:UP/x"), 2, "is not a repository"),
         (("push", "shop:1.4.0", f"127.0.0.1:1/shop@sha256:{'0' * 64}"), 2, "leave the digest out"),
         (("pull", "shop:1.4.0"), 2, "names no registry"),
         (("pull", "127.0.0.1:1/team/shop:1"), 1, "cannot be reached"),
