@@ -23,6 +23,7 @@ from bundler.steps.sealable import Sealable
 from bundler.steps.shelf import Shelf, key_of
 from bundler.travel.artifacts import Carried, newest, read_recording
 from bundler.travel.cluster_of import COMPRESSOR, cluster_of
+from bundler.travel.known import remember_held
 from bundler.travel.upstreams import Ways, remote_name
 from installer_stub.bundle.cluster_files import parse_cluster_manifest
 from installer_stub.phases.base import Reporter
@@ -85,6 +86,7 @@ def pull(options: PullOptions, reporter: Reporter) -> Fetched:
         reporter.step(f"pulling {reference}")
         root = pulling.image()
         kept, images = pulling.recording(root) if options.with_snapshot else (None, 0)
+        remember_held(options.cache, reference.repository, pulling.digests)
         return Fetched(reference, root.digest, pulling.size, pulling.travelled, kept, images)
 
 
@@ -107,6 +109,11 @@ class _Pulling:
     def size(self) -> int:
         """Bytes of everything that the pull was about."""
         return sum(self._parts.values())
+
+    @property
+    def digests(self) -> frozenset[Digest]:
+        """All of it."""
+        return frozenset(self._parts)
 
     def image(self) -> Descriptor:
         """Bring the image and give it its name."""

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 
 from bundler.cache.builds import in_use
 from bundler.cluster_images.store import ClusterImage, ClusterImages
-from bundler.errors import ClusterImageIncomplete, UsageError
+from bundler.errors import UsageError
 from bundler.steps.sealable import is_anything_kept
+from bundler.travel.known import held_elsewhere, remember_held
 from bundler.travel.upstreams import Ways, remote_name
 from installer_stub.phases.base import Reporter
 from installer_stub.ui.transfer import size
-from registry_snapshot.errors import RegistryError
 from registry_snapshot.oci.digest import Digest
 from registry_snapshot.oci.reference import Reference, Repository
 from registry_snapshot.push.pusher import Parcel, Pushed, Pusher
@@ -82,6 +82,7 @@ def push(options: PushOptions, reporter: Reporter) -> Delivered:
             whole = pusher.size(parcels)
             reporter.step(f"pushing {image.name} to {target}: {size(whole)}, of which what is there does not travel")
             pushed = pusher.push(target.repository, parcels, dict(_mounts(images, target.repository, carried)))
+        remember_held(options.cache, target.repository, {part.digest for parcel in parcels for part in closure(images.blobs, parcel.root, None)})
     return Delivered(target, image.descriptor.digest, pushed, len(carried.recorded.images) if carried is not None else None)
 
 
@@ -107,18 +108,11 @@ def _carried(options: PushOptions, image: ClusterImage, reporter: Reporter) -> C
 
 
 def _mounts(images: ClusterImages, target: Repository, carried: Carried | None) -> Iterator[tuple[Digest, Repository]]:
-    """Yield blobs that other repositories of the same registry have, as far as we know: cluster images, and images that were recorded from there."""
-    for image in images.all():
-        repository = image.reference.repository
-        if repository.registry == target.registry and repository != target:
-            try:
-                yield from ((part.digest, repository) for part in images.parts(image))
-            except ClusterImageIncomplete:
-                continue
-    for reference, root in carried.recorded.images if carried is not None else ():
+    """Yield blobs that other repositories of the same registry have, as far as we know: images that were recorded from there, too."""
+    yield from held_elsewhere(images, target)
+    if carried is None:
+        return
+    for reference, root in carried.recorded.images:
         repository = reference.repository
-        if carried is not None and repository.registry == target.registry and repository != target:
-            try:
-                yield from ((part.digest, repository) for part in closure(images.blobs, root, carried.platforms))
-            except RegistryError:
-                continue
+        if repository.registry == target.registry and repository != target:
+            yield from ((part.digest, repository) for part in closure(images.blobs, root, carried.platforms))
