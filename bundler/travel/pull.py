@@ -61,9 +61,13 @@ class Fetched:
         with_it = f", with its recording and {self.images} images: airseal seal {self.sealable.info.title} -o FILE" if self.sealable else ""
         return (
             f"pulled {self.reference}{with_it}",
-            f"  {size(self.travelled)} travelled, {size(max(self.size - self.travelled, 0))} was here already",
+            f"  {self.moved_line()}",
             f"  digest {self.digest}",
         )
+
+    def moved_line(self) -> str:
+        """Return how much of it had to come."""
+        return f"{size(self.travelled)} travelled, {size(max(self.size - self.travelled, 0))} was here already"
 
     def fields(self) -> dict[str, object]:
         """Return the figures for machines, sizes in bytes."""
