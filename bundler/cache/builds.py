@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Final
 
 from bundler.errors import BuildError
-from bundler.options import parse_title
+from bundler.titles import parse_title
 from registry_snapshot.errors import DigestInvalid, RegistryError
 from registry_snapshot.oci.digest import Digest
 from registry_snapshot.store.bounded import read_file

@@ -8,7 +8,7 @@ from typing import Final
 
 from bundler.coverage.report import Report
 from bundler.errors import BuildError, UsageError
-from bundler.options import parse_title
+from bundler.titles import parse_title
 from installer_stub.bundle.coverage import decode_coverage, encode_coverage
 from installer_stub.bundle.documents import decode_lock, encode_lock
 from installer_stub.errors import BundleError

@@ -55,6 +55,11 @@ def kept(cache: Path) -> tuple[Sealable, ...]:
     return tuple(found for _, raw in Shelf(cache, STEP).newest() if (found := decode(raw)) is not None)
 
 
+def is_anything_kept(cache: Path) -> bool:
+    """Tell whether there is anything at all."""
+    return next(Shelf(cache, STEP).newest(), None) is not None
+
+
 def decode(raw: bytes) -> Sealable | None:
     """Return what was kept, or None for bytes that are none: of another version, or torn."""
     try:

@@ -33,6 +33,7 @@ from registry_snapshot.oci import media_types
 from registry_snapshot.oci.descriptor import Descriptor, Platform
 from registry_snapshot.oci.digest import Digest
 from registry_snapshot.oci.manifest import Manifest, descriptor_of
+from registry_snapshot.push.pusher import Parcel
 from registry_snapshot.store.bounded import read_blob
 from registry_snapshot.store.closure import closure, read_manifest
 from registry_snapshot.store.disk import DiskBlobStore
@@ -68,6 +69,11 @@ class Carried:
     def platforms(self) -> tuple[Platform, ...]:
         """The platforms that were recorded for."""
         return tuple(map(Platform.parse, self.sealable.info.platforms))
+
+    def parcels(self, subject: Descriptor, blobs: DiskBlobStore) -> tuple[Parcel, ...]:
+        """Keep what refers to the image ``subject``, and return all that goes before it. Raises BlobUnknown, ManifestInvalid, StoreError."""
+        images = {each.digest: each for each in images_of(self, blobs)}
+        return (*map(Parcel, images.values()), Parcel(put_recording(self, subject, blobs)), Parcel(put_snapshot(self, subject, blobs)))
 
 
 def images_of(carried: Carried, blobs: DiskBlobStore) -> tuple[Descriptor, ...]:

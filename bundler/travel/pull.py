@@ -23,6 +23,7 @@ from bundler.steps.sealable import Sealable
 from bundler.steps.shelf import Shelf, key_of
 from bundler.travel.artifacts import Carried, newest, read_recording
 from bundler.travel.cluster_of import COMPRESSOR, cluster_of
+from bundler.travel.known import remember_held
 from bundler.travel.upstreams import Ways, remote_name
 from installer_stub.bundle.cluster_files import parse_cluster_manifest
 from installer_stub.phases.base import Reporter
@@ -60,9 +61,13 @@ class Fetched:
         with_it = f", with its recording and {self.images} images: airseal seal {self.sealable.info.title} -o FILE" if self.sealable else ""
         return (
             f"pulled {self.reference}{with_it}",
-            f"  {size(self.travelled)} travelled, {size(max(self.size - self.travelled, 0))} was here already",
+            f"  {self.moved_line()}",
             f"  digest {self.digest}",
         )
+
+    def moved_line(self) -> str:
+        """Return how much of it had to come."""
+        return f"{size(self.travelled)} travelled, {size(max(self.size - self.travelled, 0))} was here already"
 
     def fields(self) -> dict[str, object]:
         """Return the figures for machines, sizes in bytes."""
@@ -85,6 +90,7 @@ def pull(options: PullOptions, reporter: Reporter) -> Fetched:
         reporter.step(f"pulling {reference}")
         root = pulling.image()
         kept, images = pulling.recording(root) if options.with_snapshot else (None, 0)
+        remember_held(options.cache, reference.repository, pulling.digests)
         return Fetched(reference, root.digest, pulling.size, pulling.travelled, kept, images)
 
 
@@ -107,6 +113,11 @@ class _Pulling:
     def size(self) -> int:
         """Bytes of everything that the pull was about."""
         return sum(self._parts.values())
+
+    @property
+    def digests(self) -> frozenset[Digest]:
+        """All of it."""
+        return frozenset(self._parts)
 
     def image(self) -> Descriptor:
         """Bring the image and give it its name."""

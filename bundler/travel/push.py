@@ -6,23 +6,23 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bundler.cache.builds import in_use
 from bundler.cluster_images.store import ClusterImage, ClusterImages
-from bundler.errors import ClusterImageIncomplete, UsageError
-from bundler.pack.stubs import frozen_before
-from bundler.steps import proofs
-from bundler.steps.sealing import measured
-from bundler.travel.artifacts import Carried, images_of, put_recording, put_snapshot
-from bundler.travel.cluster_of import recording_for
+from bundler.errors import UsageError
+from bundler.steps.sealable import is_anything_kept
+from bundler.travel.known import held_elsewhere, remember_held
 from bundler.travel.upstreams import Ways, remote_name
 from installer_stub.phases.base import Reporter
 from installer_stub.ui.transfer import size
-from registry_snapshot.errors import RegistryError
 from registry_snapshot.oci.digest import Digest
 from registry_snapshot.oci.reference import Reference, Repository
 from registry_snapshot.push.pusher import Parcel, Pushed, Pusher
 from registry_snapshot.store.closure import closure
+
+if TYPE_CHECKING:
+    from bundler.travel.artifacts import Carried
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,17 +75,14 @@ def push(options: PushOptions, reporter: Reporter) -> Delivered:
     target = _target(options, image)
     with in_use(options.cache), options.ways.upstreams(target.repository.registry) as upstreams:
         images.parts(image)
-        carried = _carried(options, image, reporter) if options.with_snapshot else None
-        recorded = images_of(carried, images.blobs) if carried is not None else ()
-        parcels = [Parcel(each) for each in {each.digest: each for each in recorded}.values()]
-        if carried is not None:
-            parcels += [Parcel(put_recording(carried, image.descriptor, images.blobs)), Parcel(put_snapshot(carried, image.descriptor, images.blobs))]
-        parcels.append(Parcel(image.descriptor, target.tag or ""))
+        carried = _carried(options, image, reporter)
+        parcels = [*(carried.parcels(image.descriptor, images.blobs) if carried is not None else ()), Parcel(image.descriptor, target.tag or "")]
         whole = 0
         with closing(Pusher(upstreams, images.blobs, progress=lambda count: reporter.moved("pushed", count, whole))) as pusher:
             whole = pusher.size(parcels)
             reporter.step(f"pushing {image.name} to {target}: {size(whole)}, of which what is there does not travel")
             pushed = pusher.push(target.repository, parcels, dict(_mounts(images, target.repository, carried)))
+        remember_held(options.cache, target.repository, {part.digest for parcel in parcels for part in closure(images.blobs, parcel.root, None)})
     return Delivered(target, image.descriptor.digest, pushed, len(carried.recorded.images) if carried is not None else None)
 
 
@@ -100,33 +97,22 @@ def _target(options: PushOptions, image: ClusterImage) -> Reference:
 
 
 def _carried(options: PushOptions, image: ClusterImage, reporter: Reporter) -> Carried | None:
-    """Return what was recorded of the image, with the receipt of its rehearsal if the installer that recorded it is still here."""
-    found = recording_for(image, options.cache, reporter)
-    if found is None:
-        reporter.step(f"nothing was recorded of {image.name} in this cache, so it travels without images: airseal build records it")
+    """Return what was recorded of the image; that takes half of what there is of us, so it is imported where it is wanted."""
+    if not options.with_snapshot or not is_anything_kept(options.cache):
+        if options.with_snapshot:
+            reporter.step(f"nothing was recorded in this cache, so {image.name} travels without images: airseal build records it")
         return None
-    kept, result = found
-    stub = frozen_before(options.cache, kept.stub)
-    if stub is None:
-        return Carried(kept, result)
-    content = Digest.of(measured(kept.info, result, stub, options.cache, reporter).content)
-    receipt = proofs.proof_of(options.cache, content, kept.allowed)
-    return Carried(kept, result, (content, receipt) if receipt is not None else None)
+    from bundler.travel.carried import carried_with
+
+    return carried_with(image, options.cache, reporter)
 
 
 def _mounts(images: ClusterImages, target: Repository, carried: Carried | None) -> Iterator[tuple[Digest, Repository]]:
-    """Yield blobs that other repositories of the same registry have, as far as we know: cluster images, and images that were recorded from there."""
-    for image in images.all():
-        repository = image.reference.repository
-        if repository.registry == target.registry and repository != target:
-            try:
-                yield from ((part.digest, repository) for part in images.parts(image))
-            except ClusterImageIncomplete:
-                continue
-    for reference, root in carried.recorded.images if carried is not None else ():
+    """Yield blobs that other repositories of the same registry have, as far as we know: images that were recorded from there, too."""
+    yield from held_elsewhere(images, target)
+    if carried is None:
+        return
+    for reference, root in carried.recorded.images:
         repository = reference.repository
-        if carried is not None and repository.registry == target.registry and repository != target:
-            try:
-                yield from ((part.digest, repository) for part in closure(images.blobs, root, carried.platforms))
-            except RegistryError:
-                continue
+        if repository.registry == target.registry and repository != target:
+            yield from ((part.digest, repository) for part in closure(images.blobs, root, carried.platforms))

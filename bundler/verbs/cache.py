@@ -72,7 +72,7 @@ def run(arguments: Namespace) -> int:
     from contextlib import nullcontext
 
     from bundler.cache.builds import alone
-    from bundler.options import cache_root
+    from bundler.titles import cache_root
     from installer_stub.ui.console import console
 
     cache, rule = cache_root(arguments.cache), _rule(arguments)

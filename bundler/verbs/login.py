@@ -41,25 +41,35 @@ def run(arguments: Namespace) -> int:
 
     from bundler.travel.upstreams import named_by_person
     from installer_stub.ui.console import console
-    from registry_snapshot.oci.reference import Repository
     from registry_snapshot.record.credentials import Credentials, DockerCredentials
-    from registry_snapshot.record.login import asks_for_login, check_login, keep_login
+    from registry_snapshot.record.login import check_login, keep_login
     from registry_snapshot.record.upstreams import Upstreams
 
-    registry = Repository.of(arguments.registry.removeprefix("https://").rstrip("/"), "any").registry
+    registry = _registry(arguments.registry)
     mirrors = named_by_person(mirrors_of(arguments), registry)
     path = Path(arguments.docker_config) / "config.json" if arguments.docker_config else None
     with closing(console(json_events=arguments.json)) as reporter:
         with Upstreams(mirrors, DockerCredentials()) as nobody:
-            is_asked = asks_for_login(nobody, registry)
             key = nobody.login_key(registry)
         login = Credentials(*_given(arguments, key))
         with Upstreams(mirrors, DockerCredentials(((key, login),))) as upstreams:
-            check_login(upstreams, registry)
+            is_asked = check_login(upstreams, registry)
         kept = keep_login(key, login, path)
         noted = "" if is_asked else "; it answers everybody, so nobody has looked at the password yet"
         reporter.event("login", f"logged in to {key} as {login.username}, kept by {kept}{noted}", registry=key, username=login.username, kept=kept, verified=is_asked)
     return 0
+
+
+def _registry(text: str) -> str:
+    """Return a registry as an image's name has it. Raises UsageError."""
+    from bundler.errors import UsageError
+    from registry_snapshot.errors import ReferenceInvalid
+    from registry_snapshot.oci.reference import Repository
+
+    try:
+        return Repository.of(text.removeprefix("https://").rstrip("/"), "any").registry
+    except ReferenceInvalid:
+        raise UsageError(f"{text[:200]!r} is no registry", "write it as in an image's name: registry.corp.example.com, localhost:5000") from None
 
 
 def _given(arguments: Namespace, registry: str) -> tuple[str, str]:

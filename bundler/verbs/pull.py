@@ -36,7 +36,7 @@ def run(arguments: Namespace) -> int:
     from contextlib import closing
 
     from bundler.disk import full_disk_named
-    from bundler.options import cache_root
+    from bundler.titles import cache_root
     from bundler.travel.pull import PullOptions, pull
     from bundler.travel.upstreams import Ways
     from installer_stub.ui.console import console

@@ -39,7 +39,7 @@ def run(arguments: Namespace) -> int:
     from contextlib import closing
 
     from bundler.disk import full_disk_named
-    from bundler.options import cache_root
+    from bundler.titles import cache_root
     from bundler.travel.push import PushOptions, push
     from bundler.travel.upstreams import Ways
     from installer_stub.ui.console import console

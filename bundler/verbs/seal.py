@@ -64,6 +64,7 @@ def run(arguments: Namespace) -> int:
         with full_disk_named(options.cache, options.output.parent), in_use(options.cache):
             if not again and _is_remote(arguments.subject):
                 fetched = pull(PullOptions(arguments.subject, options.cache, Ways(mirrors_of(arguments), logins_of(arguments)), with_snapshot=True), reporter)
+                reporter.step(fetched.moved_line())
                 options = replace(options, subject=fetched.sealable.key if fetched.sealable else options.subject)
             sealed = (seal_again if again else seal_recorded)(options, reporter)
         lines = [*([f"recorded {sealed.recorded}"] if sealed.recorded else []), *sealed.built.lines(time.monotonic() - began)]

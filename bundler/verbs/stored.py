@@ -26,7 +26,7 @@ def add_platform(parser: ArgumentParser) -> None:
 def images_of(arguments: Namespace) -> ClusterImages:
     """Return the store. Raises UsageError."""
     from bundler.cluster_images.store import ClusterImages
-    from bundler.options import cache_root
+    from bundler.titles import cache_root
 
     return ClusterImages(cache_root(arguments.cache))
 

@@ -22,6 +22,7 @@ from registry_snapshot.oci.manifest import (
 )
 from registry_snapshot.oci.reference import Repository
 from registry_snapshot.push.place import check_told
+from registry_snapshot.push.upload import NO_HEAD
 from registry_snapshot.record.retry import TransientError
 from registry_snapshot.record.session import Ask, Session
 from registry_snapshot.record.upstream import Upstream
@@ -60,7 +61,7 @@ class Manifests:
     def _is(self, name: str, digest: Digest) -> bool:
         """Tell whether ``name`` is this manifest already; no answer to HEAD is no."""
         url = self._session.url(f"{self._repository.path}/manifests/{name}")
-        ask = Ask(url, self._repository, self._what(name), {"Accept": _ACCEPT}, frozenset({200, 401, 403, 404}), by_digest=":" in name, method="HEAD", scope=self._push)
+        ask = Ask(url, self._repository, self._what(name), {"Accept": _ACCEPT}, frozenset({200, *NO_HEAD}), by_digest=":" in name, method="HEAD", scope=self._push)
 
         def look() -> bool:
             with self._session.send(ask) as answer:

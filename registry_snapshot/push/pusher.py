@@ -128,8 +128,10 @@ class Pusher:
                 done, _ = wait(waiting, return_when=FIRST_EXCEPTION)
                 for future in done:
                     future.result()
-            except BaseException:
+            except BaseException as error:
                 self.close()
+                if not isinstance(error, Exception):
+                    self._upstreams.stop()  # somebody stopped us, and waits for whoever waits
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
         return [future.result() for future in waiting]

@@ -23,6 +23,7 @@ from registry_snapshot.store.base import BlobReader
 
 CHUNK_BYTES = 16 << 20  # of a request, where the whole is too much; nginx's own limit is 1 MiB, and who raises it takes layers
 CLOSING_SECONDS = 600  # object stores copy what was uploaded before they say that they have it
+NO_HEAD = frozenset({400, 401, 403, 404, 405})  # what registries say to HEAD of what they do not have, or to HEAD at all
 _LOST = frozenset({400, 404, 416})  # what registries say of an upload that they no longer know, or know otherwise
 _MOST_LOST = 3
 
@@ -98,7 +99,7 @@ class Upload:
 
     def _is_there(self) -> bool:
         """Tell whether the registry has the blob. One that does not answer HEAD (public ECR: 401) is taken to have it not."""
-        ask = self._ask("HEAD", f"{self._url}/{self._wanted.digest}", frozenset({200, 404}))
+        ask = self._ask("HEAD", f"{self._url}/{self._wanted.digest}", frozenset({200, *NO_HEAD}))
         try:
             with self._session.send(ask) as answer:
                 length = answer.header("Content-Length")

@@ -29,21 +29,26 @@ from registry_snapshot.store.disk import write_file
 from registry_snapshot.store.durable import make_directory
 
 
-def asks_for_login(upstreams: Upstreams, registry: str) -> bool:
-    """Tell whether ``registry`` answers nobody without a login. Raises UpstreamError for one that does not answer, or is no registry."""
-    try:
-        _ping(upstreams, registry)
-    except UpstreamUnauthorized:
-        return True
-    return False
+def check_login(upstreams: Upstreams, registry: str) -> bool:
+    """Ask ``registry`` with the login that ``upstreams`` have for it; tell whether it wanted to see that.
 
-
-def check_login(upstreams: Upstreams, registry: str) -> None:
-    """Ask ``registry`` with the login that ``upstreams`` have for it. Raises UpstreamUnauthorized if it is refused, UpstreamError."""
-    try:
-        _ping(upstreams, registry)
-    except UpstreamUnauthorized as error:
-        raise UpstreamUnauthorized(error.problem, "check the user and the password; nothing was kept", status=error.status) from error
+    Raises UpstreamUnauthorized if it is refused, UpstreamError for one that does not answer, or is no registry.
+    """
+    session = upstreams.for_registry(registry).session
+    ask = Ask(session.url(""), Repository(registry, ""), f"the registry {registry}", scope="")
+    attempts = session.attempts()
+    while True:
+        try:
+            with session.send(ask):
+                return session.is_logged_in("")
+        except TransientError as failure:
+            attempts.failed(failure)
+        except UpstreamUnauthorized as error:
+            raise UpstreamUnauthorized(error.problem, "check the user and the password; nothing was kept", status=error.status) from error
+        except UpstreamError as error:
+            if error.status != 404:
+                raise
+            raise UpstreamError(error.problem, f"no registry answers there: correct the name {registry}", status=404) from error
 
 
 def keep_login(registry: str, login: Credentials, path: Path | None = None) -> str:
@@ -70,22 +75,6 @@ def keep_login(registry: str, login: Credentials, path: Path | None = None) -> s
     except OSError as error:
         raise RegistryError(f"{path} cannot be written: {error.strerror}", "name another directory with --docker-config") from error
     return f"docker-credential-{helper}" if helper else str(path)
-
-
-def _ping(upstreams: Upstreams, registry: str) -> None:
-    session = upstreams.for_registry(registry).session
-    ask = Ask(session.url(""), Repository(registry, ""), f"the registry {registry}", scope="")
-    attempts = session.attempts()
-    while True:
-        try:
-            with session.send(ask):
-                return
-        except TransientError as failure:
-            attempts.failed(failure)
-        except UpstreamError as error:
-            if error.status != 404:
-                raise
-            raise UpstreamError(error.problem, f"no registry answers there: correct the name {registry}", status=404) from error
 
 
 def _read(path: Path) -> dict[str, object]:

@@ -97,6 +97,10 @@ class Session:
         """Return the URL of ``source``, a path below the base."""
         return f"{self._base}/{source}"
 
+    def is_logged_in(self, scope: str) -> bool:
+        """Tell whether an answer of late was given to a login, or a token, for ``scope``."""
+        return self._authorizer.header(scope) is not None
+
     def attempts(self) -> Attempts:
         """Return a fresh count of tries, which waits as this registry wants it."""
         return Attempts(self._patience)

@@ -74,9 +74,13 @@ class Upstreams:
         """Return which login the registry ``name`` is asked with, and where that is from. Raises RegistryError if a helper fails."""
         return self._credentials.in_words(self.login_key(name))
 
+    def stop(self) -> None:
+        """End waits: whoever waits raises TransferStopped."""
+        self._stopped.set()
+
     def close(self) -> None:
         """End waits and close idle connections."""
-        self._stopped.set()
+        self.stop()
         with self._lock:
             for transport in self._transports.values():
                 transport.close()

@@ -78,6 +78,8 @@ class _Sides:
         ]
 
     def _ours(self, image: str, path: str, name: str = "") -> float:
+        # What was pushed before would be mounted from there, and nothing would travel.
+        shutil.rmtree(self._work / "cache" / "steps", ignore_errors=True)
         return self._airseal("cache", "push", f"{image}:1", f"{name or self._registry.name}/{path}:{image}", "--without-snapshot")
 
     def _theirs(self, image: str, path: str, name: str = "") -> float:

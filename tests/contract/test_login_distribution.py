@@ -43,7 +43,7 @@ def test_a_login_is_kept_if_the_registry_takes_it(start: Start, config: Path, tm
     assert push(registry, blobs, "team/app", Parcel(app(blobs).descriptor, "1"), login=kept).sent
 
 
-def test_a_token_server_is_asked_too(start: Start, config: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_token_server_is_asked_too(start: Start, config: Path, *, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     mirrors = tmp_path / "mirrors.yaml"
     mirrors.write_text("private: [127.0.0.1]\n")
     with TokenServer({}) as tokens:
@@ -51,6 +51,7 @@ def test_a_token_server_is_asked_too(start: Start, config: Path, monkeypatch: py
         assert login(registry.name, "wrong", config, monkeypatch, "--mirrors", str(mirrors)) == 1
         assert not config.exists()
         assert login(registry.name, PASSWORD, config, monkeypatch, "--mirrors", str(mirrors)) == 0
+        assert "nobody has looked" not in capsys.readouterr().err
         assert DockerCredentials.load(config).for_registry(registry.name) == Credentials(USER, PASSWORD)
 
 
@@ -67,6 +68,8 @@ def test_what_is_missing_is_said(start: Start, config: Path, monkeypatch: pytest
 
 
 def test_what_is_no_registry_is_named(config: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    assert login("no registry", PASSWORD, config, monkeypatch) == 2
+    assert "is no registry" in capsys.readouterr().err
     monkeypatch.setattr("registry_snapshot.record.retry.FIRST_SECONDS", 0.0)
     assert login("127.0.0.1:1", PASSWORD, config, monkeypatch) == 1
     assert "cannot be reached" in capsys.readouterr().err

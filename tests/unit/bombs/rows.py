@@ -37,6 +37,7 @@ from bundler.policy.judge import held_to
 from bundler.policy.read import load as load_policy
 from bundler.policy.simple_signing import MEDIA_TYPE
 from bundler.policy.verifier import Verifier
+from bundler.travel.artifacts import COVERAGE, LOCK, RECORDED, RECORDING, SEALABLE, read_recording
 from installer_stub.bundle.model import FILE_ZSTD, ClusterFile, ImageLock, LockedImage
 from installer_stub.bundle.names import BUNDLE, INDEX, OCI_LAYOUT, PACKAGE
 from installer_stub.bundle.reader import Bundle
@@ -61,7 +62,7 @@ from tests.unit.bombs import upstream
 from tests.unit.bundler.policy.signing import NAME, Shelf
 from tests.unit.bundler.reporter import Remembering
 from tests.unit.registry_snapshot.artifacts import make_artifact
-from tests.unit.registry_snapshot.images import AMD64, make_image, put_json
+from tests.unit.registry_snapshot.images import AMD64, make_image, put, put_json
 
 HUGE: Final = 8 << 30  # bytes that files claim, and of which they hold none
 ROOM: Final = 320 << 20  # bytes of memory that a row may take; a window of zstd has 128 MiB
@@ -346,6 +347,28 @@ def an_index_in_a_file_of_images(root: Path) -> object:
         file.write(layout.tobuf() + entry.tobuf() + b"{")
         file.truncate(1024 + HUGE + 1024)
     return load(ClusterImages(root / "x"), path, Remembering())
+
+
+def recording_with(root: Path, document: Descriptor, blobs: DiskBlobStore) -> object:
+    subject = Descriptor(media_types.OCI_MANIFEST, Digest.of(b"an image"), 8)
+    layers = [Descriptor(kind, document.digest, document.size).to_json() for kind in (LOCK, COVERAGE, RECORDED, SEALABLE)]
+    value = {"schemaVersion": 2, "mediaType": media_types.OCI_MANIFEST, "artifactType": RECORDING, "config": document.to_json(), "layers": layers, "subject": subject.to_json()}
+    return read_recording(put_json(blobs, media_types.OCI_MANIFEST, value), subject.digest, blobs)
+
+
+@row
+def a_document_of_a_recording(root: Path) -> object:
+    blobs = DiskBlobStore(root / "x")
+    document = put(blobs, RECORDED, b"{}")
+    blobs.path(document.digest).chmod(0o600)
+    huge(blobs.path(document.digest))
+    return recording_with(root, document, blobs)
+
+
+@row
+def a_deep_document_of_a_recording(root: Path) -> object:
+    blobs = DiskBlobStore(root / "x")
+    return recording_with(root, put(blobs, RECORDED, b"[" * (1 << 20)), blobs)
 
 
 @row

@@ -44,6 +44,8 @@ CAME_TO = {
     "names_elsewhere_in_layers": "BuildFailed",  # remembered up to a bound; and there is no /cluster
     "a_document_in_a_file_of_images": "ArchiveInvalid",
     "an_index_in_a_file_of_images": "ArchiveInvalid",
+    "a_document_of_a_recording": "RecordingForeign",
+    "a_deep_document_of_a_recording": "RecordingForeign",
     "a_cluster_file_on_a_host": FINE,  # written, in pieces; its size is known before
     "a_manifest_for_a_host": "_Refused",
     "a_document_of_an_artifact": "BundleError",

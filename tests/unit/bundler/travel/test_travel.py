@@ -13,13 +13,13 @@ from bundler import seal
 from bundler.cli import run
 from bundler.errors import RecordingForeign, RecordingMissing
 from bundler.steps import proofs, sealable
-from bundler.travel import artifacts
+from bundler.travel import artifacts, known
 from bundler.travel.cluster_of import COMPRESSOR
 from bundler.travel.upstreams import Ways
 from installer_stub.bundle.reader import Bundle
 from registry_snapshot.oci.descriptor import Descriptor
 from registry_snapshot.oci.digest import Digest
-from registry_snapshot.oci.reference import Reference, Repository
+from registry_snapshot.oci.reference import Repository
 from registry_snapshot.push.pusher import Parcel, Pusher
 from registry_snapshot.record.credentials import DockerCredentials
 from registry_snapshot.record.mirrors import Mirrors
@@ -125,7 +125,6 @@ def test_a_second_push_and_a_second_pull_move_nothing(builder: Builder, site: Ma
 
 def test_a_new_version_on_the_same_base_sends_its_own_layer_alone(builder: Builder, name: str, registry: TakingRegistry, capsys: pytest.CaptureFixture[str]) -> None:
     builder.airseal("push", "shop:1.4.0", name, "--without-snapshot")
-    builder.images.put(Reference.parse(name), builder.image)
     builder.build({**FILES, "manifests/shop.yaml": "kind: StatefulSet\n"}, "shop:1.5.0")
     capsys.readouterr()
     assert builder.airseal("push", "shop:1.5.0", f"{registry.name}/other/shop:1.5.0", "--without-snapshot", "--json") == 0
@@ -133,6 +132,26 @@ def test_a_new_version_on_the_same_base_sends_its_own_layer_alone(builder: Build
     assert isinstance(pushed["mounted"], int)
     assert pushed["mounted"] > 0
     assert pushed["sent"] == 2, "a layer and a config"
+
+
+def test_what_was_pulled_from_one_repository_is_mounted_into_another(builder: Builder, site: Machine, name: str, registry: TakingRegistry, capsys: pytest.CaptureFixture[str]) -> None:
+    builder.airseal("push", "shop:1.4.0", name)
+    site.airseal("pull", name)
+    capsys.readouterr()
+    assert site.airseal("push", name, f"{registry.name}/copy/shop", "--json") == 0
+    pushed = said(capsys, "pushed")
+    assert (pushed["sent"], pushed["travelled"], pushed["reference"]) == (0, builder.image.size, f"{registry.name}/copy/shop:1.4.0")
+
+
+@pytest.mark.parametrize("torn", [b"", b"{}", b'{"registry": "127.0.0.1:1", "path": "a", "blobs": ["x"]}'])
+def test_a_torn_memory_of_what_is_where_costs_a_transfer(builder: Builder, name: str, registry: TakingRegistry, torn: bytes, capsys: pytest.CaptureFixture[str]) -> None:
+    builder.airseal("push", "shop:1.4.0", name)
+    for path in (builder.root / "steps" / known.STEP).glob("*.json"):
+        path.write_bytes(torn)
+    capsys.readouterr()
+    assert builder.airseal("push", "shop:1.4.0", f"{registry.name}/copy/shop", "--json") == 0
+    pushed = said(capsys, "pushed")
+    assert pushed["sent"] == pushed["blobs"]
 
 
 def test_without_a_recording_the_image_travels_alone_and_seal_says_so(builder: Builder, site: Machine, name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -216,7 +235,7 @@ def test_what_cannot_be_done_is_named(builder: Builder, capsys: pytest.CaptureFi
     for argv, code, words in (
         (("push", "shop:9"), 6, "no cluster image"),
         (("push", "shop:1.4.0"), 2, "names no registry"),
-        (("push", "shop:1.4.0", "SHOP:UP/x"), 1, "is not a repository"),
+        (("push", "shop:1.4.0", "SHOP:UP/x"), 2, "is not a repository"),
         (("push", "shop:1.4.0", f"127.0.0.1:1/shop@sha256:{'0' * 64}"), 2, "leave the digest out"),
         (("pull", "shop:1.4.0"), 2, "names no registry"),
         (("pull", "127.0.0.1:1/team/shop:1"), 1, "cannot be reached"),

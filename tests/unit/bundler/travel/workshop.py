@@ -60,6 +60,13 @@ class Machine:
     def images(self) -> ClusterImages:
         return ClusterImages(self.root)
 
+    def recorded_at(self) -> float:
+        """When what is sealed next was recorded."""
+        (kept, *_) = sealable.kept(self.root)
+        found = recorded.decode(Shelf(self.root, recording.STEP).get(kept.recording) or b"")
+        assert found is not None
+        return found.time
+
     def airseal(self, *argv: str) -> int:
         return run([argv[0], *argv[1:], "--cache", str(self.root)])
 
@@ -77,15 +84,15 @@ class Builder(Machine):
         self.image = put_image(self.blobs, [base, own])
         self.images.put(full_name(name), self.image)
 
-    def record(self) -> None:
+    def record(self, time: float = 1.7e9) -> None:
         """Record what stands in for the application: two images, one of them sparse."""
         lonely, pause = (put_image(self.blobs, [layer(file(name, name * 900))]) for name in ("busybox", "pause"))
         arm = put_image(DiskBlobStore(self.root / "elsewhere"), [layer(file("pause"))], architecture="arm64")
         index = make_index(self.blobs, {platform: Image(root, root, ()) for platform, root in ((AMD64, pause), (ARM64, arm))})
         names = {"docker.io/library/busybox:1.36": lonely, "registry.k8s.io/pause:3.10": index}
         images = tuple(self._locked(Reference.parse(name), root) for name, root in names.items())
-        seen = {image.reference: 1.7e9 for image in images}
-        self.found = Recorded(ImageLock(images), Coverage(), seen, ("quiet for 60 s",), 1.7e9)
+        seen = {image.reference: time for image in images}
+        self.found = Recorded(ImageLock(images), Coverage(), seen, ("quiet for 60 s",), time)
         contents = contents_for(self.blobs, self.image, "shop", Platform("linux", "amd64"))
         info = replace(
             _ingredients(self.root / "info").info, platforms=("linux/amd64",), cluster=cluster_of(contents, self.root, Remembering()),

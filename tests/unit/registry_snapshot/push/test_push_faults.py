@@ -187,8 +187,9 @@ def test_a_place_that_is_none_ends_the_push(registry: TakingRegistry, image: Ima
         push(Parcel(image.descriptor, "1"))
 
 
-def test_a_registry_without_heads_is_sent_everything(registry: TakingRegistry, image: Image, blobs: DiskBlobStore, push: Push) -> None:
-    registry.fault = lambda asked: Said(401) if asked.method == "HEAD" else None
+@pytest.mark.parametrize("status", [400, 401, 403, 405])
+def test_a_registry_without_heads_is_sent_everything(registry: TakingRegistry, image: Image, blobs: DiskBlobStore, push: Push, status: int) -> None:
+    registry.fault = lambda asked: Said(status) if asked.method == "HEAD" else None
     push(Parcel(image.descriptor, "1"))
     assert is_there(registry, image, blobs)
 
