@@ -26,6 +26,7 @@ from installer_stub.bundle.documents import BundleDocument, encode_bundle, encod
 from installer_stub.bundle.model import BundleInfo
 from installer_stub.bundle.names import COVERAGE, RECEIPT
 from installer_stub.bundle.reader import Bundle
+from installer_stub.bundle.reasons import is_attached
 from installer_stub.bundle.receipt import Receipt
 from installer_stub.phases.base import Reporter
 from installer_stub.ui.transfer import duration, size
@@ -131,7 +132,8 @@ def measured(info: BundleInfo, recorded: Recorded, stub: StubRuntime, cache: Pat
     """Return everything, with what the images take on a host. Raises BlobUnknown, ManifestInvalid, RegistryError."""
     blobs, platforms = DiskBlobStore(cache / "store"), tuple(map(Platform.parse, info.platforms))
     images = all_blobs([descriptor for _, descriptor in recorded.images], blobs, platforms)
-    layers = [blob for blob in images.values() if is_layer(blob)]
+    run = all_blobs([image.descriptor for image in recorded.lock.images if not is_attached(image.reasons)], blobs, platforms)
+    layers = [blob for blob in run.values() if is_layer(blob)]  # no host unpacks what is attached
     info = replace(
         info,
         images_size=sum(blob.size for blob in images.values()),

@@ -137,7 +137,9 @@ def _serve(app: App, entrance: _Entrance, into: Path, reporter: Console) -> None
         url = server_url(server.address, entrance.tls)
         reporter.event("recording", f"recording into {into} at {url}; Ctrl-C ends it", url=url, directory=str(into))
         try:
-            threading.Event().wait()
+            forever = threading.Event()
+            while not forever.wait(1):  # a signal that comes just before a wait is seen after it
+                pass
         except KeyboardInterrupt:
             reporter.step("finishing what is under way; Ctrl-C again stops that too")
 

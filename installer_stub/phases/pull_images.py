@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import ClassVar, Final
 
 from installer_stub.bundle.model import ImageLock, LockedImage
-from installer_stub.bundle.reasons import Recorded
+from installer_stub.bundle.reasons import Recorded, is_attached
 from installer_stub.distro import containerd
 from installer_stub.distro.kubeadm import KUBEADM
 from installer_stub.host.connection import Connection
@@ -75,4 +75,5 @@ def of_every_host(lock: ImageLock | None, balancer: str = "", *, most: int = _MO
 def _is_everywhere(image: LockedImage, balancer: str) -> bool:
     daemons = any(isinstance(reason, Recorded) and reason.owner.startswith("DaemonSet ") for reason in image.reasons)
     is_balancer = bool(balancer) and image.reference == Reference.parse(balancer)
-    return daemons or is_balancer or image.reference.repository.path.rpartition("/")[2] == "pause"
+    is_pause = image.reference.repository.path.rpartition("/")[2] == "pause" and not is_attached(image.reasons)  # its signature is in its repository
+    return daemons or is_balancer or is_pause

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from argparse import ArgumentParser
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +21,7 @@ from bundler.steps import recorded, recording
 from bundler.steps.locked import held_names, pins
 from bundler.steps.recorded import Recorded
 from bundler.steps.recording import Inputs, Pins
+from bundler.steps.sealing import measured
 from bundler.steps.shelf import Shelf
 from bundler.verbs import build
 from installer_stub.bundle.coverage import Coverage
@@ -33,13 +35,16 @@ from registry_snapshot.oci.digest import Digest
 from registry_snapshot.oci.media_types import OCI_MANIFEST
 from registry_snapshot.oci.reference import Reference
 from registry_snapshot.record.attached import Attachment, Attachments, Missed
+from registry_snapshot.store.closure import closure
 from registry_snapshot.store.disk import DiskBlobStore
 from tests.unit.bundler.policy.signing import KEY, NAME, claim, pem, signed
 from tests.unit.bundler.policy.signing import Shelf as Images
 from tests.unit.bundler.reporter import Remembering
 from tests.unit.installer_stub.bundle.sealed import fake_runtime, ingredients
+from tests.unit.registry_snapshot.artifacts import make_artifact, put_as
 from tests.unit.registry_snapshot.images import AMD64, make_image
 
+LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
 POLICY = "rules:\n- images: [registry.example.com/**]\n  keys: [k.pub]\n"
 
 
@@ -161,6 +166,22 @@ def test_a_lock_holds_what_is_attached_and_an_update_asks_for_it_anew(made: Buil
     (path := made.root / "images.lock.json").write_bytes(encode_lock(lock))
     assert held_names(path) == {image.reference for image in lock.images}
     assert held_names(None) is None
+
+
+def test_what_is_attached_takes_no_room_on_hosts_and_need_not_unpack(made: Build) -> None:
+    cache = made.root / "cache"
+    images = Images(DiskBlobStore(cache / "store"), made.root)
+    images.images[f"{NAME}:1"] = make_artifact(images.blobs, [put_as(images.blobs, LAYER, gzip.compress(b"x" * 1000))])
+    info = replace(ingredients(made.root / "made").info, platforms=("linux/amd64",))
+    there = DiskBlobStore(made.root / "made" / "store-1.4.0")
+    for part in closure(there, info.cluster, (AMD64,)):
+        images.blobs.put(there.read(part.digest))
+    before = measured(info, Recorded(images.lock(), Coverage(), {}), made.runtime, cache, Remembering()).info
+    torn = put_as(images.blobs, LAYER, b"no gzip at all")
+    images.attached[f"{NAME}:sbom"] = make_artifact(images.blobs, [torn])
+    after = measured(info, Recorded(images.lock(), Coverage(), {}), made.runtime, cache, Remembering()).info
+    assert after.images_unpacked_size == before.images_unpacked_size == 1000
+    assert after.images_size > before.images_size
 
 
 class Attaches:

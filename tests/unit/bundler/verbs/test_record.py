@@ -164,6 +164,7 @@ def test_what_upstream_keeps_for_an_image_is_recorded_at_the_end_and_served(with
     mirror = f"quay.io={upstream.base_for('quay.io')}"
     with Airseal("record", "--listen", "127.0.0.1:0", "--into", tmp_path / "made", "--mirror", mirror, *words, wait_for="recording") as recorder:
         assert recorder.get("/v2/team/signed/manifests/1?ns=quay.io", "HEAD")[0] == 200
+        assert airseal("record", "--into", tmp_path / "made").code == 1  # by then the first one waits for its signal
         assert recorder.end().code == 0
     with Airseal("serve", tmp_path / "made", "--listen", "127.0.0.1:0", wait_for="serving") as registry:
         found = registry.get(f"/v2/team/signed/manifests/{tag}?ns=quay.io")

@@ -6,6 +6,9 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
+from installer_stub import cli
 from installer_stub.bundle.content import BundleContent
 from installer_stub.bundle.model import ImageLock, LockedImage
 from installer_stub.bundle.reader import Bundle
@@ -40,10 +43,12 @@ def with_attached(made: Ingredients) -> tuple[Ingredients, Reference, dict[str, 
     return replace(made, lock=lock, info=replace(made.info, images_size=sum(parts.values()))), reference, found
 
 
-def test_it_is_sealed_verified_and_served(tmp_path: Path) -> None:
+def test_it_is_sealed_verified_and_served(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     made, reference, found = with_attached(ingredients(tmp_path))
     path = made.seal(tmp_path / "attached.run")
     agrees(path)
+    assert cli.main(["inspect", "--bundle", str(path)]) == 0
+    assert f"  images      {len(made.images)} and 2 signatures and the like, " in capfd.readouterr().out
     with Bundle.open(path) as bundle:
         bundle.verify()
         app = RegistryApp(BundleContent([bundle]))

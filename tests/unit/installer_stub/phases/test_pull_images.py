@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from installer_stub.bundle.model import BALANCER_LABEL, ImageLock, LockedImage
-from installer_stub.bundle.reasons import Listed, Pulled, Reason, Recorded
+from installer_stub.bundle.reasons import Attached, Listed, Pulled, Reason, Recorded
 from installer_stub.distro.containerd import pull_script
 from installer_stub.phases.pull_images import PullImages, of_every_host
 from installer_stub.plan.model import Access, Endpoint
@@ -90,6 +90,11 @@ def test_what_a_join_would_wait_for_long_is_left_to_kubelet() -> None:
     assert list(of_every_host(IMAGES, most=130 << 20)) == [by_digest(each) for each in (PAUSE, NETWORK, PROXY)]
     assert list(of_every_host(IMAGES, most=70 << 20)) == [by_digest(each) for each in (PAUSE, NETWORK)]
     assert of_every_host(None) == {}
+
+
+def test_a_signature_of_what_every_host_runs_is_no_image() -> None:
+    signature = locked(f"registry.k8s.io/pause:sha256-{'0' * 64}.sig", 300, Attached("signature", "registry.k8s.io/pause@sha256:0"))
+    assert list(of_every_host(ImageLock((PAUSE, signature)))) == [by_digest(PAUSE)]
 
 
 def test_an_image_that_is_pinned_has_no_other_name() -> None:
