@@ -82,6 +82,9 @@ def exchange(channel: Channel, feed: Feed, *, deadline: float | None = None, lim
         if watch is not None:
             watch.cancel()
         _close(channel)
+    for kept in (out, err):
+        if kept.broken is not None:  # what was read is not all that it said
+            raise kept.broken
     if out.full or err.full:
         raise TooMuchOutput(limit)
     return Outcome(status, bytes(out.data), bytes(err.data), late.is_set())
@@ -95,6 +98,7 @@ class _Kept:
         self._limit = limit
         self.data = bytearray()
         self.full = False
+        self.broken: Exception | None = None  # why it was read no further, where that was no end of the stream
 
     def add(self, data: bytes) -> None:
         """Keep ``data``, if there is room."""
@@ -104,6 +108,12 @@ class _Kept:
             _close(self._channel)
         else:
             self.data.extend(data)
+
+    def fail(self, error: Exception) -> None:
+        """Remember why no more is read, and let nobody wait for it."""
+        self.broken = error
+        self.data.clear()
+        _close(self._channel)
 
 
 class _Closed(Exception):
@@ -127,7 +137,7 @@ def _feed(channel: Channel, feed: Feed) -> None:
 
 def _reader(receive: Callable[[int], bytes], into: _Kept) -> threading.Thread:
     def read() -> None:
-        while True:
+        while not into.full:
             try:
                 data = receive(CHUNK)
             except (OSError, EOFError):
@@ -135,10 +145,14 @@ def _reader(receive: Callable[[int], bytes], into: _Kept) -> threading.Thread:
             if not data:
                 return
             into.add(data)
-            if into.full:
-                return
 
-    return threading.Thread(target=read, daemon=True)
+    def guarded() -> None:
+        try:
+            read()
+        except Exception as error:  # noqa: BLE001 - a thread that dies, of no memory for example, must not look like the end of the stream
+            into.fail(error)
+
+    return threading.Thread(target=guarded, daemon=True)
 
 
 def _close(channel: Channel) -> None:

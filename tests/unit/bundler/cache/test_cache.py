@@ -185,11 +185,11 @@ def test_cluster_images_hold_what_they_consist_of(cache: Path, images: ClusterIm
     assert names_to_go(images.all(), holding, Rule(2, 1000 * DAY), NOW) == []
     assert {image.name for image in names_to_go(images.all(), (), Rule(2, 7 * DAY), NOW)} == {"gone:1", "shop:1"}
     parts = {image.name: {part.digest for part in images.parts(image)} for image in images.all()}
-    items = {item.path.name: item.holders for item in inventory(cache, holding, cache / "portable" / "current")}
+    items = {item.path.name: item.holders for item in inventory(cache, holding)}
     base = set.intersection(*parts.values())
     assert {items[digest.encoded] for digest in base} == {("cluster image gone:1", "cluster image mine:1", "cluster image shop:1")}
     gone = images.find("gone:1")
-    left = inventory(cache, holding, cache / "portable" / "current", [gone])
+    left = inventory(cache, holding, [gone])
     going = {item.path.name for item in may_go(left, Rule(2, 7 * DAY), NOW) if item.kind == BLOBS}
     assert going == {digest.encoded for digest in parts["gone:1"] - base} | {Digest.of(b"of nobody").encoded}
 
@@ -206,10 +206,10 @@ def test_a_prune_takes_the_name_of_a_build_that_is_forgotten_and_no_other(cache:
     assert [image.name for image in images.all()] == ["mine:1", "shop:1"]
     for image in images.all():
         assert images.parts(image)
-    tidy(cache, cache / "portable" / "current", NOW)
+    tidy(cache, NOW)
     assert [image.name for image in images.all()] == ["mine:1", "shop:1"]
     forget_build(cache, "shop:1")
-    tidy(cache, cache / "portable" / "current", NOW)
+    tidy(cache, NOW)
     assert [image.name for image in images.all()] == ["mine:1"]
     assert images.parts(images.find("mine:1"))
     assert sum(1 for _ in images.blobs.digests()) < 12

@@ -116,7 +116,7 @@ def test_certificates_that_would_not_hold(authority: tuple[Issued, Issued], tmp_
     root, between = authority
     leaf, path = issue("release", between), tmp_path / "release.pem"
     assert "valid from" in refused(write(path, issue("old", between, ends=NOW - timedelta(minutes=1), begins=NOW - 2 * DAY), between))
-    assert "valid from" in refused(write(path, issue("early", between, begins=NOW + timedelta(minutes=1)), between))
+    assert "valid from" in refused(write(path, issue("early", between, begins=NOW + DAY / 2), between))
     assert "was not issued by" in refused(write(path, leaf, root))
     assert "was not issued by" in refused(write(path, leaf, issue("CA of builders", root)))
     assert "is of another key" in refused(write(path, Issued(ec.generate_private_key(ec.SECP256R1()), leaf.certificate), between))

@@ -63,7 +63,7 @@ def name(registry: TakingRegistry) -> str:
 
 
 def use_own_stub(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(seal, "stub_runtime", lambda *_: machine.stub)
+    monkeypatch.setattr(seal, "stub_for", lambda *_: machine.stub)
 
 
 def said(capsys: pytest.CaptureFixture[str], kind: str) -> dict[str, object]:

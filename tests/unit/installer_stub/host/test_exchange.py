@@ -135,3 +135,21 @@ def test_one_that_talks_while_it_is_sent_gigabytes_is_stopped_too(channel: Make)
 
     with pytest.raises(TooMuchOutput):
         exchange(channel("exec cat"), endless, limit=1_000_000)
+
+
+@pytest.mark.parametrize("stream", ["recv", "recv_stderr"])
+def test_a_reader_that_dies_is_not_taken_for_the_end_of_what_was_said(channel: Make, stream: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without memory, say: half an answer with the status 0 would be believed."""
+    talking = channel("echo half; echo half >&2; exec sleep 60")
+    heard = getattr(talking, stream)
+    answers = iter([heard(4)])
+
+    def receive(nbytes: int) -> bytes:
+        del nbytes
+        if (first := next(answers, None)) is None:
+            raise MemoryError
+        return bytes(first)
+
+    monkeypatch.setattr(talking, stream, receive)
+    with pytest.raises(MemoryError):
+        exchange(talking, sending())
