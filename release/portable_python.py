@@ -150,9 +150,12 @@ def _get_sources(downloads: Downloader, work: Path) -> None:
 
 
 def _run_script(home: Path, work: Path, target: _Target, reporter: Reporter) -> None:
-    tools = work / "tools"
+    tools, ours = work / "tools", work / "names"
+    ours.mkdir()
+    (ours / "strip").symlink_to(str(shutil.which(_STRIP[target.machine])))  # the bootloader's build asks for it by this name
     environment = {key: value for key, value in os.environ.items() if key not in {"CFLAGS", "LDFLAGS", "CPPFLAGS", "MAKEFLAGS"}}
     environment |= {
+        "PATH": f"{ours}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
         "SOURCES": str(work / "sources"),
         "PATCH": str(recipe.PATCH),
         "WORK": str(work),
