@@ -30,6 +30,7 @@ from tests.testbed.cache import Cache
 from tests.testbed.parts import Parts
 
 __all__ = ["program"]
+pytestmark = pytest.mark.cluster
 PATH = "conformance/one"
 
 
