@@ -13,7 +13,6 @@ The suite's files and a readable summary stay in build/conformance, one director
 
 from __future__ import annotations
 
-import http.client
 import signal
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
@@ -24,10 +23,9 @@ import pytest
 
 from registry_snapshot.oci.descriptor import Platform
 from registry_snapshot.oci.digest import Digest
-from registry_snapshot.oci.media_types import OCI_INDEX, OCI_MANIFEST
 from registry_snapshot.oci.reference import Reference, Repository
 from tests.airseal_process import Airseal, ending_well
-from tests.conformance.distribution import DistributionRegistry
+from tests.conformance.distribution import INCOMPLETE, UPSTREAM_LACKS, Answer, DistributionRegistry, ask
 from tests.conformance.skins import loading_dock
 from tests.conformance.suite import Results, run_read_only, run_suite, summarise
 from tests.demo.shop import ROOT
@@ -40,12 +38,6 @@ OUTPUT = ROOT / "build" / "conformance"
 REPOSITORY = Repository.of("quay.io", "conformance/one")
 PLATFORM = Platform("linux", "amd64")
 SKINS = ("recorder", "site")
-
-# Of these the suite pushes less than they list, or layers at a host that is not there: they cannot be recorded whole.
-INCOMPLETE = frozenset({"sparse-image", "non-distributable-image"})
-
-# What distribution v3 does not have; the run with pushes has both.
-UPSTREAM_LACKS = {"OCI_API_REFERRER": "false", "OCI_DATA_SHA512": "false"}
 
 # Everything that reads, and how often the suite does it at least when it has pushed what it has.
 READS = {
@@ -72,17 +64,6 @@ def suite(parts: Parts) -> Path:
 def _one_summary() -> Iterator[None]:
     yield
     summarise(OUTPUT)
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What a client sees of one piece of content."""
-
-    status: int
-    content_type: str | None
-    length: str | None
-    digest: str | None
-    body: bytes
 
 
 @dataclass(frozen=True)
@@ -143,17 +124,6 @@ def serving(directory: Path) -> AbstractContextManager[Airseal]:
 
 def paths(tags: tuple[str, ...], manifests: tuple[str, ...], blobs: tuple[str, ...]) -> list[str]:
     return [*(f"manifests/{target}" for target in (*tags, *manifests)), *(f"blobs/{digest}" for digest in blobs)]
-
-
-def ask(address: tuple[str, int], method: str, target: str) -> Answer:
-    connection = http.client.HTTPConnection(*address, timeout=60)
-    try:
-        connection.request(method, target, headers={"Accept": f"{OCI_INDEX}, {OCI_MANIFEST}, */*"})
-        answer = connection.getresponse()
-        named = (answer.getheader(name) for name in ("Content-Type", "Content-Length", "Docker-Content-Digest"))
-        return Answer(answer.status, *named, answer.read())
-    finally:
-        connection.close()
 
 
 @pytest.mark.parametrize("skin", SKINS)

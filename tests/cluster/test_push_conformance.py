@@ -22,8 +22,7 @@ from registry_snapshot.record.puller import Puller
 from registry_snapshot.record.upstreams import Upstreams
 from registry_snapshot.store.closure import closure
 from registry_snapshot.store.disk import DiskBlobStore
-from tests.cluster.test_conformance import INCOMPLETE, UPSTREAM_LACKS, ask
-from tests.conformance.distribution import DistributionRegistry, Holdings
+from tests.conformance.distribution import INCOMPLETE, UPSTREAM_LACKS, DistributionRegistry, Holdings, ask
 from tests.conformance.suite import run_suite
 from tests.contract.test_push_distribution import program
 from tests.testbed.cache import Cache

@@ -66,7 +66,7 @@ from registry_snapshot.oci.reference import Reference
 from registry_snapshot.store.layout_index import layout_index, parse_layout_index
 from tests.unit.installer_stub.bundle.forge import Forged
 
-EXAMPLES = settings(max_examples=150)
+EXAMPLES = settings(max_examples=80)
 FORGED = 250  # files
 CLUSTER = Descriptor(OCI_MANIFEST, Digest.of(b"cluster"), 7)
 ROOT = Descriptor(OCI_INDEX, Digest.of(b"index", "sha512"), 5, Platform("linux", "arm64", "v8"), ("https://a",), {"b": "1", "a": "é"}, "a/b")

@@ -159,7 +159,7 @@ def test_what_hosts_pull_before_they_join_keeps_no_master_from_starting() -> Non
     assert_complete(world)
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_killed_again_and_again_it_ends_as_if_it_never_was(seed: int) -> None:
     random_, world, kills = random.Random(seed), World(seed), 0  # noqa: S311
     tries = 0
