@@ -17,7 +17,7 @@ stub: $(VENV)    ## the frozen installer of these sources, which every build sea
 	.venv/bin/python -m release stub $(if $(MACHINE),--machine $(MACHINE))
 
 wheels: $(VENV)  ## airseal and its stubs for x86_64 and aarch64 as wheels: dist/wheels
-	.venv/bin/python -m release wheels -o dist/wheels
+	.venv/bin/python -m release wheels -o dist/wheels $(if $(MACHINE),--machine $(MACHINE))
 
 demo: stub       ## the main job: record a live cluster, seal it, install it with the network cut
 	.venv/bin/python -m tests.demo --masters $(MASTERS) --nodes $(NODES)
