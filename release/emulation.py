@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import platform
+import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -31,7 +32,7 @@ _MASK: Final = r"\xff\xff\xff\xff\xff\xff\xff\x00\xff\xff\xff\xff\xff\xff\xff\xf
 def emulated(machine: str, work: Path) -> Iterator[dict[str, str]]:
     """Yield what a process' environment needs for programs of ``machine`` (uname -m) to run here; nothing for this one's own.
 
-    ``work`` takes an ``ldd`` for them, which is then to be the first on PATH (``work/emulation``). Raises BuildError.
+    ``work`` takes an ``ldd`` and an ``objcopy`` for them, which are then to be the first on PATH (``work/emulation``). Raises BuildError.
     """
     if machine == platform.machine():
         yield {}
@@ -46,6 +47,9 @@ def emulated(machine: str, work: Path) -> Iterator[dict[str, str]]:
     # Debian's ldd asks this machine's loader, which knows nothing of another's programs.
     ldd.write_text(f'#!/bin/sh\nexec {QEMU} -L {SYSROOT} {loader} --list "$1"\n')
     ldd.chmod(0o755)
+    objcopy = tools / "objcopy"  # PyInstaller asks for it by this name
+    objcopy.unlink(missing_ok=True)
+    objcopy.symlink_to(str(shutil.which(f"{machine}-linux-gnu-objcopy")))
     try:
         yield {"QEMU_LD_PREFIX": str(SYSROOT)}
     finally:
