@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
@@ -23,6 +23,7 @@ from bundler.cluster_images.contents import Origin
 from bundler.cluster_images.from_docker import import_image
 from bundler.cluster_images.names import full_name
 from bundler.cluster_images.store import ClusterImages
+from bundler.cluster_images.taken_over import environment_of, labels_of
 from bundler.coverage.inherit import carry, read_lists
 from bundler.coverage.lists import Lists, balancer_image, lists_of
 from bundler.coverage.remembered import remember
@@ -32,7 +33,7 @@ from bundler.errors import BuildFailed
 from bundler.file_store import FileStore
 from bundler.files import ClusterFiles, collect
 from bundler.image import Source, build_image, commands_of, read_source
-from bundler.kubefile.dockerfile import KUBERNETES_LABEL, PINS_LABEL
+from bundler.kubefile.dockerfile import KUBERNETES_LABEL
 from bundler.kubefile.from_images import Fetching, from_images
 from bundler.kubefile.recipes import recipes_of
 from bundler.kubefile.stages import SCRATCH
@@ -50,7 +51,7 @@ from bundler.steps.recording import Inputs, Pins, recording
 from bundler.steps.sealing import Built, measured, seal_whole
 from bundler.values import values_of
 from installer_stub.bundle.cluster_files import EMPTY, cluster_manifest
-from installer_stub.bundle.model import BALANCER_LABEL, INTERNAL_REGISTRY, BundleInfo
+from installer_stub.bundle.model import INTERNAL_REGISTRY, BundleInfo
 from installer_stub.distro.paths import BUNDLED
 from installer_stub.phases.base import Artifact, Reporter
 from installer_stub.version import VERSION
@@ -60,10 +61,6 @@ from registry_snapshot.record.credentials import DockerCredentials
 from registry_snapshot.record.mirrors import Mirrors
 from registry_snapshot.record.recorder import Recorder
 from registry_snapshot.store.disk import DiskBlobStore
-
-# What docker sets in every image; the installer has a PATH of its own.
-_DOCKER_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-_OURS: Final = frozenset({PINS_LABEL, BALANCER_LABEL})
 
 IMAGE: Final = "Build the cluster image"
 FILES: Final = "Take the cluster files out of it"
@@ -215,15 +212,11 @@ def bundle_info(options: BuildOptions, image: ImageInfo, files: ClusterFiles, bl
         platforms=tuple(map(str, options.platforms)),
         cluster=descriptor_of(manifest, OCI_MANIFEST),
         commands=commands_of(image),
-        environment=_environment(image.environment),
-        labels={name: text for name, text in image.labels.items() if not name.startswith("internal.airseal.") or name in _OURS},
+        environment=environment_of(image.environment),
+        labels=labels_of(image.labels),
         images_size=0,
         images_unpacked_size=0,
         files_size=files.size,
         airseal=VERSION,
     )
-
-
-def _environment(environment: Mapping[str, str]) -> dict[str, str]:
-    return {name: text for name, text in environment.items() if (name, text) != ("PATH", _DOCKER_PATH)}
 

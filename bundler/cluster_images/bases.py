@@ -39,16 +39,21 @@ class Base:
 def base_of(images: ClusterImages, name: str, platform: Platform, *, pull: bool = False) -> Base | None:
     """Return the image that a Kubefile means by ``name`` if the store has it for the platform, None if it has not.
 
-    One that is not whole any more is none. With ``pull`` only names that no registry has. Raises StoreError.
+    With ``pull`` only names that no registry has. Raises ClusterImageIncomplete for one that is not whole any more: somebody else's image of
+    that name might be another one. StoreError.
     """
     try:
-        for reference in dict.fromkeys([full_name(name), Reference.parse(name)]):
-            asked = pull and reference.repository.registry != INTERNAL_REGISTRY
-            if not asked and (image := images.known(reference)) is not None:
-                images.parts(image)
-                return Base(image, contents_for(images.blobs, image.descriptor, image.name, platform))
-    except (ClusterImageError, UsageError, RegistryError):
+        names = dict.fromkeys([full_name(name), Reference.parse(name)])
+    except (UsageError, RegistryError):
         return None
+    for reference in names:
+        asked = pull and reference.repository.registry != INTERNAL_REGISTRY
+        if not asked and (image := images.known(reference)) is not None:
+            images.parts(image)
+            try:
+                return Base(image, contents_for(images.blobs, image.descriptor, image.name, platform))
+            except ClusterImageError:  # for other platforms
+                return None
     return None
 
 

@@ -1,7 +1,7 @@
 """Pulling a cluster image, and if it is wanted what was recorded of it: then a file can be sealed here without docker and without a cluster.
 
 Nothing of it is believed: every blob is hashed, the cluster files are made again from the image's layers and have to be those of the
-recording, and so do the commands. What was recorded elsewhere is kept under a key of its own, so that no build here ever takes it for its own.
+recording, and so do commands, environment and labels. What was recorded elsewhere is kept under a key of its own, so that no build here ever takes it for its own.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from pathlib import Path
 from bundler.cache.builds import in_use
 from bundler.cluster_images.contents import contents_for
 from bundler.cluster_images.store import ClusterImages
+from bundler.cluster_images.taken_over import environment_of, labels_of
 from bundler.errors import RecordingForeign, RecordingMissing
 from bundler.kubefile.commands import commands_from_json
 from bundler.kubefile.dockerfile import COMMANDS_LABEL, KUBERNETES_LABEL
@@ -155,6 +156,8 @@ class _Pulling:
         commands = commands_from_json(image.config.labels.get(COMMANDS_LABEL, "") or "[]", COMMANDS_LABEL)
         if commands != info.commands or image.config.labels.get(KUBERNETES_LABEL) != info.kubernetes:
             raise RecordingForeign(f"what was recorded of {name} had another Kubernetes, or ran other commands, than the image has", again)
+        if (environment_of(image.config.environment), labels_of(image.config.labels)) != (dict(info.environment), dict(info.labels)):
+            raise RecordingForeign(f"what was recorded of {name} had another environment, or other labels, than the image has", again)
         made = cluster_of(image, self._options.cache, self._reporter)
         if (made.digest, made.size) != (info.cluster.digest, info.cluster.size):
             if carried.compressor != COMPRESSOR:

@@ -11,6 +11,7 @@ from bundler.cluster_images.contents import ORIGINS, Origin
 from bundler.cluster_images.names import full_name
 from bundler.cluster_images.store import ClusterImages
 from bundler.engine import ImageInfo
+from bundler.errors import ClusterImageIncomplete
 from bundler.kubefile.from_images import Fetching, from_images
 from bundler.kubefile.parse import parse
 from bundler.kubefile.stages import stages_of
@@ -92,7 +93,7 @@ def test_a_name_that_the_store_has_not_is_the_registrys_business(images: Cluster
     assert resolved(docker, images, "shop:1.4.1")[0] == "sha256:ffff"
 
 
-def test_neither_another_platforms_nor_a_torn_one_is_taken(images: ClusterImages) -> None:
+def test_another_platforms_is_not_taken_and_a_torn_one_is_no_reason_to_ask_others(images: ClusterImages) -> None:
     assert base_of(images, PULLED, Platform("linux", "arm64")) is None
     assert base_of(images, "0" * 64, AMD) is None
     images.put(Reference.parse("docker.io/library/hub:1"), images.find(PULLED).descriptor)
@@ -100,7 +101,8 @@ def test_neither_another_platforms_nor_a_torn_one_is_taken(images: ClusterImages
     base = base_of(images, PULLED, AMD)
     assert base is not None
     images.blobs.path(base.contents.manifest.layers[1].digest).unlink()
-    assert base_of(images, PULLED, AMD) is None
+    with pytest.raises(ClusterImageIncomplete):
+        base_of(images, PULLED, AMD)
 
 
 def test_layers_are_whose_they_are(images: ClusterImages) -> None:

@@ -182,12 +182,14 @@ def push_as_it_is(builder: Builder, registry: TakingRegistry, root: Descriptor) 
         Pusher(upstreams, builder.blobs).push(Repository.of(registry.name, "team/shop"), [Parcel(root)])
 
 
-@pytest.mark.parametrize("what", ["commands", "compressor", "lock", "torn", "subject"])
+@pytest.mark.parametrize("what", ["commands", "environment", "labels", "compressor", "lock", "torn", "subject"])
 def test_a_recording_that_does_not_fit_is_refused(builder: Builder, site: Machine, name: str, registry: TakingRegistry, *, what: str, capsys: pytest.CaptureFixture[str]) -> None:
     carried = artifacts.Carried(builder.kept, replace(builder.found, time=1.9e9))  # later than the true one
     subject = builder.image
     if what == "commands":
         carried = replace(carried, sealable=replace(builder.kept, info=replace(builder.kept.info, commands=())))
+    if what in {"environment", "labels"}:
+        carried = replace(carried, sealable=replace(builder.kept, info=replace(builder.kept.info, **{what: {"SHOP": "shut"}})))
     if what == "compressor":
         cluster = replace(builder.kept.info.cluster, digest=Digest.of(b"as another zstandard would have it"))
         carried = replace(carried, sealable=replace(builder.kept, info=replace(builder.kept.info, cluster=cluster)), compressor="zstandard 0.1")
@@ -205,7 +207,7 @@ def test_a_recording_that_does_not_fit_is_refused(builder: Builder, site: Machin
     builder.airseal("push", "shop:1.4.0", name)
     push_as_it_is(builder, registry, forged)
     assert site.airseal("pull", name, "--with-snapshot") == RecordingForeign.exit_code
-    words = {"commands": "other commands", "compressor": "zstandard 0.1", "lock": "two different things", "torn": "torn", "subject": "lacks"}
+    words = {"commands": "other commands", "environment": "another environment", "labels": "other labels", "compressor": "zstandard 0.1", "lock": "two different things", "torn": "torn", "subject": "lacks"}
     assert words[what] in capsys.readouterr().err
     assert sealable.kept(site.root) == ()
 

@@ -10,6 +10,7 @@ from bundler.cli import run
 from bundler.cluster_images.contents import contents_for
 from bundler.cluster_images.names import full_name
 from bundler.cluster_images.store import ClusterImages
+from bundler.cluster_images.taken_over import environment_of, labels_of
 from bundler.kubefile.commands import commands_from_json
 from bundler.kubefile.dockerfile import COMMANDS_LABEL
 from bundler.pack.stub_runtime import StubRuntime
@@ -96,7 +97,8 @@ class Builder(Machine):
         contents = contents_for(self.blobs, self.image, "shop", Platform("linux", "amd64"))
         info = replace(
             _ingredients(self.root / "info").info, platforms=("linux/amd64",), cluster=cluster_of(contents, self.root, Remembering()),
-            commands=commands_from_json(LABELS[COMMANDS_LABEL], COMMANDS_LABEL), images_size=0, images_unpacked_size=0, files_size=sum(map(len, FILES.values())),
+            commands=commands_from_json(LABELS[COMMANDS_LABEL], COMMANDS_LABEL),
+            environment=environment_of(contents.config.environment), labels=labels_of(contents.config.labels), images_size=0, images_unpacked_size=0, files_size=sum(map(len, FILES.values())),
         )  # fmt: skip
         self.kept = Sealable(info, "a" * 64, self.stub.digest)
         Shelf(self.root, recording.STEP).put(self.kept.recording, recorded.encode(self.found))
