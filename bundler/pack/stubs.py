@@ -13,6 +13,7 @@ import os
 import shutil
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -23,9 +24,12 @@ from bundler.pack.stub_runtime import StubRuntime
 from bundler.pack.stub_sources import ROOT, sources_digest
 from installer_stub.version import VERSION
 from registry_snapshot.oci.descriptor import Platform
+from registry_snapshot.store.disk import write_file
+from registry_snapshot.store.durable import sync_directory
 
 FACTS: Final = "frozen.json"
 FORMAT: Final = "airseal.stub/1"
+MACHINES: Final = ("x86_64", "aarch64")  # that there is a stub for, in the words of uname -m
 _PARTS: Final = ("bootloader", "stub.pkg", FACTS)
 _MOST: Final = 256 << 20  # bytes of one part; a package has 36 MB
 _MOST_FACTS: Final = 1 << 20
@@ -56,7 +60,7 @@ def stub_for(platforms: Iterable[str], cache: Path, given: Path | None = None) -
             raise StubMissing(f"{given} is no stub of airseal", "name a wheel airseal_stub_…-manylinux2014_….whl, or its directory")
         _check(found, machine, str(given))
         return stub_in(found.home)
-    known = [stub for stub in all_stubs(cache) if stub.machine == machine]
+    known = [stub for home in _homes(cache) if (stub := _read(home)) is not None and stub.machine == machine]
     fitting = [stub for stub in known if stub.sources == sources_digest()]
     if not fitting:
         raise StubMissing(_why_not(machine, known=bool(known)), _remedy(machine))
@@ -83,14 +87,9 @@ def frozen_before(cache: Path, digest: str) -> StubRuntime | None:
     return None
 
 
-def all_stubs(cache: Path) -> tuple[_Stub, ...]:
-    """Return every stub that is installed, or in the cache."""
-    return tuple(stub for home in _homes(cache) if (stub := _read(home)) is not None)
-
-
 def machine_of_platform(platform: str) -> str:
     """Return the machine of a platform in the words of uname -m. Raises BuildError for one that no stub is made for."""
-    for machine in ("x86_64", "aarch64"):
+    for machine in MACHINES:
         if str(Platform.of_machine(machine)) == platform:
             return machine
     raise BuildError(f"there is no installer for {platform}", "airseal installs on linux/amd64 and linux/arm64")
@@ -102,7 +101,7 @@ def is_checkout() -> bool:
 
 
 def _homes(cache: Path) -> Iterator[Path]:
-    for machine in ("x86_64", "aarch64"):
+    for machine in MACHINES:
         spec = importlib.util.find_spec(f"airseal_stub_{machine}")
         for place in (spec.submodule_search_locations or ()) if spec is not None else ():
             yield Path(place)
@@ -147,18 +146,20 @@ def _unpacked(wheel: Path, cache: Path) -> Path:
     """Return a directory of the cache with what the wheel holds of a stub, each part as it stands in the wheel."""
     (cache / "stubs").mkdir(parents=True, exist_ok=True)
     try:
-        with wheel.open("rb") as file, zipfile.ZipFile(file) as archive:
+        with wheel.open("rb") as file:
             home = cache / "stubs" / hashlib.file_digest(file, "sha256").hexdigest()[:32]
+        with zipfile.ZipFile(wheel) as archive:
             named = {PurePosixPath(info.filename).name: info for info in archive.infolist() if PurePosixPath(info.filename).parent.name.startswith("airseal_stub_")}
             if missing := [part for part in _PARTS if part not in named or named[part].file_size > _MOST]:
                 raise StubMissing(f"{wheel} has no {missing[0]} of a stub", "name a wheel airseal_stub_…-manylinux2014_….whl")
             if not (home / FACTS).is_file():
                 work = Path(tempfile.mkdtemp(prefix=".new-", dir=home.parent))
                 for part in _PARTS:
-                    (work / part).write_bytes(archive.read(named[part]))
+                    write_file(work / part, archive.read(named[part]))
                 shutil.rmtree(home, ignore_errors=True)
                 work.rename(home)
-    except (OSError, zipfile.BadZipFile, RuntimeError, NotImplementedError) as error:
+                sync_directory(home.parent)
+    except (OSError, zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError) as error:
         raise StubMissing(f"{wheel} cannot be read: {error}", "fetch it again") from None
     return home
 

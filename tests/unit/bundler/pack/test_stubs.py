@@ -110,6 +110,16 @@ def test_a_wheel_that_was_named(tmp_path: Path) -> None:
         stub_for([AMD64], tmp_path / "cache", other)
 
 
+def test_two_wheels_of_one_name_are_two_stubs(tmp_path: Path) -> None:
+    name, found = "airseal_stub_x86_64-0.1.0-py3-none-manylinux2014_x86_64.whl", []
+    for word in ("one", "two"):
+        (tmp_path / word).mkdir()
+        home = put(tmp_path / word / "stub", word.encode())
+        found.append(stub_for([AMD64], tmp_path / "cache", wheel(tmp_path / word / name, home)).digest)
+        assert found[-1] == stub_for([AMD64], tmp_path / "cache", home).digest
+    assert found[0] != found[1]
+
+
 def test_a_wheel_that_is_none(tmp_path: Path) -> None:
     home = put(tmp_path / "one")
     whole = wheel(tmp_path / "a.whl", home).read_bytes()
@@ -126,6 +136,7 @@ def test_a_wheel_that_is_none(tmp_path: Path) -> None:
     with zipfile.ZipFile(stored, "w") as archive:
         for part in sorted(home.iterdir()):
             archive.write(part, f"airseal_stub_x86_64/{part.name}")
+    cases["not deflated"] = whole[:60] + bytes(byte ^ 0x55 for byte in whole[60:90]) + whole[90:]
     cases["flipped"] = stored.read_bytes().replace(b"package", b"pAckage")
     for name, data in cases.items():
         (tmp_path / f"{name}.whl").write_bytes(data)
