@@ -221,7 +221,7 @@ def _cluster(
 ) -> Iterator[tuple[Mapping[str, DockerConnection], ImageSource]]:
     """Yield hosts by name, the first master first, that reach the recorder and nothing else that has images."""
     with ExitStack() as stack:
-        network = stack.enter_context(TemporaryNetwork(engine, owner, keep=settings.keep, closed=settings.closed))
+        network = stack.enter_context(TemporaryNetwork(engine, owner, keep=settings.keep, closed=settings.closed, reporter=reporter))
         opened = stack.enter_context(entrance(engine, network, RegistryApp(recorder), image=settings.host_image, way=settings.way, reporter=reporter))
         address, port = opened.address
         several = "" if settings.topology == ONE_HOST else f", of {settings.topology} hosts"

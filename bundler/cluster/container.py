@@ -22,7 +22,7 @@ from bundler.cluster.privilege import (
     refused,
     unknown_capability,
 )
-from bundler.cluster.uninterrupted import uninterrupted
+from bundler.cluster.uninterrupted import heard_afterwards, uninterrupted
 from bundler.engine import Engine, docker_errors, explanation
 from bundler.errors import ClusterFailed, DockerError
 from installer_stub.host.command import Command
@@ -94,7 +94,7 @@ class TemporaryHost:
     def _start_piecewise(self) -> None:
         import docker.errors
 
-        status, unknown = engine_status(self._engine, self._image, self._network.labels), set[str]()
+        status, unknown = engine_status(self._engine, self._image, self._network), set[str]()
         while True:
             try:
                 self._create(piecewise(status, unknown), UNMASKED)
@@ -111,18 +111,19 @@ class TemporaryHost:
         host_config = {**api.create_host_config(**settings), **extra}
         endpoint = api.create_endpoint_config()
         networking = api.create_networking_config({self._network.name: endpoint})  # type: ignore[arg-type]
-        created = api.create_container(
-            self._image,
-            command=boot_command(closed=self._network.closed, leased=not self._network.keep),
-            name=self.name,
-            hostname=self._hostname,
-            labels=self._network.labels,
-            volumes=list(VOLUMES),
-            host_config=host_config,
-            networking_config=networking,
-            stop_signal="SIGRTMIN+3",
-        )
-        self.container = created["Id"]
+        with heard_afterwards():
+            created = api.create_container(
+                self._image,
+                command=boot_command(closed=self._network.closed, leased=not self._network.keep),
+                name=self.name,
+                hostname=self._hostname,
+                labels=self._network.labels,
+                volumes=list(VOLUMES),
+                host_config=host_config,
+                networking_config=networking,
+                stop_signal="SIGRTMIN+3",
+            )
+            self.container = created["Id"]
         # systemd would take the machine's own for all of them, and they would look like clones of one host.
         api.put_archive(self.container, "/", archive({"etc/machine-id": (f"{secrets.token_hex(16)}\n".encode(), 0o444)}))
         if self._files:

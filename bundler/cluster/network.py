@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import ipaddress
 import secrets
-from contextlib import suppress
 from typing import Any, Final, Self
 
+from bundler.cluster.clear import clear
 from bundler.cluster.lease import Lease
 from bundler.cluster.ownership import KEPT, LABEL, Owner
-from bundler.cluster.uninterrupted import uninterrupted
+from bundler.cluster.uninterrupted import heard_afterwards, uninterrupted
 from bundler.engine import Engine, docker_errors
 from bundler.errors import ClusterFailed
 from installer_stub.options import POD_CIDR, SERVICE_CIDR
+from installer_stub.phases.base import Reporter
 
 _TRIES: Final = 5  # docker's pools are mostly larger than what a cluster takes: the next ones are elsewhere
 _POOLS: Final = f"give the engine pools that leave {POD_CIDR} and {SERVICE_CIDR} out: default-address-pools in /etc/docker/daemon.json, then restart it"
@@ -21,12 +22,14 @@ _POOLS: Final = f"give the engine pools that leave {POD_CIDR} and {SERVICE_CIDR}
 class TemporaryNetwork:
     """A docker network of one build. ``gateway`` is this machine's address on it. ``keep`` leaves it behind, once ``stay`` was called.
 
+    When the ``with`` ends everything in it goes, however it came there; ``reporter`` hears of what docker does not remove.
+
     ``closed``: no packet leaves it, and its hosts know no names of the outside. Docker chooses addresses that no route of its machine
     leads to; those of the cluster's pods and Services it cannot know, and one that meets them is not taken.
     """
 
-    def __init__(self, engine: Engine, owner: Owner, *, keep: bool = False, closed: bool = False) -> None:
-        self._engine = engine
+    def __init__(self, engine: Engine, owner: Owner, *, keep: bool = False, closed: bool = False, reporter: Reporter | None = None) -> None:
+        self._engine, self._reporter = engine, reporter
         self.labels = {LABEL: KEPT if keep else str(owner)}
         self.keep = keep
         self.stays = False  # whether it is left behind now: not before ``stay``
@@ -69,7 +72,8 @@ class TemporaryNetwork:
         """Make it; return whether its addresses are no pod's and no Service's. Raises DockerError, ClusterFailed."""
         api = self._engine.client.api
         with docker_errors("docker cannot make a network for the temporary cluster"):
-            api.create_network(self.name, driver="bridge", labels=self.labels, internal=self.closed)
+            with heard_afterwards():
+                api.create_network(self.name, driver="bridge", labels=self.labels, internal=self.closed)
             found: dict[str, Any] = api.inspect_network(self.name)
         place: dict[str, Any] = next((entry for entry in found["IPAM"]["Config"] if entry.get("Gateway")), {})
         self.gateway, self.subnet = str(place.get("Gateway", "")).partition("/")[0], str(place.get("Subnet", ""))
@@ -79,11 +83,8 @@ class TemporaryNetwork:
         return not meets(self.subnet)
 
     def _remove(self, name: str) -> None:
-        import docker.errors
-        import requests
-
-        with suppress(docker.errors.DockerException, requests.RequestException):
-            self._engine.client.api.remove_network(name)
+        if (why := clear(self._engine, name)) and self._reporter is not None:
+            self._reporter.step(f"docker has not removed everything of {name}: {why}; the next build does, or airseal cache prune")
 
 
 def meets(subnet: str) -> bool:

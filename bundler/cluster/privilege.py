@@ -7,10 +7,13 @@ comes of ``--privileged``. Then the pieces are named, without what is missing.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping
+import secrets
+from collections.abc import Collection, Iterator
 from typing import Any, Final
 
 from bundler.cluster.lease import HALT, until_its_end
+from bundler.cluster.network import TemporaryNetwork
+from bundler.cluster.uninterrupted import heard_afterwards
 from bundler.engine import Engine, docker_errors
 from bundler.errors import ClusterFailed
 from installer_stub.distro.paths import ETCD, KUBELET
@@ -95,19 +98,21 @@ def unknown_capability(message: str) -> str:
     return found[1] if found else ""
 
 
-def engine_status(engine: Engine, image: str, labels: Mapping[str, str]) -> str:
+def engine_status(engine: Engine, image: str, network: TemporaryNetwork) -> str:
     """Return /proc/1/status of the machine the engine runs on: what that one lacks, no container of it gets.
 
-    By a container in its pid namespace, for the engine may be anywhere. Raises DockerError.
+    By a container in its pid namespace, for the engine may be anywhere; ``network`` takes it along if it should stay. Raises DockerError.
     """
     api = engine.client.api
     with docker_errors("docker cannot tell which capabilities its machine has"):
         settings = api.create_host_config(pid_mode="host")
-        made = api.create_container(image, command=["cat", "/proc/1/status"], labels=dict(labels), host_config=settings, entrypoint=[])
+        name = f"{network.name}-asks-{secrets.token_hex(2)}"
+        with heard_afterwards():
+            api.create_container(image, command=["cat", "/proc/1/status"], name=name, labels=network.labels, host_config=settings, entrypoint=[])
         try:
-            api.start(made["Id"])
-            api.wait(made["Id"], timeout=_STATUS_SECONDS)
-            said: bytes = api.logs(made["Id"], stdout=True, stderr=False, tail=_STATUS_LINES)
+            api.start(name)
+            api.wait(name, timeout=_STATUS_SECONDS)
+            said: bytes = api.logs(name, stdout=True, stderr=False, tail=_STATUS_LINES)
         finally:
-            api.remove_container(made["Id"], force=True, v=True)
+            api.remove_container(name, force=True, v=True)
     return said.decode(errors="replace")

@@ -9,7 +9,7 @@ from typing import Any
 
 from bundler.cluster.lease import until_its_end
 from bundler.cluster.network import TemporaryNetwork
-from bundler.cluster.uninterrupted import uninterrupted
+from bundler.cluster.uninterrupted import heard_afterwards, uninterrupted
 from bundler.engine import Engine
 
 
@@ -27,11 +27,12 @@ class Attendant:
         api = self._engine.client.api
         endpoint = api.create_networking_config({self._network.name: api.create_endpoint_config()})  # type: ignore[arg-type]
         stays = until_its_end() if self._leased else "exec sleep infinity"
-        made: dict[str, Any] = api.create_container(
-            self._image, command=["/bin/sh", "-c", stays], name=self.name, hostname=self._hostname, labels=self._network.labels,
-            volumes=[*self._volumes], host_config=api.create_host_config(init=True), networking_config=endpoint,
-        )  # fmt: skip
-        self.id = made["Id"]
+        with heard_afterwards():
+            made: dict[str, Any] = api.create_container(
+                self._image, command=["/bin/sh", "-c", stays], name=self.name, hostname=self._hostname, labels=self._network.labels,
+                volumes=[*self._volumes], host_config=api.create_host_config(init=True), networking_config=endpoint,
+            )  # fmt: skip
+            self.id = made["Id"]
         api.put_archive(self.id, "/", files)
         api.start(self.id)
         if self._leased:

@@ -10,6 +10,7 @@ from typing import Final
 
 from bundler.cluster.connection import DockerConnection
 from bundler.cluster.container import TemporaryHost
+from bundler.cluster.uninterrupted import heard_afterwards, uninterrupted
 from bundler.lab.topology import Topology, role_of
 from installer_stub.host.model import Host, Role
 from installer_stub.options import POD_CIDR, SERVICE_CIDR
@@ -38,8 +39,14 @@ def start_hosts(stack: ExitStack, topology: Topology, make: Make) -> dict[str, D
     made = [make(name, role_of(name)) for name in topology.names]
     for host in made:
         stack.callback(host.__exit__, None, None, None)
-    with ThreadPoolExecutor(_AT_A_TIME) as pool:
-        connections = list(pool.map(lambda host: host.__enter__(), made))
+    pool = ThreadPoolExecutor(_AT_A_TIME)
+    try:
+        with heard_afterwards():  # a thread whose start is cut is one that nobody waits for
+            starting = [pool.submit(host.__enter__) for host in made]
+        connections = [each.result() for each in starting]
+    finally:
+        with uninterrupted():  # who removes hosts while some are still being made leaves those
+            pool.shutdown(cancel_futures=True)
     for connection in connections:
         stack.callback(connection.close)
     return dict(zip(topology.names, connections, strict=True))

@@ -35,7 +35,7 @@ class Lab:
 
     def __init__(self, engine: Engine, owner: Owner, image: str, topology: Topology, reporter: Reporter, *, keep: bool = False) -> None:
         self._engine, self._image, self._reporter = engine, image, reporter
-        self._network = TemporaryNetwork(engine, owner, keep=keep, closed=True)
+        self._network = TemporaryNetwork(engine, owner, keep=keep, closed=True, reporter=reporter)
         self.topology = topology
         self.hosts: tuple[LabHost, ...] = ()
         self._stack = ExitStack()

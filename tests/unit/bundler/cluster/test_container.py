@@ -12,19 +12,22 @@ from typing import Any
 import docker.errors
 import pytest
 
+from bundler.cluster.clear import clear
 from bundler.cluster.container import TemporaryHost, remove_orphans
 from bundler.cluster.network import TemporaryNetwork
 from bundler.cluster.ownership import LABEL, Owner
-from bundler.cluster.uninterrupted import uninterrupted
+from bundler.cluster.uninterrupted import heard_afterwards, uninterrupted
 from bundler.engine import Engine
 from bundler.errors import DockerError
+from bundler.lab.attendant import Attendant
+from installer_stub.stopping import stoppable
 from tests.unit.bundler.reporter import Remembering
 
 ME = Owner("boot-1", "pid:[1]", 100, "5000")
 
 
 class FakeApi:
-    """The part of docker's APIClient that makes and removes hosts."""
+    """The part of docker's APIClient that makes and removes hosts, and remembers which there are, by name."""
 
     def __init__(self, refusal: str = "") -> None:
         self.refusal = refusal
@@ -32,14 +35,19 @@ class FakeApi:
         self.made: list[dict[str, Any]] = []
         self.given: list[bytes] = []  # machine-ids
         self.listed: tuple[list[dict[str, Any]], list[dict[str, Any]]] = ([], [])
+        self.there: dict[str, str] = {}  # id of a container or network: its name
+        self.busy = 0  # removals that the engine will refuse yet
 
     def create_network(self, name: str, **settings: Any) -> None:
         self.log.append(f"network {name.partition('-')[0]} {settings['labels'][LABEL]}")
+        self.there[name] = name
 
     def inspect_network(self, _name: str) -> dict[str, Any]:
         return {"IPAM": {"Config": [{"Subnet": "172.18.0.0/16", "Gateway": "172.18.0.1"}]}}
 
     def remove_network(self, name: str) -> None:
+        if self.there.pop(name, None) is None and not self.listed[1]:
+            raise docker.errors.NotFound("404")
         self.log.append(f"remove network {name.partition('-')[0]}")
 
     def create_host_config(self, **settings: Any) -> dict[str, Any]:
@@ -54,6 +62,7 @@ class FakeApi:
     def create_container(self, image: str, **settings: Any) -> dict[str, str]:
         self.made.append(settings)
         self.log.append(f"create {image}")
+        self.there[f"c{len(self.made)}"] = settings["name"]
         return {"Id": f"c{len(self.made)}"}
 
     def put_archive(self, container: str, path: str, data: bytes) -> None:
@@ -78,13 +87,19 @@ class FakeApi:
 
     def remove_container(self, container: str, **settings: Any) -> None:
         assert settings == {"force": True, "v": True}
+        if self.busy:
+            self.busy -= 1
+            raise docker.errors.APIError("409", explanation="device or resource busy")
         self.log.append(f"remove {container}")
+        self.there = {key: name for key, name in self.there.items() if container not in (key, name)}
 
-    def containers(self, **_: Any) -> list[dict[str, Any]]:
-        return self.listed[0]
+    def containers(self, *, filters: dict[str, str], **_: Any) -> list[dict[str, Any]]:
+        if "name" not in filters:
+            return self.listed[0]
+        return [{"Id": key} for key, name in self.there.items() if key != name and filters["name"] in name]
 
-    def networks(self, **_: Any) -> list[dict[str, Any]]:
-        return self.listed[1]
+    def networks(self, *, names: tuple[str, ...] = (), **_: Any) -> list[dict[str, Any]]:
+        return [{"Id": name} for name in names if name in self.there] if names else self.listed[1]
 
 
 def engine(api: FakeApi) -> Engine:
@@ -159,10 +174,88 @@ def test_orphans_are_removed_and_others_left() -> None:
     assert api.log == ["remove c1", "remove network n1"]
 
 
+class Hasty(FakeApi):
+    """Ctrl-C comes while the engine makes what it was asked for: the n-th thing. It makes it nevertheless, as a real one does."""
+
+    def __init__(self, number: int, stop: signal.Signals) -> None:
+        super().__init__("unable to apply caps")
+        self._number, self._stop = number, stop
+
+    def _asked(self) -> None:
+        self._number -= 1
+        if not self._number:
+            os.kill(os.getpid(), self._stop)
+            time.sleep(0)  # a signal is heard between two steps of the interpreter
+
+    def create_network(self, name: str, **settings: Any) -> None:
+        self._asked()
+        super().create_network(name, **settings)
+
+    def create_container(self, image: str, **settings: Any) -> dict[str, str]:
+        self._asked()
+        return super().create_container(image, **settings)
+
+
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(("number", "made"), [(1, 0), (2, 1), (3, 2), (4, 3)])
+def test_ctrl_c_while_the_engine_makes_something_leaves_nothing(number: int, made: int, stop: signal.Signals) -> None:
+    """Network, host, the container that asks for capabilities, host again."""
+    api = Hasty(number, stop)
+    with stoppable(), pytest.raises(KeyboardInterrupt), TemporaryNetwork(engine(api), ME) as network, TemporaryHost(engine(api), "image", network, Remembering()):
+        pass
+    assert (api.there, len(api.made)) == ({}, made)
+
+
+def test_ctrl_c_while_an_attendant_is_made_leaves_nothing() -> None:
+    api = Hasty(2, signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt), TemporaryNetwork(engine(api), ME) as network:
+        Attendant(engine(api), "image", network, "operator").start(b"")
+    assert api.there == {}
+
+
+def test_a_container_of_which_nobody_knows_is_found_and_goes() -> None:
+    """The engine made it, and its answer was lost."""
+    api = FakeApi()
+    with TemporaryNetwork(engine(api), ME) as network:
+        api.create_container("image", name=f"{network.name}-n1")
+        api.create_container("image", name="airseal-build-00000000")
+    assert list(api.there.values()) == ["airseal-build-00000000"]
+
+
+def test_what_the_engine_does_not_remove_at_once_is_removed_later() -> None:
+    api, reporter = FakeApi(), Remembering()
+    with TemporaryNetwork(engine(api), ME, reporter=reporter) as network:
+        api.create_container("image", name=network.name)
+        api.busy = 2
+    assert (api.there, reporter.steps) == ({}, [])
+
+
+def test_what_the_engine_never_removes_is_named() -> None:
+    api = FakeApi()
+    api.create_container("image", name="airseal-build-1")
+    api.busy = 1000
+    assert clear(engine(api), "airseal-build-1", patience=0.01) == "device or resource busy"
+
+
 def test_a_removal_cannot_be_interrupted() -> None:
     with uninterrupted():
         os.kill(os.getpid(), signal.SIGINT)
         os.kill(os.getpid(), signal.SIGTERM)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_ctrl_c_is_heard_when_the_block_has_ended_and_not_twice() -> None:
+    log: list[str] = []
+
+    def block() -> None:
+        with heard_afterwards():
+            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), signal.SIGINT)
+            log.append("ended")
+
+    with pytest.raises(KeyboardInterrupt):
+        block()
+    assert log == ["ended"]
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 

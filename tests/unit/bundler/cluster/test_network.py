@@ -31,6 +31,12 @@ class Pools:
     def remove_network(self, name: str) -> None:
         del self.there[name]
 
+    def containers(self, **_: Any) -> list[dict[str, Any]]:
+        return []
+
+    def networks(self, *, names: list[str]) -> list[dict[str, Any]]:
+        return [{"Id": name} for name in names if name in self.there]
+
 
 @pytest.mark.parametrize(
     ("subnet", "bad"),

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import threading
 from contextlib import ExitStack
 from typing import Any, cast
 
@@ -52,3 +55,19 @@ def test_of_hosts_one_of_which_does_not_start_none_is_left(fails: str) -> None:
     with pytest.raises(ClusterFailed, match=fails), ExitStack() as stack:
         start(stack, log, fails)
     assert {line for line in log if line.startswith("gone")} == {"gone m1", "gone n1", "gone n2"}
+
+
+def test_ctrl_c_twice_removes_no_host_before_the_others_are_made() -> None:
+    log: list[str] = []
+    second = threading.Event()
+
+    class Slow(Machine):
+        def __enter__(self) -> Any:
+            for _ in range(2 if self.name == "m1" else 0):
+                os.kill(os.getpid(), signal.SIGINT)
+                second.wait(0.2)
+            return super().__enter__()
+
+    with pytest.raises(KeyboardInterrupt), ExitStack() as stack:
+        start_hosts(stack, Topology(1, 1), lambda name, role: cast("TemporaryHost", Slow(name, role, log, fails=False)))
+    assert [line.split()[0] for line in log] == ["up", "up", "gone", "gone"]
