@@ -10,7 +10,7 @@ import pytest
 
 from bundler import cli
 from bundler.errors import UsageError
-from bundler.pack.following import Following
+from bundler.pack.hashers import Hashers
 from bundler.signing.signing import UNSIGNED, Signing, path_of
 from installer_stub.bundle.names import BUNDLE, signature_name
 from installer_stub.bundle.reader import Bundle
@@ -162,6 +162,6 @@ def test_a_seal_that_fails_leaves_file_sums_and_signature(made: Ingredients, key
     assert cli.run(words) == 0
     before = {path.name: path.read_bytes() for path in tmp_path.glob("shop.run*")}
     assert sorted(before) == ["shop.run", "shop.run.sha256", "shop.run.sig"]
-    monkeypatch.setattr(Following, "end", lambda *_: (_ for _ in ()).throw(OSError(errno.EIO, "Input/output error")))
+    monkeypatch.setattr(Hashers, "end", lambda *_: (_ for _ in ()).throw(OSError(errno.EIO, "Input/output error")))
     assert cli.run(words) != 0
     assert {path.name: path.read_bytes() for path in tmp_path.glob("shop.run*")} == before
