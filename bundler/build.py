@@ -188,7 +188,7 @@ def keep_made(engine: Engine, options: BuildOptions, origins: tuple[Origin, ...]
         raise BuildFailed(f"docker has no {image_tag(options)} any more, which it has just built", "build again, and prune docker's images at another time")
     images = ClusterImages(options.cache)
     descriptor = import_image(engine, images, image, (*origins, Origin(options.title, len(image.layers))), reporter)
-    images.put(full_name(options.title), descriptor, built=True)
+    images.put(full_name(options.title), descriptor, built=True, docker=image.id)
     reporter.step(f"cluster image {options.title} is {descriptor.digest} (airseal images)")
 
 

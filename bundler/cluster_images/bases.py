@@ -60,10 +60,13 @@ def base_of(images: ClusterImages, name: str, platform: Platform, *, pull: bool 
 def give(engine: Engine, images: ClusterImages, base: Base, tag: str, output: Callable[[str], None]) -> tuple[ImageInfo | None, bool]:
     """Let docker have an image of the store; return what it has, and whether it was given it as ``tag``. Raises DockerError, StoreError."""
     manifest = base.contents.manifest
-    if (found := engine.image(str(manifest.config.digest))) is not None:
-        return found, False
+    for identity in (str(manifest.config.digest), *base.image.docker):
+        if (found := engine.image(identity)) is not None:
+            return found, False
     load(engine, docker_archive(images.blobs, manifest, tag), base.image.name, output)
-    return engine.image(tag), True
+    if (given := engine.image(tag)) is not None and given.id != str(manifest.config.digest):
+        images.is_in_docker(base.image, given.id)
+    return given, True
 
 
 def origins_of(images: ClusterImages, name: str, base: ImageInfo | None) -> tuple[Origin, ...]:

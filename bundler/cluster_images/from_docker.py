@@ -1,4 +1,8 @@
-"""An image of docker's, taken into the store: its config as it is, so that its ID stays what docker says, its layers compressed once ever."""
+"""An image of docker's, taken into the store: its config as it is, so that its ID stays what docker says, its layers compressed once ever.
+
+An engine that keeps images in containerd (docker 29 unless it is told otherwise) calls an image by the digest of what it made around the
+config. So the store remembers that for a name.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +46,7 @@ def imported(images: ClusterImages, identity: str) -> Descriptor | None:
     for image in images.all():
         try:
             parsed = read_manifest(images.blobs, image.descriptor)
-            if isinstance(parsed, Manifest) and str(parsed.config.digest) == identity:
+            if isinstance(parsed, Manifest) and identity in {str(parsed.config.digest), *image.docker}:
                 images.parts(image)
                 return image.descriptor
         except (ClusterImageIncomplete, RegistryError):

@@ -36,6 +36,7 @@ NAMES: Final = "cluster-images"
 _FORMAT: Final = "airseal.cluster-image/1"
 _MOST: Final = 1 << 16  # bytes of one file
 _SHOWN: Final = 10  # names that an error tells
+_MOST_ENGINES: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +44,14 @@ class ClusterImage:
     """One name of the store. ``descriptor`` is of a manifest, or of an index for several platforms; ``time`` in seconds since 1970.
 
     ``built``: a build gave the name, and a prune may take it away with what it remembers of that build; every other stays until ``rm``.
+    ``docker``: what engines that keep images in containerd call it, by what they made around it; any other calls it by its config's digest.
     """
 
     reference: Reference
     descriptor: Descriptor
     time: float = 0.0
     built: bool = False
+    docker: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -100,10 +103,10 @@ class ClusterImages:
             raise ClusterImageUnknown(f"there is no cluster image {name[:300]} in {self.cache}", self._remedy(name))
         return image
 
-    def put(self, reference: Reference, descriptor: Descriptor, *, built: bool = False) -> None:
+    def put(self, reference: Reference, descriptor: Descriptor, *, built: bool = False, docker: str = "") -> None:
         """Give what ``descriptor`` leads to a name, in place of what had it. Returns when that is on the disk.
 
-        A digest in ``reference`` is dropped where there is a tag. Sizes are looked at and manifests read; what is in the blobs was hashed when
+        A digest in ``reference`` is dropped where there is a tag; ``docker`` is the ID that an engine has just told. Sizes are looked at and manifests read; what is in the blobs was hashed when
         it came. Raises ClusterImageIncomplete where anything is missing, of an index the children for every platform; StoreError, OSError.
         """
         named = replace(reference, digest=None) if reference.tag is not None else reference
@@ -112,8 +115,16 @@ class ClusterImages:
             parts = self.parts(ClusterImage(named, descriptor))
             read = (read_manifest(self.blobs, part) for part in parts if holds_others(part))
             claim_layers(self.cache, self.blobs, (each for each in read if isinstance(each, Manifest)))
-            value = {"format": _FORMAT, "reference": str(named), "descriptor": descriptor.to_json(), "time": time.time(), "built": built}
-            write_file(self._path(named), json.dumps(value).encode())
+            before = self._read(self._path(named))
+            known = before.docker if before is not None and before.descriptor == descriptor else ()
+            self._write(ClusterImage(named, descriptor, time.time(), built, _with(known, docker) if docker else known))
+
+    def is_in_docker(self, image: ClusterImage, identity: str) -> None:
+        """Remember what an engine that was given an image calls it. One whose name has become another's meanwhile stays as it is. Raises OSError."""
+        with in_use(self.cache):
+            known = self._read(self._path(image.reference))
+            if known is not None and known.descriptor == image.descriptor:
+                self._write(replace(known, docker=_with(known.docker, identity)))
 
     def remove(self, name: str) -> Removed:
         """Take a name away, and say what no other name has. Blobs stay until a prune. Raises ClusterImageUnknown, UsageError, OSError."""
@@ -143,14 +154,19 @@ class ClusterImages:
             remedy = "bring it anew: airseal build, airseal pull or airseal load"
             raise ClusterImageIncomplete(f"the cluster image {image.name} is not whole in {self.cache}: {error.problem}", remedy) from None
 
+    def _write(self, image: ClusterImage) -> None:
+        value = {"format": _FORMAT, "reference": str(image.reference), "descriptor": image.descriptor.to_json(), "time": image.time, "built": image.built}
+        write_file(self._path(image.reference), json.dumps(value | ({"docker": image.docker} if image.docker else {})).encode())
+
     def _path(self, reference: Reference) -> Path:
         return self._names / f"{Digest.of(str(reference).encode()).encoded}.json"
 
     def _read(self, path: Path) -> ClusterImage | None:
         try:
             value = json.loads(read_file(path, _MOST))
-            image = ClusterImage(Reference.parse(str(value["reference"])), Descriptor.from_json(value["descriptor"]), float(value["time"]), bool(value.get("built")))
-        except (OSError, ValueError, KeyError, TypeError, RecursionError, RegistryError):
+            docker = tuple(str(each) for each in value.get("docker", ()))
+            image = ClusterImage(Reference.parse(str(value["reference"])), Descriptor.from_json(value["descriptor"]), float(value["time"]), bool(value.get("built")), docker)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, RegistryError):
             return None
         return image if value.get("format") == _FORMAT and self._path(image.reference) == path else None
 
@@ -158,6 +174,11 @@ class ClusterImages:
         names = [image.name for image in self.all()]
         there = f"there are {', '.join(names[:_SHOWN])}" + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "") if names else "there is none"
         return f"{there}; one of a registry comes with: airseal pull {name[:300]}"
+
+
+def _with(known: tuple[str, ...], identity: str) -> tuple[str, ...]:
+    """Return IDs with one more, the last that was told at the end."""
+    return (*(each for each in known if each != identity), identity)[-_MOST_ENGINES:]
 
 
 def roots(images: ClusterImages, named: Iterable[ClusterImage]) -> dict[Digest, tuple[ClusterImage, ...]]:

@@ -17,7 +17,7 @@ from bundler.errors import DiskFull, Interrupted
 from tests.soak.installer import Ended, Failed, Installer
 from tests.soak.moments import Moment, Timeline
 from tests.soak.scenario import Desk, Scenario
-from tests.testbed.build_command import build_command
+from tests.testbed.build_command import build_command, made_stub
 from tests.testbed.cache import Cache
 from tests.testbed.docker_engine import engine
 from tests.testbed.internet import Internet
@@ -80,7 +80,7 @@ class Builds:
         """Start the command; give it to a ``with``."""
         world = Cache.default()
         context = small_context(self.desk.directory)
-        words = build_command(world, "stopped:1.0.0", output or self.output, context, "--quiet-period", _QUIET)
+        words = build_command(world, "stopped:1.0.0", output or self.output, context, "--quiet-period", _QUIET, *made_stub())
         return Installer(["env", "--default-signal=INT", *words], self.desk.directory / f"{self.name}-{number}.log", {**os.environ, "AIRSEAL_CACHE": str(self.cache)})
 
     def whole(self, number: str) -> tuple[Ended, Timeline]:

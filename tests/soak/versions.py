@@ -11,7 +11,7 @@ from typing import Final
 from tests.soak.builds import small_context
 from tests.soak.installer import Failed
 from tests.soak.scenario import Desk, Scenario
-from tests.testbed.build_command import build_command
+from tests.testbed.build_command import build_command, made_stub
 from tests.testbed.cache import Cache
 from tests.testbed.docker_engine import engine
 from tests.testbed.internet import Internet
@@ -27,7 +27,7 @@ def built_on(desk: Desk, *, version: str) -> None:
     internet.up()
     internet.serve_also(version)
     run = desk.directory / "other.run"
-    words = build_command(cache, "other:1.0.0", run, small_context(desk.directory, version), "--quiet-period", "15")
+    words = build_command(cache, "other:1.0.0", run, small_context(desk.directory, version), "--quiet-period", "15", *made_stub())
     done = subprocess.run(words, capture_output=True, text=True, check=False, env={**os.environ, "AIRSEAL_CACHE": str(desk.directory / "cache")})
     (desk.directory / "build.log").write_text(done.stdout + done.stderr)
     if done.returncode:

@@ -8,16 +8,22 @@ import subprocess
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from enum import StrEnum
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from bundler.cluster.host_image import host_image
+from bundler.cluster.host_image import host_image as host_of_builds
 from bundler.engine import Engine
 from tests.testbed.cache import Cache, TestBedError
 from tests.testbed.docker_engine import engine, missing_capabilities
 from tests.testbed.progress import step
+from tests.testbed.rootfs import RootfsStore, host_image, host_rootfs
 from tests.unit.bundler.reporter import Remembering
 
-IMAGE = "airseal-testbed/engine:latest"
+if TYPE_CHECKING:
+    from docker import APIClient
+
+IMAGE = "airseal-testbed/engine"
 _SECONDS = 90
 _INSTALL = "apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends docker.io containerd runc openssl && rm -rf /var/lib/apt/lists/*"
 # As a host of the test bed: cgroups made writable; then keys as GitLab's docker:dind makes them, and the engine.
@@ -31,28 +37,40 @@ for name in server client; do
     printf 'subjectAltName=IP:%s,DNS:docker\\nextendedKeyUsage=serverAuth,clientAuth\\n' $address > $name.ext
     openssl x509 -req -in $name.csr -CA ca.pem -CAkey ca-key.pem -CAcreateserial -days 2 -extfile $name.ext -out $name-cert.pem
 done
-exec dockerd --tlsverify --tlscacert=ca.pem --tlscert=server-cert.pem --tlskey=server-key.pem -H tcp://0.0.0.0:2376 --oom-score-adjust 0 --bip 10.77.0.1/24"""
+mkdir -p /etc/docker && echo "$1" > /etc/docker/daemon.json
+exec dockerd --tlsverify --tlscacert=ca.pem --tlscert=server-cert.pem --tlskey=server-key.pem -H tcp://0.0.0.0:2376 --bip 10.77.0.1/24"""
+
+
+class Kind(StrEnum):
+    """Whose docker: Debian 12's 20.10, or Debian 13's 26.1 with images in containerd, as docker 29 has it unless told otherwise."""
+
+    BOOKWORM = "bookworm"
+    CONTAINERD = "trixie"
+
+
+_SETTINGS = {Kind.BOOKWORM: '{"oom-score-adjust":0}', Kind.CONTAINERD: '{"features":{"containerd-snapshotter":true}}'}
 
 
 @contextmanager
-def remote_engine(cache: Cache, directory: Path) -> Iterator[Mapping[str, str]]:
+def remote_engine(cache: Cache, directory: Path, kind: Kind = Kind.BOOKWORM) -> Iterator[Mapping[str, str]]:
     """Yield the environment that leads there: DOCKER_HOST and its kin. Gone with its data at the end. Raises TestBedError.
 
     It has the image of a build's hosts already: it comes from Debian's mirrors, which is no matter of where an engine is.
     """
     client = engine(cache)
+    image = f"{IMAGE}:{kind}"
     with step("an engine on another machine"):
         local = Engine.connect()
         try:
-            hosts = host_image(local, Remembering())
+            hosts = host_of_builds(local, Remembering())
         finally:
             local.close()
-        _docker("build", "-t", IMAGE, "-", data=f"FROM {hosts}\nRUN {_INSTALL}\n".encode())
+        _docker("build", "-t", image, "-", data=f"FROM {_system(cache, client, kind, hosts)}\nRUN {_INSTALL}\n".encode())
         name = f"airseal-engine-{secrets.token_hex(3)}"
         drops = [word for each in missing_capabilities(Path("/proc/self/status").read_text()) for word in ("--cap-drop", each)]
         unconfined = [word for each in ("seccomp", "apparmor", "systempaths") for word in ("--security-opt", f"{each}=unconfined")]
         _docker("run", "-d", "--name", name, "--cap-add", "ALL", *drops, *unconfined, "--device-cgroup-rule", "a *:* rwm", "--cgroupns=private",
-                "--device", "/dev/kmsg", "--tmpfs", "/run", "-v", "/var/lib/docker", "-v", "/var/lib/containerd", IMAGE, "sh", "-c", _RUN)  # fmt: skip
+                "--device", "/dev/kmsg", "--tmpfs", "/run", "-v", "/var/lib/docker", "-v", "/var/lib/containerd", image, "sh", "-c", _RUN, "sh", _SETTINGS[kind])  # fmt: skip
     try:
         environment = _environment(name, directory, client.inspect_container(name)["NetworkSettings"]["IPAddress"])
         saved = subprocess.Popen(["docker", "save", hosts], stdout=subprocess.PIPE)
@@ -60,6 +78,16 @@ def remote_engine(cache: Cache, directory: Path) -> Iterator[Mapping[str, str]]:
         yield environment
     finally:
         client.remove_container(name, force=True, v=True)
+
+
+def _system(cache: Cache, client: APIClient, kind: Kind, hosts: str) -> str:
+    """Return the image that the engine is installed in: a build's host is Debian 12 already."""
+    if kind is Kind.BOOKWORM:
+        return hosts
+    store, name = RootfsStore(cache), host_rootfs("trixie")
+    store.build_all(only=(name,))
+    store.import_one(client, name, host_image("trixie"))
+    return host_image("trixie")
 
 
 def _environment(name: str, directory: Path, address: str) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -72,6 +73,25 @@ def test_what_docker_has_of_the_same_id_is_not_loaded_again(images: ClusterImage
     docker.here[str(CONFIG)] = image(CONFIG.encoded)
     assert resolved(docker, images, "shop:1.4.0")[0] == str(CONFIG)
     assert docker.entries == {}
+
+
+def test_an_engine_that_keeps_images_in_containerd_is_given_it_once(images: ClusterImages) -> None:
+    """It calls what it was given by a digest of its own."""
+
+    class Containerd(Docker):
+        given = 0
+
+        def load(self, data: Iterator[bytes]) -> Iterator[dict[str, str]]:
+            yield from super().load(data)
+            type(self).given += 1
+            for tag in self.loaded["RepoTags"]:
+                self.here[tag] = self.here["sha256:" + "77" * 32] = image("77" * 32)
+
+    docker = Containerd()
+    assert [resolved(docker, images, "shop:1.4.0")[0] for _ in range(3)] == ["sha256:" + "77" * 32] * 3
+    assert Containerd.given == 1
+    base = ImageInfo("sha256:" + "77" * 32, {}, {}, "linux/amd64", 1, layers=tuple(str(Digest.of(each)) for each in LAYERS))
+    assert origins_of(images, "shop:1.4.0", base) == (Origin("shop:1.4.0", 2),)
 
 
 def test_the_stores_name_comes_before_dockers_and_the_registrys(images: ClusterImages) -> None:

@@ -84,6 +84,23 @@ def test_its_id_stays_and_its_layers_are_what_docker_has(images: ClusterImages, 
     assert docker.asked == 1, "what the store has is not asked for again"
 
 
+def test_an_image_that_docker_calls_otherwise_is_not_asked_for_again(images: ClusterImages) -> None:
+    """Images in containerd: its ID is no config's digest. It stays known where the name is given again, and goes with another image."""
+    docker, called = Docker(saved(LAYERS)), ImageInfo("sha256:" + "9" * 64, LABELS, {}, "linux/amd64", 1)
+    made = import_image(docker, images, called, (), Remembering())  # type: ignore[arg-type]
+    images.put(full_name("shop:1"), made, docker=called.id)
+    images.put(full_name("shop:1"), made, docker="sha256:" + "8" * 64)
+    assert import_image(docker, images, called, (), Remembering()) == made  # type: ignore[arg-type]
+    assert docker.asked == 1
+    images.is_in_docker(images.find("shop:1"), called.id)
+    assert images.find("shop:1").docker == ("sha256:" + "8" * 64, called.id)
+    before = images.find("shop:1")
+    images.put(full_name("shop:1"), put_image(images.blobs, LAYERS[:1]))
+    assert images.find("shop:1").docker == ()
+    images.is_in_docker(before, called.id)
+    assert images.find("shop:1").docker == (), "of another image nothing is said"
+
+
 def test_what_the_store_lost_is_taken_again(images: ClusterImages) -> None:
     docker = Docker(saved(LAYERS))
     made = import_image(docker, images, info(), (), Remembering())  # type: ignore[arg-type]
