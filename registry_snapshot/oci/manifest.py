@@ -46,7 +46,8 @@ class Index:
     def wanted(self, platforms: tuple[Platform, ...]) -> tuple[Descriptor, ...]:
         """Return the children for ``platforms``, in the index's order; those without a platform are always wanted.
 
-        Attestations carry the platform ``unknown/unknown`` (BuildKit) and so are left out.
+        Attestations carry the platform ``unknown/unknown`` (BuildKit) and so are left out: ``record.in_index`` takes them as what is kept
+        for an image.
         """
         return tuple(
             child

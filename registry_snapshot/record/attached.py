@@ -1,8 +1,8 @@
 """What upstreams keep for images: signatures, attestations, bills of materials. Found when a recording ends, fetched whole.
 
 Of every image, and of each manifest in it that hosts use, the upstream is asked for what refers to it (the referrers API, or the
-tag that stands for it) and for the tags that cosign makes: ``sha256-HEX.sig``, ``.att``, ``.sbom``. Of what is found and is no
-signature the same is asked once more, for a signature of a bill of materials, and no further.
+tag that stands for it) and for the tags that cosign makes: ``sha256-HEX.sig``, ``.att``, ``.sbom``; what BuildKit has laid into the
+image's index for it is taken too. Of what is found and is no signature the same is asked once more, for a signature of a bill of materials, and no further.
 
 What could not be asked, and what is more than the bounds, is said for each image: nobody is to take silence for "nothing there".
 
@@ -32,6 +32,7 @@ from registry_snapshot.oci.descriptor import Descriptor, Platform
 from registry_snapshot.oci.digest import Digest
 from registry_snapshot.oci.manifest import Index, Manifest
 from registry_snapshot.oci.reference import Reference, Repository
+from registry_snapshot.record.in_index import attestations
 from registry_snapshot.store.base import BlobReader
 from registry_snapshot.store.closure import children, closure, holds_others, read_manifest
 
@@ -117,6 +118,7 @@ class _Image:
 
     reference: Reference
     digests: tuple[Digest, ...]
+    inside: tuple[tuple[Digest, Descriptor], ...] = ()  # attestations of its index, behind what they are of
     found: list[Attachment] = field(default_factory=list)
     missed: list[str] = field(default_factory=list)
     bytes: int = 0
@@ -124,15 +126,15 @@ class _Image:
 
 def recorded_images(
     blobs: BlobReader, recorded: Sequence[tuple[Reference, Descriptor]], platforms: tuple[Platform, ...]
-) -> Iterator[tuple[Reference, tuple[Digest, ...]]]:
-    """Yield the name of each recorded image, and the digests of its indexes and manifests for ``platforms``.
+) -> Iterator[tuple[Reference, tuple[Descriptor, ...]]]:
+    """Yield the name of each recorded image, and its indexes and manifests for ``platforms``.
 
     What an upstream keeps for another image, and a client has asked for, is none. Raises BlobUnknown, ManifestInvalid, StoreError.
     """
     of_cosign = {(reference.repository, descriptor.digest) for reference, descriptor in recorded if reference.tag is not None and _OF_COSIGN.fullmatch(reference.tag)}
     for reference, descriptor in recorded:
         if (reference.repository, descriptor.digest) not in of_cosign and read_manifest(blobs, descriptor).subject is None:
-            yield reference, tuple(part.digest for part in closure(blobs, descriptor, platforms) if holds_others(part))
+            yield reference, tuple(part for part in closure(blobs, descriptor, platforms) if holds_others(part))
 
 
 def attached(
@@ -148,15 +150,15 @@ def attached(
 
     ``only`` are names besides which nothing is taken: those of a lock. Raises BlobUnknown, ManifestInvalid, StoreError.
     """
-    images = list(_once(recorded_images(blobs, recorded, platforms)))
+    images = [(*image, tuple(attestations(blobs, image[1]))) for image in recorded_images(blobs, recorded, platforms)]
     registries: dict[str, _Registry] = {}
     running: list[tuple[_Image, Future[None]]] = []
     in_time: Collection[Future[None]] = ()
     ends = time.monotonic() + seconds
     wish = _Wish(platforms, only)
     try:
-        for reference, digests in images:
-            image, name = _Image(reference, digests), reference.repository.registry
+        for image in _once(images):
+            name = image.reference.repository.registry
             registry = registries.get(name) or registries.setdefault(name, _Registry(ThreadPoolExecutor(_AT_ONCE, f"attached at {name}")))
             running.append((image, registry.pool.submit(_Search(source, registry, image, wish).run)))
         in_time = wait([future for _, future in running], timeout=max(ends - time.monotonic(), 0)).done
@@ -185,14 +187,14 @@ def _together(running: Iterable[tuple[_Image, Future[None]]], recorded: Iterable
     return Attachments(tuple(sorted(taken.values(), key=lambda each: str(each.reference))), tuple(missed))
 
 
-def _once(images: Iterable[tuple[Reference, Collection[Digest]]]) -> Iterator[tuple[Reference, tuple[Digest, ...]]]:
+def _once(images: Iterable[tuple[Reference, Sequence[Descriptor], tuple[tuple[Digest, Descriptor], ...]]]) -> Iterator[_Image]:
     """Yield each manifest of each repository once, under the first name that leads to it."""
     known: set[tuple[Repository, Digest]] = set()
-    for reference, digests in images:
-        fresh = tuple(digest for digest in dict.fromkeys(digests) if (reference.repository, digest) not in known)
+    for reference, parts, inside in images:
+        fresh = tuple(digest for digest in dict.fromkeys(part.digest for part in parts) if (reference.repository, digest) not in known)
         known |= {(reference.repository, digest) for digest in fresh}
         if fresh:
-            yield reference, fresh
+            yield _Image(reference, fresh, inside)
 
 
 class _Search:
@@ -207,12 +209,14 @@ class _Search:
 
     def run(self) -> None:
         """Fill the image's ``found`` and ``missed``. Raises StoreError."""
-        self._take_all(self._image.digests)
-        self._take_all(each.descriptor.digest for each in tuple(self._image.found) if each.what not in _SIGNED)
+        named = partial(Reference, self._repository, None)
+        inside = [Attachment(named(item.digest), item, named(of), "attestation") for of, item in self._image.inside]
+        self._take_all([*inside, *(each for digest in self._image.digests for each in self._of(digest))])
+        unsigned = [each.descriptor.digest for each in self._image.found if each.what not in _SIGNED]
+        self._take_all([each for digest in unsigned for each in self._of(digest)])
 
-    def _take_all(self, digests: Iterable[Digest]) -> None:
+    def _take_all(self, listed: Iterable[Attachment]) -> None:
         known = {each.descriptor.digest for each in self._image.found}
-        listed = [each for digest in digests for each in self._of(digest)]
         for each in sorted(listed, key=lambda each: (_KINDS.index(each.what), str(each.reference))):
             # What has a tag is listed by its digest, too, if it names its subject: the tag, which comes first, leads to both.
             if each.reference.tag is not None or each.descriptor.digest not in known:
@@ -242,8 +246,11 @@ class _Search:
         if len(self._image.found) >= MOST:
             self._image.missed.append(f"more than {MOST} are kept for it: the rest is left out")
             return
+        before = len(self._image.missed)
         size = self._asked("parts", partial(self._size, each.descriptor), f"the {each}")
         if size is None:
+            if len(self._image.missed) == before and not self._wish.stopped.is_set():
+                self._image.missed.append(f"the {each} is listed, and its registry does not have all of it")
             return
         if self._image.bytes + size > MOST_BYTES:
             self._image.missed.append(f"the {each} is left out: with it {self._image.bytes + size} bytes are kept for the image, more than {MOST_BYTES}")

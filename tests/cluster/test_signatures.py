@@ -71,6 +71,7 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Recorded:
     with DistributionRegistry(parts.out("registry") / "registry", tmp_path_factory.mktemp("upstream"), access_log=True) as registry:
         host = f"{registry.address[0]}:{registry.address[1]}"
         images = {name: make_index(layout, {AMD64: make_image(layout, name, AMD64), ARM64: make_image(layout, name, ARM64)}) for name in NAMES}
+        images["referred"] = with_provenance(layout, images["referred"])
         wanted = {f"{name_of(host, name)}:1": root for name, root in images.items()} | _attached(layout, host, images)
         for name, root in wanted.items():
             (layout.root / "index.json").write_bytes(layout_index([(Reference.parse(name), root)]))
@@ -87,6 +88,15 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Recorded:
             snapshot = recorder.finish()
     reasons = {image.reference: [Listed("images.txt:1")] for image in snapshot.images} | {each.reference: [Attached(each.what, str(each.subject))] for each in found.taken}
     return Recorded(host, blobs, lock_of(snapshot, blobs, (AMD64,), reasons), found, images, asked)
+
+
+def with_provenance(layout: DiskBlobStore, index: Descriptor) -> Descriptor:
+    """Return the index with an attestation of its first image in it, as BuildKit lays it there."""
+    value = json.loads(layout.read(index.digest))
+    made = make_artifact(layout, [put_as(layout, "application/vnd.in-toto+json", b'{"predicateType":"https://slsa.dev/provenance/v1"}')])
+    notes = {"vnd.docker.reference.type": "attestation-manifest", "vnd.docker.reference.digest": value["manifests"][0]["digest"]}
+    value["manifests"].append({**made.to_json(), "platform": {"os": "unknown", "architecture": "unknown"}, "annotations": notes})
+    return put_as(layout, index.media_type, json.dumps(value).encode())
 
 
 def _attached(layout: DiskBlobStore, host: str, images: dict[str, Descriptor]) -> dict[str, Descriptor]:
@@ -113,6 +123,12 @@ def ask(recorded: Recorded, target: str) -> Response:
     return response
 
 
+def test_provenance_that_buildkit_laid_into_the_index_is_served_too(recorded: Recorded) -> None:
+    index = json.loads(read(ask(recorded, "shop/referred/manifests/1")))
+    manifest = json.loads(read(ask(recorded, f"shop/referred/manifests/{index['manifests'][2]['digest']}")))
+    ask(recorded, f"shop/referred/blobs/{manifest['layers'][0]['digest']}").close()
+
+
 def read(response: Response) -> bytes:
     assert isinstance(response.body, bytes)
     return response.body
@@ -121,7 +137,7 @@ def read(response: Response) -> bytes:
 def test_all_is_recorded_with_what_it_is(recorded: Recorded) -> None:
     assert recorded.found.missed == ()
     kinds = {(each.reference.repository.path, each.what, each.reference.tag is not None) for each in recorded.found.taken}
-    assert kinds == {("shop/tagged", "signature", True), ("shop/forged", "signature", True), ("shop/referred", "signature", False), ("shop/referred", "SBOM", False)}
+    assert kinds == {("shop/tagged", "signature", True), ("shop/forged", "signature", True), ("shop/referred", "signature", False), ("shop/referred", "SBOM", False), ("shop/referred", "attestation", False)}
     assert len([each for each in recorded.found.taken if each.what == "signature"]) == 4, "the SBOM's own signature too"
 
 

@@ -280,3 +280,48 @@ def test_whoever_ends_after_the_deadline_is_late_whatever_came_of_it(upstream: F
     found = recorder.attach()
     assert found.taken == ()
     assert [str(each.image) for each in found.missed] == [f"{APP}:1"]
+
+
+def built(upstream: FakeUpstream, *, of: str = "", kind: str = "attestation-manifest") -> tuple[Descriptor, Descriptor, Descriptor]:
+    """An index as BuildKit makes it, with one attestation for each image; return it and the attestations."""
+    made = {platform: make_image(upstream.blobs, "built", platform) for platform in (AMD64, ARM64)}
+    value = json.loads(upstream.blobs.read(make_index(upstream.blobs, made).digest))
+    beside = []
+    for platform, image in made.items():
+        attestation = make_artifact(upstream.blobs, [layer(upstream, f"provenance of {platform}")])
+        notes = {"vnd.docker.reference.type": kind, "vnd.docker.reference.digest": of or str(image.descriptor.digest)}
+        value["manifests"].append({**attestation.to_json(), "platform": {"os": "unknown", "architecture": "unknown"}, "annotations": notes})
+        beside.append(attestation)
+    index = put_as(upstream.blobs, media_types.OCI_INDEX, json.dumps(value).encode())
+    upstream.tag("team/app:built", index)
+    return index, beside[0], beside[1]
+
+
+def test_what_buildkit_lays_beside_an_image_comes_along_for_the_platforms_here(upstream: FakeUpstream, recorder: Recorder, blobs: DiskBlobStore) -> None:
+    index, mine, others = built(upstream)
+    recorder.resolve(APP, "built", client=NODE, method="HEAD")
+    recorder.finish()
+    found = recorder.attach()
+    amd = child(upstream, index, 0)
+    assert taken(found) == {by_digest(mine): f"attestation of {by_digest(amd)}"}
+    assert blobs.path(mine.digest).exists()
+    assert not blobs.path(others.digest).exists()
+    assert (found.missed, recorder.attach()) == ((), found)
+
+
+@pytest.mark.parametrize(("of", "kind"), [("", "something-else"), ("sha256:" + "0" * 64, "attestation-manifest"), ("no digest", "attestation-manifest")])
+def test_what_only_looks_like_an_attestation_is_none(upstream: FakeUpstream, recorder: Recorder, of: str, kind: str) -> None:
+    built(upstream, of=of, kind=kind)
+    recorder.resolve(APP, "built", client=NODE, method="HEAD")
+    recorder.finish()
+    assert recorder.attach() == Attachments()
+
+
+def test_an_attestation_of_an_index_that_upstream_lost_is_no_reason_to_stop(upstream: FakeUpstream, recorder: Recorder) -> None:
+    _, mine, _ = built(upstream)
+    recorder.resolve(APP, "built", client=NODE, method="HEAD")
+    recorder.finish()
+    upstream.blobs.path(mine.digest).unlink()
+    found = recorder.attach()
+    assert found.taken == ()
+    assert [each.why for each in found.missed if by_digest(mine).partition("@")[0] in each.why and "listed, and its registry does not have" in each.why]
