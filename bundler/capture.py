@@ -139,7 +139,7 @@ def record(
         snapshot = recorder.finish()
         lock = lock_of(snapshot, blobs, settings.platforms, covered.reasons)
         check_coverage(pods, used, lock)
-        reporter.step(f"recorded {len(snapshot.images)} images; removing the temporary cluster")
+        reporter.step(f"recorded {lock.count}; removing the temporary cluster")
     return Recorded(lock, covered.coverage, _first_seen(recorder.history), settled.lines())
 
 

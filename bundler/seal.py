@@ -95,7 +95,7 @@ def seal_recorded(options: SealOptions, reporter: Reporter) -> Resealed:
         if found is None:
             raise RecordingGone(f"what was recorded of {kept.info.title} is no longer in {options.cache}", _again(kept))
         when = f"{datetime.fromtimestamp(found.time, UTC):%Y-%m-%dT%H:%M:%SZ}"
-        reporter.step(f"{kept.info.title}, recorded {when}: {len(found.images)} images")
+        reporter.step(f"{kept.info.title}, recorded {when}: {found.lock.count}")
         check_whole(kept, found, DiskBlobStore(options.cache / "store"), when)
         stub = _stub(options, kept, reporter)
     info = kept.info if stub.digest == kept.stub else replace(kept.info, airseal=VERSION)

@@ -58,7 +58,7 @@ def _install(run: Session) -> None:
             with diagnosed(lambda: kubectl(context), lambda: [context.connection(host) for host in context.reachable()], context.secrets):
                 runner.run(INSTALL, context)
     seconds = time.monotonic() - run.begun
-    notes = [*context.notes, f"site registry: {', '.join(plan.images.endpoints)}, serving {len(run.bundle.lock.images)} images"]
+    notes = [*context.notes, f"site registry: {', '.join(plan.images.endpoints)}, serving {run.bundle.lock.count}"]
     notes.append(f"its login: {plan.images.credential_path} on every host, for root")
     if context.left_out:
         plan = replace(plan, hosts=tuple(host for host in plan.hosts if host.address not in context.left_out))

@@ -80,7 +80,7 @@ def seal(
     publishers = sign.fingerprints if sign is not None else ()
     document = BundleDocument(info, parts, {digest: blobs.size(digest) for digest in digests}, runtime.needs, publishers)
     raw = encode_bundle(document)
-    reporter.step(f"sealing {info.title}: {len(lock.images)} images, {len(document.blobs)} blobs")
+    reporter.step(f"sealing {info.title}: {lock.count}, {len(document.blobs)} blobs")
     sources = _sources(document, {BUNDLE: raw, **content}, sign.of_bundle(raw) if sign is not None else {}, blobs, runtime)
     sha256 = write_archive(target, runtime.bootloader, list(sources), partial(reporter.moved, "sealed"))
     return Sealed(target, Digest.of(raw), sha256)

@@ -91,7 +91,7 @@ def recording(options: BuildOptions, inputs: Inputs, blobs: BlobReader, make: Ca
     known = None if options.steps.update or options.keep else shelf.get(key)
     found = recorded.decode(known) if known is not None else None
     if found is not None and recorded.is_whole(found, blobs, options.platforms):
-        reporter.step(f"recorded before, from the same inputs: {len(found.images)} images (--update all records again)")
+        reporter.step(f"recorded before, from the same inputs: {found.lock.count} (--update all records again)")
     else:
         found = replace(make(pins(wanted or last, options.steps.update)), time=time.time())
         shelf.put(key, recorded.encode(found))

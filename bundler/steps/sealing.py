@@ -23,7 +23,7 @@ from bundler.steps.recorded import Recorded
 from installer_stub.bundle import receipt as receipts
 from installer_stub.bundle.coverage import encode_coverage
 from installer_stub.bundle.documents import BundleDocument, encode_bundle, encode_lock
-from installer_stub.bundle.model import BundleInfo
+from installer_stub.bundle.model import BundleInfo, ImageLock
 from installer_stub.bundle.names import COVERAGE, RECEIPT
 from installer_stub.bundle.reader import Bundle
 from installer_stub.bundle.reasons import is_attached
@@ -47,7 +47,7 @@ class Built:
     info: BundleInfo
     content: Digest
     size: int
-    images: int
+    lock: ImageLock
     blobs: int
     receipt: Receipt
     quiet: tuple[str, ...] = ()  # for how long nothing happened before the recording ended, and what was watched
@@ -64,7 +64,7 @@ class Built:
         return (
             *self.table,
             f"sealed {self.info.title} into {self.path}: {size(self.size)} in {duration(seconds)}",
-            f"  {self.images} images: {size(self.info.images_size)} as stored, {size(self.info.images_unpacked_size)} unpacked",
+            f"  {self.lock.count}: {size(self.info.images_size)} as stored, {size(self.info.images_unpacked_size)} unpacked",
             f"  cluster files: {size(self.info.files_size)} on a host; blobs in all: {self.blobs}",
             f"  sha256 {self.sealed.sha256} of the file, also in {sums.path_of(self.path).name}",
             f"  digest {self.sealed.digest} of the bundle, which names every part by its own",
@@ -86,7 +86,7 @@ class Built:
             "digest": str(self.sealed.digest),
             "content": str(self.content),
             "size": self.size,
-            "images": self.images,
+            "images": len(self.lock.images),
             "blobs": self.blobs,
             "imagesSize": self.info.images_size,
             "imagesUnpackedSize": self.info.images_unpacked_size,
@@ -156,4 +156,4 @@ def seal_whole(
         remember_build(cache, whole.info.title, output, whole.digests, time.time(), steps=steps)
     with Bundle.open(output) as bundle:
         content = bundle.content_digest
-    return Built(sealed, whole.info, content, output.stat().st_size, len(whole.recorded.images), len(whole.digests), receipt, whole.recorded.quiet, signers=(*signing.fingerprints, *([signing.certified.subject] if signing.certified is not None else [])))
+    return Built(sealed, whole.info, content, output.stat().st_size, whole.recorded.lock, len(whole.digests), receipt, whole.recorded.quiet, signers=(*signing.fingerprints, *([signing.certified.subject] if signing.certified is not None else [])))

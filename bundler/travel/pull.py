@@ -141,7 +141,7 @@ class _Pulling:
             self._complete(puller, found)
         carried = read_recording(found, root.digest, self._images.blobs)
         images = carried.recorded.images
-        reporter.step(f"{carried.sealable.info.title} was recorded with {len(images)} images")
+        reporter.step(f"{carried.sealable.info.title} was recorded with {carried.recorded.lock.count}")
         with closing(self._puller(carried.platforms)) as puller:
             for _, each in images:
                 self._complete(puller, each)

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from installer_stub.bundle.reasons import Reason
+from installer_stub.bundle.reasons import Reason, is_attached
 from registry_snapshot.oci.descriptor import Descriptor
 from registry_snapshot.oci.digest import Digest
 from registry_snapshot.oci.reference import Reference, Repository
@@ -121,3 +121,9 @@ class ImageLock:
     def roots(self) -> tuple[tuple[Reference, Descriptor], ...]:
         """Every image under the name it was asked for."""
         return tuple((image.reference, image.descriptor) for image in self.images)
+
+    @property
+    def count(self) -> str:
+        """How many there are, in words: what upstreams keep for images is no image."""
+        attached = sum(is_attached(image.reasons) for image in self.images)
+        return f"{len(self.images) - attached} images" + (f" and {attached} signatures and the like" if attached else "")

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from installer_stub.bundle import receipt as receipts
 from installer_stub.bundle.coverage import signatures_json
 from installer_stub.bundle.reader import Bundle
-from installer_stub.bundle.reasons import is_attached
 from installer_stub.commands.bundle_option import add_bundle_option
 from installer_stub.ui.printable import json_text, printable, say
 from installer_stub.ui.transfer import size as readable
@@ -103,12 +102,10 @@ def _needs(needs: Needs | None) -> str:
 
 def _text(bundle: Bundle) -> str:
     info, receipt = bundle.info, bundle.receipt
-    attached = sum(is_attached(image.reasons) for image in bundle.lock.images)
-    kept = f" and {attached} signatures and the like" if attached else ""
     lines = [
         info.title,
         f"  Kubernetes  {info.kubernetes or 'none'} for {', '.join(info.platforms)}",
-        f"  images      {len(bundle.images()) - attached}{kept}, {readable(info.images_size)} here, about {readable(info.images_unpacked_size)} on a host",
+        f"  images      {bundle.lock.count.replace(' images', '', 1)}, {readable(info.images_size)} here, about {readable(info.images_unpacked_size)} on a host",
         f"  files       {len(bundle.cluster_files())}, {readable(info.files_size)} on a host",
         f"  file        {bundle.path}, {readable(bundle.size)} ({bundle.size} bytes)",
         f"  digest      {bundle.digest} of the bundle, which names every part by its own",
