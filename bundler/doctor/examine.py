@@ -15,7 +15,7 @@ from typing import Any, Final
 from bundler.disk import existing
 from bundler.errors import BuildError, DockerError, StubMissing
 from bundler.lab.way import Way
-from bundler.pack.stubs import stub_for
+from bundler.pack.stubs import MACHINES, stub_for
 from installer_stub.ui.transfer import size
 from registry_snapshot.oci.descriptor import Platform
 
@@ -27,7 +27,6 @@ _WAYS: Final = {
     Way.DIRECT: "directly, docker's networks are on this machine",
     Way.RELAY: "by a relay in the lab: docker's networks are elsewhere (remote, docker-in-docker, a mounted socket, a virtual machine)",
 }
-_MACHINES: Final = {"x86_64": "amd64", "aarch64": "arm64"}
 
 
 class Answer(StrEnum):
@@ -60,7 +59,7 @@ def of_engine(info: Mapping[str, Any]) -> tuple[Examined, ...]:
     found = [
         Examined("a docker engine", Answer.YES, f"{info.get('ServerVersion', '?')} on {info.get('OperatingSystem', '?')}, {info.get('NCPU', '?')} CPUs"),
         Examined(
-            "hosts of this architecture", Answer.YES if _MACHINES.get(machine) == _MACHINES.get(platform.machine()) else Answer.NO, machine,
+            "hosts of this architecture", Answer.YES if machine in MACHINES and Platform.of_machine(machine) == Platform.of_machine(platform.machine()) else Answer.NO, machine,
             "build each platform on a machine of its own kind",
         ),
         Examined(

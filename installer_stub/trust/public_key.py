@@ -96,11 +96,6 @@ class PublicKey:
         return "SHA256:" + base64.b64encode(hashlib.sha256(self.blob).digest()).decode().rstrip("=")
 
     @property
-    def hex(self) -> str:
-        """The same digest in hex: a name for a file."""
-        return hashlib.sha256(self.blob).hexdigest()
-
-    @property
     def text(self) -> str:
         """The key as it stands in a ``.pub`` file, without a comment."""
         return f"{self.kind} {base64.b64encode(self.blob).decode()}"

@@ -11,13 +11,13 @@ import base64
 import binascii
 import hashlib
 from dataclasses import dataclass
-from typing import BinaryIO, Final
+from typing import Final
 
 from installer_stub.errors import SignatureError
 from installer_stub.trust.public_key import PublicKey
 from installer_stub.trust.wire import Reader, WireError, string
 
-__all__ = ["HASHES", "NAMESPACE", "PublicKey", "Signature", "decode", "encode", "signed_data", "verify", "verify_digest", "verify_stream"]
+__all__ = ["HASHES", "NAMESPACE", "PublicKey", "Signature", "decode", "encode", "signed_data", "verify", "verify_digest"]
 
 NAMESPACE: Final = "airseal"
 HASHES: Final = ("sha512", "sha256")  # the first one is what we and ssh-keygen sign with
@@ -27,7 +27,6 @@ _VERSION: Final = 1
 _BEGIN: Final = b"-----BEGIN SSH SIGNATURE-----"
 _END: Final = b"-----END SSH SIGNATURE-----"
 _COLUMNS: Final = 70
-_PIECE: Final = 1024 * 1024
 _AGAIN: Final = "get the file and its signature again from who signed it"
 
 
@@ -95,14 +94,6 @@ def verify(signature: Signature, message: bytes, namespace: str = NAMESPACE) -> 
     Whose the key is, and whether anybody trusts it, is what ``allowed.judge`` says.
     """
     verify_digest(signature, hashlib.new(signature.hash_algorithm, message).digest(), namespace)
-
-
-def verify_stream(signature: Signature, stream: BinaryIO, namespace: str = NAMESPACE) -> None:
-    """The same of all that is left in ``stream``, which may be larger than memory. Raises SignatureError, OSError."""
-    found = hashlib.new(signature.hash_algorithm)
-    while piece := stream.read(_PIECE):
-        found.update(piece)
-    verify_digest(signature, found.digest(), namespace)
 
 
 def verify_digest(signature: Signature, digest: bytes, namespace: str = NAMESPACE) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import io
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
@@ -24,7 +23,6 @@ from installer_stub.trust.sshsig import (
     encode,
     verify,
     verify_digest,
-    verify_stream,
 )
 from installer_stub.trust.wire import mpint, string
 from tests.unit.installer_stub.trust.openssh import KINDS, MESSAGE, Pair, keygen, make, takes
@@ -55,21 +53,7 @@ def test_what_openssh_signs_is_taken_and_written_again(pairs: Mapping[str, Pair]
     assert encode(signature) == armored
     assert (signature.key.text, signature.namespace, signature.hash_algorithm) == (pairs[kind].line, NAMESPACE, hash_algorithm)
     verify(signature, MESSAGE)
-    verify_stream(signature, io.BytesIO(MESSAGE))
     verify_digest(signature, hashlib.new(hash_algorithm, MESSAGE).digest())
-
-
-def test_a_file_s_signature_is_checked_by_streaming(pair: Pair, tmp_path: Path) -> None:
-    file = tmp_path / "shop.run"
-    file.write_bytes(b"0123456789abcdef" * 200_000)
-    keygen("-q", "-Y", "sign", "-f", pair.path, "-n", "airseal", file)
-    signature = decode(file.with_name("shop.run.sig").read_bytes())
-    with file.open("rb") as stream:
-        verify_stream(signature, stream)
-    with file.open("rb") as stream:
-        stream.seek(1)
-        with pytest.raises(SignatureError, match="altered"):
-            verify_stream(signature, stream)
 
 
 @pytest.mark.parametrize("kind", KINDS)
