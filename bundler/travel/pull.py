@@ -27,7 +27,7 @@ from bundler.travel.cluster_of import COMPRESSOR, cluster_of
 from bundler.travel.known import remember_held
 from bundler.travel.upstreams import Ways, remote_name
 from installer_stub.bundle.cluster_files import parse_cluster_manifest
-from installer_stub.phases.base import Reporter
+from installer_stub.phases.reporter import Reporter
 from installer_stub.ui.transfer import size
 from registry_snapshot.oci.descriptor import Descriptor, Platform
 from registry_snapshot.oci.digest import Digest
