@@ -29,7 +29,7 @@ Origin = tuple[str, str, int]  # scheme, host, port
 
 CONNECT_SECONDS = 15
 READ_SECONDS = 60  # without a single byte, or with fewer than PACE_BYTES of them
-CHUNK_BYTES = 256 * 1024
+CHUNK_BYTES = 1 << 20  # of one step of a transfer: each step of a thread ends with waiting for its turn at the interpreter
 _USER_AGENT = "airseal"
 _PORTS = {"http": 80, "https": 443}
 _POOLS = 32  # hosts whose connections are kept
