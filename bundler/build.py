@@ -51,9 +51,11 @@ from bundler.steps.recording import Inputs, Pins, recording
 from bundler.steps.sealing import Built, measured, seal_whole
 from bundler.values import values_of
 from installer_stub.bundle.cluster_files import EMPTY, cluster_manifest
-from installer_stub.bundle.model import INTERNAL_REGISTRY, BundleInfo
+from installer_stub.bundle.model import BundleInfo
+from installer_stub.bundle.names import INTERNAL_REGISTRY
 from installer_stub.distro.paths import BUNDLED
-from installer_stub.phases.base import Artifact, Reporter
+from installer_stub.phases.base import Artifact
+from installer_stub.phases.reporter import Reporter
 from installer_stub.version import VERSION
 from registry_snapshot.oci.manifest import descriptor_of
 from registry_snapshot.oci.media_types import OCI_MANIFEST

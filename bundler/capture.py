@@ -43,8 +43,9 @@ from installer_stub.kube.acceptance import accept
 from installer_stub.kube.kubectl import Kubectl
 from installer_stub.kube.owners import by_uid
 from installer_stub.options import POD_CIDR, SERVICE_CIDR
-from installer_stub.phases.base import Artifact, Context, Reporter
+from installer_stub.phases.base import Artifact, Context
 from installer_stub.phases.pipeline import RECORD, RECORD_TOPOLOGY
+from installer_stub.phases.reporter import Reporter
 from installer_stub.phases.runner import AGAIN, run
 from installer_stub.phases.settle import declared_on, runner_of
 from installer_stub.phases.start_agents import start_agents, working

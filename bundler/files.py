@@ -23,7 +23,7 @@ from bundler.errors import BuildFailed
 from bundler.file_store import CHUNK, FileStore
 from bundler.links import KEEP, empty_directories, ends_of
 from installer_stub.bundle.model import PLAIN, PROGRAM, ClusterFile
-from installer_stub.phases.base import Reporter
+from installer_stub.phases.reporter import Reporter
 from installer_stub.ui.transfer import size as text_of
 from registry_snapshot.oci.descriptor import Descriptor
 from registry_snapshot.oci.digest import Digest

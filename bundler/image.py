@@ -20,7 +20,7 @@ from bundler.kubefile.sealer import translated
 from bundler.kubefile.stages import SCRATCH, Stages, stages_of
 from bundler.options import ImageOptions
 from installer_stub.bundle.model import ClusterCommand
-from installer_stub.phases.base import Reporter
+from installer_stub.phases.reporter import Reporter
 from installer_stub.ui.output import pass_on
 from registry_snapshot.oci.descriptor import Platform
 from registry_snapshot.store.bounded import read_file

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from bundler.unpacked import is_compressed, unpacked
-from installer_stub.phases.base import Reporter
+from installer_stub.phases.reporter import Reporter
 from registry_snapshot.oci.descriptor import Descriptor
 from registry_snapshot.store.base import BlobReader
 from registry_snapshot.store.bounded import read_file

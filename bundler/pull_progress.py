@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from installer_stub.phases.base import Reporter
+from installer_stub.phases.reporter import Reporter
 from installer_stub.ui.transfer import size
 
 SECONDS: Final = 5.0

@@ -23,7 +23,7 @@ from bundler.steps.sealing import Built, Whole, measured, seal_whole
 from bundler.steps.shelf import Shelf
 from installer_stub.bundle.reader import Bundle
 from installer_stub.bundle.receipt import Receipt
-from installer_stub.phases.base import Reporter
+from installer_stub.phases.reporter import Reporter
 from installer_stub.version import VERSION
 from registry_snapshot.oci.descriptor import Descriptor, Platform
 from registry_snapshot.oci.digest import Digest

@@ -6,8 +6,6 @@ import zlib
 from collections.abc import Iterator
 from typing import BinaryIO, Final, cast
 
-import zstandard
-
 from registry_snapshot.errors import RegistryError
 from registry_snapshot.oci.descriptor import Descriptor
 from registry_snapshot.store.base import BlobReader, ExtentReader
@@ -25,6 +23,8 @@ def unpacked(layer: Descriptor, blobs: BlobReader) -> Iterator[bytes]:
 
     Raises RegistryError for one that cannot be decompressed, no runtime could either, and for one that unpacks to many times its size.
     """
+    import zstandard  # whoever only asks whether a layer is compressed needs none of it
+
     most, total = max(ENOUGH, layer.size * _RATIO), 0
     try:
         for piece in _pieces(layer, blobs):
@@ -46,6 +46,8 @@ def _pieces(layer: Descriptor, blobs: BlobReader) -> Iterator[bytes]:
         if layer.media_type.endswith("gzip"):
             yield from _gunzipped(raw)
         elif layer.media_type.endswith("zstd"):
+            import zstandard
+
             # One frame after another.
             stream = zstandard.ZstdDecompressor().stream_reader(cast("BinaryIO", raw), read_across_frames=True)
             while piece := stream.read(_CHUNK):

@@ -21,7 +21,7 @@ from bundler.errors import BuildError
 from bundler.pack.stub_runtime import StubRuntime
 from bundler.pack.stub_sources import ROOT, sources, sources_digest
 from bundler.pack.stubs import FACTS, FORMAT, stub_in
-from installer_stub.phases.base import Reporter
+from installer_stub.phases.reporter import Reporter
 from release import frozen, recipe
 from release.emulation import emulated
 from release.gate import check_binaries, glibc_of

@@ -22,7 +22,7 @@ from typing import Final
 
 from bundler.bases.download import Downloader
 from bundler.errors import BuildError, DownloadFailed
-from installer_stub.phases.base import Reporter
+from installer_stub.phases.reporter import Reporter
 from registry_snapshot.record.mirrors import Mirrors
 from registry_snapshot.record.transport import origin_of
 from release import emulation, frozen, recipe

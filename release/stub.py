@@ -6,7 +6,7 @@ import platform
 from pathlib import Path
 
 from bundler.pack.stub_runtime import StubRuntime
-from installer_stub.phases.base import Reporter
+from installer_stub.phases.reporter import Reporter
 from registry_snapshot.record.mirrors import Mirrors
 from release.freeze import freeze
 from release.portable_python import NO_MIRRORS, portable_interpreter

@@ -24,7 +24,7 @@ from typing import Final
 from bundler.errors import BuildError
 from bundler.pack.stub_sources import ROOT
 from bundler.pack.stubs import FACTS
-from installer_stub.phases.base import Reporter
+from installer_stub.phases.reporter import Reporter
 from installer_stub.version import VERSION
 from registry_snapshot.record.mirrors import Mirrors
 from registry_snapshot.store.disk import write_file

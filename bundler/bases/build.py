@@ -22,8 +22,9 @@ from bundler.image import build_image, read_source
 from bundler.kubefile.dockerfile import KUBERNETES_LABEL, PINS_LABEL
 from bundler.kubefile.from_images import Fetching, from_images
 from bundler.options import ImageOptions
-from installer_stub.bundle.model import BALANCER_LABEL, INTERNAL_REGISTRY
-from installer_stub.phases.base import Reporter
+from installer_stub.bundle.model import BALANCER_LABEL
+from installer_stub.bundle.names import INTERNAL_REGISTRY
+from installer_stub.phases.reporter import Reporter
 
 FILES = "files"  # of a recipe's own, beside it
 _FROZEN = "Frozen from the publishers' own checksum files at the first download. A later difference stops the build."

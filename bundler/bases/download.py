@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urljoin, urlsplit
 
 from bundler.errors import ChecksumMismatch, DownloadFailed
-from installer_stub.phases.base import Reporter
+from installer_stub.phases.reporter import Reporter
 from registry_snapshot.errors import UpstreamError
 from registry_snapshot.store.ours import open_lock, open_ours
 

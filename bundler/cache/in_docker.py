@@ -10,7 +10,7 @@ from typing import Any, Final
 from bundler.cluster.host_image import host_tag
 from bundler.engine import NAMELESS, Engine, docker_errors
 from bundler.kubefile.dockerfile import LABEL_PREFIX
-from installer_stub.bundle.model import INTERNAL_REGISTRY
+from installer_stub.bundle.names import INTERNAL_REGISTRY
 
 IMAGE: Final = f"{INTERNAL_REGISTRY}/image/"
 _BASE: Final = f"{INTERNAL_REGISTRY}/base/"

@@ -27,7 +27,7 @@ from bundler.engine import Engine, docker_errors, explanation
 from bundler.errors import ClusterFailed, DockerError
 from installer_stub.host.command import Command
 from installer_stub.host.model import Host, Role
-from installer_stub.phases.base import Reporter
+from installer_stub.phases.reporter import Reporter
 
 _BOOT_SECONDS = 90  # systemd needs 5 here
 _ENDED = ("exited", "dead")

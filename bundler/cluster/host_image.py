@@ -11,8 +11,8 @@ from pathlib import Path
 from bundler.engine import Engine
 from bundler.errors import BuildError, ClusterFailed
 from bundler.kubefile.context import context_tar
-from installer_stub.bundle.model import INTERNAL_REGISTRY
-from installer_stub.phases.base import Reporter
+from installer_stub.bundle.names import INTERNAL_REGISTRY
+from installer_stub.phases.reporter import Reporter
 
 _TAIL = 15  # lines of docker's output that an error shows
 _FROM = re.compile(r"^FROM (\S+)", re.MULTILINE)

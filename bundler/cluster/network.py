@@ -13,7 +13,7 @@ from bundler.cluster.uninterrupted import heard_afterwards, uninterrupted
 from bundler.engine import Engine, docker_errors
 from bundler.errors import ClusterFailed
 from installer_stub.options import POD_CIDR, SERVICE_CIDR
-from installer_stub.phases.base import Reporter
+from installer_stub.phases.reporter import Reporter
 
 _TRIES: Final = 5  # docker's pools are mostly larger than what a cluster takes: the next ones are elsewhere
 _POOLS: Final = f"give the engine pools that leave {POD_CIDR} and {SERVICE_CIDR} out: default-address-pools in /etc/docker/daemon.json, then restart it"

@@ -16,7 +16,7 @@ from bundler.cluster_images.store import ClusterImage, ClusterImages
 from bundler.engine import Engine, ImageInfo
 from bundler.errors import ClusterImageError, UsageError
 from bundler.kubefile.upstream import docker_archive, load
-from installer_stub.bundle.model import INTERNAL_REGISTRY
+from installer_stub.bundle.names import INTERNAL_REGISTRY
 from registry_snapshot.errors import RegistryError
 from registry_snapshot.oci.descriptor import Platform
 from registry_snapshot.oci.reference import Reference

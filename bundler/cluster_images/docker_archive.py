@@ -21,7 +21,7 @@ from bundler.cluster_images.compress import gzipped
 from bundler.cluster_images.contents import ImageConfig, parse_config
 from bundler.cluster_images.layers import LayerMemory, content_of
 from bundler.errors import ArchiveInvalid
-from installer_stub.phases.base import Reporter
+from installer_stub.phases.reporter import Reporter
 from installer_stub.ui.transfer import size as text_of
 from registry_snapshot.oci.descriptor import Descriptor
 from registry_snapshot.oci.digest import Digest

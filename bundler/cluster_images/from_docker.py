@@ -16,7 +16,7 @@ from bundler.cluster_images.store import ClusterImages
 from bundler.engine import Engine, ImageInfo
 from bundler.errors import ClusterImageIncomplete, DockerError
 from bundler.files import Pieces
-from installer_stub.phases.base import Reporter
+from installer_stub.phases.reporter import Reporter
 from registry_snapshot.errors import RegistryError
 from registry_snapshot.oci.descriptor import Descriptor
 from registry_snapshot.oci.manifest import Manifest, descriptor_of

@@ -18,7 +18,7 @@ from bundler.cluster_images.layers import LayerMemory
 from bundler.cluster_images.save import DOCKERS, INDEX, LAYOUT, blob_name
 from bundler.cluster_images.store import ClusterImages
 from bundler.errors import ArchiveInvalid
-from installer_stub.phases.base import Reporter
+from installer_stub.phases.reporter import Reporter
 from registry_snapshot.errors import DigestMismatch, ManifestInvalid, RegistryError
 from registry_snapshot.oci.descriptor import Descriptor
 from registry_snapshot.oci.digest import Digest

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from bundler.errors import UsageError
-from installer_stub.bundle.model import INTERNAL_REGISTRY
+from installer_stub.bundle.names import INTERNAL_REGISTRY
 from registry_snapshot.errors import RegistryError
 from registry_snapshot.oci.reference import Reference
 

@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Final
 
 from bundler.cache.builds import in_use
-from bundler.cluster_images.layers import claim_layers
 from bundler.cluster_images.names import full_name, short_name
 from bundler.errors import ClusterImageIncomplete, ClusterImageUnknown
 from registry_snapshot.errors import BlobUnknown, ManifestInvalid, RegistryError
@@ -110,6 +109,10 @@ class ClusterImages:
         it came. Raises ClusterImageIncomplete where anything is missing, of an index the children for every platform; StoreError, OSError.
         """
         named = replace(reference, digest=None) if reference.tag is not None else reference
+        from bundler.cluster_images.layers import (
+            claim_layers,  # names are given seldom, and looked up by every verb
+        )
+
         make_directory(self._names)
         with in_use(self.cache):
             parts = self.parts(ClusterImage(named, descriptor))

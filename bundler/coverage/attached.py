@@ -9,7 +9,7 @@ from typing import Final, Protocol
 
 from bundler.coverage.cover import Covered
 from installer_stub.bundle.reasons import Attached, Reason
-from installer_stub.phases.base import Reporter
+from installer_stub.phases.reporter import Reporter
 from registry_snapshot.oci.reference import Reference
 from registry_snapshot.record.attached import Attachments
 

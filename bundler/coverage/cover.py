@@ -34,7 +34,7 @@ from bundler.errors import RecordingIncomplete
 from installer_stub.bundle.coverage import Answer, Blocked, Coverage, Unresolved
 from installer_stub.bundle.reasons import Gone, Listed, Reason, Recorded, Scanned, namespace_of
 from installer_stub.kube.owners import Object
-from installer_stub.phases.base import Reporter
+from installer_stub.phases.reporter import Reporter
 from registry_snapshot.errors import RegistryError, StoreError
 from registry_snapshot.oci.descriptor import Descriptor
 from registry_snapshot.oci.digest import Digest

@@ -20,8 +20,8 @@ from bundler.kubefile.dockerfile import Bases
 from bundler.kubefile.stages import Named, Stages
 from bundler.kubefile.upstream import Upstream
 from bundler.options import ImageOptions
-from installer_stub.bundle.model import INTERNAL_REGISTRY
-from installer_stub.phases.base import Reporter
+from installer_stub.bundle.names import INTERNAL_REGISTRY
+from installer_stub.phases.reporter import Reporter
 from installer_stub.ui.output import pass_on
 from registry_snapshot.errors import RegistryError
 from registry_snapshot.oci.descriptor import Platform

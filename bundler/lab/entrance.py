@@ -16,7 +16,7 @@ from bundler.engine import Engine
 from bundler.errors import ClusterFailed
 from bundler.lab.relay import PORT, Relay
 from bundler.lab.way import Way, found
-from installer_stub.phases.base import Reporter
+from installer_stub.phases.reporter import Reporter
 from registry_snapshot.errors import StoreError
 from registry_snapshot.serve.http_server import App
 

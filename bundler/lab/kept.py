@@ -12,7 +12,7 @@ from typing import Final
 
 from bundler.errors import Interrupted
 from installer_stub.errors import Interrupted as PhasesInterrupted
-from installer_stub.phases.base import Reporter
+from installer_stub.phases.reporter import Reporter
 from installer_stub.ui.prompts import is_interactive
 
 _PATIENCE: Final = 24 * 3600.0  # seconds

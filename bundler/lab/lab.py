@@ -18,7 +18,7 @@ from bundler.lab.keys import KeyPair, host_files, operator_files
 from bundler.lab.operator import Operator
 from bundler.lab.topology import Topology
 from installer_stub.host.model import Host, Role
-from installer_stub.phases.base import Reporter
+from installer_stub.phases.reporter import Reporter
 
 
 @dataclass(frozen=True, slots=True)

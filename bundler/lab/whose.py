@@ -12,7 +12,7 @@ from installer_stub.errors import InstallerError
 from installer_stub.host.connection import Connection
 from installer_stub.kube.kubectl import Kubectl
 from installer_stub.kube.owners import KINDS, by_uid, owner_name
-from installer_stub.phases.base import Reporter
+from installer_stub.phases.reporter import Reporter
 
 Object = Mapping[str, Any]
 

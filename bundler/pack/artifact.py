@@ -16,7 +16,7 @@ from installer_stub.bundle.documents import BundleDocument, Part, encode_bundle,
 from installer_stub.bundle.model import BundleInfo, ImageLock
 from installer_stub.bundle.names import BOOTLOADER, BUNDLE, INDEX, LOCK, OCI_LAYOUT, PACKAGE, STUB, blob_name
 from installer_stub.bundle.program import platform_of
-from installer_stub.phases.base import Reporter
+from installer_stub.phases.reporter import Reporter
 from registry_snapshot.errors import RegistryError
 from registry_snapshot.oci.descriptor import Descriptor, Platform
 from registry_snapshot.oci.digest import Digest

@@ -22,7 +22,7 @@ from installer_stub.host.command import Command
 from installer_stub.kube.control_plane import first_ready
 from installer_stub.kube.kubectl import Kubectl, Object
 from installer_stub.kube.owners import owner_name
-from installer_stub.phases.base import Reporter
+from installer_stub.phases.reporter import Reporter
 from installer_stub.quiet.declared import NOTHING, Declared
 from installer_stub.quiet.judge import Wishes
 from installer_stub.quiet.settle import Runs, Settling, settle

@@ -10,7 +10,7 @@ from bundler.lab.lab import Lab
 from installer_stub.bundle.model import BundleInfo
 from installer_stub.facts.gather import gather_all
 from installer_stub.host.command import Command
-from installer_stub.phases.base import Reporter
+from installer_stub.phases.reporter import Reporter
 from installer_stub.phases.settle import runner_of
 from installer_stub.plan.decide import build_plan
 from installer_stub.plan.model import Plan

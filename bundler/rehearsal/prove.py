@@ -15,7 +15,7 @@ from bundler.steps.shelf import key_of
 from bundler.values import given_document
 from installer_stub.bundle.model import BundleInfo
 from installer_stub.bundle.receipt import Receipt
-from installer_stub.phases.base import Reporter
+from installer_stub.phases.reporter import Reporter
 from installer_stub.values.site_values import SiteValues
 from registry_snapshot.oci.digest import Digest
 

@@ -29,7 +29,7 @@ from installer_stub.clusterfile.render import render
 from installer_stub.errors import InstallerError
 from installer_stub.kube.owners import KINDS
 from installer_stub.options import POD_CIDR, SERVICE_CIDR
-from installer_stub.phases.base import Reporter
+from installer_stub.phases.reporter import Reporter
 from installer_stub.phases.settle import declared_on, runner_of
 from installer_stub.values.model import NOTHING as NO_VALUES
 from installer_stub.values.model import Effective

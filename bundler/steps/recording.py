@@ -19,7 +19,7 @@ from bundler.steps.recorded import Recorded
 from bundler.steps.sealable import Sealable
 from bundler.steps.shelf import Shelf, key_of
 from installer_stub.bundle.model import BundleInfo, ImageLock
-from installer_stub.phases.base import Reporter
+from installer_stub.phases.reporter import Reporter
 from installer_stub.values.given import text_of
 from installer_stub.values.site_values import SiteValues
 from registry_snapshot.oci.descriptor import Descriptor

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from bundler.steps.shelf import Shelf, key_of
-from installer_stub.bundle.documents import info_from_json, info_to_json
-from installer_stub.bundle.model import BundleInfo
 from registry_snapshot.errors import RegistryError
+
+if TYPE_CHECKING:  # a push asks of most caches whether anything is kept at all, and reads no bundle
+    from installer_stub.bundle.model import BundleInfo
 
 STEP: Final = "seal"
 FORMAT: Final = "airseal.step.seal/1"
@@ -62,6 +63,8 @@ def is_anything_kept(cache: Path) -> bool:
 
 def decode(raw: bytes) -> Sealable | None:
     """Return what was kept, or None for bytes that are none: of another version, or torn."""
+    from installer_stub.bundle.documents import info_from_json
+
     try:
         value = json.loads(raw)
         if value["format"] != FORMAT:
@@ -72,6 +75,8 @@ def decode(raw: bytes) -> Sealable | None:
 
 
 def _value(sealable: Sealable) -> dict[str, object]:
+    from installer_stub.bundle.documents import info_to_json
+
     return {
         "format": FORMAT,
         "bundle": info_to_json(sealable.info),

@@ -28,7 +28,7 @@ from installer_stub.bundle.names import COVERAGE, RECEIPT
 from installer_stub.bundle.reader import Bundle
 from installer_stub.bundle.reasons import is_attached
 from installer_stub.bundle.receipt import Receipt
-from installer_stub.phases.base import Reporter
+from installer_stub.phases.reporter import Reporter
 from installer_stub.ui.transfer import duration, size
 from registry_snapshot.oci.descriptor import Platform
 from registry_snapshot.oci.digest import Digest

@@ -10,7 +10,7 @@ from bundler.steps import proofs
 from bundler.steps.sealing import measured
 from bundler.travel.artifacts import Carried
 from bundler.travel.cluster_of import recording_for
-from installer_stub.phases.base import Reporter
+from installer_stub.phases.reporter import Reporter
 from registry_snapshot.oci.digest import Digest
 
 

@@ -20,7 +20,7 @@ from bundler.steps.recorded import Recorded
 from bundler.steps.sealable import Sealable
 from bundler.steps.shelf import Shelf, key_of
 from installer_stub.bundle.cluster_files import EMPTY, cluster_manifest
-from installer_stub.phases.base import Reporter
+from installer_stub.phases.reporter import Reporter
 from registry_snapshot.errors import RegistryError
 from registry_snapshot.oci.descriptor import Descriptor, Platform
 from registry_snapshot.oci.manifest import descriptor_of

@@ -1,39 +1,32 @@
 """Pulling a cluster image, and if it is wanted what was recorded of it: then a file can be sealed here without docker and without a cluster.
 
-Nothing of it is believed: every blob is hashed, the cluster files are made again from the image's layers and have to be those of the
-recording, and so do commands, environment and labels. What was recorded elsewhere is kept under a key of its own, so that no build here ever takes it for its own.
+Nothing of it is believed: every blob is hashed, and ``recorded_elsewhere`` looks whether a recording is of the image.
 """
 
 from __future__ import annotations
 
 import threading
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bundler.cache.builds import in_use
-from bundler.cluster_images.contents import contents_for
 from bundler.cluster_images.store import ClusterImages
-from bundler.cluster_images.taken_over import environment_of, labels_of
-from bundler.errors import RecordingForeign, RecordingMissing
-from bundler.kubefile.commands import commands_from_json
-from bundler.kubefile.dockerfile import COMMANDS_LABEL, KUBERNETES_LABEL
+from bundler.errors import RecordingMissing
 from bundler.pull_progress import PullProgress
-from bundler.steps import proofs, recorded, recording, sealable
-from bundler.steps.sealable import Sealable
-from bundler.steps.shelf import Shelf, key_of
-from bundler.travel.artifacts import Carried, newest, read_recording
-from bundler.travel.cluster_of import COMPRESSOR, cluster_of
 from bundler.travel.known import remember_held
 from bundler.travel.upstreams import Ways, remote_name
-from installer_stub.bundle.cluster_files import parse_cluster_manifest
-from installer_stub.phases.base import Reporter
+from installer_stub.phases.reporter import Reporter
 from installer_stub.ui.transfer import size
 from registry_snapshot.oci.descriptor import Descriptor, Platform
 from registry_snapshot.oci.digest import Digest
 from registry_snapshot.oci.reference import Reference
 from registry_snapshot.record.puller import Puller
 from registry_snapshot.record.upstreams import Upstreams
+
+if TYPE_CHECKING:
+    from bundler.steps.sealable import Sealable
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +125,10 @@ class _Pulling:
 
     def recording(self, root: Descriptor) -> tuple[Sealable, int]:
         """Bring what was recorded of the image, look whether it is of this image, and keep it; return what sealing needs, and how many images."""
+        # Half of what there is of us, and an image alone needs none of it.
+        from bundler.travel.artifacts import newest, read_recording
+        from bundler.travel.recorded_elsewhere import check_recording, keep_recording
+
         reporter = self._reporter
         with closing(self._puller(None)) as puller:
             found = newest(puller.referrers(self._repository, root.digest))
@@ -145,37 +142,8 @@ class _Pulling:
         with closing(self._puller(carried.platforms)) as puller:
             for _, each in images:
                 self._complete(puller, each)
-        self._check(carried, root)
-        return self._kept(carried, found.digest), len(images)
-
-    def _check(self, carried: Carried, root: Descriptor) -> None:
-        """Raise RecordingForeign unless the cluster files and commands of the recording are those of the image."""
-        info, name = carried.sealable.info, str(self._reference)
-        image = contents_for(self._images.blobs, root, name, Platform.parse(info.platforms[0]) if info.platforms else None)
-        again = "push the cluster image again from the machine that recorded it"
-        commands = commands_from_json(image.config.labels.get(COMMANDS_LABEL, "") or "[]", COMMANDS_LABEL)
-        if commands != info.commands or image.config.labels.get(KUBERNETES_LABEL) != info.kubernetes:
-            raise RecordingForeign(f"what was recorded of {name} had another Kubernetes, or ran other commands, than the image has", again)
-        if (environment_of(image.config.environment), labels_of(image.config.labels)) != (dict(info.environment), dict(info.labels)):
-            raise RecordingForeign(f"what was recorded of {name} had another environment, or other labels, than the image has", again)
-        made = cluster_of(image, self._options.cache, self._reporter)
-        if (made.digest, made.size) != (info.cluster.digest, info.cluster.size):
-            if carried.compressor != COMPRESSOR:
-                again = f"its files were compressed with {carried.compressor or 'another compressor'}, and here with {COMPRESSOR}: seal it where that is the same"
-            raise RecordingForeign(f"the cluster files of {name} are {made.digest}, and what was recorded of it had {info.cluster.digest}", again)
-        files = parse_cluster_manifest(self._images.blobs.read(made.digest))
-        if sum(file.size for file in files) != info.files_size:
-            raise RecordingForeign(f"what was recorded of {name} tells another size of its cluster files than they have", again)
-
-    def _kept(self, carried: Carried, artifact: Digest) -> Sealable:
-        cache, found = self._options.cache, carried.recorded
-        kept = replace(carried.sealable, recording=key_of({"pulled": artifact}))
-        Shelf(cache, recording.STEP).put(kept.recording, recorded.encode(found))
-        sealable.keep(cache, kept)
-        if carried.proof is not None:
-            content, receipt = carried.proof
-            proofs.keep(cache, key_of({"pulled": artifact, "content": content}), content, receipt)
-        return kept
+        check_recording(carried, root, str(self._reference), self._options.cache, reporter)
+        return keep_recording(carried, found.digest, self._options.cache), len(images)
 
     def _puller(self, platforms: tuple[Platform, ...] | None) -> Puller:
         return Puller(self._images.blobs, self._upstreams, platforms, progress=self._came)

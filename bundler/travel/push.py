@@ -14,7 +14,7 @@ from bundler.errors import UsageError
 from bundler.steps.sealable import is_anything_kept
 from bundler.travel.known import held_elsewhere, remember_held
 from bundler.travel.upstreams import Ways, remote_name
-from installer_stub.phases.base import Reporter
+from installer_stub.phases.reporter import Reporter
 from installer_stub.ui.transfer import size
 from registry_snapshot.oci.digest import Digest
 from registry_snapshot.oci.reference import Reference, Repository

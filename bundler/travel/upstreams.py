@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from bundler.cluster_images.names import full_name
 from bundler.errors import UsageError
-from installer_stub.bundle.model import INTERNAL_REGISTRY
+from installer_stub.bundle.names import INTERNAL_REGISTRY
 from registry_snapshot.oci.reference import Reference
 from registry_snapshot.record.credentials import DockerCredentials
 from registry_snapshot.record.mirrors import Mirrors

@@ -12,8 +12,8 @@ from typing import Protocol
 from installer_stub.bundle.blob_source import BlobSource
 from installer_stub.bundle.coverage import Coverage
 from installer_stub.bundle.documents import BundleDocument, encode_lock
-from installer_stub.bundle.model import INTERNAL_REGISTRY, BundleInfo, ClusterFile, ImageLock
-from installer_stub.bundle.names import INDEX, LOCK, OCI_LAYOUT
+from installer_stub.bundle.model import BundleInfo, ClusterFile, ImageLock
+from installer_stub.bundle.names import INDEX, INTERNAL_REGISTRY, LOCK, OCI_LAYOUT
 from installer_stub.bundle.program import HEAD, machine_of, platform_of
 from installer_stub.bundle.receipt import Receipt
 from installer_stub.trust.sshsig import Signature

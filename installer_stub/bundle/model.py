@@ -11,13 +11,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from installer_stub.bundle.names import INTERNAL_REGISTRY
 from installer_stub.bundle.reasons import Reason, is_attached
 from registry_snapshot.oci.descriptor import Descriptor
 from registry_snapshot.oci.digest import Digest
 from registry_snapshot.oci.reference import Reference, Repository
 
-# ".internal" is reserved for private use (ICANN, 2024), so this registry can exist nowhere else.
-INTERNAL_REGISTRY: Final = "airseal.internal"
 # A base's label: the image of the load balancer through which nodes reach the API. What it names is sealed.
 BALANCER_LABEL: Final = "internal.airseal.balancer"
 CLUSTER_ARTIFACT: Final = "application/vnd.airseal.cluster.v1"

@@ -8,6 +8,8 @@ from typing import Final
 
 from registry_snapshot.oci.digest import Digest
 
+# ".internal" is reserved for private use (ICANN, 2024), so this registry can exist nowhere else.
+INTERNAL_REGISTRY: Final = "airseal.internal"
 OCI_LAYOUT: Final = "oci-layout"
 INDEX: Final = "index.json"
 BUNDLE: Final = "airseal/bundle.json"

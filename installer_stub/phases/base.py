@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import BinaryIO, ClassVar, Protocol, TypeVar
+from typing import BinaryIO, ClassVar, TypeVar
 
 from installer_stub.agent.client import AgentConnection
 from installer_stub.bundle.layout import Layout
@@ -15,20 +15,11 @@ from installer_stub.host.command import Secret
 from installer_stub.host.connection import Connection
 from installer_stub.phases.layouts import LAYOUTS
 from installer_stub.phases.node_grant import NodeGrant
+from installer_stub.phases.reporter import Reporter
 from installer_stub.plan.model import HostPlan, Plan
 from installer_stub.site.model import SiteHost, SiteRecord
 
 T = TypeVar("T")
-
-
-class Reporter(Protocol):
-    """Where a phase tells what it does. Implemented by the console, by JSON events, and by tests."""
-
-    def step(self, text: str) -> None:
-        """Say that something begins or happened."""
-
-    def moved(self, what: str, count: int, total: int) -> None:
-        """Say that ``count`` more bytes of ``total`` of ``what`` have moved."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,8 @@ from installer_stub.host.checked_stream import CheckedStream
 from installer_stub.host.command import Command
 from installer_stub.host.connection import Connection
 from installer_stub.host.flush import FLUSH
-from installer_stub.phases.base import Artifact, Reporter
+from installer_stub.phases.base import Artifact
+from installer_stub.phases.reporter import Reporter
 from installer_stub.plan.guard import beneath
 from installer_stub.plan.model import STUB
 

@@ -15,8 +15,9 @@ from installer_stub.errors import CommandFailed, HostError, HostsFailed, HostUnr
 from installer_stub.host.command import Command
 from installer_stub.host.connection import Connection
 from installer_stub.host.fanout import for_each
-from installer_stub.phases.base import Artifact, Context, Reporter
+from installer_stub.phases.base import Artifact, Context
 from installer_stub.phases.put_stub import has_stub, put_stub
+from installer_stub.phases.reporter import Reporter
 from installer_stub.plan.model import HostPlan
 from installer_stub.site.model import SiteRecord
 from installer_stub.site.store import read_mark

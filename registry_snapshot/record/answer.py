@@ -70,7 +70,9 @@ class Answer:
             self.close()
 
     def close(self) -> None:
-        """Close the connection, unless its body was read to the end: then it is already back in the pool."""
+        """Close the connection, unless its body was read to the end, or has none: then it is used again."""
+        if self._response.length_remaining == 0:
+            self._response.drain_conn()  # of HEAD, and of an upload's 202 and 201, nobody reads anything, so nobody has given it back
         self._response.close()
 
 

@@ -9,7 +9,6 @@ import base64
 import binascii
 import json
 import os
-import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
@@ -141,6 +140,8 @@ def _plain(value: object) -> str:
 
 
 def _ask_helper(helper: str, server: str) -> Credentials | None:
+    import subprocess  # most registries need no helper
+
     program = f"docker-credential-{helper}"
     remedy = f"check that {program} works (echo {server} | {program} get), or remove it from docker's config.json"
     if os.sep in helper:

@@ -27,26 +27,25 @@ A base URL that has ``/v2`` in its path is taken as the whole prefix (containerd
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 from urllib.parse import urlsplit
 
-import yaml
-
 from registry_snapshot.errors import RegistryError
-from registry_snapshot.oci.reference import DOCKER_HUB, looks_like_registry
+from registry_snapshot.oci.reference import DOCKER_HUB
 from registry_snapshot.record.destinations import Destinations
-from registry_snapshot.record.login_rules import is_confidential, is_loopback
-from registry_snapshot.record.proxies import DIRECT
+from registry_snapshot.record.login_rules import is_loopback
+from registry_snapshot.record.mirror_settings import (
+    HUB_HOST,
+    checked_base_url,
+    checked_ca_file,
+    checked_registry,
+    is_url,
+    without_password,
+)
 from registry_snapshot.record.transport import origin_of
-from registry_snapshot.store.bounded import read_file
-
-_HUB_HOST = "registry-1.docker.io"
-_PLACE = re.compile(r"[a-z0-9.:/\[\]_-]{1,255}")
-_EXAMPLE = "write for example registry.k8s.io: https://mirror.example.com"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,18 +67,10 @@ class Mirrors:
     @classmethod
     def load(cls, path: Path) -> Self:
         """Return what the YAML file says. Raises RegistryError with the file, the line and what to do."""
-        try:
-            root = yaml.compose(read_file(path).decode(), Loader=yaml.SafeLoader)
-        except OSError as error:
-            raise RegistryError(f"{path} cannot be read: {error.strerror}", "name a file of mirrors that exists") from None
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            mark = getattr(error, "problem_mark", None)
-            line = f":{mark.line + 1}" if mark else ""
-            why = getattr(error, "problem", None) or "it is not UTF-8"
-            raise RegistryError(f"{path}{line}: this is no YAML: {why}", _EXAMPLE) from None
-        if root is None:
-            return cls()
-        return cls(**_FileReader(path).read(root))
+        # YAML takes 15 ms to import, and most command lines name no file.
+        from registry_snapshot.record.mirrors_file import read_mirrors
+
+        return cls(**read_mirrors(path))
 
     @classmethod
     def given(cls, file: Path | None, registries: Iterable[str], ca: Iterable[Path | str]) -> Self:
@@ -96,14 +87,14 @@ class Mirrors:
             # The name may hold "=" only in a download URL's query, which a prefix has no use for.
             name, equals, url = text.partition("=")
             if not equals:
-                raise RegistryError(f"{_without_password(text)} is not NAME=URL", "write for example registry.k8s.io=https://mirror.example.com")
-            where = f"the mirror of {_without_password(name)}"
-            if _is_url(name):
-                prefixes[_base_url(name, where)] = _base_url(url, where)
+                raise RegistryError(f"{without_password(text)} is not NAME=URL", "write for example registry.k8s.io=https://mirror.example.com")
+            where = f"the mirror of {without_password(name)}"
+            if is_url(name):
+                prefixes[checked_base_url(name, where)] = checked_base_url(url, where)
             else:
-                names[_registry(name, where)] = _base_url(url, where)
-                logins.pop(_registry(name, where), None)  # it was for the other mirror
-        files = (*self.ca_files, *(_ca_file(Path(file), "the option for a CA") for file in ca))
+                names[checked_registry(name, where)] = checked_base_url(url, where)
+                logins.pop(checked_registry(name, where), None)  # it was for the other mirror
+        files = (*self.ca_files, *(checked_ca_file(Path(file), "the option for a CA") for file in ca))
         return replace(
             self,
             registries=tuple(names.items()),
@@ -146,132 +137,8 @@ class Mirrors:
 
 def _own_url(registry: str) -> str:
     if registry == DOCKER_HUB:
-        return f"https://{_HUB_HOST}"
+        return f"https://{HUB_HOST}"
     host = urlsplit(f"//{registry}").hostname or ""
     # The only names that docker and containerd, too, ask in cleartext without being told.
     scheme = "http" if is_loopback(host) else "https"
     return f"{scheme}://{registry}"
-
-
-class _FileReader:
-    """Turns YAML nodes into the parts of Mirrors; knows the file for messages."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def read(self, root: yaml.Node) -> dict[str, Any]:
-        """Return the fields of Mirrors."""
-        fields: dict[str, Any] = {}
-        for key, node in self._pairs(root):
-            if key == "registries":
-                mirrors = [(_registry(name, self._at(child)), *self._mirror(child)) for name, child in self._pairs(node)]
-                fields[key] = tuple((name, url) for name, url, _ in mirrors)
-                fields["logins"] = tuple((name, login) for name, _, login in mirrors if login)
-            elif key == "downloads":
-                fields[key] = tuple((_base_url(name, self._at(child)), self._url(child)) for name, child in self._pairs(node))
-            elif key == "ca":
-                files = [_ca_file(self._path.parent / self._text(item), self._at(item)) for item in self._items(node)]
-                fields["ca_files"] = tuple(files)
-            elif key == "proxies":
-                fields[key] = tuple((_registry(name, self._at(child)), self._proxy(child)) for name, child in self._pairs(node))
-            elif key in {"private", "token_servers"}:
-                fields[key] = tuple(self._place(item) for item in self._items(node))
-            else:
-                remedy = "use registries, downloads, ca, proxies, private or token_servers"
-                raise RegistryError(f"{self._at(node)}: {key!r} is no setting of mirrors", remedy)
-        return fields
-
-    def _mirror(self, node: yaml.Node) -> tuple[str, str]:
-        """Return a mirror's URL and whose login it gets, empty for its own."""
-        if not isinstance(node, yaml.MappingNode):
-            return self._url(node), ""
-        parts = dict(self._pairs(node))
-        if "url" not in parts or not parts.keys() <= {"url", "login"}:
-            raise RegistryError(f"{self._at(node)}: a mirror has url and login, and nothing else", _EXAMPLE)
-        url, login = self._url(parts["url"]), parts.get("login")
-        if login is None:
-            return url, ""
-        if not is_confidential(url):
-            remedy = "write an https URL, or leave login out"
-            raise RegistryError(f"{self._at(node)}: a login is not sent to {url}, where anybody on the way could read it", remedy)
-        return url, _registry(self._text(login), self._at(login))
-
-    def _place(self, node: yaml.Node) -> str:
-        text = self._text(node).lower()
-        if not _PLACE.fullmatch(text):
-            remedy = "write for example .corp.example.com or 10.20.0.0/16"
-            raise RegistryError(f"{self._at(node)}: {text[:200]!r} is no host, suffix or network", remedy)
-        return text
-
-    def _url(self, node: yaml.Node) -> str:
-        return _base_url(self._text(node), self._at(node))
-
-    def _proxy(self, node: yaml.Node) -> str:
-        text = self._text(node)
-        if text == DIRECT:
-            return DIRECT
-        if _is_url(text) and "@" in text:
-            remedy = "write it without, and set HTTPS_PROXY with the login in the environment of the build"
-            raise RegistryError(f"{self._at(node)}: a proxy's login does not belong into this file", remedy)
-        return _base_url(text, self._at(node))
-
-    def _at(self, node: yaml.Node) -> str:
-        return f"{self._path}:{node.start_mark.line + 1}"
-
-    def _pairs(self, node: yaml.Node) -> list[tuple[str, yaml.Node]]:
-        if not isinstance(node, yaml.MappingNode):
-            raise RegistryError(f"{self._at(node)}: here must be NAME: VALUE lines", _EXAMPLE)
-        pairs: dict[str, yaml.Node] = {}
-        for key, value in node.value:
-            name = self._text(key)
-            if name in pairs:
-                raise RegistryError(f"{self._at(key)}: {name!r} stands here twice", "remove one of the two")
-            pairs[name] = value
-        return list(pairs.items())
-
-    def _items(self, node: yaml.Node) -> list[yaml.Node]:
-        if not isinstance(node, yaml.SequenceNode):
-            raise RegistryError(f"{self._at(node)}: here must be a list", "write for example ca: [corporate-root.pem]")
-        return list(node.value)
-
-    def _text(self, node: yaml.Node) -> str:
-        if not isinstance(node, yaml.ScalarNode) or not str(node.value).strip():
-            raise RegistryError(f"{self._at(node)}: here must be a text", _EXAMPLE)
-        return str(node.value).strip()
-
-
-def _is_url(text: str) -> bool:
-    return text.startswith(("http://", "https://"))
-
-
-def _base_url(text: str, where: str) -> str:
-    try:
-        parts = urlsplit(text)
-        valid = _is_url(text) and bool(parts.hostname) and not parts.query and not parts.fragment
-        has_port = parts.port is None or parts.port > 0
-    except ValueError:
-        valid = has_port = False
-    if not valid or not has_port:
-        raise RegistryError(f"{where}: {_without_password(text)} is no base URL", "write https://host[:port][/prefix]")
-    if parts.username is not None:
-        raise RegistryError(f"{where}: a login does not belong into a URL", f"run: docker login {parts.hostname}")
-    return text.rstrip("/")
-
-
-def _without_password(text: str) -> str:
-    head, at, tail = text.rpartition("@")
-    return f"…@{tail!r}" if at and head else repr(text[:200])
-
-
-def _registry(name: str, where: str) -> str:
-    if name in {_HUB_HOST, "index.docker.io"}:
-        return DOCKER_HUB
-    if not looks_like_registry(name):
-        raise RegistryError(f"{where}: {_without_password(name)} is no registry name", "write it as in an image's name: registry.k8s.io, host:5000")
-    return name
-
-
-def _ca_file(path: Path, where: str) -> Path:
-    if not path.is_file():
-        raise RegistryError(f"{where}: there is no file {path}", "name a PEM file with the authority's certificate")
-    return path.resolve()

@@ -11,6 +11,7 @@ from registry_snapshot.errors import RegistryError
 from registry_snapshot.oci.descriptor import Descriptor
 from registry_snapshot.oci.digest import Digest
 from registry_snapshot.oci.reference import Repository
+from registry_snapshot.record.write_out import WriteOut
 from registry_snapshot.store.disk import BlobWriter
 from registry_snapshot.store.growth import GrowingExtent, Growth, GrowthEndedError
 
@@ -87,6 +88,7 @@ class GrowingSink:
         self._writer = writer
         self._transfer = transfer
         self._growth: Growth | None = None
+        self._write_out = WriteOut(writer.fd)
 
     @property
     def size(self) -> int:
@@ -96,6 +98,7 @@ class GrowingSink:
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Append. Raises StoreError."""
         self._writer.write(data)
+        self._write_out.wrote(self._writer.size)
         if self._growth is None and self._transfer.wanted.size > 0:
             self._growth = Growth(self._writer.fd, self._transfer.wanted.size)
             self._growth.grew(self._writer.size)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+import threading
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -28,7 +29,7 @@ Origin = tuple[str, str, int]  # scheme, host, port
 
 CONNECT_SECONDS = 15
 READ_SECONDS = 60  # without a single byte, or with fewer than PACE_BYTES of them
-CHUNK_BYTES = 256 * 1024
+CHUNK_BYTES = 1 << 20  # of one step of a transfer: each step of a thread ends with waiting for its turn at the interpreter
 _USER_AGENT = "airseal"
 _PORTS = {"http": 80, "https": 443}
 _POOLS = 32  # hosts whose connections are kept
@@ -51,14 +52,15 @@ class Transport:
         read_seconds: float = READ_SECONDS,
         destinations: Destinations | None = None,
     ) -> None:
-        self._context = _trust(ca_files)
+        self._ca_files = ca_files
+        self._context = _trust(ca_files) if ca_files else None  # one that is named is looked at now; the system's take 25 ms to read
+        self._lock = threading.Lock()
         self._timeout = urllib3.Timeout(connect=CONNECT_SECONDS, read=read_seconds)
         self._proxies = Proxies.of() if proxies is None else proxies
         self._destinations = destinations or Destinations()
-        self._direct = urllib3.PoolManager(
-            num_pools=_POOLS, maxsize=_CONNECTIONS, ssl_context=self._context, timeout=self._timeout
-        )
-        self._direct.pool_classes_by_scheme = pools(self._destinations)
+        self._plain = urllib3.PoolManager(num_pools=_POOLS, maxsize=_CONNECTIONS, timeout=self._timeout)
+        self._plain.pool_classes_by_scheme = {"http": pools(self._destinations)["http"]}  # and nothing under TLS that we did not set up
+        self._secure: urllib3.PoolManager | None = None
         self._proxied = {url: self._proxy(url) for url in self._proxies.all()}
 
     def send(
@@ -74,7 +76,7 @@ class Transport:
             if proxy:
                 _, host, port = origin_of(url)
                 self._destinations.check_literal(host, port)
-            return (self._proxied[proxy] if proxy else self._direct).request(
+            return (self._proxied[proxy] if proxy else self._direct(url)).request(
                 method,
                 url,
                 headers={"User-Agent": _USER_AGENT, "Accept-Encoding": "identity", **headers},
@@ -92,18 +94,35 @@ class Transport:
 
     def close(self) -> None:
         """Close idle connections."""
-        for pool in (self._direct, *self._proxied.values()):
-            pool.clear()
+        for pool in (self._plain, self._secure, *self._proxied.values()):
+            if pool is not None:
+                pool.clear()
+
+    def _direct(self, url: str) -> urllib3.PoolManager:
+        """Return what asks ``url`` itself."""
+        if urlsplit(url).scheme == "http":
+            return self._plain
+        with self._lock:
+            if self._secure is None:
+                self._secure = urllib3.PoolManager(num_pools=_POOLS, maxsize=_CONNECTIONS, ssl_context=self._trusting(), timeout=self._timeout)
+                self._secure.pool_classes_by_scheme = pools(self._destinations)
+            return self._secure
+
+    def _trusting(self) -> ssl.SSLContext:
+        if self._context is None:
+            self._context = _trust(self._ca_files)
+        return self._context
 
     def _proxy(self, url: str) -> urllib3.ProxyManager:
         auth = urllib3.util.parse_url(url).auth
+        context = self._trusting()
         manager = urllib3.ProxyManager(
             without_login(url),
             num_pools=_POOLS,
             maxsize=_CONNECTIONS,
             proxy_headers=urllib3.make_headers(proxy_basic_auth=auth) if auth else None,
-            ssl_context=self._context,
-            proxy_ssl_context=self._context,
+            ssl_context=context,
+            proxy_ssl_context=context,
             timeout=self._timeout,
         )
         manager.pool_classes_by_scheme = pools(None)

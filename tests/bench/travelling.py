@@ -30,7 +30,7 @@ _MAX_RATIO = 1.2
 _BASE = (150_000_000, 80_000_000, 40_000_000, 1_000_000, 200_000)  # bytes of layers, about those of a base with its Kubernetes
 _OWN = (20_000_000, 30_000)  # and of an application on it
 _PIECE = 1 << 20
-NAMES = ("push", "push-again", "push-on-base", "push-on-base-bytes", "pull")
+NAMES = ("push", "push-again", "push-on-base", "push-on-base-bytes", "pull", "pull-on-disk")
 
 
 def travelling(bench: Bench) -> list[Measure]:
@@ -64,17 +64,21 @@ class _Sides:
         whole = f"{self._sizes['base'] / MB:.0f} MB in {len(_BASE)} layers"
         notes = ("both push to the real distribution registry on this machine, plain HTTP; bytes that no compression shrinks; starting the program is in it",)
         pushes = alternate(self._count, lambda: self._ours("base", self._fresh()), lambda: self._theirs("base", self._fresh()))
+        self._ours("base", "kept/ours")
+        self._theirs("base", "kept/theirs")
         again = alternate(self._count, lambda: self._ours("base", "kept/ours"), lambda: self._theirs("base", "kept/theirs"))
         on_base = alternate(self._count, lambda: self._on_base(self._ours), lambda: self._on_base(self._theirs))
         travelled = tuple((float(self._bytes(side)),) for side in (self._ours, self._theirs))
         self._ours("base", "pulled/it")
         pulls = alternate(self._count, self._our_pull, self._their_pull)
+        on_disk = alternate(self._count, self._our_pull, self._their_pull_and_sync)
         return [
             Measure("push", f"`airseal push`: {whole}, to a repository that has nothing", "`crane push` of the same image from an OCI layout", "s", *pushes, max_ratio=_MAX_RATIO, notes=notes),
-            Measure("push-again", "`airseal push` of what is there already; the first of them pushes it", "`crane push` of the same", "s", *again, notes=notes),
+            Measure("push-again", "`airseal push` of what is there already", "`crane push` of the same", "s", *again, notes=notes),
             Measure("push-on-base", f"`airseal push` of an application ({sum(_OWN) / MB:.0f} MB of its own) to a repository that has its base", "`crane push` of the same", "s", *on_base, notes=notes),
             Measure("push-on-base-bytes", "bytes that `airseal push` of that sent, all of HTTP", "bytes that `crane push` sent", "MB", *travelled, max_ratio=1.01, notes=("counted by a relay between client and registry",)),
             Measure("pull", f"`airseal pull`: {whole}, into an empty store; every byte hashed and on the disk (fsync)", "`crane pull --format=oci`, which hashes and leaves writing to the kernel", "s", *pulls, max_ratio=_MAX_RATIO, notes=notes),
+            Measure("pull-on-disk", "the same", "`crane pull --format=oci`, then `sync --file-system` of where it wrote: on the disk too", "s", *on_disk, max_ratio=_MAX_RATIO, notes=notes),
         ]
 
     def _ours(self, image: str, path: str, name: str = "") -> float:
@@ -106,6 +110,10 @@ class _Sides:
         shutil.rmtree(self._work / "layout", ignore_errors=True)
         os.sync()
         return seconds(lambda: _run([str(self._crane), "pull", "--format=oci", "--insecure", f"{self._registry.name}/pulled/it:base", str(self._work / "layout")]))
+
+    def _their_pull_and_sync(self) -> float:
+        pulled = self._their_pull()
+        return pulled + seconds(lambda: _run(["sync", "--file-system", str(self._work / "layout")]))
 
     def _airseal(self, cache: str, *argv: str) -> float:
         return seconds(lambda: _run([sys.executable, "-m", "bundler", *argv, "--cache", str(self._work / cache)]))
@@ -146,7 +154,9 @@ def _layers(blobs: DiskBlobStore, name: str, sizes: tuple[int, ...]) -> tuple[De
 
 
 def _run(command: list[str]) -> None:
-    subprocess.run(command, check=True, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    # An installed program has its bytecode; a checkout has it from its second start on, unless this says that it never has.
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    subprocess.run(command, check=True, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
 
 
 @contextmanager

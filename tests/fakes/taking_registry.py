@@ -75,6 +75,7 @@ class TakingRegistry:
         self.types: dict[str, str] = {}
         self.uploads: dict[str, bytearray] = {}
         self.asked: list[Asked] = []
+        self.connections = 0
         self.fault: Fault | None = None
         self.told: Callable[[str], str] = str
         self.location: Callable[[str], str] = str
@@ -94,6 +95,10 @@ class TakingRegistry:
             asked = Asked(method, path, length, content_range, 1 + sum(each.method == method for each in self.asked))
             self.asked.append(asked)
         return asked
+
+    def connected(self) -> None:
+        with self._lock:
+            self.connections += 1
 
     def referrers(self, repository: str, subject: str) -> bytes:
         """Return the list of what refers to a manifest, as the API has it."""
@@ -125,6 +130,10 @@ class _BrokenError(Exception):
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     registry: TakingRegistry
+
+    def setup(self) -> None:
+        super().setup()
+        self.registry.connected()
 
     def handle_one_request(self) -> None:
         try:

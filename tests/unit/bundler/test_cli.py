@@ -48,6 +48,15 @@ def test_help_pays_for_no_heavy_import(arguments: list[str]) -> None:
     assert done.stdout.rstrip().endswith("HEAVY []"), done.stdout[-300:] + done.stderr
 
 
+@pytest.mark.parametrize("name", ["push", "pull"])
+def test_an_image_that_travels_alone_pays_for_nothing_of_hosts_and_recordings(name: str) -> None:
+    """crane has started in 10 ms; what we import is most of a push that has nothing to send."""
+    unwanted = {*HEAVY - {"urllib3"}, "subprocess", "ctypes", "installer_stub.phases.base", "installer_stub.bundle.model", "bundler.travel.artifacts"}
+    probe = f"import sys, bundler.verbs.{name}, bundler.travel.{name}, installer_stub.ui.console\nprint(sorted({unwanted!r} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
 def test_bases_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["base", "list"]) == 0
     assert "kubernetes:v1.36.3" in capsys.readouterr().out.splitlines()

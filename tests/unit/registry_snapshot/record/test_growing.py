@@ -14,7 +14,6 @@ from registry_snapshot.oci.reference import Repository
 from registry_snapshot.record.credentials import DockerCredentials
 from registry_snapshot.record.journal import Fetched
 from registry_snapshot.record.puller import Puller
-from registry_snapshot.record.transport import CHUNK_BYTES
 from registry_snapshot.record.upstreams import Upstreams
 from registry_snapshot.serve.messages import GrowingSlice, Request, Response
 from registry_snapshot.store.disk import DiskBlobStore
@@ -176,7 +175,7 @@ def test_a_registry_that_hangs_holds_up_no_other(puller: Puller, image: Image, t
 def test_a_transfer_that_is_stopped_is_gone_on_with_by_the_next_puller(
     start: Callable[[], Puller], image: Image, tap: Tap, blobs: DiskBlobStore
 ) -> None:
-    first, half = start(), 2 * CHUNK_BYTES
+    first, half = start(), SIZE // 2
     tap.open_to(half)
     with first.blob(APP, image.layers[0]) as extent:
         read_first(extent, half)
