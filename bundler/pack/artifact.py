@@ -74,7 +74,7 @@ def seal(
         LOCK: encode_lock(lock),
         **(documents or {}),
     }
-    program, package = _part(runtime.bootloader.read_bytes()), _part(runtime.package.read_bytes())
+    program, package = map(_part, runtime.read())
     parts = {name: _part(data) for name, data in content.items()}
     parts |= {BOOTLOADER: program, PACKAGE: package, STUB: Part(Digest("sha256", runtime.digest), runtime.size)}
     publishers = sign.fingerprints if sign is not None else ()
