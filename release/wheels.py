@@ -79,7 +79,8 @@ def own_wheel(tools: Path, output: Path) -> Path:
         (tree / "pyproject.toml").write_text(with_stubs((ROOT / "pyproject.toml").read_text()))
         environment = {**os.environ, "PYTHONPATH": str(tools), "SOURCE_DATE_EPOCH": _EPOCH, "PYTHONDONTWRITEBYTECODE": "1"}
         code = "import sys, setuptools.build_meta as backend; backend.build_wheel(sys.argv[1])"
-        done = subprocess.run([sys.executable, "-c", code, made], cwd=tree, env=environment, capture_output=True, text=True, errors="replace", check=False)
+        # A wheel has the modes of its files, so they are not to be those that whoever makes it gives new ones.
+        done = subprocess.run([sys.executable, "-c", code, made], cwd=tree, env=environment, umask=0o022, capture_output=True, text=True, errors="replace", check=False)
         found = list(made.glob("airseal-*.whl"))
         if done.returncode or len(found) != 1:
             end = "\n".join(done.stderr.strip().splitlines()[-8:])
