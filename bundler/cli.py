@@ -72,7 +72,7 @@ examples:
 every verb has its own help: airseal VERB --help
 
 exit codes: 0 done, 2 usage, 3 Kubefile or recipe, or a file that is altered or not trusted, 4 docker, 5 download, 6 image, 7 cluster, 8 recording, 9 disk full,
-10 rehearsal, 11 signing, 12 an image is not signed as --require-signatures wants it, 13 no installer for the hosts, 130 stopped; any other: 1"""
+10 rehearsal, 11 signing, 12 an image is not signed as --require-signatures wants it, 13 no whole installer for the hosts, 130 stopped; any other: 1"""
 
 
 class Command(Protocol):

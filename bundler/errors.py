@@ -35,6 +35,7 @@
     │       └── AgentRefused              it holds it, and would not sign with it
     ├── PolicyViolated            12  an image is not signed as --require-signatures wants it
     ├── StubMissing               13  there is no installer of this airseal for hosts of that kind
+    │   └── StubDamaged               the one that there is was torn or altered after it was frozen
     ├── DiskFull                  9   no space left on a named file system
     └── Interrupted               130 Ctrl-C or SIGTERM
 """
@@ -213,6 +214,10 @@ class StubMissing(BuildError):
     """There is no frozen installer of this airseal for hosts of that kind: nothing compiles one in passing."""
 
     exit_code = 13
+
+
+class StubDamaged(StubMissing):
+    """The frozen installer that would be sealed is not the program that was frozen: torn, or altered."""
 
 
 class DiskFull(BuildError):

@@ -6,6 +6,7 @@
     ├── UsageError                 2   the command line does not make sense
     ├── BundleError                3   the artifact is torn, altered, or no artifact
     │   ├── SignatureError             a signature or a key is malformed, or the signature is of something else
+    │   ├── BesideAnother              it is whole, and sums or a signature beside it are of another file
     │   └── NotTrusted                 it is signed or not, but not by anybody who is named
     │       ├── NotSigned              there is no signature at all
     │       ├── SignedByStrangers      only keys signed it that nobody named; carries their fingerprints
@@ -67,6 +68,10 @@ class BundleError(InstallerError):
 
 class SignatureError(BundleError):
     """A signature or a key is malformed or of a kind that is not taken, or the signature was made of something else."""
+
+
+class BesideAnother(BundleError):
+    """The artifact is whole, and sums or a signature beside it are of another file."""
 
 
 class NotTrusted(BundleError):

@@ -1,6 +1,7 @@
 """Freeze the installer with PyInstaller, once: later calls find it by the hash of everything it is made from.
 
-A frozen program is a directory ``runtime/<key>`` of the cache, as ``bundler.pack.stubs`` reads it. It appears whole or not at all.
+A frozen program is a directory ``runtime/<key>`` of the cache, as ``bundler.pack.stubs`` reads it. It appears whole and on the disk, or not
+at all; one that is no longer the program of its facts is made anew.
 """
 
 from __future__ import annotations
@@ -20,8 +21,11 @@ from typing import Any, Final
 from bundler.errors import BuildError
 from bundler.pack.stub_runtime import StubRuntime
 from bundler.pack.stub_sources import ROOT, sources, sources_digest
-from bundler.pack.stubs import FACTS, FORMAT, stub_in
+from bundler.pack.stubs import FACTS, FORMAT, is_whole, stub_in
 from installer_stub.phases.reporter import Reporter
+from registry_snapshot.errors import StoreError
+from registry_snapshot.store.disk import write_file
+from registry_snapshot.store.durable import sync_directory
 from release import frozen, recipe
 from release.emulation import emulated
 from release.gate import check_binaries, glibc_of
@@ -51,7 +55,7 @@ def freeze(cache: Path, interpreter: Interpreter, reporter: Reporter | None = No
         help_ = {**emulation, "PATH": os.pathsep.join((str(Path(work) / "emulation"), os.environ.get("PATH", os.defpath)))}
         versions = _versions(interpreter, help_)
         home = programs / _key(versions)
-        if not (home / FACTS).is_file():
+        if not is_whole(home):
             if reporter:
                 reporter.step(f"freezing the installer for {interpreter.machine}: once for these sources, about half a minute")
             _build(home, Path(work), interpreter, versions, help_)
@@ -65,15 +69,18 @@ def _build(home: Path, work: Path, interpreter: Interpreter, versions: str, envi
         _run_pyinstaller(work, interpreter, environment)
         made = work / "whole"
         made.mkdir()
-        shutil.move(work / "dist" / _NAME, made / "bootloader")
-        shutil.move(work / "dist" / f"{_NAME}.pkg", made / "stub.pkg")
-        (made / FACTS).write_text(json.dumps(_facts(work / "build" / _SPEC.stem, interpreter, versions), indent=1, sort_keys=True))
+        for name, part in ((_NAME, "bootloader"), (f"{_NAME}.pkg", "stub.pkg")):
+            write_file(made / part, (work / "dist" / name).read_bytes())
+        program = StubRuntime.of(made / "bootloader", made / "stub.pkg")
+        facts = _facts(work / "build" / _SPEC.stem, interpreter, versions) | {"sha256": program.digest, "size": program.size}
+        write_file(made / FACTS, json.dumps(facts, indent=1, sort_keys=True).encode())
         _try_it(made, work / "try", environment)
         if _key(versions) != home.name:
             raise BuildError("the sources of airseal changed while the installer was frozen", "run the same command again")
-        shutil.rmtree(home, ignore_errors=True)  # without its facts it is what a kill left
+        shutil.rmtree(home, ignore_errors=True)  # not whole: what a kill or a power cut left
         made.rename(home)
-    except OSError as error:
+        sync_directory(home.parent)
+    except (OSError, StoreError) as error:
         raise BuildError(f"the installer could not be frozen: {error}", "see whether the cache's disk is full") from error
 
 

@@ -124,12 +124,12 @@ def _build(cache: Path, home: Path, target: _Target, reporter: Reporter, mirrors
 
 
 def sources_from(mirrors: Mirrors, directory: Path, reporter: Reporter) -> Downloader:
-    """Return what fetches Debian's sources, also where a company has its mirror under Debian's own name on an address of its own.
+    """Return what fetches sources of Debian and PyPI, also where a company has its mirror under their own names on an address of its own.
 
     Whom to ask stands in this file, as if a person had named it, and so does every byte. A redirect to elsewhere is judged.
     """
     allowed = mirrors.destinations
-    ours = replace(allowed, named=allowed.named | {(host, port) for _, host, port in map(origin_of, recipe.POOLS)})
+    ours = replace(allowed, named=allowed.named | {(host, port) for _, host, port in map(origin_of, (*recipe.POOLS, recipe.PYINSTALLER_URL))})
     return Downloader(directory, reporter, rewrite=mirrors.rewrite, ca_files=mirrors.ca_files, destinations=ours, tries=3)
 
 
@@ -140,13 +140,8 @@ def _get_sources(downloads: Downloader, work: Path) -> None:
         except DownloadFailed as error:
             raise DownloadFailed(error.problem, recipe.REPIN) from None
         (work / "sources" / source.name).symlink_to(found)
-    # With its hash beside it, pip looks at the bytes before it runs anything of them.
-    wanted = work / "sdist.txt"
-    wanted.write_text(f"pyinstaller=={recipe.locked()['pyinstaller']} --hash=sha256:{recipe.PYINSTALLER_SDIST}\n")
-    words = ("download", "--quiet", "--no-deps", "--require-hashes", "--no-binary", "pyinstaller", "--dest", str(work / "sdist"))
-    _run([sys.executable, "-m", "pip", *words, "-r", str(wanted)])
-    sdist = next((work / "sdist").glob("pyinstaller-*.tar.gz"))
-    (work / "sources" / "pyinstaller.tar.gz").symlink_to(sdist)
+    # Not by pip, which runs what it downloads to ask for its name: that compiles, with tools that nobody pinned.
+    (work / "sources" / "pyinstaller.tar.gz").symlink_to(downloads.file((recipe.PYINSTALLER_URL,), recipe.PYINSTALLER_SDIST))
 
 
 def _run_script(home: Path, work: Path, target: _Target, reporter: Reporter) -> None:

@@ -75,6 +75,8 @@ SOURCES: Final = (
     ),
 )
 PYINSTALLER_SDIST: Final = "05eb2f5615503e72939a7224d68b4aff572c6b0438ee4a17d0a4b481f399362d"  # of the pinned version
+# As https://pypi.org/simple/pyinstaller/ has it: a file of PyPI never changes its address. A company's mirror: --mirrors, downloads.
+PYINSTALLER_URL: Final = "https://files.pythonhosted.org/packages/63/41/f90302845945abd4ed647933ff5ee7c6ac93983187be67f897b6cb613331/pyinstaller-6.22.3.tar.gz"
 
 
 def locked(file: Path = LOCK) -> dict[str, str]:

@@ -23,7 +23,7 @@ from typing import Final
 
 from bundler.errors import BuildError
 from bundler.pack.stub_sources import ROOT
-from bundler.pack.stubs import FACTS
+from bundler.pack.stubs import FACTS, stub_in
 from installer_stub.phases.reporter import Reporter
 from installer_stub.version import VERSION
 from registry_snapshot.record.mirrors import Mirrors
@@ -48,21 +48,22 @@ def make_wheels(cache: Path, output: Path, machines: Sequence[str], reporter: Re
 
 
 def stub_wheel(stub: Path, output: Path) -> Path:
-    """Write the wheel of the stub in the directory ``stub`` and return its path. Raises BuildError, OSError."""
+    """Write the wheel of the stub in the directory ``stub`` and return its path. Raises BuildError, StubDamaged, OSError."""
     facts = json.loads((stub / FACTS).read_bytes())
     machine = str(facts["machine"])
     if not facts["portable"]:
         raise BuildError(f"{stub} was frozen with this machine's Python", "release what python -m release stub makes")
     package, info = f"airseal_stub_{machine}", f"airseal_stub_{machine}-{VERSION}.dist-info"
-    parts = {name: (stub / name).read_bytes() for name in ("bootloader", "stub.pkg", FACTS)}
-    program = hashlib.sha256(parts["bootloader"] + parts["stub.pkg"]).hexdigest()
+    program = stub_in(stub)
+    bootloader, content = program.read()
+    parts = {"bootloader": bootloader, "stub.pkg": content, FACTS: (stub / FACTS).read_bytes()}
     members = {f"{package}/__init__.py": f'"""{_SUMMARY}: {machine}. Its files are its contents."""\n'.encode()}
     members |= {f"{package}/{name}": data for name, data in parts.items()}
     members |= {
         f"{info}/METADATA": _metadata(machine, facts).encode(),
         f"{info}/WHEEL": f"Wheel-Version: 1.0\nGenerator: airseal {VERSION}\nRoot-Is-Purelib: false\nTag: {_tag(machine)}\n".encode(),
         f"{info}/licenses/LICENSE": (ROOT / "LICENSE").read_bytes(),
-        f"{info}/sboms/stub.cdx.json": sbom(machine, program, facts["versions"]),
+        f"{info}/sboms/stub.cdx.json": sbom(machine, program.digest, facts["versions"]),
     }
     return _write(output / f"airseal_stub_{machine}-{VERSION}-{_tag(machine)}.whl", members, f"{info}/RECORD")
 
@@ -78,7 +79,8 @@ def own_wheel(tools: Path, output: Path) -> Path:
         (tree / "pyproject.toml").write_text(with_stubs((ROOT / "pyproject.toml").read_text()))
         environment = {**os.environ, "PYTHONPATH": str(tools), "SOURCE_DATE_EPOCH": _EPOCH, "PYTHONDONTWRITEBYTECODE": "1"}
         code = "import sys, setuptools.build_meta as backend; backend.build_wheel(sys.argv[1])"
-        done = subprocess.run([sys.executable, "-c", code, made], cwd=tree, env=environment, capture_output=True, text=True, errors="replace", check=False)
+        # A wheel has the modes of its files, so they are not to be those that whoever makes it gives new ones.
+        done = subprocess.run([sys.executable, "-c", code, made], cwd=tree, env=environment, umask=0o022, capture_output=True, text=True, errors="replace", check=False)
         found = list(made.glob("airseal-*.whl"))
         if done.returncode or len(found) != 1:
             end = "\n".join(done.stderr.strip().splitlines()[-8:])

@@ -59,12 +59,14 @@ def seal(
     reporter: Reporter,
     documents: Mapping[str, bytes] | None = None,
     sign: Sign | None = None,
+    ready: Callable[[Sealed], None] | None = None,
 ) -> Sealed:
     """Write the artifact to ``target``. The same arguments give the same bytes.
 
     ``digests`` are all blobs: what the images of ``lock`` and ``info.cluster`` lead to, no more and no less; they are hashed on the
     way. ``documents`` are further files below ``airseal/`` by their full name; ``sign`` signs
-    bundle.json. Raises BuildError, DiskFull, DigestMismatch, and what ``sign`` raises; ``target`` is then what it was before.
+    bundle.json. ``ready`` hears of the file when all of it is on the disk, before ``target`` is replaced by it. Raises BuildError, DiskFull,
+    DigestMismatch, and what ``sign`` and ``ready`` raise; ``target`` is then what it was before.
     """
     roots = [*lock.roots, (info.cluster_reference, info.cluster)]
     _check(info, roots, blobs, digests, runtime)
@@ -74,7 +76,7 @@ def seal(
         LOCK: encode_lock(lock),
         **(documents or {}),
     }
-    program, package = _part(runtime.bootloader.read_bytes()), _part(runtime.package.read_bytes())
+    program, package = map(_part, runtime.read())
     parts = {name: _part(data) for name, data in content.items()}
     parts |= {BOOTLOADER: program, PACKAGE: package, STUB: Part(Digest("sha256", runtime.digest), runtime.size)}
     publishers = sign.fingerprints if sign is not None else ()
@@ -82,7 +84,8 @@ def seal(
     raw = encode_bundle(document)
     reporter.step(f"sealing {info.title}: {lock.count}, {len(document.blobs)} blobs")
     sources = _sources(document, {BUNDLE: raw, **content}, sign.of_bundle(raw) if sign is not None else {}, blobs, runtime)
-    sha256 = write_archive(target, runtime.bootloader, list(sources), partial(reporter.moved, "sealed"))
+    tell = (lambda sha256: ready(Sealed(target, Digest.of(raw), sha256))) if ready is not None else None
+    sha256 = write_archive(target, runtime.bootloader, list(sources), partial(reporter.moved, "sealed"), tell)
     return Sealed(target, Digest.of(raw), sha256)
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Self, cast
 
+from bundler.errors import StubDamaged
 from installer_stub.bundle.documents import Needs
 from installer_stub.bundle.names import PACKAGE
 from installer_stub.bundle.program import HEAD, machine_of
@@ -55,9 +56,18 @@ class StubRuntime:
         needs = bundle.document.needs
         return cls.of(*paths, glibc=needs.glibc, kernel=needs.kernel) if needs is not None else cls.of(*paths)
 
+    def read(self) -> tuple[bytes, bytes]:
+        """Return bootloader and package. Raises StubDamaged if they are no longer the program that this is, OSError."""
+        bootloader, package = self.bootloader.read_bytes(), self.package.read_bytes()
+        hasher = hashlib.sha256(bootloader)
+        hasher.update(package)
+        if hasher.hexdigest() != self.digest:
+            raise StubDamaged(f"the installer in {self.package.parent} was altered since it was looked at", "run the same command again")
+        return bootloader, package
+
     def open(self) -> BinaryIO:
-        """Return the program as a stream: what runs on every host."""
-        return cast("BinaryIO", io.BytesIO(self.bootloader.read_bytes() + self.package.read_bytes()))
+        """Return the program as a stream: what runs on every host. Raises StubDamaged, OSError."""
+        return cast("BinaryIO", io.BytesIO(b"".join(self.read())))
 
 
 def extent_of(path: Path) -> Extent:

@@ -41,10 +41,11 @@ class Source:
     content: bytes | Callable[[], Extent]
 
 
-def write_archive(target: Path, program: Path, sources: Sequence[Source], moved: Callable[[int, int], None]) -> str:
+def write_archive(target: Path, program: Path, sources: Sequence[Source], moved: Callable[[int, int], None], ready: Callable[[str], None] | None = None) -> str:
     """Write ``program`` and ``sources``, in this order, to ``target``, executable; return the file's SHA-256 in hex.
 
-    ``moved`` hears of bytes written and of the total. Raises DiskFull, BuildError, DigestMismatch for a source that is not its
+    ``moved`` hears of bytes written and of the total; ``ready`` of the SHA-256, when the file is on the disk and has not its name
+    yet: what it raises leaves ``target`` what it was. Raises DiskFull, BuildError, DigestMismatch for a source that is not its
     digest, StoreError. Memory: the pieces of ``Hashers``.
     """
     start = program.stat().st_size
@@ -61,6 +62,9 @@ def write_archive(target: Path, program: Path, sources: Sequence[Source], moved:
                     writer.write(directory(placed, crcs))
                     sha256 = hashers.end()
                 flushing.check()
+            part.flush()
+            if ready is not None:
+                ready(sha256)
             part.commit()
     except OSError as error:
         raise _disk_error(error, target, total) from error
@@ -212,10 +216,13 @@ class _PartFile:
         os.ftruncate(self.fd, self._total)
         return self
 
-    def commit(self) -> None:
-        """Make it the target, a program with the modes that this user gives new files."""
+    def flush(self) -> None:
+        """Return when it is on the disk, a program with the modes that this user gives new files."""
         os.fchmod(self.fd, 0o755 & ~_umask())  # nobody else ever alters what becomes root on hosts
         os.fsync(self.fd)
+
+    def commit(self) -> None:
+        """Make it the target."""
         self._path.rename(self._target)
         sync_directory(self._target.parent)
 

@@ -13,12 +13,11 @@ from pathlib import Path
 from typing import Final
 
 from bundler.errors import UsageError
-from bundler.pack.artifact import Sealed
 from bundler.signing.certificates import CertifiedKey, load_certified
 from bundler.signing.keys import Ask, SigningKey, load_signer, sign_digest
+from installer_stub.bundle.beside import SIGNATURE
 from installer_stub.bundle.names import MOST_SIGNATURES, signature_name
 from installer_stub.trust.sshsig import encode
-from registry_snapshot.store.disk import write_file
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +47,9 @@ class Signing:
         digest = hashlib.sha512(raw).digest()
         return {signature_name(key.public.fingerprint): encode(sign_digest(key, digest)) for key in self.keys}
 
-    def beside(self, sealed: Sealed) -> None:
-        """Write the signature of the whole file beside it, whole or not at all. Raises SigningError, OSError, StoreError."""
-        if self.keys:
-            signature = sign_digest(self.keys[0], bytes.fromhex(sealed.sha256), "sha256")
-            write_file(path_of(sealed.path), encode(signature))
+    def of_file(self, sha256: str) -> bytes:
+        """Return the signature of the whole file that has this SHA-256 in hex, by the first key. Raises SigningError."""
+        return encode(sign_digest(self.keys[0], bytes.fromhex(sha256), "sha256"))
 
 
 UNSIGNED: Final = Signing()
@@ -60,7 +57,7 @@ UNSIGNED: Final = Signing()
 
 def path_of(artifact: Path) -> Path:
     """Return where the signature of a whole artifact is written."""
-    return artifact.with_name(f"{artifact.name}.sig")
+    return artifact.with_name(f"{artifact.name}{SIGNATURE}")
 
 
 def ask_for(prompt: str) -> str:

@@ -8,7 +8,7 @@ was rehearsed, by which engine (ADR 0024).
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -113,7 +113,7 @@ class Whole:
         documents = encode_bundle(BundleDocument(self.info, {}, dict.fromkeys(self.digests, 0))) + encode_lock(self.recorded.lock)
         return documents + encode_coverage(self.recorded.coverage) + self.stub.digest.encode()
 
-    def write(self, target: Path, documents: Mapping[str, bytes], reporter: Reporter, sign: Sign | None = None) -> Sealed:
+    def write(self, target: Path, documents: Mapping[str, bytes], reporter: Reporter, sign: Sign | None = None, ready: Callable[[Sealed], None] | None = None) -> Sealed:
         """Write the file with these further documents. Raises what ``seal`` raises; ``target`` is then what it was before."""
         return seal(
             target,
@@ -125,6 +125,7 @@ class Whole:
             reporter=reporter,
             documents={**({COVERAGE: encode_coverage(self.recorded.coverage)} if self.is_scanned else {}), **documents},
             sign=sign,
+            ready=ready,
         )
 
 
@@ -149,8 +150,9 @@ def seal_whole(
 
     ``steps`` are names of results; a cache of None has nothing of it. Raises SigningError, what ``seal`` raises, StoreError, OSError.
     """
-    sealed = whole.write(output, {RECEIPT: receipts.encode(receipt)}, reporter, signing)
-    sums.write(sealed, signing)
+    beside = sums.Beside(signing)
+    sealed = whole.write(output, {RECEIPT: receipts.encode(receipt)}, reporter, signing, beside.ready)
+    beside.write()
     if cache is not None:
         steps += proofs.names_of(cache, Digest.of(whole.content))
         remember_build(cache, whole.info.title, output, whole.digests, time.time(), steps=steps)

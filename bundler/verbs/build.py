@@ -25,7 +25,7 @@ is run and every host emptied once (--rehearse 3+1 for more hosts). The registri
 Signatures, attestations and SBOMs that registries keep for the images are sealed and served, too, where cosign looks for them.
 
 exit codes: 0 built, 2 usage, 3 Kubefile or recipe, 4 docker, 5 download, 6 image, 7 cluster, 8 recording, 9 disk full, 10 rehearsal, 11 signing,
-12 an image is not signed as --require-signatures wants it, 13 there is no installer for its hosts, 130 stopped"""
+12 an image is not signed as --require-signatures wants it, 13 there is no whole installer for its hosts, 130 stopped"""
 
 
 def define(parser: ArgumentParser) -> None:

@@ -26,7 +26,7 @@ its receipt; its signatures are left out, since they are of what it was: name ev
 Of a registry the cluster image, its recording and its images are pulled (airseal push), and what is sealed has to be what the image is.
 
 exit codes: 0 sealed, 1 a registry does not have it or refused, 2 nothing was recorded under that name, 3 the file is altered or none, 8 what was recorded is no longer in
-the cache, is not in the registry, or is of something else, 9 disk full, 11 nothing was signed, 13 there is no installer for its hosts"""
+the cache, is not in the registry, or is of something else, 9 disk full, 11 nothing was signed, 13 there is no whole installer for its hosts"""
 
 
 def define(parser: ArgumentParser) -> None:

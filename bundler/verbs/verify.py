@@ -15,7 +15,8 @@ examples:
 It reads the file and never runs it, so a file that somebody altered has no say in it. A signature says whose it is, a sum only that it is what
 was sealed: compare it with the sender's by another way than the one by which the file came.
 
-exit codes: 0 whole, and trusted if --trust was given; 2 usage; 3 altered, no artifact, or not trusted"""
+exit codes: 0 whole, and trusted if --trust was given; 2 usage; 3 altered, no artifact, not trusted, or FILE.sha256 or FILE.sig beside it is of
+another file"""
 
 
 def define(parser: ArgumentParser) -> None:

@@ -17,14 +17,14 @@ from installer_stub.errors import SignatureError
 from installer_stub.trust.public_key import PublicKey
 from installer_stub.trust.wire import Reader, WireError, string
 
-__all__ = ["HASHES", "NAMESPACE", "PublicKey", "Signature", "decode", "encode", "signed_data", "verify", "verify_digest"]
+__all__ = ["BEGIN", "HASHES", "NAMESPACE", "PublicKey", "Signature", "decode", "encode", "signed_data", "verify", "verify_digest"]
 
 NAMESPACE: Final = "airseal"
 HASHES: Final = ("sha512", "sha256")  # the first one is what we and ssh-keygen sign with
 MAX_BYTES: Final = 16 * 1024  # armoured; one of P-521 has 800
 _MAGIC: Final = b"SSHSIG"
 _VERSION: Final = 1
-_BEGIN: Final = b"-----BEGIN SSH SIGNATURE-----"
+BEGIN: Final = b"-----BEGIN SSH SIGNATURE-----"
 _END: Final = b"-----END SSH SIGNATURE-----"
 _COLUMNS: Final = 70
 _AGAIN: Final = "get the file and its signature again from who signed it"
@@ -64,7 +64,7 @@ def encode(signature: Signature) -> bytes:
     blob = _MAGIC + _VERSION.to_bytes(4, "big") + b"".join(string(field) for field in fields)
     body = base64.b64encode(blob)
     lines = [body[start : start + _COLUMNS] for start in range(0, len(body), _COLUMNS)]
-    return b"\n".join((_BEGIN, *lines, _END, b""))
+    return b"\n".join((BEGIN, *lines, _END, b""))
 
 
 def decode(armored: bytes) -> Signature:
@@ -72,7 +72,7 @@ def decode(armored: bytes) -> Signature:
     if len(armored) > MAX_BYTES:
         raise SignatureError(f"a signature has less than {MAX_BYTES} bytes, and this has more", "name the .sig file")
     lines = armored.split(b"\n")
-    if len(lines) < 4 or lines[0] != _BEGIN or lines[-2:] != [_END, b""]:
+    if len(lines) < 4 or lines[0] != BEGIN or lines[-2:] != [_END, b""]:
         raise SignatureError("this is no SSH signature", "name the .sig file that ssh-keygen -Y sign wrote, unchanged")
     try:
         signature = _parse(base64.b64decode(b"".join(lines[1:-2]), validate=True))

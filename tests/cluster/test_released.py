@@ -74,6 +74,15 @@ def test_for_another_machine_it_says_which_wheel_to_fetch(airseal: Path, tmp_pat
     assert f"pip download --no-deps --only-binary=:all: --platform manylinux2014_{other} airseal-stub-{other}==" in done.stderr
 
 
+@pytest.fixture(params=[0o022, 0o077])
+def mask(request: pytest.FixtureRequest) -> Iterator[None]:
+    """New files are what this user's mask makes of them; a wheel has modes in it."""
+    before = os.umask(request.param)
+    yield
+    os.umask(before)
+
+
+@pytest.mark.usefixtures("mask")
 def test_two_makings_of_the_wheels_are_the_same_bytes(wheels: Path, tmp_path: Path) -> None:
     for again in make_wheels(cache_directory(None), tmp_path, [HERE], Silent(), NO_MIRRORS):
         assert again.read_bytes() == (wheels / again.name).read_bytes(), again.name

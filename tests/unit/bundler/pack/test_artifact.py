@@ -85,9 +85,10 @@ def test_an_installer_for_another_machine_is_not_sealed(made: Ingredients, tmp_p
 
 
 def test_the_sum_of_the_file_comes_with_it(made: Ingredients, tmp_path: Path) -> None:
-    sealed = made.sealed(tmp_path / "shop.run")
+    beside = sums.Beside(UNSIGNED)
+    sealed = made.sealed(tmp_path / "shop.run", ready=beside.ready)
     assert sealed.sha256 == hashlib.sha256(sealed.path.read_bytes()).hexdigest()
-    sums.write(sealed, UNSIGNED)
+    beside.write()
     if shutil.which("sha256sum"):
         done = subprocess.run(["sha256sum", "-c", "--strict", "shop.run.sha256"], cwd=tmp_path, capture_output=True, text=True, check=False)
         assert (done.returncode, done.stdout, done.stderr) == (0, "shop.run: OK\n", "")

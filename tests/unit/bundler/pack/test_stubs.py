@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import platform
 import struct
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
-from bundler.errors import BuildError, StubMissing
+from bundler.errors import BuildError, StubDamaged, StubMissing
 from bundler.pack import stubs
 from bundler.pack.stub_sources import sources_digest
-from bundler.pack.stubs import FORMAT, frozen_before, stub_for
+from bundler.pack.stubs import FORMAT, frozen_before, is_whole, stub_for
 
 HERE = platform.machine()
 AMD64, ARM64 = "linux/amd64", "linux/arm64"
@@ -27,7 +29,8 @@ def put(home: Path, program: bytes = b"x", **facts: Any) -> Path:
     head = b"\x7fELF\x02\x01" + bytes(12) + struct.pack("<H", 183 if facts.get("machine") == "aarch64" else 62)
     (home / "bootloader").write_bytes(head + program)
     (home / "stub.pkg").write_bytes(b"package")
-    whole = {"format": FORMAT, "machine": "x86_64", "portable": True, "sources": sources_digest(), "glibc": "2.17", "kernel": "3.10", **facts}
+    whole = {"format": FORMAT, "machine": "x86_64", "portable": True, "sources": sources_digest(), "glibc": "2.17", "kernel": "3.10"}
+    whole |= {"sha256": hashlib.sha256(head + program + b"package").hexdigest(), "size": len(head + program + b"package"), **facts}
     (home / "frozen.json").write_text(json.dumps(whole))
     return home
 
@@ -143,3 +146,74 @@ def test_a_wheel_that_is_none(tmp_path: Path) -> None:
     for given in (*(tmp_path / f"{name}.whl" for name in cases), tmp_path / "nowhere.whl", tmp_path):
         with pytest.raises(StubMissing):
             stub_for([AMD64], tmp_path / "cache", given)
+
+
+def without(home: Path, *names: str) -> None:
+    facts = json.loads((home / "frozen.json").read_text())
+    (home / "frozen.json").write_text(json.dumps({name: value for name, value in facts.items() if name not in names}))
+
+
+DAMAGE: Final[dict[str, Callable[[Path], object]]] = {
+    "torn": lambda home: os.truncate(home / "stub.pkg", 3),
+    "empty, as a power cut leaves what nobody synced": lambda home: os.truncate(home / "bootloader", 0),
+    "zeros of its size": lambda home: (home / "stub.pkg").write_bytes(bytes(7)),
+    "one bit": lambda home: (home / "stub.pkg").write_bytes(b"packagg"),
+    "half of it gone": lambda home: (home / "stub.pkg").unlink(),
+    "more than it was": lambda home: (home / "stub.pkg").write_bytes(b"packages"),
+    "facts of another program": lambda home: (home / "frozen.json").write_bytes((put(home.parent.parent / "other", b"y") / "frozen.json").read_bytes()),
+    "facts without its hash": lambda home: without(home, "sha256"),
+    "facts without its size": lambda home: without(home, "size"),
+    "facts with a hash that is none": lambda home: (home / "frozen.json").write_text((home / "frozen.json").read_text().replace('"size": ', '"size": null, "was": ')),
+}
+
+
+@pytest.mark.parametrize("name", DAMAGE)
+def test_a_program_that_is_not_that_of_its_facts_is_not_sealed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    made, given = put(tmp_path / "cache" / "runtime" / "one"), put(tmp_path / "given")
+    installed = put(tmp_path / "site" / "airseal_stub_x86_64")
+    assert is_whole(made)
+    for home in (made, given, installed):
+        DAMAGE[name](home)
+        assert not is_whole(home)
+    with pytest.raises(StubDamaged) as raised:
+        stub_for([AMD64], tmp_path / "cache")
+    assert raised.value.exit_code == 13
+    assert str(made) in raised.value.problem
+    assert raised.value.remedy == ("make stub" if HERE == "x86_64" else "make stub MACHINE=x86_64")
+    for named in (given, wheel(tmp_path / "named.whl", given) if (given / "stub.pkg").exists() else given):
+        with pytest.raises(StubDamaged, match="the installer in") as raised:
+            stub_for([AMD64], tmp_path / "cache", named)
+        assert raised.value.remedy == f"fetch {named} again"
+    monkeypatch.syspath_prepend(str(tmp_path / "site"))
+    with pytest.raises(StubDamaged) as raised:
+        stub_for([AMD64], tmp_path / "empty")
+    assert raised.value.remedy.startswith("pip install --force-reinstall --no-deps airseal-stub-x86_64==")
+
+
+def test_facts_of_an_earlier_airseal_fit_no_more_but_its_program_is_found_by_its_hash(tmp_path: Path) -> None:
+    home = put(tmp_path / "runtime" / "one", format="airseal.stub/1")
+    digest = json.loads((home / "frozen.json").read_text())["sha256"]
+    without(home, "sha256", "size")
+    with pytest.raises(StubMissing, match="there is no installer for x86_64 that belongs to this airseal"):
+        stub_for([AMD64], tmp_path)
+    found = frozen_before(tmp_path, digest)
+    assert found is not None
+    assert found.package.parent == home
+
+
+def test_what_was_unpacked_of_a_wheel_and_then_altered_is_unpacked_anew(tmp_path: Path) -> None:
+    named = wheel(tmp_path / "a.whl", put(tmp_path / "one"))
+    first = stub_for([AMD64], tmp_path / "cache", named)
+    first.package.write_bytes(b"altered")
+    assert stub_for([AMD64], tmp_path / "cache", named) == first
+    assert first.package.read_bytes() == b"package"
+
+
+def test_what_is_altered_between_the_look_and_the_seal_is_not_read(tmp_path: Path) -> None:
+    put(tmp_path / "runtime" / "one")
+    found = stub_for([AMD64], tmp_path)
+    assert b"".join(found.read()) == found.open().read()
+    found.package.write_bytes(b"pAckage")
+    for reading in (found.read, found.open):
+        with pytest.raises(StubDamaged, match="was altered since"):
+            reading()

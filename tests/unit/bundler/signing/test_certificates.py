@@ -79,7 +79,9 @@ def test_openssl_verifies_the_sums_and_the_sums_the_file(kind: str, authority: t
     leaf = issue("release", between, rsa.generate_private_key(65537, 2048) if kind == "rsa" else None)
     signing = Signing.load([], nobody, write(tmp_path / "release.pem", leaf, between))
     run = tmp_path / "shop.run"
-    sums.write(ingredients(tmp_path / "made").sealed(run, sign=signing), signing)
+    beside = sums.Beside(signing)
+    ingredients(tmp_path / "made").sealed(run, sign=signing, ready=beside.ready)
+    beside.write()
     assert verified(tmp_path, run, root)
     assert subprocess.run(["sha256sum", "-c", sums.path_of(run).name], cwd=tmp_path, check=False, capture_output=True).returncode == 0
     assert not verified(tmp_path, run, issue("Root", None)), "another authority of that name"
@@ -91,10 +93,11 @@ def test_openssl_verifies_the_sums_and_the_sums_the_file(kind: str, authority: t
 def test_what_nobody_signs_has_no_signature_of_before(authority: tuple[Issued, Issued], tmp_path: Path) -> None:
     signing = Signing.load([], nobody, write(tmp_path / "release.pem", issue("release", authority[0])))
     sealed = ingredients(tmp_path / "made").sealed(tmp_path / "shop.run")
-    sums.write(sealed, signing)
-    assert path_of(sums.path_of(sealed.path)).exists()
-    sums.write(sealed, Signing())
-    assert not path_of(sums.path_of(sealed.path)).exists()
+    for who in (signing, Signing()):
+        beside = sums.Beside(who)
+        beside.ready(sealed)
+        beside.write()
+        assert path_of(sums.path_of(sealed.path)).exists() == (who is signing)
 
 
 def test_a_passphrase_is_asked_for(authority: tuple[Issued, Issued], tmp_path: Path) -> None:

@@ -11,7 +11,8 @@ import pytest
 from bundler import cli
 from bundler.errors import UsageError
 from bundler.pack.hashers import Hashers
-from bundler.signing.signing import UNSIGNED, Signing, path_of
+from bundler.signing.signing import Signing, path_of
+from bundler.steps.sums import Beside
 from installer_stub.bundle.names import BUNDLE, signature_name
 from installer_stub.bundle.reader import Bundle
 from installer_stub.errors import SignatureError
@@ -41,8 +42,9 @@ def public(pair: Pair) -> PublicKey:
 def sealed(made: Ingredients, target: Path, *pairs: Pair) -> Path:
     """Seal and sign, as ``seal_whole`` does it."""
     signing = Signing.load([pair.path for pair in pairs], nobody)
-    done = made.sealed(target, sign=signing)
-    signing.beside(done)
+    beside = Beside(signing)
+    done = made.sealed(target, sign=signing, ready=beside.ready)
+    beside.write()
     return done.path
 
 
@@ -59,8 +61,7 @@ def test_every_key_signs_the_bundle_and_the_first_one_the_file(made: Ingredients
 
 
 def test_without_keys_nothing_is_signed(made: Ingredients, tmp_path: Path) -> None:
-    UNSIGNED.beside(made.sealed(tmp_path / "shop.run", sign=UNSIGNED))
-    assert not path_of(tmp_path / "shop.run").exists()
+    assert not path_of(sealed(made, tmp_path / "shop.run")).exists()
     assert (tmp_path / "shop.run").read_bytes() == made.seal(tmp_path / "other.run").read_bytes()
 
 

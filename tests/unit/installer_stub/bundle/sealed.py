@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -77,7 +77,7 @@ class Ingredients:
     def seal(self, target: Path, digests: Sequence[Digest] | None = None, documents: Mapping[str, bytes] | None = None) -> Path:
         return self.sealed(target, digests, documents).path
 
-    def sealed(self, target: Path, digests: Sequence[Digest] | None = None, documents: Mapping[str, bytes] | None = None, sign: Sign | None = None) -> Sealed:
+    def sealed(self, target: Path, digests: Sequence[Digest] | None = None, documents: Mapping[str, bytes] | None = None, sign: Sign | None = None, ready: Callable[[Sealed], None] | None = None) -> Sealed:
         return seal(
             target,
             info=self.info,
@@ -88,6 +88,7 @@ class Ingredients:
             reporter=self.reporter,
             documents=documents,
             sign=sign,
+            ready=ready,
         )
 
 
