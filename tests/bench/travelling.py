@@ -26,7 +26,7 @@ from tests.conformance.distribution import DistributionRegistry
 from tests.testbed.parts import Parts
 
 _LEAST = 5
-_MAX_RATIO = 1.2
+_MAX_RATIO = 1.1
 _BASE = (150_000_000, 80_000_000, 40_000_000, 1_000_000, 200_000)  # bytes of layers, about those of a base with its Kubernetes
 _OWN = (20_000_000, 30_000)  # and of an application on it
 _PIECE = 1 << 20
