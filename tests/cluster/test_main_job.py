@@ -68,7 +68,7 @@ def test_the_kubeconfig_beside_the_operator_works(site: Site, cache: Cache) -> N
 
 
 def test_what_the_registries_serve_is_the_closure_of_what_ran(site: Site) -> None:
-    """Every image on every host is in the lock, and every image of the lock was pulled, or is named in images.txt."""
+    """Every image on every host is in the lock, and every image of the lock was pulled, or is named in images.txt; what upstreams keep for them is for who asks."""
     lock = json.loads(zipfile.ZipFile(site.run).read("airseal/images.lock.json"))
     locked = {image["reference"]: set(image["digests"]) for image in lock["images"]}
     on_hosts: set[str] = set()
@@ -78,8 +78,11 @@ def test_what_the_registries_serve_is_the_closure_of_what_ran(site: Site) -> Non
     served = set().union(*locked.values())
     assert on_hosts, "the hosts hold no images at all"
     assert on_hosts <= served, f"on a host but not in the file: {sorted(on_hosts - served)}"
+    attached = {image["reference"] for image in lock["images"] if {reason["kind"] for reason in image["reasons"]} == {"attached"}}
+    assert attached, "nothing came of what the upstreams' indexes have beside their images"
     never_pulled = {reference for reference, digests in locked.items() if not digests & on_hosts}
-    assert never_pulled == {"docker.io/library/busybox:1.36-glibc"}  # the CronJob's, named in images.txt
+    assert never_pulled - attached == {"docker.io/library/busybox:1.36-glibc"}  # the CronJob's, named in images.txt
+    assert attached <= never_pulled
 
 
 def test_images_that_came_before_the_join_are_known_by_name_and_digest_as_kubelets_own(site: Site) -> None:
