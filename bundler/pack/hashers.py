@@ -17,7 +17,7 @@ from typing import Final, Self
 from registry_snapshot.oci.digest import Hasher
 
 PIECE: Final = 1024 * 1024  # bytes: it stays in the CPU's cache; 4 MiB take 40 % more CPU time
-_BUFFERS: Final = 8
+_BUFFERS: Final = 24  # with 8 the threads wait for each other: sealing takes a tenth longer
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class _Piece:
 
 
 class Hashers:
-    """Use it with ``with``; calls come from one thread, in the order of the file. Memory: eight pieces."""
+    """Use it with ``with``; calls come from one thread, in the order of the file. Memory: 24 pieces."""
 
     def __init__(self) -> None:
         self._whole = hashlib.sha256()

@@ -15,7 +15,7 @@ from bundler.pack import zip_writer
 from bundler.pack.hashers import PIECE, Hashers
 from bundler.pack.zip_writer import Source, write_archive
 from installer_stub.bundle.zip_format import Entry
-from registry_snapshot.errors import DigestMismatch
+from registry_snapshot.errors import BlobUnknown, DigestMismatch
 from registry_snapshot.oci.digest import Digest
 from registry_snapshot.store.base import Extent
 
@@ -92,6 +92,20 @@ def test_what_changes_between_its_two_readings_is_found(tmp_path: Path, monkeypa
     assert not list(tmp_path.glob("*.run")) + list(tmp_path.glob(".*.part"))
 
 
+def test_what_is_read_ahead_and_is_not_there_is_named_when_it_is_its_turn(tmp_path: Path) -> None:
+    def lost() -> Extent:
+        raise BlobUnknown("the blob is gone", "build again")
+
+    fine = source("fine", b"x" * 100, where=tmp_path)
+    heard: list[int] = []
+    program = tmp_path / "program"
+    program.write_bytes(PROGRAM)
+    with pytest.raises(BlobUnknown, match="is gone"):
+        write_archive(tmp_path / "out.run", program, [fine, Source(Entry("lost", 1), Digest.of(b"y"), lost)], lambda count, _: heard.append(count))
+    assert sum(heard) >= 100
+    assert not list(tmp_path.glob("*.run")) + list(tmp_path.glob(".*.part"))
+
+
 def test_no_thread_is_left_by_an_interruption(tmp_path: Path) -> None:
     def interrupt(count: int, _: int) -> None:
         if count == PIECE:
@@ -101,7 +115,7 @@ def test_no_thread_is_left_by_an_interruption(tmp_path: Path) -> None:
     program.write_bytes(PROGRAM)
     with pytest.raises(KeyboardInterrupt):
         write_archive(tmp_path / "out.run", program, [source("a", os.urandom(4 * PIECE), where=tmp_path)], interrupt)
-    assert {thread.name for thread in threading.enumerate()}.isdisjoint({"hash-file", "hash-entries", "flush"})
+    assert {thread.name for thread in threading.enumerate()}.isdisjoint({"hash-file", "hash-entries", "crc_0"})
     assert not list(tmp_path.glob("*.run")) + list(tmp_path.glob(".*.part"))
 
 
