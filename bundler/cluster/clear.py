@@ -8,7 +8,7 @@ from typing import Final
 from bundler.engine import Engine, explanation
 
 _PATIENCE: Final = 30.0  # seconds; an engine that is busy says "removal in progress" or "device or resource busy"
-_PAUSE: Final = 0.5
+_PAUSE: Final = 0.1
 
 
 def clear(engine: Engine, network: str, patience: float = _PATIENCE) -> str:
@@ -35,5 +35,4 @@ def clear(engine: Engine, network: str, patience: float = _PATIENCE) -> str:
             return str(error)
         if time.monotonic() > deadline:
             return why or "the engine lists it again and again"
-        if why:
-            time.sleep(_PAUSE)
+        time.sleep(_PAUSE)

@@ -64,7 +64,7 @@ def give(engine: Engine, images: ClusterImages, base: Base, tag: str, output: Ca
         if (found := engine.image(identity)) is not None:
             return found, False
     load(engine, docker_archive(images.blobs, manifest, tag), base.image.name, output)
-    if (given := engine.image(tag)) is not None and given.id != str(manifest.config.digest):
+    if (given := engine.image(tag)) is not None:
         images.is_in_docker(base.image, given.id)
     return given, True
 

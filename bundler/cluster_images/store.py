@@ -43,7 +43,8 @@ class ClusterImage:
     """One name of the store. ``descriptor`` is of a manifest, or of an index for several platforms; ``time`` in seconds since 1970.
 
     ``built``: a build gave the name, and a prune may take it away with what it remembers of that build; every other stays until ``rm``.
-    ``docker``: what engines that keep images in containerd call it, by what they made around it; any other calls it by its config's digest.
+    ``docker``: what engines have called it. One that keeps images in containerd has a digest of its own for what it made around the config,
+    any other calls it by the config's, whether or not that stands here.
     """
 
     reference: Reference
@@ -105,14 +106,14 @@ class ClusterImages:
     def put(self, reference: Reference, descriptor: Descriptor, *, built: bool = False, docker: str = "") -> None:
         """Give what ``descriptor`` leads to a name, in place of what had it. Returns when that is on the disk.
 
-        A digest in ``reference`` is dropped where there is a tag; ``docker`` is the ID that an engine has just told. Sizes are looked at and manifests read; what is in the blobs was hashed when
-        it came. Raises ClusterImageIncomplete where anything is missing, of an index the children for every platform; StoreError, OSError.
+        A digest in ``reference`` is dropped where there is a tag; ``docker`` is the ID that an engine has just told. Sizes are looked at and
+        manifests read; what is in the blobs was hashed when it came. Raises ClusterImageIncomplete where anything is missing, of an index the
+        children for every platform; StoreError, OSError.
         """
-        named = replace(reference, digest=None) if reference.tag is not None else reference
-        from bundler.cluster_images.layers import (
-            claim_layers,  # names are given seldom, and looked up by every verb
-        )
+        # Names are given seldom, and looked up by every verb.
+        from bundler.cluster_images.layers import claim_layers
 
+        named = replace(reference, digest=None) if reference.tag is not None else reference
         make_directory(self._names)
         with in_use(self.cache):
             parts = self.parts(ClusterImage(named, descriptor))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -77,7 +76,7 @@ def seal(
         LOCK: encode_lock(lock),
         **(documents or {}),
     }
-    program, package = _program(runtime)
+    program, package = map(_part, runtime.read())
     parts = {name: _part(data) for name, data in content.items()}
     parts |= {BOOTLOADER: program, PACKAGE: package, STUB: Part(Digest("sha256", runtime.digest), runtime.size)}
     publishers = sign.fingerprints if sign is not None else ()
@@ -128,16 +127,6 @@ def _check(
         problems += [f"the blob {digest} belongs to no image" for digest in sorted(set(digests) - reached)]
     if problems:
         raise BuildError("the bundle cannot be sealed:" + "".join(f"\n  - {problem}" for problem in problems[:20]), _REMEDY)
-
-
-def _program(runtime: StubRuntime) -> tuple[Part, Part]:
-    """Return bootloader and package as parts. Two hashes of 40 MB, side by side. Raises StubDamaged, OSError."""
-    bootloader, package = runtime.bootloader.read_bytes(), runtime.package.read_bytes()
-    with ThreadPoolExecutor(1, "stub") as side:
-        checked = side.submit(runtime.check, bootloader, package)
-        parts = _part(bootloader), _part(package)
-        checked.result()
-    return parts
 
 
 def _part(data: bytes) -> Part:

@@ -10,6 +10,7 @@ import hashlib
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from queue import SimpleQueue
 from types import TracebackType
 from typing import Final, Self
@@ -36,7 +37,7 @@ class Hashers:
         self._free: SimpleQueue[memoryview] = SimpleQueue()
         self._to_whole: SimpleQueue[_Piece | None] = SimpleQueue()
         self._to_own: SimpleQueue[_Piece | None] = SimpleQueue()
-        self._error: BaseException | None = None
+        self._error: Exception | None = None
         self._threads = (threading.Thread(target=self._hash_whole, name="hash-file"), threading.Thread(target=self._hash_own, name="hash-entries"))
         for _ in range(_BUFFERS):
             self._free.put(memoryview(bytearray(PIECE)))
@@ -79,7 +80,7 @@ class Hashers:
 
     def _hash_whole(self) -> None:
         while (piece := self._to_whole.get()) is not None:
-            self._whole.update(piece.data)
+            self._do(partial(self._whole.update, piece.data))
             self._to_own.put(piece)
         self._to_own.put(None)
 
@@ -87,11 +88,16 @@ class Hashers:
         """Buffers come back whatever happens: who waits for one hears of an error before the next."""
         while (piece := self._to_own.get()) is not None:
             if piece.own is not None:
-                piece.own.update(piece.data)
+                self._do(partial(piece.own.update, piece.data))
             if piece.buffer is not None:
                 self._free.put(piece.buffer)
-            if piece.then is not None and self._error is None:
-                try:
-                    piece.then()
-                except Exception as error:  # noqa: BLE001 - raised where it is waited for
-                    self._error = error
+            if piece.then is not None:
+                self._do(piece.then)
+
+    def _do(self, act: Callable[[], None]) -> None:
+        """Keep what ``act`` raises for who waits: a thread that died would be waited for without end. After an error nothing is done."""
+        if self._error is None:
+            try:
+                act()
+            except Exception as error:  # noqa: BLE001 - raised where it is waited for
+                self._error = error

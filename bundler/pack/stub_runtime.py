@@ -59,15 +59,11 @@ class StubRuntime:
     def read(self) -> tuple[bytes, bytes]:
         """Return bootloader and package. Raises StubDamaged if they are no longer the program that this is, OSError."""
         bootloader, package = self.bootloader.read_bytes(), self.package.read_bytes()
-        self.check(bootloader, package)
-        return bootloader, package
-
-    def check(self, bootloader: bytes, package: bytes) -> None:
-        """Raise StubDamaged unless these are the program that this is."""
         hasher = hashlib.sha256(bootloader)
         hasher.update(package)
         if hasher.hexdigest() != self.digest:
             raise StubDamaged(f"the installer in {self.package.parent} was altered since it was looked at", "run the same command again")
+        return bootloader, package
 
     def open(self) -> BinaryIO:
         """Return the program as a stream: what runs on every host. Raises StubDamaged, OSError."""

@@ -12,7 +12,6 @@ import os
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -86,33 +85,30 @@ class _Writer:
         """Write header and bytes of the next entry; return ``crc``, its CRC-32. What it is not is raised here or by a later call."""
         hasher = source.digest.hasher()
         if isinstance(source.content, bytes):
-            size = len(source.content)
+            _require(source, source.entry.size == len(source.content))
             self.write(local_header(placed, crc))
             self._hashers.take(source.content, hasher)
             self._append(source.content)
         else:
             with source.content() as extent:
-                size = extent.size
-                _require_size(source, size)
+                _require(source, source.entry.size == extent.size)
                 self.write(local_header(placed, crc))
-                self._copy(source, extent, hasher, crc)
-        self._hashers.then(partial(_require, source, size=size, hasher=hasher))
+                _require(source, self._copy(extent, hasher) == crc)
+        self._hashers.then(lambda: _require(source, hasher.hexdigest() == source.digest.encoded))
         return crc
 
-    def _copy(self, source: Source, extent: Extent, hasher: Hasher, crc: int) -> None:
-        done, found = 0, 0
+    def _copy(self, extent: Extent, hasher: Hasher) -> int:
+        """Write all of it and return its CRC-32, that of less where the file under it ends before."""
+        crc = done = 0
         while done < extent.size:
-            buffer = self._hashers.buffer()
-            count = os.preadv(extent.fd, [buffer[: extent.size - done]], extent.offset + done)
-            if count == 0:
+            buffer = self._hashers.buffer()  # comes back by ``take``: one that is asked for has to be taken
+            if not (count := os.preadv(extent.fd, [buffer[: extent.size - done]], extent.offset + done)):
                 break
             piece = buffer[:count]
-            found = crc32(piece, found)
+            crc, done = crc32(piece, crc), done + count
             self._hashers.take(piece, hasher, buffer)
             self._append(piece)
-            done += count
-        if found != crc:
-            raise _mismatch(source)
+        return crc
 
     def _append(self, data: bytes | memoryview) -> None:
         view = memoryview(data)
@@ -123,22 +119,12 @@ class _Writer:
         self._moved(len(data), self._total)
 
 
-def _require_size(source: Source, size: int) -> None:
-    if size != source.entry.size:
-        raise _mismatch(source)
-
-
-def _require(source: Source, *, size: int, hasher: Hasher) -> None:
-    _require_size(source, size)
-    if hasher.hexdigest() != source.digest.encoded:
-        raise _mismatch(source)
-
-
-def _mismatch(source: Source) -> DigestMismatch:
-    return DigestMismatch(
-        f"{source.entry.name} should be {source.entry.size} bytes and {source.digest}, its source holds something else",
-        "the cache was altered or its disk is failing: remove that blob from the cache and build again",
-    )
+def _require(source: Source, holds: bool) -> None:  # noqa: FBT001 - what has to hold is said at each place
+    if not holds:
+        raise DigestMismatch(
+            f"{source.entry.name} should be {source.entry.size} bytes and {source.digest}, its source holds something else",
+            "the cache was altered or its disk is failing: remove that blob from the cache and build again",
+        )
 
 
 class _PartFile:

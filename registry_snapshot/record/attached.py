@@ -150,14 +150,14 @@ def attached(
 
     ``only`` are names besides which nothing is taken: those of a lock. Raises BlobUnknown, ManifestInvalid, StoreError.
     """
-    images = [(*image, tuple(attestations(blobs, image[1]))) for image in recorded_images(blobs, recorded, platforms)]
+    images = list(_once(blobs, recorded_images(blobs, recorded, platforms)))
     registries: dict[str, _Registry] = {}
     running: list[tuple[_Image, Future[None]]] = []
     in_time: Collection[Future[None]] = ()
     ends = time.monotonic() + seconds
     wish = _Wish(platforms, only)
     try:
-        for image in _once(images):
+        for image in images:
             name = image.reference.repository.registry
             registry = registries.get(name) or registries.setdefault(name, _Registry(ThreadPoolExecutor(_AT_ONCE, f"attached at {name}")))
             running.append((image, registry.pool.submit(_Search(source, registry, image, wish).run)))
@@ -187,14 +187,14 @@ def _together(running: Iterable[tuple[_Image, Future[None]]], recorded: Iterable
     return Attachments(tuple(sorted(taken.values(), key=lambda each: str(each.reference))), tuple(missed))
 
 
-def _once(images: Iterable[tuple[Reference, Sequence[Descriptor], tuple[tuple[Digest, Descriptor], ...]]]) -> Iterator[_Image]:
+def _once(blobs: BlobReader, images: Iterable[tuple[Reference, Sequence[Descriptor]]]) -> Iterator[_Image]:
     """Yield each manifest of each repository once, under the first name that leads to it."""
     known: set[tuple[Repository, Digest]] = set()
-    for reference, parts, inside in images:
+    for reference, parts in images:
         fresh = tuple(digest for digest in dict.fromkeys(part.digest for part in parts) if (reference.repository, digest) not in known)
         known |= {(reference.repository, digest) for digest in fresh}
         if fresh:
-            yield _Image(reference, fresh, inside)
+            yield _Image(reference, fresh, tuple(attestations(blobs, parts)))
 
 
 class _Search:

@@ -7,7 +7,7 @@ Source: moby/buildkit, docs/attestations/attestation-storage.md, "Attestation Ma
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from registry_snapshot.errors import DigestInvalid
@@ -22,14 +22,13 @@ _ATTESTATION: Final = "attestation-manifest"
 _OF: Final = "vnd.docker.reference.digest"
 
 
-def attestations(blobs: BlobReader, parts: Iterable[Descriptor]) -> Iterator[tuple[Digest, Descriptor]]:
-    """Yield the attestations that the indexes among ``parts`` list for manifests among them, each behind the digest that it is of.
+def attestations(blobs: BlobReader, parts: Sequence[Descriptor]) -> Iterator[tuple[Digest, Descriptor]]:
+    """Yield the attestations that the indexes among ``parts``, indexes and manifests, list for others of them; each behind the digest that it is of.
 
     Raises BlobUnknown, ManifestInvalid, StoreError.
     """
-    manifests = [part for part in parts if holds_others(part)]
-    used = {part.digest for part in manifests}
-    for part in manifests:
+    used = {part.digest for part in parts}
+    for part in parts:
         parsed = read_manifest(blobs, part)
         for child in parsed.manifests if isinstance(parsed, Index) else ():
             subject = _subject(child)

@@ -126,7 +126,9 @@ def ask(recorded: Recorded, target: str) -> Response:
 def test_provenance_that_buildkit_laid_into_the_index_is_served_too(recorded: Recorded) -> None:
     index = json.loads(read(ask(recorded, "shop/referred/manifests/1")))
     manifest = json.loads(read(ask(recorded, f"shop/referred/manifests/{index['manifests'][2]['digest']}")))
-    ask(recorded, f"shop/referred/blobs/{manifest['layers'][0]['digest']}").close()
+    (statement,) = manifest["layers"]
+    assert statement["mediaType"] == "application/vnd.in-toto+json"
+    ask(recorded, f"shop/referred/blobs/{statement['digest']}").close()
 
 
 def read(response: Response) -> bytes:

@@ -51,6 +51,12 @@ def test_sizes_around_a_piece(tmp_path: Path, size: int) -> None:
         assert (file.testzip(), file.read("a"), file.read("b")) == (None, data, b"end")
 
 
+def test_more_entries_than_buffers(tmp_path: Path) -> None:
+    sources = [source(f"{number}", os.urandom(number), where=tmp_path) for number in range(3 * 24)]
+    with zipfile.ZipFile(write(tmp_path, *sources)[0]) as file:
+        assert (file.testzip(), len(file.namelist())) == (None, len(sources))
+
+
 @pytest.mark.parametrize(
     "there",
     [b"x" * (3 * PIECE), b"x" * (3 * PIECE - 1), b"x" * (3 * PIECE + 1), b"", b"x" * (3 * PIECE - 1) + b"y"],

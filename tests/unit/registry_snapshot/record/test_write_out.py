@@ -110,4 +110,6 @@ def test_a_system_without_it_leaves_all_to_fsync(monkeypatch: pytest.MonkeyPatch
         raise AttributeError("sync_file_range")
 
     monkeypatch.setattr(write_out, "_sync_file_range", absent)
-    WriteOut(-1).wrote(write_out._STEP)
+    begins = WriteOut(-1)
+    begins.wrote(write_out._STEP)
+    assert begins._begun == write_out._STEP, "nobody asks again for what cannot be had"
